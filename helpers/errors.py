@@ -1,0 +1,47 @@
+"""Errors that a person can mend, and the one place that turns them into an exit code."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class WorkshopError(Exception):
+    """A mistake that the user can mend.
+
+    The message says what was expected, what was found and what to do next. Commands print it
+    without a traceback and end with exit code 2.
+    """
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Runs a command's `main` and ends the process with the workshop's exit codes.
+
+    0: done. 2: bad input or usage, a full disk or an unwritable folder, with one message on
+    standard error. 130: stopped with Ctrl-C.
+    """
+    try:
+        main()
+    except WorkshopError as error:
+        sys.exit(_fail(str(error)))
+    except KeyboardInterrupt as stop:
+        print(f"\nstopped. {stop}".rstrip(), file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in _DISK_ADVICE:
+            raise
+        sys.exit(_fail(f"{error.strerror}: {error.filename}. {_DISK_ADVICE[error.errno]}"))
+
+
+_DISK_ADVICE = {
+    errno.ENOSPC: "Free some space or choose another --out, then run the same command again.",
+    errno.EDQUOT: "Free some of your quota or choose another --out, then run it again.",
+    errno.EACCES: "Choose an --out that you may write to, or change the folder's permissions.",
+    errno.EPERM: "Choose an --out that you may write to, or change the folder's permissions.",
+    errno.EROFS: "The file system is read-only. Choose another --out.",
+    errno.ENOTDIR: "A part of that path is a file. Choose another --out.",
+}
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,32 @@
+"""Where things are, and the one switch that makes everything small."""
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+ROOT = Path(__file__).resolve().parent.parent
+
+T = TypeVar("T")
+
+
+def is_fast() -> bool:
+    """Tells whether `WORKSHOP_FAST=1` asks for the small run that CI does."""
+    return os.environ.get("WORKSHOP_FAST", "") == "1"
+
+
+def choose(full: T, fast: T) -> T:
+    """Returns `full`, or `fast` where `WORKSHOP_FAST=1` is set. Same code path, other size."""
+    return fast if is_fast() else full
+
+
+def generated_folder(name: str) -> Path:
+    """Returns the folder of a generated dataset, apart for full and fast runs."""
+    return ROOT / "data" / "generated" / choose(name, f"{name}-fast")
+
+
+def artifacts_folder(name: str) -> Path:
+    """Returns the folder for what a notebook makes, apart for full and fast runs.
+
+    A fast run therefore never replaces the models of a full one.
+    """
+    return ROOT / "artifacts" / choose("full", "fast") / name
