@@ -1,0 +1,556 @@
+"""The manifest: one CSV from which heads, losses, scores, titles and checks all come.
+
+A manifest has the column `image_path`, one column per task (its class names as text; an empty cell
+means "not known"), and optionally `group` (what must never be split: a person, a track of frames)
+and `split` (train, validation, test). A `labels.json` beside it fixes the tasks and the order of
+their classes; without one, every other column is a task and its classes are sorted.
+
+Check one, and split it by group, from the command line:
+
+    python -m helpers.manifest manifest.csv --split 0.7,0.15,0.15 --out split.csv
+"""
+
+import csv
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.errors import WorkshopError
+from helpers.files import read_json, whole_file, write_json
+
+IMAGE, GROUP, SPLIT = "image_path", "group", "split"
+SPLITS = ("train", "validation", "test")
+LABELS_FILE = "labels.json"
+NOT_KNOWN = -1  # the target of an empty cell; `SparseCategoricalCrossentropy(ignore_class=-1)`
+DEFAULT_SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
+
+# What people call the column of the pictures; no spelling distance leads from these to its name.
+IMAGE_ALIASES = ("image", "img", "file", "filename", "file_name", "path", "picture", "filepath")
+CLOSE = 0.8  # difflib ratio: "groups" and "Split" are misspellings, "spirit" is a task
+
+
+class ManifestError(WorkshopError):
+    """A manifest that cannot be used, with everything that is wrong with it."""
+
+    def __init__(self, message: str, problems: Sequence["Problem"] = ()):
+        super().__init__(message)
+        self.problems = list(problems)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a manifest, where it is, and what to do about it."""
+
+    row: int | None  # the line of the CSV as an editor counts it (the header is line 1)
+    file: str  # the picture, or the column, that it is about; may be empty
+    found: str
+    expected: str
+    fix: str
+    severity: str = "error"  # or "warning": it runs, but look at it
+
+    def __str__(self) -> str:
+        where = ", ".join(filter(None, [f"row {self.row}" if self.row else "", self.file]))
+        text = f"found {self.found}; expected {self.expected}. {self.fix}"
+        return f"{self.severity}: {where}: {text}" if where else f"{self.severity}: {text}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "Did you mean 'x'? " for the nearest of `known`, or nothing where none is near."""
+    by_lower = {item.lower(): item for item in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"Did you mean {by_lower[near[0]]!r}? " if near else ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The tasks and, in order, the class names of each: index 0 is the first output of its head.
+
+    Attributes:
+        tasks: Task name to class names.
+        display: Task name to (class name to the name to show), for another language.
+    """
+
+    tasks: dict[str, tuple[str, ...]]
+    display: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task, classes in self.tasks.items():
+            _check_task(task, classes)
+        for task, names in self.display.items():
+            _check_display(task, names, self.tasks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the value that `labels.json` holds."""
+        value = {"tasks": {task: list(classes) for task, classes in self.tasks.items()}}
+        return value | ({"display": self.display} if self.display else {})
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Labels":
+        """Makes labels from the value of a `labels.json`.
+
+        Raises:
+            WorkshopError: The value has another form.
+        """
+        tasks = value.get("tasks") if isinstance(value, dict) else None
+        good = isinstance(tasks, dict) and all(
+            isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+            for classes in tasks.values()
+        )
+        display = value.get("display", {}) if good else {}
+        if not good or not all(isinstance(names, dict) for names in _values(display)):
+            raise WorkshopError(
+                'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
+                '"display": {"gender": {"male": "Mann"}}} (display is optional). '
+                "Mend labels.json, or delete it: the tasks then come from the CSV's columns."
+            )
+        return cls({task: tuple(names) for task, names in tasks.items()}, display)
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Labels":
+        """Reads a `labels.json`."""
+        try:
+            return cls.from_json(read_json(Path(path)))
+        except FileNotFoundError:
+            raise WorkshopError(f"{path}: no such file. It holds the tasks and classes.") from None
+        except ValueError as error:
+            raise WorkshopError(f"{path}: expected JSON, found {error}. Mend the file.") from None
+        except WorkshopError as error:
+            raise WorkshopError(f"{path}: {error}") from None
+
+    def write(self, path: Path | str) -> None:
+        """Writes a `labels.json`, whole."""
+        write_json(Path(path), self.to_json())
+
+    def select(self, tasks: Sequence[str]) -> "Labels":
+        """Returns the labels of some tasks, in the order asked for.
+
+        Raises:
+            WorkshopError: A task is not known, named twice, or none is named.
+        """
+        for task in tasks:
+            if task not in self.tasks:
+                raise WorkshopError(
+                    f"No task {task!r}. {did_you_mean(task, self.tasks)}"
+                    f"The tasks are: {', '.join(self.tasks)}."
+                )
+        if not tasks or len(set(tasks)) != len(tasks):
+            raise WorkshopError(
+                f"Expected each task once and at least one, found {list(tasks)}. "
+                f"The tasks are: {', '.join(self.tasks)}."
+            )
+        display = {task: self.display[task] for task in tasks if task in self.display}
+        return Labels({task: self.tasks[task] for task in tasks}, display)
+
+    def display_name(self, task: str, cls: str) -> str:
+        """Returns the name to show for a class: its own, unless `display` has another."""
+        return self.display.get(task, {}).get(cls, cls)
+
+
+def _values(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else [None]
+
+
+def _check_task(task: str, classes: Sequence[str]) -> None:
+    if task in (IMAGE, GROUP, SPLIT) or not task or "/" in task:
+        raise WorkshopError(
+            f"{task!r} cannot be a task's name: expected text without '/' (it names a Keras layer) "
+            f"other than {IMAGE}, {GROUP} and {SPLIT}. Rename it."
+        )
+    twice = sorted({name for name in classes if list(classes).count(name) > 1})
+    if twice or "" in classes:
+        raise WorkshopError(
+            f"Task {task!r}: expected each class name once and none empty, found "
+            f"{'twice ' + ', '.join(twice) if twice else 'an empty one'}. Mend labels.json."
+        )
+
+
+def _check_display(task: str, names: Mapping[str, str], tasks: Mapping[str, Sequence[str]]) -> None:
+    for name in names:
+        if name not in tasks.get(task, ()):
+            raise WorkshopError(
+                f"labels.json shows a name for {task} {name!r}, which is no class there. "
+                f"{did_you_mean(name, tasks.get(task, ()))}Mend `display`."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """Pictures and their labels.
+
+    Attributes:
+        frame: All columns as text, one row a picture, index 0 to n - 1.
+        labels: The tasks and the order of their classes.
+        folder: What relative image paths are relative to.
+        source: The CSV's path, for messages.
+        lines: Line of each row in that CSV, for messages; the header is line 1.
+    """
+
+    frame: pd.DataFrame
+    labels: Labels
+    folder: Path
+    source: Path | None = None
+    lines: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks, in order."""
+        return list(self.labels.tasks)
+
+    @property
+    def paths(self) -> list[str]:
+        """The absolute path of every picture."""
+        folder = Path(os.path.abspath(self.folder))  # noqa: PTH100 (resolve() follows links)
+        return [str(folder / path) for path in self.frame[IMAGE]]
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The group of every row (n,), text: its own image path where none is given."""
+        own = self.frame[IMAGE].to_numpy(str)
+        if GROUP not in self.frame:
+            return own
+        given = self.frame[GROUP].to_numpy(str)
+        return np.where(given == "", own, given)
+
+    @property
+    def has_split(self) -> bool:
+        """Whether any row says which split it belongs to."""
+        return SPLIT in self.frame and bool((self.frame[SPLIT] != "").any())
+
+    def row_number(self, index: int) -> int:
+        """Returns the line in the CSV of the row at `index`, as an editor counts."""
+        return index + 2 if self.lines is None else int(self.lines[index])
+
+    def targets(self, task: str) -> np.ndarray:
+        """Returns the class index of every row for a task: (n,) int32, -1 where not known."""
+        classes = self.labels.select([task]).tasks[task]
+        names = self.frame[task]
+        unknown = ~names.isin([*classes, ""])
+        if unknown.any():
+            raise _unknown_classes(self, {task: unknown.to_numpy()})
+        return pd.Index(classes).get_indexer(names).astype(np.int32)
+
+    def rows(self, which: np.ndarray | Sequence[int] | Sequence[bool]) -> "Manifest":
+        """Returns the manifest of some rows, by a mask (n,) bool or by indices (any order)."""
+        which = np.asarray(which)
+        index = np.flatnonzero(which) if which.dtype == bool else which.astype(int)
+        lines = np.arange(len(self)) + 2 if self.lines is None else self.lines
+        frame = self.frame.iloc[index].reset_index(drop=True)
+        return replace(self, frame=frame, lines=lines[index])
+
+    def subset(self, split: str) -> "Manifest":
+        """Returns the rows of one split.
+
+        Raises:
+            WorkshopError: There is no such split, or no row in it.
+        """
+        if split not in SPLITS:
+            raise WorkshopError(f"No split {split!r}. The splits are: {', '.join(SPLITS)}.")
+        if not self.has_split:
+            raise WorkshopError(
+                f"{self.name}: expected a column {SPLIT!r}, found none. "
+                "Split by group with: python -m helpers.manifest MANIFEST "
+                "--split 0.7,0.15,0.15 --out split.csv"
+            )
+        mask = (self.frame[SPLIT] == split).to_numpy()
+        if not mask.any():
+            found = sorted(set(self.frame[SPLIT]))
+            raise WorkshopError(
+                f"{self.name}: expected rows with split {split!r}, found none (only {found}). "
+                "Split again with --split, or fill in the column."
+            )
+        return self.rows(mask)
+
+    def select(self, tasks: Sequence[str]) -> "Manifest":
+        """Returns the manifest with only these tasks; other columns stay, as information."""
+        return replace(self, labels=self.labels.select(tasks))
+
+    @property
+    def name(self) -> str:
+        """What to call this manifest in a message."""
+        return str(self.source) if self.source else "the manifest"
+
+    def write(self, path: Path | str) -> None:
+        """Writes the CSV and, beside it, `labels.json`; both whole.
+
+        Image paths become relative to the new folder where the picture lies inside it, and
+        absolute elsewhere: none climbs out with `..`.
+
+        Raises:
+            WorkshopError: A `labels.json` of another manifest, with other tasks, is there already.
+        """
+        path = Path(path)
+        beside = path.parent / LABELS_FILE
+        if beside.exists() and not path.exists() and Labels.read(beside) != self.labels:
+            raise WorkshopError(
+                f"{beside} belongs to another manifest: expected the tasks "
+                f"{', '.join(self.labels.tasks)} with the same classes. Write to another folder."
+            )
+        frame = self.frame.assign(**{IMAGE: relative_paths(self.paths, path.parent)})
+        with whole_file(path) as draft, whole_file(beside) as labels_draft:
+            frame.to_csv(draft, index=False, lineterminator="\n", encoding="utf-8")
+            write_json(labels_draft, self.labels.to_json())
+
+
+def relative_paths(paths: Iterable[str], folder: Path) -> list[str]:
+    """Returns each absolute path relative to `folder` if it lies inside, else as it is."""
+    prefix = os.path.abspath(folder).rstrip(os.sep) + os.sep  # noqa: PTH100
+    plain = [os.path.normpath(path) for path in paths]
+    return [path[len(prefix) :] if path.startswith(prefix) else path for path in plain]
+
+
+def read_manifest(
+    path: Path | str, tasks: Sequence[str] | None = None, labels: Labels | None = None
+) -> Manifest:
+    """Reads a manifest CSV, with the `labels.json` beside it where there is one.
+
+    Args:
+        path: The CSV.
+        tasks: Only these tasks; all where None.
+        labels: Tasks and classes to use instead of `labels.json`, e.g. those of a trained model.
+
+    Raises:
+        WorkshopError: The file cannot be read as a manifest; the message says what to mend.
+    """
+    path = Path(path)
+    header, rows, lines = _read_csv(path)
+    beside = path.parent / LABELS_FILE
+    if labels is None and beside.is_file():
+        labels = Labels.read(beside)
+    _check_header(path, header, labels)
+    if not rows:
+        raise WorkshopError(
+            f"{path}: expected one line per picture below the header, found a manifest without "
+            "pictures. Add lines, or write it anew with: python -m helpers.sources"
+        )
+    frame = pd.DataFrame(rows, columns=header, dtype=str)
+    if labels is None:
+        labels = _labels_of_columns(path, frame)
+    if tasks is not None:
+        labels = labels.select(tasks)
+    manifest = Manifest(frame, labels, path.parent, path, np.asarray(lines))
+    _check_classes(manifest)
+    return manifest
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
+    """Returns header, rows and the line number of each row; blank lines are no rows."""
+    rows, lines = [], []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for row in reader:
+                if row and any(cell.strip() for cell in row):
+                    rows.append(row)
+                    lines.append(reader.line_num)
+    except FileNotFoundError:
+        raise WorkshopError(
+            f"{path}: expected a manifest CSV, found no such file. Check the path; "
+            "python -m helpers.sources writes a manifest from a folder of pictures."
+        ) from None
+    except IsADirectoryError:
+        raise WorkshopError(
+            f"{path}: expected a manifest CSV, found a folder. Name the CSV in it, or write one "
+            "with: python -m helpers.sources"
+        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise WorkshopError(
+            f"{path}: expected a CSV in UTF-8, found something else ({error}). "
+            "Save it as 'CSV UTF-8' in your spreadsheet."
+        ) from None
+    if not rows:
+        raise WorkshopError(f"{path}: expected a header and lines, found an empty file. Fill it.")
+    for row, line in zip(rows, lines):
+        if len(row) != len(rows[0]):
+            raise WorkshopError(
+                f"{path}, row {line}: expected {len(rows[0])} cells as in the header, found "
+                f"{len(row)}. Put quotes round cells that hold a comma."
+            )
+    return [name.strip() for name in rows[0]], rows[1:], lines[1:]
+
+
+def _check_header(path: Path, header: list[str], labels: Labels | None) -> None:
+    expected = f"expected the columns {IMAGE}, one per task, and optionally {GROUP} and {SPLIT}"
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise WorkshopError(f"{path}: expected commas between columns, found {header[0]!r}.")
+    if len(set(header)) != len(header) or "" in header:
+        raise WorkshopError(f"{path}: {expected}, each once and with a name; found {header}.")
+    if IMAGE not in header:
+        alias = [name for name in header if name.lower() in IMAGE_ALIASES]
+        near = difflib.get_close_matches(IMAGE, [name.lower() for name in header], 1, 0.6)
+        guess = next((n for n in header if n.lower() in near), alias[0] if alias else None)
+        hint = f"Did you mean {IMAGE!r} for {guess!r}? Rename that column." if guess else ""
+        raise WorkshopError(f"{path}: {expected}; found {', '.join(header)}. {hint}".rstrip())
+    known = set(labels.tasks) if labels else set()
+    for name in header:
+        meant = difflib.get_close_matches(name.lower(), [IMAGE, GROUP, SPLIT], 1, CLOSE)
+        if name not in known and meant and meant[0] not in header:
+            raise WorkshopError(
+                f"{path}: {expected}; found {name!r}. Did you mean {meant[0]!r}? Rename it."
+            )
+    for task in known - set(header):
+        raise WorkshopError(
+            f"{path}: expected a column for the task {task!r} of labels.json, found "
+            f"{', '.join(header)}. {did_you_mean(task, header)}Rename or add the column."
+        )
+
+
+def _labels_of_columns(path: Path, frame: pd.DataFrame) -> Labels:
+    tasks = [name for name in frame.columns if name not in (IMAGE, GROUP, SPLIT)]
+    if not tasks:
+        raise WorkshopError(
+            f"{path}: expected a column per task, found only {', '.join(frame.columns)}. "
+            "Add a column whose cells are class names."
+        )
+    return Labels({task: tuple(sorted(set(frame[task]) - {""})) for task in tasks})
+
+
+def _check_classes(manifest: Manifest) -> None:
+    unknown = {
+        task: ~manifest.frame[task].isin([*classes, ""]).to_numpy()
+        for task, classes in manifest.labels.tasks.items()
+    }
+    if any(mask.any() for mask in unknown.values()):
+        raise _unknown_classes(manifest, unknown)
+
+
+def _unknown_classes(manifest: Manifest, unknown: Mapping[str, np.ndarray]) -> ManifestError:
+    """Returns the error that names each unknown class once, with its count and first row."""
+    problems = []
+    for task, mask in unknown.items():
+        classes = manifest.labels.tasks[task]
+        for name, count in manifest.frame[task][mask].value_counts(sort=False).items():
+            first = int(np.flatnonzero(manifest.frame[task] == name)[0])
+            problems.append(
+                Problem(
+                    manifest.row_number(first),
+                    f"column {task}",
+                    f"{name!r} ({count} row{'s' if count > 1 else ''}, this one first)",
+                    f"one of {', '.join(classes)}, or empty",
+                    f"{did_you_mean(name, classes)}Correct it, or add it to labels.json.",
+                )
+            )
+    listed = "\n".join(f"  {problem}" for problem in problems[:20])
+    return ManifestError(
+        f"{manifest.name}: {len(problems)} class names that the labels do not know\n{listed}",
+        problems,
+    )
+
+
+def split_by_group(
+    manifest: Manifest,
+    shares: Mapping[str, float] | None = None,
+    stratify: str | Sequence[str] | None = None,
+    seed: int = 0,
+) -> Manifest:
+    """Splits pictures so that no group is on two sides and class shares are alike on all sides.
+
+    A group goes as a whole to the split that it brings nearest to its wish, largest groups first.
+    The wish of a split is its share of all pictures and of every class of every task at once;
+    nearness is the chi-square distance, so that a rare class counts as much as a frequent one.
+    It is the greedy idea of iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) over
+    groups. scikit-learn's StratifiedGroupKFold does the same for one task and equal folds only.
+    A class that would be missing from train is moved there, if another split can spare a group.
+
+    Args:
+        manifest: What to split. A split that it has is replaced.
+        shares: Split name to share; they add up to 1. Default .7, .15, .15.
+        stratify: The task or tasks whose classes are balanced; all where None.
+        seed: The order of groups of equal size.
+
+    Returns:
+        The manifest with the column `split`.
+
+    Raises:
+        WorkshopError: Wrong shares, or fewer groups than splits.
+    """
+    shares = _checked_shares(shares)
+    tasks = [stratify] if isinstance(stratify, str) else stratify
+    counts, group_of_row = _group_counts(manifest, manifest.select(tasks or manifest.tasks).tasks)
+    if len(counts) < len(shares):
+        raise WorkshopError(
+            f"{manifest.name}: expected at least {len(shares)} groups for {len(shares)} splits, "
+            f"found {len(counts)}. Add groups, or ask for fewer splits."
+        )
+    side = _assign(counts, np.array(list(shares.values())), np.random.default_rng(seed))
+    return _with_split(manifest, np.array(list(shares))[side][group_of_row])
+
+
+def split_at_random(
+    manifest: Manifest, shares: Mapping[str, float] | None = None, seed: int = 0
+) -> Manifest:
+    """Splits pictures at random, as if groups did not exist.
+
+    Pictures of one person then lie on both sides and the score flatters. Only for the lesson that
+    shows it; `validate` refuses the result where groups are known.
+    """
+    shares = _checked_shares(shares)
+    names = np.array(list(shares))
+    bounds = np.round(np.cumsum(list(shares.values()))[:-1] * len(manifest)).astype(int)
+    side = np.empty(len(manifest), int)
+    order = np.random.default_rng(seed).permutation(len(manifest))
+    for number, part in enumerate(np.split(order, bounds)):
+        side[part] = number
+    return _with_split(manifest, names[side])
+
+
+def _with_split(manifest: Manifest, split: np.ndarray) -> Manifest:
+    return replace(manifest, frame=manifest.frame.assign(**{SPLIT: split}))
+
+
+def _checked_shares(shares: Mapping[str, float] | None) -> dict[str, float]:
+    shares = dict(DEFAULT_SHARES if shares is None else shares)
+    good = set(shares) <= set(SPLITS) and "train" in shares and min(shares.values()) > 0
+    if not good or abs(sum(shares.values()) - 1) > 1e-6:
+        raise WorkshopError(
+            f"Expected shares above 0 that add up to 1 for train and any of validation and test, "
+            f"found {shares}. Use for example 0.7, 0.15, 0.15."
+        )
+    return {name: shares[name] for name in SPLITS if name in shares}
+
+
+def _group_counts(manifest: Manifest, tasks: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns per group the pictures and those of each class (groups, 1 + classes), and (n,)."""
+    group_of_row, groups = pd.factorize(manifest.groups)
+    columns = [np.bincount(group_of_row, minlength=len(groups))]
+    for task in tasks:
+        targets = manifest.targets(task)
+        for number in np.unique(targets[targets >= 0]):
+            columns.append(np.bincount(group_of_row[targets == number], minlength=len(groups)))
+    counts = np.stack(columns, axis=1).astype(float)
+    # the size of a split weighs as much as one whole task
+    weight_of_size = max(1.0, (counts.shape[1] - 1) / max(1, len(tasks)))
+    return np.concatenate([counts[:, :1] * weight_of_size, counts[:, 1:]], axis=1), group_of_row
+
+
+def _assign(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns the split (groups,) of every group; counts is (groups, classes)."""
+    wish = shares[:, None] * counts.sum(axis=0)  # (splits, classes)
+    have = np.zeros_like(wish)
+    order = rng.permutation(len(counts))
+    order = order[np.argsort(-counts[order, 0], kind="stable")]
+    side = np.empty(len(counts), int)
+    for group in order:
+        count = counts[group]
+        # how much (have - wish)^2 / wish grows if the group goes to each split
+        growth = ((2 * (have - wish) + count) * count / wish).sum(axis=1)
+        side[group] = best = int(np.argmin(growth))
+        have[best] += count
+    return _every_class_in_train(counts, side)
+
+
+def _every_class_in_train(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """Moves the smallest group of each class that train (split 0) lacks to train."""
+    for number in range(counts.shape[1]):
+        holders = np.flatnonzero(counts[:, number])
+        if not (side[holders] == 0).any():
+            side[holders[np.argmin(counts[holders, 0])]] = 0
+    return side
