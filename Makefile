@@ -1,0 +1,57 @@
+# What each target runs also stands in README.md ("Without make").
+# The first Python of a version that TensorFlow has packages for. Another one: make PYTHON=/path/to/python test
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; \
+  done; echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: workshop test lab lint format screenshots lock clean help
+.DEFAULT_GOAL := help
+
+help:  ## shows this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+workshop: $(VENV)/.installed  ## sets up, makes the data, runs notebooks 01 to 04 in full, prints the scores
+	$(BIN)/python -m helpers.environment --quiet
+	$(BIN)/python -m helpers.workshop
+
+test: lint  ## sets up, lints, runs the unit tests, then every notebook in fast mode
+	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+
+lab: $(VENV)/.installed  ## sets up, opens JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+lint: $(VENV)/.installed  ## checks form and style of code and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed  ## mends what lint finds, where it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab and saves images/screenshots/
+	$(BIN)/python -m tests.jupyterlab --screenshots
+
+lock:  ## renews requirements.lock from a fresh environment
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install -r requirements.txt "setuptools<82" wheel
+	{ echo "# The exact versions that CI installs: everything that requirements.txt leads to."; \
+	  echo "# Made again from a fresh environment with: make lock"; \
+	  build/lock/bin/python -m pip freeze --all | grep -vi '^pip=='; } > build/requirements.lock
+	mv build/requirements.lock requirements.lock && rm -rf build/lock
+
+clean:  ## removes what commands made; keeps .venv
+	rm -rf artifacts data/generated build .pytest_cache .ruff_cache *.egg-info
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# The stamp is younger than the three files as long as nothing has to be installed.
+$(VENV)/.installed: requirements.txt requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	  "error: the workshop needs Python 3.11, 3.12 or 3.13; %s is %d.%d. Name another one: make PYTHON=python3.11 ..." \
+	  % (sys.executable, *v))'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "error: no virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

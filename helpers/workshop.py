@@ -1,0 +1,143 @@
+"""Runs the workshop from start to end: notebooks 01 to 04 in full, then the scores.
+
+python -m helpers.workshop
+"""
+
+import argparse
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from tqdm import tqdm
+
+from helpers.errors import WorkshopError, run_command
+from helpers.files import read_json, write_text
+from helpers.settings import ROOT, artifacts_folder
+
+NOTEBOOKS = ROOT / "notebooks"
+MAIN_LINE = "0[1-4]_*.ipynb"
+SCORES = "scores.json"  # written by 03_validate: {task: {metric: number}}
+CELL_SECONDS = 1800  # a cell that takes longer hangs: the longest trains for minutes
+
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class WatchedClient(NotebookClient):
+    """Runs a notebook and shows on a progress bar which cell runs and what it last printed."""
+
+    def __init__(self, notebook: nbformat.NotebookNode, bar: tqdm, **options: Any):
+        super().__init__(notebook, **options)
+        self.bar = bar
+        self.on_cell_executed = lambda **_: bar.update()
+
+    def output(self, outs: list, msg: dict, *place: Any) -> Any:
+        """Takes a message of the kernel as nbclient does, and shows its last line of text."""
+        text = _COLOR.sub("", msg["content"].get("text") or "").strip()
+        if text:
+            self.bar.set_postfix_str(re.split(r"[\r\n]", text)[-1][:60])
+        return super().output(outs, msg, *place)
+
+
+def run_notebook(path: Path, folder: Path) -> float:
+    """Runs the notebook `path`, writes a copy with outputs and a page of HTML into `folder`.
+
+    The copy is written where a cell fails too, up to that cell.
+
+    Returns:
+        The seconds that it took.
+
+    Raises:
+        WorkshopError: a cell failed; the message shows the cell and the error.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    start = time.monotonic()
+    with tqdm(total=cells, desc=path.stem, unit="cell", dynamic_ncols=True) as bar:
+        client = WatchedClient(notebook, bar, timeout=CELL_SECONDS, kernel_name="python3")
+        client.resources = {"metadata": {"path": str(path.parent)}}
+        try:
+            client.execute(env=_kernel_environment())
+        except CellExecutionError as error:
+            raise WorkshopError(_failure(path, error)) from error
+        finally:
+            _write_copies(notebook, folder / path.name, path.parent)
+    return time.monotonic() - start
+
+
+def _kernel_environment() -> dict[str, str]:
+    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "JUPYTER_PREFER_ENV_PATH": "1"}
+    return {**quiet, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _failure(path: Path, error: CellExecutionError) -> str:
+    return f"a cell of {path.name} failed.\n{_COLOR.sub('', str(error)).strip()}"
+
+
+def _write_copies(notebook: nbformat.NotebookNode, target: Path, pictures: Path) -> None:
+    write_text(target, nbformat.writes(notebook))
+    exporter = HTMLExporter(embed_images=True)  # the page stays whole when it is moved
+    page, _ = exporter.from_notebook_node(
+        notebook, {"metadata": {"name": target.stem, "path": str(pictures)}}
+    )
+    write_text(target.with_suffix(".html"), page)
+
+
+def run_workshop() -> None:
+    """Runs the notebooks of the main line in order and prints scores and places.
+
+    Raises:
+        WorkshopError: a notebook failed, or there is none.
+    """
+    paths = sorted(NOTEBOOKS.glob(MAIN_LINE))
+    if not paths:
+        raise WorkshopError(
+            f"expected notebooks {MAIN_LINE} in {NOTEBOOKS}, found none. Clone again."
+        )
+    folder = artifacts_folder("notebooks")
+    seconds = {path.stem: run_notebook(path, folder) for path in paths}
+    for name, took in seconds.items():
+        print(f"{name:28}{took / 60:6.1f} min")
+    print(f"{'all':28}{sum(seconds.values()) / 60:6.1f} min\n")
+    print(describe_results())
+
+
+def describe_results() -> str:
+    """Returns the scores that the notebooks saved, and where their pages and pictures are."""
+    lines = []
+    scores = artifacts_folder(SCORES)
+    if scores.exists():
+        table = pd.DataFrame(read_json(scores)).T
+        lines += [f"scores on unseen persons ({_short(scores)})", table.to_string(), ""]
+    pages = sorted(artifacts_folder("notebooks").glob("*.html"))
+    lines += ["look at", *(f"  {_short(page)}" for page in pages)]
+    pictures = artifacts_folder("pictures")
+    if pictures.exists():
+        count = len(list(pictures.rglob("*.png")))
+        lines.append(f"  {_short(pictures)}/ ({count} pictures)")
+    return "\n".join(lines)
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def main() -> None:
+    """Runs the workshop; `--scores` only prints the results of the last run again."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scores", action="store_true", help="print the last run's results only")
+    if parser.parse_args().scores:
+        print(describe_results())
+    else:
+        run_workshop()
+
+
+if __name__ == "__main__":
+    run_command(main)
