@@ -1,0 +1,145 @@
+"""The loss of a task, and how the losses of several tasks become one."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from helpers.errors import WorkshopError
+from helpers.manifest import Labels, Manifest
+from helpers.model import TaskUncertainty, keras
+
+ops = keras.ops
+
+
+class MaskedCrossentropy(keras.losses.Loss):
+    """Cross-entropy over the rows whose label is known.
+
+    Keras has the parts, but not together: `ignore_class` knows no label smoothing, and
+    `class_weight` of `fit` raises where a model has several outputs.
+
+    Args:
+        class_weights: (classes,) weight of each class's rows, or None for equal ones.
+        label_smoothing: share of a label that is spread over all classes, 0 to below 1.
+    """
+
+    def __init__(self, class_weights=None, label_smoothing: float = 0.0, name: str = "loss"):
+        # No reduction by Keras: it would divide by all rows, and this mean is over labelled ones.
+        super().__init__(name=name, reduction="none")
+        self.class_weights = class_weights
+        self.label_smoothing = label_smoothing
+
+    def call(self, targets, probabilities):
+        """Returns the mean loss of a batch.
+
+        Args:
+            targets: int (batch,), -1 where the label is not known.
+            probabilities: float (batch, classes), rows that sum to 1.
+
+        Returns:
+            A scalar; 0 where no row is labelled.
+        """
+        targets = ops.reshape(targets, (-1,))  # Keras hands over (batch, 1)
+        classes = probabilities.shape[-1]
+        known = ops.cast(targets >= 0, probabilities.dtype)
+        wanted = ops.one_hot(ops.maximum(targets, 0), classes, dtype=probabilities.dtype)
+        weight = known
+        if self.class_weights is not None:
+            weights = ops.convert_to_tensor(self.class_weights, probabilities.dtype)
+            weight = known * ops.sum(wanted * weights, axis=-1)
+        wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / classes
+        # 1e-7: the smallest probability that Keras itself lets into a logarithm
+        loss = -ops.sum(wanted * ops.log(ops.maximum(probabilities, 1e-7)), axis=-1)
+        return ops.sum(weight * loss) / ops.maximum(ops.sum(weight), 1e-7)
+
+
+class MaskedAccuracy(keras.metrics.Mean):
+    """Share of the labelled rows whose most probable class is the label."""
+
+    def update_state(self, targets, probabilities, sample_weight=None):
+        """Adds a batch: int (batch,) with -1 for not known, and float (batch, classes)."""
+        targets = ops.reshape(targets, (-1,))
+        guess = ops.cast(ops.argmax(probabilities, axis=-1), targets.dtype)
+        right = ops.cast(guess == targets, "float32")
+        super().update_state(right, sample_weight=ops.cast(targets >= 0, "float32"))
+
+
+def balanced_class_weights(manifest: Manifest) -> dict[str, np.ndarray]:
+    """Weights that let every class of a task count alike (King & Zeng 2001, "balanced").
+
+    Returns:
+        For each task float32 (classes,): labelled rows / (classes * rows of the class); 0 for a
+        class without rows.
+    """
+    weights = {}
+    for task, classes in manifest.labels.tasks.items():
+        targets = manifest.targets(task)
+        counts = np.bincount(targets[targets >= 0], minlength=len(classes))
+        with np.errstate(divide="ignore"):
+            balanced = counts.sum() / (len(classes) * counts)
+        weights[task] = np.where(counts > 0, balanced, 0).astype(np.float32)
+    return weights
+
+
+def build_losses(
+    labels: Labels, class_weights: Mapping | None = None, label_smoothing: float = 0.0
+) -> dict[str, keras.losses.Loss]:
+    """Returns one loss for each task, keyed by the task's name as `compile` wants it."""
+    weights = class_weights or {}
+    return {
+        task: MaskedCrossentropy(weights.get(task), label_smoothing, name=task)
+        for task in labels.tasks
+    }
+
+
+class UncertaintyWeighted(keras.losses.Loss):
+    """A task's loss, weighted by its trained uncertainty.
+
+    exp(-s) * loss + s / 2, where s is the log-variance (Kendall, Gal & Cipolla 2018, equation 10):
+    a task whose labels are noisy gets a small weight, and s / 2 keeps the weights from vanishing.
+    """
+
+    def __init__(self, loss: keras.losses.Loss, uncertainty: TaskUncertainty, index: int):
+        super().__init__(name=loss.name, reduction="none")
+        self.loss, self.uncertainty, self.index = loss, uncertainty, index
+
+    def call(self, targets, probabilities):
+        """Returns a scalar; the arguments are those of the task's loss."""
+        log_variance = self.uncertainty.log_variance[self.index]
+        return ops.exp(-log_variance) * self.loss(targets, probabilities) + log_variance / 2
+
+
+def weigh_by_uncertainty(
+    model: keras.Model, losses: Mapping[str, keras.losses.Loss]
+) -> dict[str, keras.losses.Loss]:
+    """Wraps each task's loss for a model that `build_model` gave task_uncertainty=True."""
+    try:
+        layer = model.get_layer("task_uncertainty")
+    except ValueError as error:
+        raise WorkshopError(
+            "expected a model with trained task weights, found one without. Build it with "
+            "task_uncertainty=True."
+        ) from error
+    return {
+        task: UncertaintyWeighted(loss, layer, i) for i, (task, loss) in enumerate(losses.items())
+    }
+
+
+def parse_task_weights(text: str, labels: Labels) -> dict[str, float]:
+    """Reads "gender=1,top_color=2"; tasks that are not named weigh 1.
+
+    Raises:
+        WorkshopError: an unknown task, or a weight that is no number of at least 0.
+    """
+    weights = dict.fromkeys(labels.tasks, 1.0)
+    for part in filter(None, text.split(",")):
+        task, _, value = part.partition("=")
+        labels.select([task])  # says which tasks there are, where this one is not among them
+        try:
+            weights[task] = float(value)
+        except ValueError:
+            weights[task] = -1.0
+        if not 0 <= weights[task] < np.inf:
+            raise WorkshopError(
+                f"expected a task weight such as {task}=2, found {part!r}. Weights are at least 0."
+            )
+    return weights

@@ -1,0 +1,310 @@
+"""Builds the multi-task network: backbone, pooling, a tower and a head for each task."""
+
+import contextlib
+import difflib
+import inspect
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from helpers.errors import WorkshopError
+from helpers.manifest import Labels
+
+
+@contextlib.contextmanager
+def _standard_error_silenced() -> Iterator[None]:
+    """TensorFlow prints a oneDNN notice at import that no variable of its own silences."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with _standard_error_silenced():
+    import keras
+    from keras import layers
+
+DEFAULT_BACKBONE = "street"
+DEFAULT_IMAGE_SIZE = (160, 64)  # height, width in pixels
+DEFAULT_POOLING = "average+max+stripes"
+STRIPES = 4  # head, chest, legs, feet: each lies at about the same height in every street crop
+
+# How keras.applications expects its pixels, where it does not scale them itself.
+_SCALING = {
+    "caffe": ("ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"),
+    "torch": ("DenseNet121", "DenseNet169", "DenseNet201"),
+    "tf": (
+        "ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNet", "MobileNetV2", "Xception",
+        "InceptionV3", "InceptionResNetV2", "NASNetMobile", "NASNetLarge",
+    ),
+}  # fmt: skip
+
+
+def backbone_names() -> list[str]:
+    """Returns the names that `build_model` takes: our own and those of keras.applications."""
+    networks = [name for name, _ in inspect.getmembers(keras.applications, inspect.isfunction)]
+    return [DEFAULT_BACKBONE, *(name for name in networks if name[0].isupper())]
+
+
+def build_model(
+    labels: Labels,
+    image_size: tuple[int, int] = DEFAULT_IMAGE_SIZE,
+    *,
+    backbone: str = DEFAULT_BACKBONE,
+    weights: str | None = None,
+    pooling: str = DEFAULT_POOLING,
+    tower: int = 128,
+    dropout: float = 0.3,
+    task_uncertainty: bool = False,
+) -> keras.Model:
+    """Builds a network with one backbone and a tower and a softmax head for each task.
+
+    Args:
+        labels: the tasks and their classes; they give the heads, their order and their sizes.
+        image_size: (height, width) in pixels.
+        backbone: "street", or a name of keras.applications in any case, such as "DenseNet121".
+        weights: None for random weights, "imagenet" (downloads them), or the path of a model
+            that `helpers.train` saved, whose backbone is taken.
+        pooling: any of "average", "max" and "stripes", joined by "+".
+        tower: units of the hidden layer before each head; 0 for none.
+        dropout: share of units dropped before each head.
+        task_uncertainty: hold a trained weight for each task's loss
+            (see `helpers.losses.weigh_by_uncertainty`).
+
+    Returns:
+        A model from "image", float (batch, height, width, 3), RGB 0 to 255, to a dict from task
+        to float32 (batch, classes), probabilities that sum to 1. Each head's layer bears the
+        name of its task.
+
+    Raises:
+        WorkshopError: an unknown backbone or pooling, or weights that cannot be had.
+    """
+    image = keras.Input((*image_size, 3), name="image")
+    features = build_backbone(image_size, backbone, weights)(image)
+    pooled = pool(features, pooling)
+    if task_uncertainty:
+        pooled = TaskUncertainty(len(labels.tasks), name="task_uncertainty")(pooled)
+    heads = {}
+    for task, classes in labels.tasks.items():
+        hidden = pooled
+        if tower:
+            hidden = layers.Dense(tower, use_bias=False, name=f"{task}_tower")(hidden)
+            hidden = layers.BatchNormalization(momentum=0.9, name=f"{task}_norm")(hidden)
+            hidden = layers.Activation("relu", name=f"{task}_relu")(hidden)
+        hidden = layers.Dropout(dropout, name=f"{task}_dropout")(hidden)
+        # float32 even under mixed precision: probabilities near 1 need it
+        head = layers.Dense(len(classes), activation="softmax", dtype="float32", name=task)
+        heads[task] = head(hidden)
+    return keras.Model(image, heads, name="multi_task")
+
+
+def build_backbone(
+    image_size: tuple[int, int], name: str = DEFAULT_BACKBONE, weights: str | None = None
+) -> keras.Model:
+    """Builds the part that all tasks share, pixel scaling included.
+
+    Returns:
+        A model named "backbone" from float (batch, height, width, 3), RGB 0 to 255, to
+        (batch, rows, columns, channels).
+
+    Raises:
+        WorkshopError: an unknown name, or weights that cannot be had.
+    """
+    name = _find_backbone(name)
+    image = keras.Input((*image_size, 3), name="pixels")
+    if name == DEFAULT_BACKBONE:
+        features = street_features(layers.Rescaling(1 / 127.5, offset=-1)(image))
+    else:
+        features = _published_features(image, name, weights)
+    backbone = keras.Model(image, features, name="backbone")
+    if weights and weights != "imagenet":
+        _take_backbone_weights(backbone, Path(weights))
+    return backbone
+
+
+def _find_backbone(name: str) -> str:
+    known = {known.lower(): known for known in backbone_names()}
+    if name.lower() not in known:
+        near = [known[n] for n in difflib.get_close_matches(name.lower(), known, 3, 0.4)]
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise WorkshopError(
+            f"expected a backbone of keras.applications or {DEFAULT_BACKBONE!r}, "
+            f"found {name!r}.{hint}"
+        )
+    return known[name.lower()]
+
+
+def street_features(x: keras.KerasTensor, widths: Sequence[int] = (24, 48, 96, 160)):
+    """The default backbone: a small residual network (He et al. 2016) for two cores.
+
+    Plain 3x3 convolutions, since depthwise ones save arithmetic but no time on a CPU, and a
+    stride of 2 in every block, so that most of the work is done on few pixels.
+
+    Args:
+        x: (batch, height, width, 3), scaled to -1 to 1.
+        widths: channels of the stem and of each block.
+
+    Returns:
+        (batch, height / 16, width / 16, widths[-1]).
+    """
+    x = _convolve(x, widths[0], kernel=5, strides=2)
+    x = layers.Activation("relu")(x)
+    for width in widths[1:]:
+        shortcut = layers.AveragePooling2D(2, padding="same")(x)
+        shortcut = _convolve(shortcut, width, kernel=1)
+        x = layers.Activation("relu")(_convolve(x, width, strides=2))
+        x = layers.Add()([_convolve(x, width), shortcut])
+        x = layers.Activation("relu")(x)
+    return x
+
+
+def _convolve(x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1):
+    x = layers.Conv2D(width, kernel, strides, padding="same", use_bias=False)(x)
+    # A momentum of .9 instead of .99: the runs here are a few hundred steps long.
+    return layers.BatchNormalization(momentum=0.9)(x)
+
+
+def _published_features(image: keras.KerasTensor, name: str, weights: str | None):
+    network = getattr(keras.applications, name)
+    mode = next((mode for mode, names in _SCALING.items() if name in names), None)
+    scaled = ScalePixels(mode)(image) if mode else image
+    try:
+        base = network(
+            include_top=False,
+            weights="imagenet" if weights == "imagenet" else None,
+            input_shape=image.shape[1:],
+        )
+    except ValueError as error:  # a picture too small for the network
+        raise WorkshopError(f"{name}: {error}") from error
+    except Exception as error:
+        if "URL fetch failure" not in str(error):
+            raise
+        raise WorkshopError(
+            f"expected to download the imagenet weights of {name}, found no way to them "
+            f"({error}). Use --weights none, or try again where the network allows it."
+        ) from error
+    return base(scaled)
+
+
+@keras.saving.register_keras_serializable("workshop")
+class ScalePixels(layers.Layer):
+    """Scales RGB 0 to 255 as `keras.applications.imagenet_utils.preprocess_input` does.
+
+    It is part of the network, so that serving cannot scale otherwise than training did.
+
+    Args:
+        mode: "caffe" (BGR minus the mean), "torch" (0 to 1, then standardized by channel) or
+            "tf" (-1 to 1).
+    """
+
+    def __init__(self, mode: str, **kwargs):
+        super().__init__(**kwargs)
+        self.mode = mode
+
+    def call(self, pixels):
+        """Scales (batch, height, width, 3)."""
+        if self.mode == "tf":
+            return pixels / 127.5 - 1.0
+        if self.mode == "torch":
+            mean = keras.ops.convert_to_tensor([0.485, 0.456, 0.406], pixels.dtype)
+            deviation = keras.ops.convert_to_tensor([0.229, 0.224, 0.225], pixels.dtype)
+            return (pixels / 255.0 - mean) / deviation
+        return pixels[..., ::-1] - keras.ops.convert_to_tensor(
+            [103.939, 116.779, 123.68], pixels.dtype
+        )
+
+    def get_config(self) -> dict:
+        """Returns what rebuilds the layer."""
+        return {**super().get_config(), "mode": self.mode}
+
+
+@keras.saving.register_keras_serializable("workshop")
+class TaskUncertainty(layers.Layer):
+    """Holds one trained log-variance for each task (Kendall, Gal & Cipolla 2018).
+
+    It passes its input on unchanged. It stands in the network only so that the variances are
+    trained, saved and resumed together with the other weights.
+    """
+
+    def __init__(self, tasks: int, **kwargs):
+        super().__init__(**kwargs)
+        self.tasks = tasks
+        self.log_variance = self.add_weight(
+            shape=(tasks,), initializer="zeros", name="log_variance"
+        )
+
+    def call(self, features):
+        """Returns `features`."""
+        return features
+
+    def get_config(self) -> dict:
+        """Returns what rebuilds the layer."""
+        return {**super().get_config(), "tasks": self.tasks}
+
+
+def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
+    if not path.is_file():
+        raise WorkshopError(
+            f"expected --weights to be none, imagenet or a saved .keras model, found no file {path}"
+        )
+    source = load_model(path).get_layer("backbone")
+    if [w.shape for w in source.weights] != [w.shape for w in backbone.weights]:
+        raise WorkshopError(
+            f"expected {path} to hold the backbone that you ask for, found another one. "
+            "Use the --backbone that it was trained with."
+        )
+    backbone.set_weights(source.get_weights())
+
+
+def load_model(path: Path) -> keras.Model:
+    """Loads a model that a run saved.
+
+    Raises:
+        WorkshopError: there is no such file, or it is no Keras model.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError) as error:
+        raise WorkshopError(
+            f"expected a saved Keras model, found none at {path}: {error}"
+        ) from error
+
+
+def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):
+    """Turns a map of features into one vector.
+
+    "average" tells how much of a feature there is, "max" whether it is anywhere, "stripes" the
+    average in each of `STRIPES` horizontal bands: where a garment is tells which one it is
+    (Part-based Convolutional Baseline, Sun et al. 2018).
+
+    Args:
+        features: (batch, rows, columns, channels).
+        pooling: any of the three, joined by "+".
+
+    Returns:
+        (batch, features).
+    """
+    ways = pooling.split("+")
+    unknown = set(ways) - {"average", "max", "stripes"}
+    if unknown:
+        raise WorkshopError(
+            f"expected pooling of average, max, stripes, joined by +, found {sorted(unknown)}"
+        )
+    vectors = []
+    if "average" in ways:
+        vectors.append(layers.GlobalAveragePooling2D(name="average")(features))
+    if "max" in ways:
+        vectors.append(layers.GlobalMaxPooling2D(name="max")(features))
+    if "stripes" in ways:
+        rows = features.shape[1]
+        for i in range(STRIPES):
+            top, bottom = i * rows // STRIPES, -(-(i + 1) * rows // STRIPES)
+            stripe = layers.Cropping2D(((top, rows - bottom), (0, 0)), name=f"crop_{i}")(features)
+            vectors.append(layers.GlobalAveragePooling2D(name=f"stripe_{i}")(stripe))
+    return layers.Concatenate(name="features")(vectors) if len(vectors) > 1 else vectors[0]

@@ -1,0 +1,105 @@
+"""The recipe of a training run: plain data that is read, edited, saved and compared."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from helpers.errors import WorkshopError
+
+SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
+AUGMENTATION_NAMES = ("none", "standard", "strong")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run with one picture size, one learning rate plan and one set of trained layers.
+
+    Attributes:
+        epochs: how often every training picture is seen, at most.
+        image_size: (height, width) in pixels.
+        batch_size: pictures in a step.
+        learning_rate: the highest of the schedule.
+        schedule: "one-cycle" (up, then down to almost 0; Smith & Topin 2018), "cosine" (down),
+            "plateau" (times .7 after 3 epochs without progress) or "constant".
+        augmentation: "none", "standard" or "strong", see `helpers.pipeline.AUGMENTATIONS`.
+        freeze_backbone: train towers and heads only.
+        early_stopping: end the stage after so many epochs without progress; 0 never.
+    """
+
+    epochs: int
+    image_size: tuple[int, int] = (160, 64)
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    schedule: str = "one-cycle"
+    augmentation: str = "standard"
+    freeze_backbone: bool = False
+    early_stopping: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_size", tuple(self.image_size))
+        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        _check(self.batch_size >= 2, "batch size", "at least 2", self.batch_size)
+        _check(min(self.image_size) >= 16, "image size", "at least 16 pixels", self.image_size)
+        _check(0 < self.learning_rate < 10, "learning rate", "above 0", self.learning_rate)
+        _check(self.schedule in SCHEDULES, "schedule", " or ".join(SCHEDULES), self.schedule)
+        names = " or ".join(AUGMENTATION_NAMES)
+        _check(self.augmentation in AUGMENTATION_NAMES, "augmentation", names, self.augmentation)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a run ends with, apart from its data.
+
+    Attributes:
+        stages: one after the other; each starts from the best weights of the one before.
+        backbone: see `helpers.model.build_model`, as are the next four.
+        weights: None, "imagenet" or a saved model.
+        pooling: ways of pooling, joined by "+".
+        tower: units of the hidden layer before each head.
+        dropout: share of units dropped before each head.
+        weight_decay: of AdamW (Loshchilov & Hutter 2019).
+        ema: momentum of the moving average of the weights that is validated and saved; 0 for none.
+        label_smoothing: share of a label that is spread over all classes.
+        class_weights: "none" or "balanced", see `helpers.losses.balanced_class_weights`.
+        task_weights: "uncertainty", or weights such as "gender=1,top_color=2"; "" for all 1.
+        seed: of initial weights, order and augmentation.
+    """
+
+    stages: tuple[Stage, ...] = field(default_factory=lambda: (Stage(epochs=12),))
+    backbone: str = "street"
+    weights: str | None = None
+    pooling: str = "average+max+stripes"
+    tower: int = 128
+    dropout: float = 0.3
+    weight_decay: float = 1e-2
+    ema: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
+    task_weights: str = ""
+    seed: int = 0
+
+    def __post_init__(self):
+        _check(len(self.stages) >= 1, "stages", "at least one", self.stages)
+        _check(0 <= self.ema < 1, "ema", "0 to below 1", self.ema)
+        _check(
+            0 <= self.label_smoothing < 1, "label smoothing", "0 to below 1", self.label_smoothing
+        )
+        weights = ("none", "balanced")
+        _check(
+            self.class_weights in weights, "class weights", " or ".join(weights), self.class_weights
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the recipe as plain data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Recipe":
+        """Builds the recipe from what `to_json` gave."""
+        stages = tuple(Stage(**stage) for stage in value["stages"])
+        return cls(**{**value, "stages": stages})
+
+
+def _check(right: bool, what: str, expected: str, found: Any) -> None:
+    if not right:
+        raise WorkshopError(f"{what}: expected {expected}, found {found!r}. Change that value.")

@@ -1,0 +1,169 @@
+"""The folder of a training run: what lies where in it, and how it is opened again.
+
+RUN/run.json           recipe, manifest and versions
+    labels.json        tasks and class names, in the order of the heads
+    log.csv            a line for each epoch
+    batches.csv        a line for each batch
+    epochs/            a model for each epoch: epoch-001.keras
+    best.keras         the best of them; best.json says which and why
+    tensorboard/       the log of each epoch for TensorBoard
+    state/             what --resume needs
+    export/            what serving needs
+"""
+
+import io
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.errors import WorkshopError
+from helpers.files import read_json, whole_file, write_json, write_text
+from helpers.manifest import LABELS_FILE, Labels, Manifest
+from helpers.recipe import Recipe
+
+VERSIONS_OF = ("tensorflow", "keras", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, its labels and its recipe."""
+
+    folder: Path
+    labels: Labels
+    recipe: Recipe
+
+    @property
+    def log_path(self) -> Path:
+        """The file with a line for each epoch."""
+        return self.folder / "log.csv"
+
+    @property
+    def best_path(self) -> Path:
+        """The model of the best epoch."""
+        return self.folder / "best.keras"
+
+    @property
+    def export_folder(self) -> Path:
+        """What serving needs."""
+        return self.folder / "export"
+
+    def epoch_path(self, epoch: int) -> Path:
+        """The model after an epoch, counted from 1."""
+        return self.folder / "epochs" / f"epoch-{epoch:03d}.keras"
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """One row for each finished epoch; empty before the first has ended."""
+        if not self.log_path.exists():
+            return pd.DataFrame()
+        return pd.read_csv(self.log_path)
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the best epoch, counted from 1.
+
+        Raises:
+            WorkshopError: no epoch has ended yet.
+        """
+        path = self.folder / "best.json"
+        if not path.exists():
+            raise WorkshopError(
+                f"expected a run with a finished epoch in {self.folder}, found none. Train it "
+                "with python -m helpers.train, with --resume if it was stopped."
+            )
+        return read_json(path)["epoch"]
+
+    def write_log(self, log: pd.DataFrame) -> None:
+        """Replaces the log."""
+        text = io.StringIO()
+        log.to_csv(text, index=False, lineterminator="\n")
+        write_text(self.log_path, text.getvalue())
+
+    def mark_best(self, log: pd.DataFrame) -> int:
+        """Copies the best epoch's model to `best.keras` and returns its number.
+
+        The best epoch has the highest validation accuracy, as a mean over the tasks.
+        """
+        row = log.loc[log["val_accuracy"].idxmax()]
+        epoch = int(row["epoch"])
+        with whole_file(self.best_path) as draft:
+            shutil.copyfile(self.epoch_path(epoch), draft)
+        reason = f"highest mean validation accuracy, {row['val_accuracy']:.4f}"
+        write_json(self.folder / "best.json", {"epoch": epoch, "because": reason})
+        return epoch
+
+
+def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool = False) -> Run:
+    """Makes the folder of a new run.
+
+    Raises:
+        WorkshopError: the folder holds something, and `overwrite` is not set or it is no run.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        is_run = (folder / "run.json").exists()
+        if not (overwrite and is_run):
+            advice = (
+                "Use --resume to go on with it, --overwrite to replace it, or" if is_run else "Use"
+            )
+            raise WorkshopError(
+                f"expected an empty or new folder, found {'a run' if is_run else 'other files'} "
+                f"in {folder}. {advice} another --out."
+            )
+        shutil.rmtree(folder)
+    (folder / "epochs").mkdir(parents=True)
+    manifest.labels.write(folder / LABELS_FILE)
+    write_json(
+        folder / "run.json",
+        {
+            "recipe": recipe.to_json(),
+            "manifest": str(manifest.source or ""),
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in VERSIONS_OF},
+        },
+    )
+    return Run(folder, manifest.labels, recipe)
+
+
+def open_run(folder: Path) -> Run:
+    """Opens the folder of a run.
+
+    Raises:
+        WorkshopError: it holds no run.
+    """
+    folder = Path(folder)
+    try:
+        value = read_json(folder / "run.json")
+        labels = Labels.read(folder / LABELS_FILE)
+        return Run(folder, labels, Recipe.from_json(value["recipe"]))
+    except FileNotFoundError as error:
+        raise WorkshopError(
+            f"expected the folder of a run, found no {Path(error.filename).name} in {folder}. "
+            "Train one with: python -m helpers.train --manifest M --out RUN"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkshopError(
+            f"expected the folder of a run, found a damaged run.json in {folder} ({error}). "
+            "Train it again."
+        ) from error
+
+
+def check_labels(run: Run, manifest: Manifest) -> None:
+    """Refuses a manifest whose tasks or classes are not those of the run.
+
+    Raises:
+        WorkshopError: they differ; the message says in what.
+    """
+    for task, classes in run.labels.tasks.items():
+        found = manifest.labels.tasks.get(task)
+        if found != classes:
+            what = "no such task" if found is None else f"the classes {', '.join(found)}"
+            raise WorkshopError(
+                f"{run.folder} belongs to other labels: expected the task {task!r} with the "
+                f"classes {', '.join(classes)}, found {what} in {manifest.name}. Use the manifest "
+                "of that run, or another run."
+            )

@@ -1,0 +1,434 @@
+"""Trains a network by a recipe: stages, a saved model for every epoch, and a way to go on."""
+
+import csv
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from helpers.errors import WorkshopError
+from helpers.files import read_json, whole_file, write_json
+from helpers.losses import (
+    MaskedAccuracy,
+    balanced_class_weights,
+    build_losses,
+    parse_task_weights,
+    weigh_by_uncertainty,
+)
+from helpers.manifest import Manifest, check_split
+from helpers.metrics import score_lines, score_manifest
+from helpers.model import build_model, keras, load_model
+from helpers.pipeline import AUGMENTATIONS, batches_in_order, steps_per_epoch, training_batches
+from helpers.recipe import Recipe, Stage
+from helpers.runs import Run, check_labels, create_run, open_run
+from helpers.schedules import learning_rate
+
+PLATEAU_FACTOR, PLATEAU_EPOCHS = 0.7, 3  # the person-attribute system's values
+MIN_PROGRESS = 1e-3  # a smaller gain of the mean validation accuracy is no progress
+
+
+def train(
+    manifest: Manifest,
+    folder: Path,
+    recipe: Recipe | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Run:
+    """Trains on the split `train` and validates on `validation` after every epoch.
+
+    Args:
+        manifest: pictures, labels and split.
+        folder: where the run goes.
+        recipe: what to do; the default recipe where None. A resumed run keeps its own.
+        resume: go on after the last whole epoch of the run in `folder`.
+        overwrite: replace a run that is there.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        WorkshopError: a manifest without split or with a group on two sides; a folder that is
+            not empty; a run of other labels or another recipe.
+        KeyboardInterrupt: on Ctrl-C; everything up to the last whole epoch is kept.
+    """
+    check_split(manifest)
+    run = _open_or_create(manifest, Path(folder), recipe, resume, overwrite)
+    keras.utils.set_random_seed(run.recipe.seed)
+    state = State(run)
+    data = manifest.select(list(run.labels.tasks))
+    try:
+        for number in range(len(run.recipe.stages)):
+            if number >= state.stage:
+                _train_stage(data, run, number, state)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{state.epoch} whole epochs are kept in {run.folder}. The same command with "
+            "--resume goes on after them."
+        ) from None
+    return run
+
+
+def _open_or_create(
+    manifest: Manifest, folder: Path, recipe: Recipe | None, resume: bool, overwrite: bool
+) -> Run:
+    if not resume or not (folder / "run.json").exists():
+        return create_run(folder, manifest, recipe or Recipe(), overwrite)
+    run = open_run(folder)
+    check_labels(run, manifest)
+    if recipe and recipe != run.recipe:
+        old, new = run.recipe.to_json(), recipe.to_json()
+        changed = ", ".join(name for name in old if old[name] != new[name])
+        raise WorkshopError(
+            f"expected the recipe that {folder} was started with, found another {changed}. "
+            "Resume without those flags, or train into another --out."
+        )
+    return run
+
+
+class State:
+    """Where a run stands, on the disk: what makes a killed run go on as if nothing had been.
+
+    `state/state.json` names the weights file that belongs to it, and is replaced in one move
+    after everything else of an epoch is on the disk.
+    """
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.path = run.folder / "state" / "state.json"
+        found = read_json(self.path) if self.path.exists() else {}
+        self.stage: int = found.get("stage", 0)
+        self.stage_start: int = found.get("stage_start", 0)
+        self.epoch: int = found.get("epoch", 0)
+        self.weights: str = found.get("weights", "")
+        log = run.log
+        # A kill between the log and the state leaves a line of an epoch that will be done again.
+        self.rows = log[log["epoch"] <= self.epoch].to_dict("records") if len(log) else []
+
+    def save_epoch(self, model: keras.Model, row: Mapping[str, float]) -> None:
+        """Keeps an epoch: its log line, then weights and optimizer, then the word that it ended."""
+        self.rows.append(dict(row))
+        self.run.write_log(pd.DataFrame(self.rows))
+        self.epoch = int(row["epoch"])
+        name = f"epoch-{self.epoch:03d}.weights.h5"
+        with whole_file(self.path.parent / name) as draft:
+            model.save_weights(draft)
+        previous, self.weights = self.weights, name
+        self._write()
+        if previous and previous != name:
+            (self.path.parent / previous).unlink(missing_ok=True)
+
+    def start_next_stage(self) -> None:
+        """Notes that a stage has ended; the next one starts with a new optimizer."""
+        self.stage, self.stage_start = self.stage + 1, self.epoch
+        self.weights = ""
+        self._write()
+
+    def restore(self, model: keras.Model) -> None:
+        """Puts weights and optimizer back to the end of the last whole epoch of this stage."""
+        if self.weights:
+            model.load_weights(self.path.parent / self.weights)
+
+    def stage_rows(self) -> pd.DataFrame:
+        """The log of the stage in progress."""
+        return pd.DataFrame(self.rows[self.stage_start :])
+
+    def _write(self) -> None:
+        names = ("stage", "stage_start", "epoch", "weights")
+        write_json(self.path, {name: getattr(self, name) for name in names})
+
+
+def _train_stage(manifest: Manifest, run: Run, number: int, state: State) -> None:
+    recipe, stage = run.recipe, run.recipe.stages[number]
+    training, validation = manifest.subset("train"), manifest.subset("validation")
+    model = build_stage_model(run, stage)
+    if state.epoch and not state.weights:  # a later stage starts from the best of those before
+        model.set_weights(load_model(run.epoch_path(run.mark_best(run.log))).get_weights())
+    steps = steps_per_epoch(training, stage.batch_size)
+    compile_model(model, training, recipe, stage, steps * stage.epochs)
+    model.optimizer.build(model.trainable_variables)
+    state.restore(model)
+    batches = training_batches(
+        training,
+        stage.image_size,
+        stage.batch_size,
+        augmentation=AUGMENTATIONS[stage.augmentation],
+        seed=recipe.seed,
+        first_epoch=state.epoch,
+    )
+    recorder = EpochRecorder(run, stage, state, validation)
+    last = state.stage_start + stage.epochs
+    if state.epoch < last and not recorder.has_stopped():
+        model.fit(
+            batches,
+            steps_per_epoch=steps,
+            initial_epoch=state.epoch,
+            epochs=last,
+            verbose=0,
+            callbacks=[BatchLog(run.folder / "batches.csv", last), recorder],
+        )
+    state.start_next_stage()
+
+
+def build_stage_model(run: Run, stage: Stage) -> keras.Model:
+    """Builds the network of a stage with the recipe's initial weights."""
+    recipe = run.recipe
+    model = build_model(
+        run.labels,
+        stage.image_size,
+        backbone=recipe.backbone,
+        weights=recipe.weights,
+        pooling=recipe.pooling,
+        tower=recipe.tower,
+        dropout=recipe.dropout,
+        task_uncertainty=recipe.task_weights == "uncertainty",
+    )
+    model.get_layer("backbone").trainable = not stage.freeze_backbone
+    return model
+
+
+def compile_model(
+    model: keras.Model, training: Manifest, recipe: Recipe, stage: Stage, steps: int
+) -> None:
+    """Gives a network its optimizer, a loss for each task and their weights.
+
+    Args:
+        model: a network of `build_model`.
+        training: gives tasks and class counts.
+        recipe: the run's recipe.
+        stage: the stage of it.
+        steps: of the whole stage, for the schedule.
+    """
+    labels = training.labels
+    class_weights = balanced_class_weights(training) if recipe.class_weights == "balanced" else None
+    losses = build_losses(labels, class_weights, recipe.label_smoothing)
+    loss_weights = None
+    if recipe.task_weights == "uncertainty":
+        losses = weigh_by_uncertainty(model, losses)
+    else:
+        loss_weights = parse_task_weights(recipe.task_weights, labels)
+    optimizer = keras.optimizers.AdamW(
+        learning_rate(stage, steps),
+        weight_decay=recipe.weight_decay,
+        use_ema=recipe.ema > 0,
+        ema_momentum=recipe.ema or 0.99,
+        ema_overwrite_frequency=None,
+    )
+    model.compile(
+        optimizer=optimizer,
+        loss=losses,
+        loss_weights=loss_weights,
+        metrics={task: [MaskedAccuracy(name="accuracy")] for task in labels.tasks},
+    )
+
+
+class BatchLog(keras.callbacks.Callback):
+    """Shows a progress bar for each epoch and writes a line for each batch.
+
+    The losses and accuracies are means since the start of the epoch, as Keras gives them.
+    """
+
+    def __init__(self, path: Path, epochs: int):
+        super().__init__()
+        self._path, self._epochs = path, epochs
+        self._epoch, self._bar, self._file, self._writer = 0, None, None, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Opens the bar."""
+        self._epoch = epoch + 1
+        self._bar = tqdm(
+            total=self.params["steps"],
+            desc=f"epoch {self._epoch}/{self._epochs}",
+            unit="batch",
+            leave=False,
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Adds a line."""
+        logs = {name: round(float(value), 5) for name, value in sorted((logs or {}).items())}
+        if self._file is None:
+            is_new = not self._path.exists()
+            self._file = self._path.open("a", newline="", encoding="utf-8")
+            self._writer = csv.DictWriter(self._file, ["epoch", "batch", *logs])
+            if is_new:
+                self._writer.writeheader()
+        self._writer.writerow({"epoch": self._epoch, "batch": batch + 1, **logs})
+        self._bar.update()
+        self._bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Closes the bar and puts the lines on the disk."""
+        self._bar.close()
+        self._file.flush()
+
+    def on_train_end(self, logs=None):
+        """Closes the file."""
+        if self._file:
+            self._file.close()
+
+
+class EpochRecorder(keras.callbacks.Callback):
+    """After every epoch: validates on the whole split, saves the model, logs, and lowers or stops.
+
+    Args:
+        run: where things go.
+        stage: the stage in progress.
+        state: where the run stands.
+        validation: the pictures to validate on.
+    """
+
+    def __init__(self, run: Run, stage: Stage, state: State, validation: Manifest):
+        super().__init__()
+        self._run, self._stage, self._state = run, stage, state
+        self._validation = validation
+        self._batches = batches_in_order(validation, stage.image_size)
+        self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+        self._inference = None
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._started = time.perf_counter()
+        if self._inference is None:  # shares the layers, but carries no optimizer into the file
+            self._inference = keras.Model(self.model.input, self.model.output, name="multi_task")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Does it all, in the order that loses nothing when the process is killed in between."""
+        trained = time.perf_counter() - self._started
+        with averaged_weights(self.model):
+            probabilities = self._inference.predict(self._batches, verbose=0)
+            with whole_file(self._run.epoch_path(epoch + 1)) as draft:
+                self._inference.save(draft)
+        scores = score_manifest(self._validation, probabilities, bootstraps=0)
+        losses = {
+            task: log_loss(self._validation.targets(task), probabilities[task])
+            for task in self._run.labels.tasks
+        }
+        row = {
+            "epoch": epoch + 1,
+            "stage": self._state.stage + 1,
+            "seconds": round(time.perf_counter() - self._started, 2),
+            "training_seconds": round(trained, 2),
+            **self._training_columns(logs),
+            "val_loss": float(np.nansum(list(losses.values()))),
+            "val_accuracy": float(scores["accuracy"].mean()),
+            **{f"val_{task}_loss": loss for task, loss in losses.items()},
+            **{f"val_{task}_accuracy": scores.accuracy[task] for task in losses},
+        }
+        self._state.save_epoch(self.model, row)
+        best = self._run.mark_best(self._run.log)
+        self._report(row, scores, best)
+        self._lower_or_stop()
+
+    def _training_columns(self, logs: Mapping[str, float]) -> dict[str, float]:
+        """Renames what Keras calls otherwise where there is one task only."""
+        tasks = list(self._run.labels.tasks)
+        columns = {name: float(value) for name, value in sorted(logs.items())}
+        if len(tasks) == 1 and "accuracy" in columns:
+            columns[f"{tasks[0]}_accuracy"] = columns.pop("accuracy")
+            columns[f"{tasks[0]}_loss"] = columns["loss"]
+        rate = self.model.optimizer.learning_rate
+        return {**columns, "learning_rate": float(keras.ops.convert_to_numpy(rate))}
+
+    def _report(self, row: Mapping[str, float], scores: pd.DataFrame, best: int) -> None:
+        with self._board.as_default(step=int(row["epoch"])):
+            for name, value in row.items():
+                tf.summary.scalar(name, value)
+        self._board.flush()
+        mark = ", the best so far" if best == row["epoch"] else ""
+        print(
+            f"epoch {row['epoch']}: {row['seconds']:.0f} s, loss {row['loss']:.3f}, "
+            f"validation loss {row['val_loss']:.3f}{mark}"
+        )
+        print("\n".join(score_lines(scores)), flush=True)
+
+    def _lower_or_stop(self) -> None:
+        waited = epochs_without_progress(self._state.stage_rows()["val_accuracy"])
+        if self._stage.schedule == "plateau" and waited and waited % PLATEAU_EPOCHS == 0:
+            self.model.optimizer.learning_rate *= PLATEAU_FACTOR
+            # The lowered rate belongs to this epoch's state: a resumed run must start with it.
+            self.model.save_weights(self._state.path.parent / self._state.weights)
+        if self.has_stopped():
+            print(f"stopped early: {waited} epochs without progress")
+            self.model.stop_training = True
+
+    def has_stopped(self) -> bool:
+        """Whether the stage has already waited long enough for progress."""
+        rows = self._state.stage_rows()
+        patience = self._stage.early_stopping
+        return bool(patience and len(rows)) and (
+            epochs_without_progress(rows["val_accuracy"]) >= patience
+        )
+
+
+def epochs_without_progress(accuracies: pd.Series) -> int:
+    """Counts the epochs since the accuracy last rose by at least `MIN_PROGRESS`."""
+    best, waited = -np.inf, 0
+    for accuracy in accuracies:
+        waited += 1
+        if accuracy >= best + MIN_PROGRESS:
+            best, waited = accuracy, 0
+    return waited
+
+
+class averaged_weights:  # noqa: N801 - used as a function
+    """Puts the moving average of the weights in their place, and the weights back afterwards.
+
+    Does nothing where the optimizer keeps no average.
+    """
+
+    def __init__(self, model: keras.Model):
+        self._model = model
+        self._kept: list[np.ndarray] = []
+
+    def __enter__(self):
+        if self._model.optimizer.use_ema:
+            variables = self._model.trainable_variables
+            self._kept = [variable.numpy() for variable in variables]
+            self._model.optimizer.finalize_variable_values(variables)
+
+    def __exit__(self, *_):
+        for variable, value in zip(self._model.trainable_variables, self._kept):
+            variable.assign(value)
+
+
+def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the mean of -log(probability of the label) over labelled rows; nan without any.
+
+    Args:
+        targets: int (n,), -1 where not known.
+        probabilities: float (n, classes).
+    """
+    known = targets >= 0
+    if not known.any():
+        return float("nan")
+    right = probabilities[known, targets[known]]
+    return float(-np.log(np.maximum(right, 1e-7)).mean())
+
+
+def predict_manifest(model: keras.Model, manifest: Manifest) -> dict[str, np.ndarray]:
+    """Predicts every picture of a manifest, in its order, the last partial batch included.
+
+    Returns:
+        For each task float32 (pictures, classes), rows that sum to 1.
+    """
+    return model.predict(batches_in_order(manifest, model.input_shape[1:3]), verbose=0)
+
+
+def single_task_twins(recipe: Recipe, manifest: Manifest, folder: Path) -> dict[str, Run]:
+    """Trains for each task a network that differs in nothing but in having that task alone."""
+    runs = {}
+    for task in manifest.labels.tasks:
+        print(f"single task: {task}")
+        runs[task] = train(manifest.select([task]), Path(folder) / task, recipe, overwrite=True)
+    return runs
+
+
+def remove_state(run: Run) -> None:
+    """Deletes what only --resume needs; the models stay."""
+    shutil.rmtree(run.folder / "state", ignore_errors=True)
