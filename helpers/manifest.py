@@ -10,6 +10,7 @@ Check one, and split it by group, from the command line:
     python -m helpers.manifest manifest.csv --split 0.7,0.15,0.15 --out split.csv
 """
 
+import argparse
 import csv
 import difflib
 import os
@@ -20,12 +21,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.errors import WorkshopError
+from helpers.errors import WorkshopError, run_command
 from helpers.files import whole_file, write_json
 from helpers.labels import GROUP, IMAGE, SPLIT, Labels, did_you_mean
+from helpers.problems import (
+    SPLIT_AGAIN,
+    SPLITS,
+    ManifestError,
+    Problem,
+    describe,
+    find_problems,
+    problems_table,
+    split_problems,
+)
 from helpers.splits import assign_groups
 
-SPLITS = ("train", "validation", "test")
 LABELS_FILE = "labels.json"
 NOT_KNOWN = -1  # the target of an empty cell; `SparseCategoricalCrossentropy(ignore_class=-1)`
 DEFAULT_SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -33,31 +43,6 @@ DEFAULT_SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 # What people call the column of the pictures; no spelling distance leads from these to its name.
 IMAGE_ALIASES = ("image", "img", "file", "filename", "file_name", "path", "picture", "filepath")
 CLOSE = 0.8  # difflib ratio: "groups" and "Split" are misspellings, "spirit" is a task
-
-
-class ManifestError(WorkshopError):
-    """A manifest that cannot be used, with everything that is wrong with it."""
-
-    def __init__(self, message: str, problems: Sequence["Problem"] = ()):
-        super().__init__(message)
-        self.problems = list(problems)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a manifest, where it is, and what to do about it."""
-
-    row: int | None  # the line of the CSV as an editor counts it (the header is line 1)
-    file: str  # the picture, or the column, that it is about; may be empty
-    found: str
-    expected: str
-    fix: str
-    severity: str = "error"  # or "warning": it runs, but look at it
-
-    def __str__(self) -> str:
-        where = ", ".join(filter(None, [f"row {self.row}" if self.row else "", self.file]))
-        text = f"found {self.found}; expected {self.expected}. {self.fix}"
-        return f"{self.severity}: {where}: {text}" if where else f"{self.severity}: {text}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +122,7 @@ class Manifest:
             raise WorkshopError(f"No split {split!r}. The splits are: {', '.join(SPLITS)}.")
         if not self.has_split:
             raise WorkshopError(
-                f"{self.name}: expected a column {SPLIT!r}, found none. "
-                "Split by group with: python -m helpers.manifest MANIFEST "
-                "--split 0.7,0.15,0.15 --out split.csv"
+                f"{self.name}: expected a column {SPLIT!r}, found none. {SPLIT_AGAIN}"
             )
         mask = (self.frame[SPLIT] == split).to_numpy()
         if not mask.any():
@@ -317,13 +300,60 @@ def _unknown_classes(manifest: Manifest, unknown: Mapping[str, np.ndarray]) -> M
                     f"{name!r} ({count} row{'s' if count > 1 else ''}, this one first)",
                     f"one of {', '.join(classes)}, or empty",
                     f"{did_you_mean(name, classes)}Correct it, or add it to labels.json.",
+                    kind="unknown class",
                 )
             )
-    listed = "\n".join(f"  {problem}" for problem in problems[:20])
     return ManifestError(
-        f"{manifest.name}: {len(problems)} class names that the labels do not know\n{listed}",
+        f"{manifest.name}: {len(problems)} class names that the labels do not know\n"
+        f"{describe(problems)}",
         problems,
     )
+
+
+def validate(
+    manifest: Manifest,
+    check_pictures: bool = True,
+    progress: bool = True,
+    report: Path | str | None = None,
+) -> list[Problem]:
+    """Checks a manifest and its pictures.
+
+    Args:
+        manifest: What to check.
+        check_pictures: Also open and decode every picture.
+        progress: Show a bar meanwhile.
+        report: Where to write all problems as a CSV; nowhere where None.
+
+    Returns:
+        The warnings.
+
+    Raises:
+        ManifestError: With every error: each kind with its count and the first few in full.
+    """
+    problems = find_problems(manifest, check_pictures, progress)
+    if report and problems:
+        with whole_file(Path(report)) as draft:
+            problems_table(problems).to_csv(draft, index=False)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        more = f"\nAll of them: {report}" if report else ""
+        count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
+        raise ManifestError(f"{manifest.name}: {count}\n{describe(errors)}{more}", problems)
+    return [problem for problem in problems if problem.severity == "warning"]
+
+
+def check_split(manifest: Manifest, needed: Sequence[str] = ("train", "validation")) -> None:
+    """Makes sure that a manifest is split, every row of it, and no group lies on two sides.
+
+    Raises:
+        ManifestError: It is not; the message says how to split it.
+    """
+    for split in needed:
+        manifest.subset(split)
+    problems = split_problems(manifest)
+    if problems:
+        message = f"{manifest.name}: the split cannot be used\n{describe(problems)}"
+        raise ManifestError(message, problems)
 
 
 def split_by_group(
@@ -361,7 +391,14 @@ def split_by_group(
             f"{manifest.name}: expected at least {len(shares)} groups for {len(shares)} splits, "
             f"found {len(counts)}. Add groups, or ask for fewer splits."
         )
-    side = assign_groups(counts, np.array(list(shares.values())), np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    side = assign_groups(counts, np.array(list(shares.values())), rng)
+    empty = [name for number, name in enumerate(shares) if number not in side]
+    if empty:
+        raise WorkshopError(
+            f"{manifest.name}: {len(counts)} groups are too few: nothing is left for "
+            f"{' and '.join(empty)}, as train needs every class. Add groups."
+        )
     return _with_split(manifest, np.array(list(shares))[side][group_of_row])
 
 
@@ -410,3 +447,66 @@ def _group_counts(manifest: Manifest, tasks: Sequence[str]) -> tuple[np.ndarray,
     # the size of a split weighs as much as one whole task
     weight_of_size = max(1.0, (counts.shape[1] - 1) / max(1, len(tasks)))
     return np.concatenate([counts[:, :1] * weight_of_size, counts[:, 1:]], axis=1), group_of_row
+
+
+def summarize(manifest: Manifest) -> str:
+    """Returns what is in a manifest: pictures, groups, splits, and the classes of every task."""
+    lines = [f"{len(manifest):,} pictures, {len(set(manifest.groups)):,} groups"]
+    if manifest.has_split:
+        for split, rows in manifest.frame.groupby(SPLIT, sort=False):
+            groups = len(set(manifest.groups[rows.index]))
+            lines.append(f"  {split or 'no split'}: {len(rows):,} pictures, {groups:,} groups")
+    width = max(len(task) for task in manifest.tasks)
+    for task, classes in manifest.labels.tasks.items():
+        counts = manifest.frame[task].value_counts()
+        shown = [f"{name} {counts.get(name, 0):,}" for name in classes]
+        shown += [f"(not known {counts['']:,})"] if "" in counts else []
+        lines.append(f"{task:{width}}  {', '.join(shown)}")
+    return "\n".join(lines)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m helpers.manifest", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("manifest", type=Path, help="the CSV")
+    parser.add_argument("--tasks", help="only these columns are tasks, with commas: gender,age")
+    parser.add_argument("--report", type=Path, help="write all problems to this CSV")
+    parser.add_argument("--no-pictures", action="store_true", help="do not open the pictures")
+    parser.add_argument("--split", help="shares of train,validation,test: 0.7,0.15,0.15")
+    parser.add_argument("--seed", type=int, default=0, help="of the split (0)")
+    parser.add_argument("--out", type=Path, help="where to write the split manifest")
+    arguments = parser.parse_args()
+    if bool(arguments.split) != bool(arguments.out):
+        parser.error("--split and --out go together: --split 0.7,0.15,0.15 --out split.csv")
+    return arguments
+
+
+def _shares(text: str) -> dict[str, float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+        given = dict(zip(SPLITS, values, strict=True))
+        return _checked_shares({name: share for name, share in given.items() if share})
+    except ValueError:
+        raise WorkshopError(
+            f"--split: expected three shares such as 0.7,0.15,0.15, found {text!r}."
+        ) from None
+
+
+def main() -> None:
+    """Checks a manifest, prints what is in it, and splits it where asked to."""
+    arguments = _arguments()
+    tasks = arguments.tasks.split(",") if arguments.tasks else None
+    manifest = read_manifest(arguments.manifest, tasks)
+    if arguments.split:
+        manifest = split_by_group(manifest, _shares(arguments.split), seed=arguments.seed)
+    print(summarize(manifest))
+    warnings = validate(manifest, not arguments.no_pictures, report=arguments.report)
+    print(describe(warnings) if warnings else "no problems")
+    if arguments.out:
+        manifest.write(arguments.out)
+        print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    run_command(main)

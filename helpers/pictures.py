@@ -1,4 +1,4 @@
-"""Looks at picture files before TensorFlow does: whole, of a sane size, in a form it decodes rightly.
+"""Looks at picture files before TensorFlow does: whole, of a sane size, decoded rightly.
 
 Measured with TensorFlow 2.21 against Pillow: grey, RGBA, palette and 16-bit PNG and CMYK JPEG with
 Adobe's marker come out in the right colors and are fine. CMYK JPEG without the marker comes out
