@@ -1,0 +1,160 @@
+"""Textures and folds of cloth."""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+
+from data.generate.canvas import Surface, Texture
+from data.generate.looks import Garment
+from data.generate.palette import to_linear
+
+SIZE = 512  # pixels of a fold map; larger than any picture is wide, and tileable
+DRAPE, BUNCH, KNIT, QUILT = range(4)
+
+
+@lru_cache(maxsize=4)
+def fold_maps(zoom: float) -> np.ndarray:
+    """Returns the slopes of four kinds of folds, (4, 2, 512, 512) float32, about unit strength.
+
+    Args:
+        zoom: pixels of the canvas per pixel of a 240 high picture.
+    """
+    rng = np.random.default_rng(20)
+    drape = _ridges(rng, (9 * zoom, 2.6 * zoom), zoom)
+    bunch = _ridges(rng, (2.2 * zoom, 5.5 * zoom), zoom)
+    knit = ndimage.gaussian_filter(rng.normal(size=(SIZE, SIZE)), 1.4 * zoom, mode="wrap")
+    rows = np.arange(SIZE) / SIZE * 2 * np.pi
+    rings = round(SIZE / (11 * zoom))
+    quilt = np.abs(np.sin(rows * rings / 2))[:, None] * 6 + _ridges(rng, (2, 4), zoom) * 0.8
+    return np.stack([_slopes(height) for height in (drape, bunch, knit, quilt)])
+
+
+@lru_cache(maxsize=1)
+def speckle() -> np.ndarray:
+    """Returns tileable noise (512, 512) float32 of unit variance, for yarn and denim."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(21).normal(size=(SIZE, SIZE)), 0.8)
+    return (noise / noise.std()).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def blotches() -> np.ndarray:
+    """Returns tileable smooth noise (2, 512, 512) float32 of unit variance, for prints."""
+    noise = np.random.default_rng(22).normal(size=(2, SIZE, SIZE))
+    noise = ndimage.gaussian_filter(noise, (0, 4.5, 4.5), mode="wrap")
+    return (noise / noise.std()).astype(np.float32)
+
+
+def texture_of(garment: Garment) -> np.ndarray | Texture:
+    """Returns the linear RGB (3,) or the texture of a garment."""
+    colors = [to_linear(color) for color in garment.colors]
+    rng = np.random.default_rng(garment.seed)
+    period, shift = garment.period, int(rng.integers(SIZE // 2))
+    if garment.pattern == "plain" and not garment.logo:
+        return colors[0]
+    if garment.pattern.startswith("ton "):  # a second tone of the same colour
+        colors.append(colors[0] * (1.7 if colors[0].mean() < 0.3 else 0.62) + 0.012)
+    if garment.pattern == "heather":
+        return lambda surface: _columns(colors[0]) * (1 + 0.16 * patch(speckle(), surface, shift))
+    if garment.pattern == "plain":
+        return _with_logo(colors[0], rng)
+    kind = garment.pattern.removeprefix("ton ")
+    paint = {"stripes": _stripes, "checks": _checks, "blocks": _blocks, "print": _print}[kind]
+    upright = bool(rng.random() < 0.3)
+    return lambda surface: paint(surface, colors, period, upright, shift)
+
+
+def patch(noise: np.ndarray, surface: Surface, shift: int = 0) -> np.ndarray:
+    """Cuts the part of a noise map that lies under a surface, (..., h, w)."""
+    rows, cols = surface.box
+    size = noise.shape[-1]
+    r = np.arange(rows.start + shift, rows.stop + shift) % size
+    c = np.arange(cols.start + shift, cols.stop + shift) % size
+    return noise[..., r[0] : r[-1] + 1, c[0] : c[-1] + 1] if r[-1] > r[0] and c[-1] > c[0] else (
+        noise[..., r, :][..., c]
+    )  # fmt: skip
+
+
+def _columns(color: np.ndarray) -> np.ndarray:
+    return color[:, None, None]
+
+
+def _choose(masks: list[np.ndarray], colors: list[np.ndarray]) -> np.ndarray:
+    out = np.broadcast_to(_columns(colors[0]), (3, *masks[0].shape)).copy()
+    for mask, color in zip(masks, colors[1:]):
+        np.copyto(out, _columns(color), where=mask)
+    return out
+
+
+def _stripes(surface: Surface, colors, period, upright, shift) -> np.ndarray:
+    place = surface.across * 0.09 if upright else surface.along
+    phase = (place / period) % 1
+    masks = [phase < 0.5]
+    if len(colors) > 2:
+        masks.append(phase < 0.2)
+    return _choose(masks, colors)
+
+
+def _checks(surface: Surface, colors, period, upright, shift) -> np.ndarray:
+    across = (surface.across * 0.1 / period) % 1 < 0.5
+    along = (surface.along / period) % 1 < 0.5
+    blend = (across.astype(np.float32) + along) / 2
+    out = _columns(colors[0]) * (1 - blend) + _columns(colors[1]) * blend
+    if len(colors) > 2:
+        thin = ((surface.along / period) % 1 < 0.14) | ((surface.across * 0.1 / period) % 1 < 0.14)
+        np.copyto(out, _columns(colors[2]), where=thin)
+    return out
+
+
+def _blocks(surface: Surface, colors, period, upright, shift) -> np.ndarray:
+    if upright:
+        masks = [surface.across > 0]
+    else:
+        masks = [surface.along > 0.09 + period]
+    if len(colors) > 2:
+        masks.append(np.abs(surface.along - 0.09 - period) < 0.02)
+    return _choose(masks, colors)
+
+
+def _print(surface: Surface, colors, period, upright, shift) -> np.ndarray:
+    first, second = patch(blotches(), surface, shift)
+    masks = [first > 0.1]
+    if len(colors) > 2:
+        masks.append(second > 0.8)
+    return _choose(masks, colors)
+
+
+def _with_logo(color: np.ndarray, rng: np.random.Generator) -> Texture:
+    ink = np.full(3, 0.8 if color.mean() < 0.25 else 0.05) * rng.uniform(0.6, 1, 3)
+    big = rng.random() < 0.5
+    center, half = (0.0, 0.45) if big else (0.42, 0.13)
+    top, tall = rng.uniform(0.08, 0.11), (0.06 if big else 0.018)
+    cut = rng.uniform(-0.3, 0.6)
+
+    def paint(surface: Surface) -> np.ndarray:
+        inside = (np.abs(surface.across - center) < half) & surface.front
+        inside &= (surface.along > top) & (surface.along < top + tall)
+        inside &= patch(blotches(), surface)[0] * 0.8 + patch(speckle(), surface) * 0.5 > cut - 0.3
+        return _choose([inside], [color, ink])
+
+    return paint
+
+
+def _ridges(rng: np.random.Generator, sigma: tuple[float, float], zoom: float) -> np.ndarray:
+    noise = ndimage.gaussian_filter(rng.normal(size=(SIZE, SIZE)), sigma, mode="wrap")
+    noise = noise / noise.std()
+    warp = ndimage.gaussian_filter(rng.normal(size=(2, SIZE, SIZE)), (0, 9, 9), mode="wrap")
+    warp *= 5 * zoom / warp.std()
+    place = np.mgrid[:SIZE, :SIZE] + warp
+    bent = ndimage.map_coordinates(noise, place, order=1, mode="grid-wrap")
+    # Folds are sharp where cloth doubles and flat between.
+    return 2.2 - np.abs(bent) ** 0.8 * 1.6
+
+
+def _slopes(height: np.ndarray) -> np.ndarray:
+    height = ndimage.gaussian_filter(height, 1.0, mode="wrap")
+    dy = np.roll(height, -1, 0) - np.roll(height, 1, 0)
+    dx = np.roll(height, -1, 1) - np.roll(height, 1, 1)
+    strength = np.sqrt((dx**2 + dy**2).mean()) + 1e-9
+    slopes = np.stack([-dx, dy]) / strength
+    return np.clip(slopes, -2.2, 2.2).astype(np.float32)

@@ -1,0 +1,406 @@
+"""Who a person is, and how one picture of them is taken.
+
+Class shares of the eight person attributes are the published counts of the HVC annotations;
+those of the colours follow PETA in their order: black, grey, white and blue first.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from data.generate.palette import COLORS, sample_color, sample_denim, sample_several
+
+# Classes in the order of labels.json, each with its count or share.
+SHARES: dict[str, dict[str, float]] = {
+    "gender": {"male": 7636, "female": 5937, "unknown": 420},  # unknown: 3 % on top of HVC's
+    "top_color": dict(
+        zip(COLORS, (0.30, 0.13, 0.07, 0.03, 0.13, 0.045, 0.03, 0.05, 0.135, 0.025, 0.035, 0.02))
+    ),
+    "bottom_color": dict(
+        zip(COLORS, (0.36, 0.04, 0.02, 0.012, 0.25, 0.022, 0.014, 0.07, 0.16, 0.012, 0.02, 0.02))
+    ),
+    "imagequality": {"Average": 7509, "Good": 3824, "Bad": 2240},
+    "age": {"15-25": 2494, "25-35": 5411, "35-45": 3435, "45-55": 1490, "55+": 743},
+    "weight": {
+        "normal-healthy": 8628,
+        "slightly-overweight": 3196,
+        "over-weight": 891,
+        "underweight": 858,
+    },
+    "carryingbag": {
+        "None": 7649,
+        "Daily/Office/Work Bag": 4603,
+        "Grocery/Home/Plastic Bag": 1321,
+    },
+    "footwear": {"Normal": 6038, "CantSee": 5028, "Fancy": 2507},
+    "emotion": {"Neutral": 9660, "Happy": 1609, "Angry/Serious": 1500, "Sad": 804},
+    "bodypose": {"Front-Frontish": 8383, "Side": 2983, "Back": 2207},
+}
+TASKS = tuple(SHARES)
+PERSON_TASKS = ("gender", "top_color", "bottom_color", "age", "weight")
+
+CAMERAS = 24
+AMBIGUOUS = 0.06  # share of persons whose gender a viewer would guess wrong half of the time
+BORDER = 0.12  # share of plain garments whose colour lies between two classes
+AGES = {"15-25": (15, 25), "25-35": (25, 35), "35-45": (35, 45), "45-55": (45, 55), "55+": (55, 78)}
+FATNESS = {
+    "underweight": (-0.20, 0.03),
+    "normal-healthy": (0.0, 0.04),
+    "slightly-overweight": (0.22, 0.05),
+    "over-weight": (0.52, 0.08),
+}
+SKINS = (
+    ((240, 206, 184), 0.30), ((226, 186, 158), 0.28), ((206, 162, 128), 0.17),
+    ((168, 120, 86), 0.12), ((118, 80, 56), 0.08), ((84, 58, 44), 0.05),
+)  # fmt: skip
+HAIRS = (
+    ((24, 20, 18), 0.36), ((48, 32, 22), 0.30), ((84, 56, 34), 0.17),
+    ((170, 128, 74), 0.12), ((128, 58, 28), 0.05),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Garment:
+    """A piece of clothing: its cut, its sRGB colours (0..255), the first one the main one."""
+
+    cut: str
+    colors: tuple[tuple[float, float, float], ...]
+    pattern: str = "plain"
+    seed: int = 0
+    period: float = 0.03  # of a pattern, in statures
+    logo: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a person keeps from picture to picture."""
+
+    truth: dict[str, str]  # the classes of PERSON_TASKS
+    femininity: float  # 0 shoulders wider than hips, 1 the other way round
+    age: float  # years as they show
+    fatness: float  # -0.25 thin .. 0.7 heavy
+    stature: float  # metres
+    skin: tuple[float, float, float]
+    hair: tuple[float, float, float]
+    hairstyle: str
+    beard: float  # 0 none, 1 full
+    headwear: str
+    glasses: bool
+    top: Garment
+    bottom: Garment
+    shoes: str
+    shoe_color: tuple[float, float, float]
+    bag: str  # the class of carryingbag that they mostly carry
+    bag_kinds: dict[str, str] = field(default_factory=dict)
+    bag_color: tuple[float, float, float] = (40.0, 40.0, 40.0)
+    scarf: tuple[float, float, float] | None = None
+    left_handed: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """How one picture is taken."""
+
+    truth: dict[str, str]  # all tasks
+    camera: int
+    yaw: float  # radians, 0 faces the camera
+    head_turn: float
+    phase: float
+    stride: float
+    arms: tuple[str, str]
+    bag_kind: str  # none, backpack, messenger, handbag, briefcase, plastic, paper
+    hide_feet: str  # none, frame, wall, car, bench, hedge
+    fill: float  # share of the picture's height that the person takes
+    shift: float
+    seed: int
+
+
+def draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
+    """Draws a class with chances in proportion to `shares`."""
+    weights = np.fromiter(shares.values(), float)
+    return list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+
+
+def sample_look(rng: np.random.Generator) -> Look:
+    """Draws a person."""
+    truth = {task: draw(rng, SHARES[task]) for task in PERSON_TASKS}
+    seems = _seeming_gender(rng, truth["gender"])
+    frame = {"male": 0.1, "female": 0.9, "neither": 0.5}[seems] + rng.normal(0, 0.1)
+    years = float(rng.uniform(*AGES[truth["age"]]) + rng.normal(0, 2.5))
+    mean, spread = FATNESS[truth["weight"]]
+    top = _sample_top(rng, truth, seems, years)
+    bottom = _sample_bottom(rng, truth, seems, years, top)
+    fancy = rng.random() < 2507 / (2507 + 6038)
+    shoes, shoe_color = _sample_shoes(rng, seems, fancy, years)
+    hair, style, beard, headwear = _sample_head(rng, seems, years)
+    scarf = _sample_scarf(rng, seems)
+    if truth["gender"] == "unknown":  # covered up
+        beard, headwear = 0.0, "hood"
+    return Look(
+        truth=truth,
+        femininity=float(np.clip(frame, 0, 1)),
+        age=years,
+        fatness=float(np.clip(rng.normal(mean, spread), -0.28, 0.75)),
+        stature=float(rng.normal(1.78 - 0.13 * frame, 0.06) - max(0, years - 55) * 0.002),
+        skin=_pick(rng, SKINS),
+        hair=hair,
+        hairstyle=style,
+        beard=beard,
+        headwear=headwear,
+        glasses=bool(rng.random() < (0.12 if years < 40 else 0.35)),
+        top=top,
+        bottom=bottom,
+        shoes=shoes,
+        shoe_color=shoe_color,
+        bag=draw(rng, SHARES["carryingbag"]),
+        bag_kinds=_sample_bag_kinds(rng, seems, years),
+        bag_color=_sample_bag_color(rng),
+        scarf=scarf,
+        left_handed=bool(rng.random() < 0.5),
+    )
+
+
+def sample_view(rng: np.random.Generator, look: Look) -> View:
+    """Draws one picture of a person: pose, place, light and what can be seen."""
+    truth = dict(look.truth)
+    truth["imagequality"] = draw(rng, SHARES["imagequality"])
+    truth["bodypose"] = _sample_pose(rng, look)
+    truth["emotion"] = _sample_emotion(rng, truth["bodypose"])
+    truth["carryingbag"] = look.bag if rng.random() < 0.8 else draw(rng, SHARES["carryingbag"])
+    hidden = rng.random() < 5028 / 13573
+    truth["footwear"] = "CantSee" if hidden else look_footwear(look)
+    bag_kind = look.bag_kinds[truth["carryingbag"]]
+    return View(
+        truth=truth,
+        camera=_sample_camera(rng, truth["imagequality"]),
+        yaw=_sample_yaw(rng, truth["bodypose"]),
+        head_turn=float(rng.normal(0, 0.18)),
+        phase=float(rng.uniform(0, 2 * np.pi)),
+        stride=_sample_stride(rng, look),
+        arms=_sample_arms(rng, look, bag_kind),
+        bag_kind=bag_kind,
+        hide_feet=draw(rng, HIDES) if hidden else "none",
+        fill=float(rng.uniform(0.86, 0.95)),
+        shift=float(rng.normal(0, 0.04)),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+HIDES = {"frame": 0.5, "wall": 0.16, "car": 0.14, "bench": 0.1, "hedge": 0.1}
+
+
+def look_footwear(look: Look) -> str:
+    """Returns the class of a person's shoes where they can be seen."""
+    return "Normal" if look.shoes in ("leather", "trainers", "ankle boots") else "Fancy"
+
+
+def mask_hidden(view: View) -> View:
+    """Returns the view with an emotion that nobody can see from the back set to Neutral."""
+    if view.truth["bodypose"] != "Back":
+        return view
+    return replace(view, truth=view.truth | {"emotion": "Neutral"})
+
+
+def _seeming_gender(rng: np.random.Generator, gender: str) -> str:
+    if gender == "unknown" or rng.random() < AMBIGUOUS:
+        return "neither"
+    return gender
+
+
+def _pick(rng: np.random.Generator, weighted: tuple) -> tuple[float, float, float]:
+    values, weights = zip(*weighted)
+    color = np.asarray(values[int(rng.choice(len(values), p=np.asarray(weights)))], float)
+    return tuple(np.clip(color * rng.uniform(0.93, 1.07), 3, 250))
+
+
+def _garment_colors(rng: np.random.Generator, name: str, denim: bool) -> tuple:
+    if name == "multicolor":
+        return tuple(map(tuple, sample_several(rng)))
+    if name == "blue" and denim:
+        return (tuple(sample_denim(rng)),)
+    return (tuple(sample_color(rng, name, BORDER)),)
+
+
+def _sample_pattern(rng: np.random.Generator, name: str) -> str:
+    if name == "multicolor":
+        return draw(rng, {"stripes": 0.34, "blocks": 0.26, "checks": 0.24, "print": 0.16})
+    return draw(rng, {"plain": 0.78, "ton stripes": 0.09, "ton checks": 0.07, "heather": 0.06})
+
+
+TOP_CUTS = {
+    "male": {"t-shirt": 0.2, "shirt": 0.15, "sweater": 0.12, "hoodie": 0.12, "jacket": 0.17,
+             "blazer": 0.09, "coat": 0.06, "puffer": 0.09},
+    "female": {"t-shirt": 0.16, "blouse": 0.18, "sweater": 0.13, "hoodie": 0.05, "jacket": 0.14,
+               "blazer": 0.07, "coat": 0.12, "puffer": 0.07, "tank": 0.08},
+    "neither": {"t-shirt": 0.14, "sweater": 0.22, "hoodie": 0.26, "jacket": 0.2, "puffer": 0.18},
+    "unknown": {"hoodie": 0.4, "puffer": 0.3, "coat": 0.3},
+}  # fmt: skip
+BOTTOM_CUTS = {
+    "male": {"jeans": 0.45, "trousers": 0.37, "shorts": 0.1, "joggers": 0.08},
+    "female": {"slim": 0.38, "jeans": 0.14, "trousers": 0.1, "skirt": 0.15, "long skirt": 0.09,
+               "dress": 0.1, "shorts": 0.04},
+    "neither": {"jeans": 0.5, "trousers": 0.25, "joggers": 0.25},
+}  # fmt: skip
+
+
+def _sample_top(rng: np.random.Generator, truth: dict, seems: str, years: float) -> Garment:
+    cuts = dict(TOP_CUTS["unknown" if truth["gender"] == "unknown" else seems])
+    for cut in cuts:
+        young = {"hoodie": 2.6, "t-shirt": 1.6, "tank": 1.6}.get(cut, 0.7)
+        old = {"coat": 2.6, "blazer": 1.8, "shirt": 1.5, "blouse": 1.4}.get(cut, 0.5)
+        cuts[cut] *= young if years < 27 else old if years > 46 else 1.0
+    cut = draw(rng, cuts)
+    name = truth["top_color"]
+    return Garment(
+        cut=cut,
+        colors=_garment_colors(rng, name, denim=False),
+        pattern=_sample_pattern(rng, name),
+        seed=int(rng.integers(2**31)),
+        period=float(rng.uniform(0.022, 0.06)),
+        logo=bool(cut in ("t-shirt", "hoodie", "sweater") and rng.random() < 0.45),
+    )
+
+
+def _sample_bottom(
+    rng: np.random.Generator, truth: dict, seems: str, years: float, top: Garment
+) -> Garment:
+    name, cuts = truth["bottom_color"], dict(BOTTOM_CUTS[seems])
+    if top.cut in ("puffer", "coat", "hoodie"):
+        cuts.pop("dress", None)
+        cuts.pop("shorts", None)
+    if name != truth["top_color"]:
+        cuts.pop("dress", None)
+    elif "dress" in cuts:
+        cuts["dress"] *= 6
+    if years > 50:
+        cuts.pop("shorts", None)
+    cut = draw(rng, cuts)
+    colors = _garment_colors(rng, name, denim=cut in ("jeans", "slim", "shorts"))
+    pattern = _sample_pattern(rng, name)
+    if cut == "dress":  # one piece of cloth from shoulder to hem
+        colors, pattern = top.colors, top.pattern
+    return Garment(cut, colors, pattern, int(rng.integers(2**31)), float(rng.uniform(0.03, 0.07)))
+
+
+def _sample_shoes(rng: np.random.Generator, seems: str, fancy: bool, years: float) -> tuple:
+    if not fancy:
+        kind = draw(rng, {"leather": 0.3 + years / 150, "trainers": 0.35, "ankle boots": 0.2})
+        base = ((24, 23, 24), (30, 28, 28), (66, 44, 30), (74, 74, 78), (40, 40, 52))
+        return kind, tuple(np.asarray(base[rng.integers(5)], float))
+    kinds = {"bright sneakers": 0.75, "boots": 0.25}
+    if seems == "female":
+        kinds = {"heels": 0.4, "boots": 0.3, "bright sneakers": 0.3}
+    kind = draw(rng, kinds)
+    bright = ((245, 245, 245), (230, 40, 50), (60, 210, 230), (190, 235, 40), (250, 120, 30))
+    tall = ((150, 92, 48), (26, 24, 26), (120, 30, 40), (200, 170, 130))
+    if kind == "bright sneakers":
+        return kind, tuple(np.asarray(bright[rng.choice(5, p=(0.5, 0.15, 0.1, 0.1, 0.15))], float))
+    if kind == "heels":
+        tall = tall + ((200, 30, 40), (235, 200, 180))
+    return kind, tuple(np.asarray(tall[rng.integers(len(tall))], float))
+
+
+HAIRSTYLES = {
+    "male": {"short": 0.5, "crop": 0.28, "curly": 0.12, "shoulder": 0.05, "bun": 0.01},
+    "female": {"long": 0.42, "shoulder": 0.2, "ponytail": 0.2, "bun": 0.1, "bob": 0.12,
+               "short": 0.04},
+    "neither": {"short": 0.3, "bob": 0.25, "curly": 0.25, "shoulder": 0.2},
+}  # fmt: skip
+
+
+def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
+    hair = np.asarray(_pick(rng, HAIRS))
+    grey = 1 / (1 + np.exp(-(years - 52 + rng.normal(0, 3)) / 3.5))
+    silver = np.full(3, rng.uniform(150, 222)) * (1.0, 1.0, 1.02)
+    hair = tuple(hair * (1 - grey) + silver * grey)
+    style = draw(rng, HAIRSTYLES[seems])
+    if seems == "male" and rng.random() < np.clip((years - 32) / 45, 0, 0.6):
+        style = "bald" if rng.random() < 0.4 else "receding"
+    if seems == "female" and years > 50 and rng.random() < 0.5:
+        style = "bob" if rng.random() < 0.6 else "curly"
+    beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.36 else 0.0
+    hats = {"none": 0.86, "cap": 0.06 if years < 45 else 0.03, "beanie": 0.06}
+    hats["headscarf"] = 0.06 if seems == "female" else 0.0
+    return hair, style, beard, draw(rng, hats)
+
+
+def _sample_bag_kinds(rng: np.random.Generator, seems: str, years: float) -> dict[str, str]:
+    kinds = {"backpack": 0.5, "messenger": 0.3, "briefcase": 0.2, "handbag": 0.0}
+    if seems == "female":
+        kinds = {"backpack": 0.25, "messenger": 0.2, "briefcase": 0.05, "handbag": 0.5}
+    if years < 27:
+        kinds["backpack"] *= 2.5
+    return {
+        "None": "none",
+        "Daily/Office/Work Bag": draw(rng, kinds),
+        "Grocery/Home/Plastic Bag": draw(rng, {"plastic": 0.7, "paper": 0.3}),
+    }
+
+
+def _sample_bag_color(rng: np.random.Generator) -> tuple[float, float, float]:
+    names = {"black": 0.4, "brown": 0.25, "grey": 0.1, "blue": 0.1, "red": 0.1, "other": 0.05}
+    return tuple(sample_color(rng, draw(rng, names), 0.3))
+
+
+def _sample_scarf(rng: np.random.Generator, seems: str) -> tuple[float, float, float] | None:
+    if rng.random() > (0.14 if seems == "female" else 0.06):
+        return None
+    names = ("red", "grey", "blue", "other", "purple", "black", "white", "green")
+    return tuple(sample_color(rng, names[rng.integers(len(names))], 0.2))
+
+
+def _sample_pose(rng: np.random.Generator, look: Look) -> str:
+    # Nobody can tell the gender of somebody who is mostly seen from behind; the others make up
+    # for those pictures, so that the shares over all stay the published ones.
+    shares = dict(SHARES["bodypose"])
+    hidden = 420 / 13993
+    if look.truth["gender"] == "unknown":
+        return draw(rng, {"Front-Frontish": 0.35, "Side": 0.22, "Back": 0.43})
+    total = 13573.0
+    shares["Front-Frontish"] = (8383 / total - 0.35 * hidden) / (1 - hidden)
+    shares["Side"] = (2983 / total - 0.22 * hidden) / (1 - hidden)
+    shares["Back"] = (2207 / total - 0.43 * hidden) / (1 - hidden)
+    return draw(rng, shares)
+
+
+def _sample_emotion(rng: np.random.Generator, bodypose: str) -> str:
+    if bodypose == "Back":
+        return "Neutral"
+    shares = dict(SHARES["emotion"])
+    shares["Neutral"] -= 2207  # the pictures from the back, all of them Neutral
+    return draw(rng, shares)
+
+
+def _sample_yaw(rng: np.random.Generator, bodypose: str) -> float:
+    side = 1 if rng.random() < 0.5 else -1
+    if bodypose == "Front-Frontish":
+        return float(side * min(abs(rng.normal(0, 0.38)), 0.85))
+    if bodypose == "Side":
+        return float(side * (np.pi / 2 + np.clip(rng.normal(0, 0.22), -0.5, 0.5)))
+    return float(np.pi + side * min(abs(rng.normal(0, 0.35)), 0.75))
+
+
+def _sample_stride(rng: np.random.Generator, look: Look) -> float:
+    if rng.random() < 0.25:
+        return float(rng.uniform(0.02, 0.1))  # stands
+    slow = np.clip((look.age - 50) / 60, 0, 0.4)
+    return float(rng.uniform(0.28, 0.52) * (1 - slow))
+
+
+def _sample_arms(rng: np.random.Generator, look: Look, bag_kind: str) -> tuple[str, str]:
+    free = {"swing": 0.68, "pocket": 0.12, "phone": 0.12, "bent": 0.08}
+    arms = [draw(rng, free), draw(rng, free | {"phone": 0.04})]
+    carrying = int(look.left_handed)
+    if bag_kind in ("plastic", "paper", "briefcase"):
+        arms[carrying] = "carry"
+    elif bag_kind in ("handbag", "messenger") and rng.random() < 0.5:
+        arms[carrying] = "strap"
+    elif bag_kind == "backpack" and rng.random() < 0.25:
+        arms[carrying] = "strap"
+    return arms[0], arms[1]
+
+
+def _sample_camera(rng: np.random.Generator, quality: str) -> int:
+    # Cameras with a high number are the poorer ones.
+    mean = {"Good": 6, "Average": 12, "Bad": 18}[quality]
+    return int(np.clip(np.round(rng.normal(mean, 6)), 0, CAMERAS - 1))

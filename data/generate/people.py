@@ -1,0 +1,157 @@
+"""Generates the street people: persons -> pictures -> manifest.
+
+    python -m data.generate.people --out data/generated/people
+
+writes images/, manifest.csv, labels.json and answers.csv, whole or not at all.
+"""
+
+import argparse
+import multiprocessing
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from data.generate import camera, cloth, looks, scenes
+from helpers.errors import WorkshopError, run_command
+from helpers.files import whole_folder, write_json
+
+EMPTY_SHARE = 0.03  # of the labels of each task: nobody filled them in
+WRONG_SHARE = 0.02  # of the labels of each task: somebody chose another class
+MOST_PICTURES = 10  # of one person
+
+
+def generate_people(
+    out: Path,
+    count: int = 6000,
+    seed: int = 1,
+    height: int = 240,
+    width: int = 100,
+    workers: int = 2,
+) -> None:
+    """Writes the dataset to the folder `out`; the same bytes for any number of `workers`.
+
+    Args:
+        out: folder that is written, replacing what it held.
+        count: pictures, 1 or more.
+        seed: of everything that is drawn.
+        height: of a picture in pixels, 48 or more.
+        width: of a picture in pixels, 20 or more.
+        workers: processes.
+
+    Raises:
+        WorkshopError: a number is out of its range, or `out` holds something else.
+    """
+    _check(out, count, height, width, workers)
+    plan = list(plan_persons(count, seed))
+    with whole_folder(out) as draft:
+        (draft / "images").mkdir()
+        work = partial(draw_person_pictures, folder=draft / "images", height=height, width=width)
+        rows = []
+        with tqdm(total=count, unit="picture", desc=f"drawing {len(plan)} people") as bar:
+            for person in _map(work, plan, workers):
+                rows.extend(person)
+                bar.update(len(person))
+        _write_tables(draft, rows, seed)
+
+
+def plan_persons(count: int, seed: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yields (seed, person number, first picture, pictures) until `count` pictures are planned."""
+    rng = np.random.default_rng(np.random.SeedSequence((seed, 0)))
+    first = person = 0
+    while first < count:
+        # 1 to 10 pictures of a person, 4.3 in the mean.
+        pictures = min(1 + int(rng.negative_binomial(2.2, 0.4)), MOST_PICTURES, count - first)
+        yield seed, person, first, pictures
+        first, person = first + pictures, person + 1
+
+
+def draw_person_pictures(
+    plan: tuple[int, int, int, int], folder: Path, height: int, width: int
+) -> list[dict[str, str]]:
+    """Draws all pictures of one person and returns a row of true classes for each."""
+    seed, person, first, pictures = plan
+    rng = np.random.default_rng(np.random.SeedSequence((seed, 1, person)))
+    look = looks.sample_look(rng)
+    rows = []
+    for number in range(first, first + pictures):
+        view = looks.sample_view(rng, look)
+        name = f"{number:05d}.jpg"
+        (folder / name).write_bytes(camera.take_picture(look, view, height, width))
+        row = {"image_path": f"images/{name}", "group": f"p{person:04d}"}
+        rows.append(row | {"camera": f"c{view.camera + 1:02d}"} | view.truth)
+    return rows
+
+
+def _map(work, plan: list, workers: int) -> Iterator[list[dict[str, str]]]:
+    if workers == 1:
+        yield from map(work, plan)
+        return
+    prepare()  # before the fork, so that the workers share it
+    with multiprocessing.Pool(workers, initializer=prepare) as pool:
+        yield from pool.imap(work, plan, chunksize=4)
+
+
+def prepare() -> None:
+    """Draws what all pictures share: scenes, passers-by and noise maps."""
+    scenes.cameras()
+    camera.passers()
+    cloth.speckle()
+    cloth.blotches()
+
+
+def _write_tables(folder: Path, rows: list[dict[str, str]], seed: int) -> None:
+    truth = pd.DataFrame(rows)[["image_path", "group", "camera", *looks.TASKS]]
+    manifest = spoil_labels(truth, np.random.default_rng(np.random.SeedSequence((seed, 2))))
+    manifest.to_csv(folder / "manifest.csv", index=False)
+    truth[["image_path", *looks.TASKS]].to_csv(folder / "answers.csv", index=False)
+    write_json(folder / "labels.json", {"tasks": {t: list(c) for t, c in looks.SHARES.items()}})
+
+
+def spoil_labels(truth: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Returns `truth` with some labels emptied and some replaced by another class."""
+    manifest = truth.copy()
+    for task, shares in looks.SHARES.items():
+        classes = list(shares)
+        dice = rng.random(len(truth))
+        shift = rng.integers(1, len(classes), len(truth))
+        codes = truth[task].map(classes.index).to_numpy()
+        other = np.array(classes, object)[(codes + shift) % len(classes)]
+        wrong = dice < WRONG_SHARE
+        empty = (dice >= WRONG_SHARE) & (dice < WRONG_SHARE + EMPTY_SHARE)
+        manifest[task] = np.where(wrong, other, np.where(empty, "", truth[task]))
+    return manifest
+
+
+def _check(out: Path, count: int, height: int, width: int, workers: int) -> None:
+    limits = {"--count": (count, 1), "--height": (height, 48), "--width": (width, 20),
+              "--workers": (workers, 1)}  # fmt: skip
+    for name, (found, least) in limits.items():
+        if found < least:
+            raise WorkshopError(f"{name} must be {least} or more, but is {found}.")
+    if out.exists() and not out.is_dir():
+        raise WorkshopError(f"{out} should be a folder, but is a file. Choose another --out.")
+    if out.is_dir() and any(out.iterdir()) and not (out / "labels.json").is_file():
+        raise WorkshopError(
+            f"{out} holds files, but not a generated dataset (no labels.json). It would be "
+            "replaced: choose another --out, or empty the folder first."
+        )
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description="Draw a labelled dataset of street people.")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--count", type=int, default=6000, help="pictures (default 6000)")
+    parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default 1)")
+    parser.add_argument("--height", type=int, default=240, help="pixels (default 240)")
+    parser.add_argument("--width", type=int, default=100, help="pixels (default 100)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    generate_people(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    run_command(main)
