@@ -23,8 +23,19 @@ FOLDER = "PETA dataset"
 LABELS = "Label.txt"
 WHOLE_STEM = ("CUHK",)  # here one picture is one person; elsewhere the id ends at the first "_"
 
-COLORS = ["Black", "White", "Grey", "Blue", "Red", "Green", "Brown", "Yellow", "Purple", "Pink"]
-COLOR_CLASSES = {color: color.lower() for color in [*COLORS, "Orange"]}
+COLOR_CLASSES = {
+    "Black": "black",
+    "White": "white",
+    "Grey": "grey",
+    "Blue": "blue",
+    "Red": "red",
+    "Green": "green",
+    "Brown": "brown",
+    "Yellow": "yellow",
+    "Purple": "purple",
+    "Pink": "pink",
+    "Orange": "orange",
+}
 
 
 @dataclass(frozen=True)

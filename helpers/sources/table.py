@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(root: Path, arguments: argparse.Namespace) -> Manifest:
-    """Reads a plain CSV. Rows whose picture is missing stay; `python -m helpers.manifest` lists them.
+    """Reads a plain CSV. A row whose picture is missing stays, and is told.
 
     Raises:
         WorkshopError: No CSV or several, or a column that is not there.
