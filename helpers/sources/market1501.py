@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from helpers.errors import WorkshopError
 from helpers.labels import GROUP, IMAGE
@@ -43,6 +44,7 @@ TASKS = {
     "carrying": ["none", *BAGS, "several"],
 }
 YES = 2  # of the columns that say no (1) or yes (2)
+_OTHER_FORMS = (MatReadError, NotImplementedError, ValueError, TypeError, KeyError, AttributeError)
 logger = logging.getLogger(__name__)
 
 
@@ -92,7 +94,7 @@ def _pictures(root: Path, folders: list[str]) -> list[Path]:
 def _read_persons(path: Path, part: str) -> dict[str, dict[str, str]]:
     """Returns person ("0002") to (task to class name)."""
     try:
-        content = loadmat(path, squeeze_me=True, struct_as_record=False)["market_attribute"]
+        content = loadmat(str(path), squeeze_me=True, struct_as_record=False)["market_attribute"]
         table = getattr(content, part)
         numbers = {name: np.atleast_1d(getattr(table, name)) for name in _columns()}
         persons = np.atleast_1d(table.image_index)
@@ -101,7 +103,7 @@ def _read_persons(path: Path, part: str) -> dict[str, dict[str, str]]:
             f"{path}: expected the attribute file, found no such file. Get it from "
             "https://github.com/vana77/Market-1501_Attribute or name it with --attributes."
         ) from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except _OTHER_FORMS as error:
         raise WorkshopError(
             f"{path}: expected market_attribute.{part} as published, found another form "
             f"({error}). Get the file anew."

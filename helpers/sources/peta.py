@@ -49,7 +49,7 @@ class Rule:
     prefix: str
     classes: Mapping[str, str]
     several: str = ""
-    weak: Collection[str] = field(default_factory=tuple)  # words that any other word outweighs
+    yields: Mapping[str, Collection[str]] = field(default_factory=dict)  # word: what outweighs it
 
 
 RULES = {
@@ -94,19 +94,20 @@ RULES = {
             "Sandals": "sandals",
             "Stocking": "stockings",
         },
-        weak=("Stocking",),  # stockings in shoes are shoes
+        # stockings in shoes are shoes
+        yields={"Stocking": ("Shoes", "Sneakers", "LeatherShoes", "Boots", "Sandals")},
     ),
     "hair_length": Rule(
         "hair",
         {"Short": "short", "Long": "long", "Bald": "bald"},
-        weak=("Short",),  # half of the bald persons have short hair too
+        yields={"Short": ("Bald",)},  # half of the bald persons have both words
     ),
     "top_style": Rule("upperBody", {"Casual": "casual", "Formal": "formal"}),
     "top_type": Rule(
         "upperBody",
         {"Tshirt": "t-shirt", "Jacket": "jacket", "Suit": "suit", "Sweater": "sweater"}
         | {"Other": "other"},
-        weak=("Other",),
+        yields={"Other": ("Tshirt", "Jacket", "Suit", "Sweater")},
     ),
     "sleeves": Rule(
         "upperBody", {"LongSleeve": "long", "ShortSleeve": "short", "NoSleeve": "none"}
@@ -190,8 +191,8 @@ def classes_of(words: Collection[str]) -> dict[str, str]:
 def _class_of(words: Collection[str], rule: Rule) -> str:
     found = {word.removeprefix(rule.prefix) for word in words if word.startswith(rule.prefix)}
     found &= set(rule.classes)
-    strong = (found - set(rule.weak)) or found
-    classes = {rule.classes[word] for word in strong}
+    outweighed = {word for word in found if found & set(rule.yields.get(word, ()))}
+    classes = {rule.classes[word] for word in found - outweighed}
     if len(classes) == 1:
         return classes.pop()
     return rule.several if len(classes) > 1 and "none" not in classes else ""
