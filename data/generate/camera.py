@@ -17,6 +17,7 @@ FAULTS = {
     "Average": ((1.3, 2.0), (0.3, 0.7), (0.0, 0.7), (3.0, 6.5), (58, 82)),
     "Bad": ((2.5, 3.8), (0.7, 1.5), (0.0, 2.4), (6.0, 13.0), (20, 42)),
 }
+ENCODE = (np.linspace(0, 1, 4096) ** (1 / 2.2)).astype(np.float32)
 LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
 
@@ -69,7 +70,7 @@ def _background(rng, camera: scenes.Camera, light: Light, height: int, width: in
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     for _ in range(rng.choice(3, p=(0.6, 0.28, 0.12))):
         _add_passer(rng, image, rng.uniform(0.5, 0.88))
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5) * height / 240))
+    image = image.filter(ImageFilter.BoxBlur(rng.uniform(0.4, 1.8) * height / 240))
     linear = LINEAR[np.asarray(image)].transpose(2, 0, 1)
     level = light.sky + light.sun * max(0.3, light.direction[1])
     return linear * level[:, None, None].astype(np.float32)
@@ -113,14 +114,14 @@ def _ground_shadow(place: np.ndarray, alpha: np.ndarray, light: Light, framing: 
     flat = mask.transform(mask.size, Image.Transform.AFFINE,
                           (1, slide / squash, -slide / squash * foot, 0, 1 / squash,
                            foot - foot / squash), Image.Resampling.BILINEAR)  # fmt: skip
-    flat = np.asarray(flat.filter(ImageFilter.GaussianBlur(1.2 * height / 240)), np.float32) / 255
+    flat = np.asarray(flat.filter(ImageFilter.BoxBlur(1.4 * height / 240)), np.float32) / 255
     sun = float(light.sun.mean() / (light.sun.mean() + light.sky.mean()))
     rows, cols = np.mgrid[:height, :width].astype(np.float32)
     feet = width / 2 + framing.foot_x * height
     soft = np.exp(
         -(((cols - feet) / (0.11 * height)) ** 2) - ((rows - foot) / (0.022 * height)) ** 2
     )
-    return place * (1 - 0.85 * sun * flat) * (1 - 0.5 * soft)
+    return place * (1 - 0.85 * sun * flat) * (1 - 0.65 * soft)
 
 
 def _light_pools(rng: np.random.Generator, picture: np.ndarray, light: Light) -> np.ndarray:
@@ -158,7 +159,7 @@ def _front_objects(rng, picture: np.ndarray, view: View, height: int, width: int
         layer.paste(figure, (int(side * height), int(height * rng.uniform(0.1, 0.3))), figure)
     else:
         return picture
-    layer = layer.filter(ImageFilter.GaussianBlur(0.7 * height / 240))
+    layer = layer.filter(ImageFilter.BoxBlur(0.8 * height / 240))
     data = np.asarray(layer)
     alpha = data[..., 3].astype(np.float32) / 255
     return picture * (1 - alpha) + LINEAR[data[..., :3]].transpose(2, 0, 1) * 0.8 * alpha
@@ -190,14 +191,14 @@ def _hide_feet(rng: np.random.Generator, layer: Image.Image, pen, kind: str) -> 
 
 def _expose(rng: np.random.Generator, picture: np.ndarray, camera: scenes.Camera) -> np.ndarray:
     """Returns the picture as a camera encodes it: (height, width, 3), 0..255 float32."""
-    gain = np.exp(rng.normal(0.12, 0.2))
+    gain = np.exp(rng.normal(0.34, 0.2))
     if rng.random() < 0.06:
         gain *= rng.choice((0.5, 1.8))  # a backlit or an overexposed picture
     cast = camera.cast * np.exp(rng.normal(0, 0.03, 3)) * gain
     light = picture * cast[:, None, None].astype(np.float32)
     light = np.where(light > 0.8, 0.8 + 0.2 * np.tanh((light - 0.8) / 0.3), light)
     lift = rng.uniform(0.0, 0.02)  # haze and flare
-    encoded = np.clip(light + lift, 0, 1) ** np.float32(1 / 2.2)
+    encoded = ENCODE[np.clip((light + lift) * 4095, 0, 4095).astype(np.int16)]
     contrast = camera.contrast * rng.uniform(0.92, 1.08)
     encoded = (encoded - 0.45) * contrast + 0.45
     grey = encoded.mean(0)

@@ -88,22 +88,24 @@ class Canvas:
 
     def capsule(self, start, end, start_radius, end_radius, material, along=0.0) -> None:
         """Draws a tapered capsule between two body points; radii in statures."""
-        (a, b), (size_a, size_b) = self.project(np.stack([start, end]))
-        ra, rb = max(start_radius * size_a, 0.6), max(end_radius * size_b, 0.6)
+        points, sizes = self.project(np.stack([start, end]))
+        a, b = points.tolist()  # plain floats, so that float32 arrays stay float32
+        size_a, size_b = sizes.tolist()
+        ra, rb = float(max(start_radius * size_a, 0.6)), float(max(end_radius * size_b, 0.6))
         box = self._box(a[0] - ra, b[0] - rb, a[0] + ra, b[0] + rb, a[1] - ra, b[1] - rb,
                         a[1] + ra, b[1] + rb)  # fmt: skip
         if box is None:
             return
         rows, cols = _grid(box)
-        axis = b - a
-        squared = max(float(axis[0] ** 2 + axis[1] ** 2), 1e-3)
+        axis = [end - begin for begin, end in zip(a, b)]
+        squared = max(axis[0] ** 2 + axis[1] ** 2, 1e-3)
         t = np.clip(((cols - a[0]) * axis[0] + (rows - a[1]) * axis[1]) / squared, 0, 1)
         dx, dy = cols - a[0] - t * axis[0], rows - a[1] - t * axis[1]
         radius = ra + t * (rb - ra)
         rest = radius * radius - dx * dx - dy * dy
         inside = rest > 0
         height = np.sqrt(np.maximum(rest, 0))
-        across = (dy * axis[0] - dx * axis[1]) / (np.sqrt(squared) * radius)
+        across = (dy * axis[0] - dx * axis[1]) / (squared**0.5 * radius)
         length = float(np.linalg.norm(np.asarray(end) - start))
         surface = Surface(across, along + t * length, inside, box)
         normal = (dx / radius, -dy / radius, height / radius)
@@ -123,7 +125,7 @@ class Canvas:
         points, size = self.project(centers)
         w, d = np.asarray(widths) * size, np.asarray(depths) * size
         yaw = self.yaw + turn
-        sin, cos = np.sin(yaw), np.cos(yaw)
+        sin, cos = float(np.sin(yaw)), float(np.cos(yaw))
         half = np.sqrt((w * cos) ** 2 + (d * sin) ** 2)
         box = self._box(*(points[:, 0] - half), *(points[:, 0] + half), points[0, 1],
                         points[-1, 1], pairs=len(half))  # fmt: skip
@@ -149,7 +151,7 @@ class Canvas:
         ny = np.clip(slope, -1.5, 1.5)
         norm = 1 / np.sqrt(1 + ny * ny)
         normal = (nx / length * norm, np.broadcast_to(ny * norm, nx.shape), nz / length * norm)
-        along = np.broadcast_to(origin - level, across.shape)
+        along = np.broadcast_to(float(origin) - level, across.shape)
         self._paint(inside, z0 + near, normal, Surface(xb, along, zb > 0, box), material)
 
     def _box(self, *values, pairs: int = 0) -> tuple[slice, slice] | None:

@@ -21,13 +21,14 @@ def fold_maps(zoom: float) -> np.ndarray:
         zoom: pixels of the canvas per pixel of a 240 high picture.
     """
     rng = np.random.default_rng(20)
-    drape = _ridges(rng, (9 * zoom, 2.6 * zoom), zoom)
-    bunch = _ridges(rng, (2.2 * zoom, 5.5 * zoom), zoom)
+    drape = _ridges(rng, (16 * zoom, 3.2 * zoom), zoom)
+    # Cloth that is pulled folds along two slanted directions.
+    bunch = np.maximum(*(_ridges(rng, (3.4 * zoom, 10 * zoom), zoom, s) for s in (-0.7, 0.5)))
     knit = ndimage.gaussian_filter(rng.normal(size=(SIZE, SIZE)), 1.4 * zoom, mode="wrap")
     rows = np.arange(SIZE) / SIZE * 2 * np.pi
     rings = round(SIZE / (11 * zoom))
     quilt = np.abs(np.sin(rows * rings / 2))[:, None] * 6 + _ridges(rng, (2, 4), zoom) * 0.8
-    return np.stack([_slopes(height) for height in (drape, bunch, knit, quilt)])
+    return np.stack([_slopes(height, zoom) for height in (drape, bunch, knit, quilt)])
 
 
 @lru_cache(maxsize=1)
@@ -140,19 +141,24 @@ def _with_logo(color: np.ndarray, rng: np.random.Generator) -> Texture:
     return paint
 
 
-def _ridges(rng: np.random.Generator, sigma: tuple[float, float], zoom: float) -> np.ndarray:
+def _ridges(
+    rng: np.random.Generator, sigma: tuple[float, float], zoom: float, slant: float = 0.0
+) -> np.ndarray:
     noise = ndimage.gaussian_filter(rng.normal(size=(SIZE, SIZE)), sigma, mode="wrap")
     noise = noise / noise.std()
-    warp = ndimage.gaussian_filter(rng.normal(size=(2, SIZE, SIZE)), (0, 9, 9), mode="wrap")
-    warp *= 5 * zoom / warp.std()
-    place = np.mgrid[:SIZE, :SIZE] + warp
+    warp = ndimage.gaussian_filter(
+        rng.normal(size=(2, SIZE, SIZE)), (0, 9 * zoom, 9 * zoom), mode="wrap"
+    )
+    warp *= 7 * zoom / warp.std()
+    rows, cols = np.mgrid[:SIZE, :SIZE]
+    place = np.stack([rows + slant * cols, cols]) + warp
     bent = ndimage.map_coordinates(noise, place, order=1, mode="grid-wrap")
     # Folds are sharp where cloth doubles and flat between.
     return 2.2 - np.abs(bent) ** 0.8 * 1.6
 
 
-def _slopes(height: np.ndarray) -> np.ndarray:
-    height = ndimage.gaussian_filter(height, 1.0, mode="wrap")
+def _slopes(height: np.ndarray, zoom: float) -> np.ndarray:
+    height = ndimage.gaussian_filter(height, 1.2 * zoom, mode="wrap")
     dy = np.roll(height, -1, 0) - np.roll(height, 1, 0)
     dx = np.roll(height, -1, 1) - np.roll(height, 1, 1)
     strength = np.sqrt((dx**2 + dy**2).mean()) + 1e-9

@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.generate import bags, head
-from data.generate.canvas import Canvas, Material, Surface
+from data.generate.canvas import Canvas, Material, Surface, Texture
 from data.generate.cloth import BUNCH, DRAPE, KNIT, QUILT, texture_of
 from data.generate.looks import Garment, Look, View
 from data.generate.palette import to_linear
@@ -12,36 +12,36 @@ from data.generate.skeleton import Skeleton, pose_body
 # The trunk from neck to crotch: heights, then half widths and half depths, all in statures.
 LEVELS = np.array([0.85, 0.828, 0.812, 0.795, 0.765, 0.72, 0.67, 0.62, 0.575, 0.53, 0.49, 0.462])
 WIDTHS = {
-    "male": (0.031, 0.056, 0.086, 0.104, 0.110, 0.104, 0.096, 0.089, 0.088, 0.091, 0.087, 0.062),
-    "female": (0.027, 0.048, 0.074, 0.090, 0.095, 0.089, 0.078, 0.072, 0.083, 0.097, 0.098, 0.070),
+    "male": (0.036, 0.062, 0.082, 0.094, 0.101, 0.099, 0.092, 0.086, 0.084, 0.087, 0.085, 0.062),
+    "female": (0.030, 0.050, 0.069, 0.080, 0.086, 0.084, 0.074, 0.068, 0.079, 0.094, 0.096, 0.070),
 }
 DEPTHS = {
-    "male": (0.031, 0.036, 0.043, 0.050, 0.060, 0.066, 0.062, 0.058, 0.058, 0.060, 0.060, 0.045),
-    "female": (0.027, 0.032, 0.039, 0.047, 0.060, 0.070, 0.056, 0.050, 0.054, 0.064, 0.066, 0.048),
+    "male": (0.034, 0.041, 0.047, 0.053, 0.061, 0.066, 0.062, 0.058, 0.058, 0.060, 0.060, 0.045),
+    "female": (0.029, 0.036, 0.042, 0.049, 0.060, 0.070, 0.056, 0.050, 0.054, 0.064, 0.066, 0.048),
 }
 # How much of the fatness each level takes up.
 GAINS = np.array([0.2, 0.15, 0.15, 0.2, 0.32, 0.5, 0.75, 0.95, 1.0, 0.8, 0.65, 0.5])
 
 # cut: (hem height, sleeve length 0..1 over arm, added thickness, folds, weave, looseness at hem)
 TOPS = {
-    "t-shirt": (0.485, 0.32, 0.004, 0.30, BUNCH, 0.01),
-    "tank": (0.50, 0.0, 0.002, 0.22, BUNCH, 0.004),
-    "shirt": (0.475, 1.0, 0.005, 0.34, BUNCH, 0.008),
-    "blouse": (0.47, 0.92, 0.006, 0.38, DRAPE, 0.018),
-    "sweater": (0.48, 1.0, 0.010, 0.26, KNIT, 0.004),
-    "hoodie": (0.475, 1.0, 0.014, 0.32, BUNCH, 0.006),
-    "jacket": (0.47, 1.0, 0.013, 0.36, BUNCH, 0.006),
-    "blazer": (0.435, 1.0, 0.010, 0.24, DRAPE, 0.008),
-    "puffer": (0.47, 1.0, 0.024, 0.55, QUILT, 0.0),
-    "coat": (0.30, 1.0, 0.014, 0.30, DRAPE, 0.022),
+    "t-shirt": (0.485, 0.32, 0.004, 0.2, BUNCH, 0.01),
+    "tank": (0.50, 0.0, 0.002, 0.16, BUNCH, 0.004),
+    "shirt": (0.475, 1.0, 0.005, 0.24, BUNCH, 0.008),
+    "blouse": (0.47, 0.92, 0.006, 0.28, DRAPE, 0.018),
+    "sweater": (0.48, 1.0, 0.010, 0.12, KNIT, 0.004),
+    "hoodie": (0.475, 1.0, 0.014, 0.22, BUNCH, 0.006),
+    "jacket": (0.47, 1.0, 0.013, 0.24, BUNCH, 0.006),
+    "blazer": (0.435, 1.0, 0.010, 0.16, DRAPE, 0.008),
+    "puffer": (0.47, 1.0, 0.019, 0.34, QUILT, 0.0),
+    "coat": (0.30, 1.0, 0.014, 0.22, DRAPE, 0.022),
 }
 # cut: (hem height of the skirt or of the legs, radius factor of the legs, folds)
 LEGS = {
-    "jeans": (0.0, 1.06, 0.36),
-    "trousers": (0.0, 1.18, 0.26),
-    "joggers": (0.05, 1.2, 0.34),
-    "slim": (0.04, 0.94, 0.2),
-    "shorts": (0.29, 1.28, 0.32),
+    "jeans": (0.0, 1.06, 0.24),
+    "trousers": (0.0, 1.18, 0.18),
+    "joggers": (0.05, 1.2, 0.24),
+    "slim": (0.04, 0.94, 0.12),
+    "shorts": (0.29, 1.28, 0.24),
 }
 SKIRTS = {"skirt": (0.31, 0.018), "long skirt": (0.12, 0.035), "dress": (0.26, 0.035)}
 
@@ -68,6 +68,18 @@ def trunk_shape(look: Look, levels: np.ndarray, thick: float) -> tuple[np.ndarra
     return shape[0], shape[1]
 
 
+def _hang(look: Look, levels: np.ndarray, thick: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the trunk's shape under cloth, which bridges the waist rather than follow it."""
+    loose = 0.3 if look.top.cut in ("t-shirt", "tank", "blouse", "shirt") else 0.75
+    shape = []
+    for line in trunk_shape(look, levels, thick):
+        chest, hip = line[np.argmin(abs(levels - 0.72))], line[-1]
+        straight = np.interp(levels, (0.53, 0.72), (hip, chest))
+        waist = (levels < 0.72) & (levels > 0.53)
+        shape.append(np.where(waist, line + loose * np.clip(straight - line, 0, None), line))
+    return shape[0], shape[1]
+
+
 def trunk_centers(bones: Skeleton, levels: np.ndarray, look: Look) -> np.ndarray:
     """Returns the axis (n, 3) of the trunk at `levels` of the upright body."""
     belly = 0.03 * max(look.fatness, 0) * np.exp(-(((levels - 0.58) / 0.07) ** 2))
@@ -83,12 +95,12 @@ def draw_trunk(canvas: Canvas, look: Look, bones: Skeleton) -> None:
     hem = 0.55 if tuck or look.bottom.cut in SKIRTS and hem > 0.45 else hem
     levels = np.concatenate([LEVELS[LEVELS > hem + 0.01], [hem + 0.005, hem]])
     flat = np.maximum(levels, 0.53)  # below the hips cloth hangs straight down
-    widths, depths = trunk_shape(look, flat, thick)
+    widths, depths = _hang(look, flat, thick)
     flare = np.clip((0.6 - levels) / (0.61 - hem), 0, 1) * (loose + 0.004)
-    room = bones.spread * 0.55 * np.clip((0.5 - levels) / 0.2, 0, 1)
+    room = bones.spread * 0.9 * np.clip((0.5 - levels) / 0.2, 0, 1)
     widths, depths = widths + flare + room * 0.15, depths + flare + room
     gloss = 0.25 if look.top.cut == "puffer" else 0.04
-    material = Material(_front_texture(look), _neckline(look), folds, weave, gloss)
+    material = Material(_front_texture(look, 0.81 - hem), _neckline(look), folds, weave, gloss)
     skin = Material(to_linear(look.skin), folds=0.04, gloss=0.06)
     centers = trunk_centers(bones, levels, look)
     canvas.lathe(centers, widths, depths, material, origin=0.81 + bones.rise)
@@ -108,7 +120,7 @@ def draw_arms(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
     skin = Material(to_linear(look.skin), folds=0.05, gloss=0.05)
     cloth = Material(texture_of(_plain_arm(look.top)), None, folds, weave, 0.04)
     slim = (1 - 0.18 * look.femininity) * (1 + 0.75 * look.fatness * (look.fatness > 0))
-    radii = np.array([0.036, 0.027, 0.025, 0.0175]) * slim * (1 + 0.3 * min(look.fatness, 0))
+    radii = np.array([0.0295, 0.0255, 0.0245, 0.0175]) * slim * (1 + 0.3 * min(look.fatness, 0))
     for side in (0, 1):
         shoulder, elbow = bones.shoulders[side], bones.elbows[side]
         wrist, hand = bones.wrists[side], bones.hands[side]
@@ -146,7 +158,7 @@ def draw_legs(canvas: Canvas, look: Look, bones: Skeleton) -> None:
     centers = trunk_centers(bones, hips, look)
     canvas.lathe(centers, widths, depths, cloth, origin=0.6 + bones.rise)
     full = 1 + 0.6 * max(look.fatness, 0) + 0.55 * min(look.fatness, 0) + 0.05 * look.femininity
-    radii = np.array([0.058, 0.037, 0.036, 0.0205]) * full
+    radii = np.array([0.051, 0.036, 0.036, 0.0205]) * full
     bare = cut in SKIRTS or cut == "shorts"
     hem, wide, _ = LEGS.get(cut, (0, 1.0, 0))
     for side in (0, 1):
@@ -170,6 +182,8 @@ def _stockings(look: Look) -> np.ndarray:
 def _leg_material(look: Look) -> Material:
     folds = LEGS.get(look.bottom.cut, (0, 0, 0.26))[2]
     texture = texture_of(look.bottom)
+    if look.bottom.cut in ("trousers", "slim") and look.bottom.pattern == "plain":
+        return Material(texture, None, folds, DRAPE if look.bottom.seed % 2 else BUNCH, 0.03)
     color = to_linear(look.bottom.colors[0])
     if look.bottom.cut == "jeans" and look.bottom.pattern == "plain" and look.bottom.seed % 2:
 
@@ -240,31 +254,42 @@ def _plain_arm(top: Garment) -> Garment:
     return Garment(top.cut, top.colors, top.pattern, top.seed, top.period, logo=False)
 
 
-def _front_texture(look: Look):
-    """Adds to a top what is on its front: an open jacket, lapels, a zip or buttons."""
+INNER = ((235, 235, 232), (30, 30, 34), (150, 160, 180), (120, 30, 34))
+
+
+def _front_texture(look: Look, hem: float) -> Texture:
+    """Adds to a top what is on it: an open front, a zip or buttons, pockets and a hem.
+
+    Args:
+        look: the person.
+        hem: distance from the shoulder to the hem in statures.
+    """
     base, top = texture_of(look.top), look.top
     rng = np.random.default_rng(top.seed + 1)
-    inner = to_linear(
-        ((235, 235, 232), (30, 30, 34), (150, 160, 180), (120, 30, 34))[rng.integers(4)]
-    )
+    inner = to_linear(INNER[rng.integers(len(INNER))])
     is_open = {"jacket": 0.5, "blazer": 0.75, "coat": 0.4}.get(top.cut, 0.0) > rng.random()
-    has_zip = top.cut in ("jacket", "puffer", "hoodie", "coat") and not is_open
-    if not (is_open or has_zip or top.cut in ("shirt", "blazer")):
-        return base
-    width = rng.uniform(0.14, 0.26)
+    has_line = top.cut in ("jacket", "puffer", "hoodie", "coat", "shirt", "blazer")
+    has_pockets = top.cut in ("jacket", "puffer", "coat", "blazer", "hoodie")
+    ribbed = top.cut in ("hoodie", "sweater", "jacket", "puffer")
+    width = rng.uniform(0.12, 0.24)
     main = to_linear(top.colors[0])
-    line = main * 0.45 if main.mean() > 0.05 else main * 2.2 + 0.02
+    line = (main * 0.5 if main.mean() > 0.05 else main * 2.0 + 0.012)[:, None, None]
 
     def paint(surface: Surface) -> np.ndarray:
         color = base(surface) if callable(base) else base[:, None, None]
         color = np.broadcast_to(color, (3, *surface.across.shape)).copy()
-        middle = np.abs(surface.across)
+        middle, left = np.abs(surface.across), surface.along - hem
+        color *= np.where(left > -0.006, 0.7, np.where(ribbed & (left > -0.028), 0.85, 1.0))
         if is_open:  # a V that narrows to the waist
             gap = width * np.clip(1.25 - surface.along / 0.34, 0.12, 1)
-            np.copyto(color, line[:, None, None], where=surface.front & (middle < gap + 0.07))
+            np.copyto(color, line, where=surface.front & (middle < gap + 0.07))
             np.copyto(color, inner[:, None, None], where=surface.front & (middle < gap))
-        else:
-            np.copyto(color, line[:, None, None], where=surface.front & (middle < 0.035))
+        elif has_line:
+            np.copyto(color, line, where=surface.front & (middle < 0.03))
+        if has_pockets:
+            slit = np.abs(middle - 0.55 - (surface.along - 0.25) * 3) < 0.035
+            slit &= surface.front & (np.abs(surface.along - 0.25) < 0.028)
+            np.copyto(color, line, where=slit)
         return color
 
     return paint

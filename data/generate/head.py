@@ -8,8 +8,8 @@ from data.generate.looks import Look, View
 from data.generate.palette import to_linear
 from data.generate.skeleton import Skeleton
 
-HEIGHT = 0.134  # chin to crown in statures; 7.5 heads make a body
-CHIN = 0.866
+HEIGHT = 0.139  # chin to crown in statures; 7.5 heads make a body
+CHIN = 0.858
 # Half width and half depth over the height of the head, as shares of the widest; 1 is the crown.
 SHARE = np.array([1.0, 0.985, 0.95, 0.88, 0.76, 0.6, 0.42, 0.25, 0.12, 0.04, 0.0])
 WIDE = np.array([0.10, 0.34, 0.6, 0.82, 0.98, 1.0, 0.95, 0.86, 0.72, 0.52, 0.30])
@@ -49,7 +49,7 @@ def head_base(bones: Skeleton) -> np.ndarray:
 def head_size(look: Look) -> tuple[float, float]:
     """Returns half width and half depth of the head in statures."""
     full = 1 + 0.22 * max(look.fatness, 0) + 0.2 * min(look.fatness, 0)
-    return (0.0455 - 0.0025 * look.femininity) * full, (0.057 - 0.003 * look.femininity) * full
+    return (0.047 - 0.0025 * look.femininity) * full, (0.058 - 0.003 * look.femininity) * full
 
 
 def _column(base: np.ndarray, shares: np.ndarray, shift: float = 0.0) -> np.ndarray:
@@ -198,12 +198,19 @@ def _draw_length(canvas: Canvas, look: Look, base, turn: float, lock: Material) 
     reach = {"bob": -0.02, "shoulder": -0.42, "long": -0.95}[look.hairstyle]
     wide, deep = head_size(look)
     shares = np.array([0.9, 0.72, 0.45, 0.15, min(0, reach / 2), reach])
-    widths = wide * np.array([0.75, 1.08, 1.2, 1.24, 1.22, 0.8])
-    depths = deep * np.array([0.6, 0.85, 0.9, 0.8, 0.66, 0.45])
+    widths = wide * np.array([0.75, 1.08, 1.2, 1.22, 1.16, 0.62])
+    depths = deep * np.array([0.6, 0.85, 0.88, 0.72, 0.52, 0.24])
     column = _column(base, shares, -0.016)
     column[:, 2] -= np.clip(-shares, 0, 1) * 0.022
-    behind = lambda s: (s.front == 0) | (np.abs(s.across) > 0.80)  # noqa: E731
-    canvas.lathe(column, widths, depths, Material(lock.color, behind, 0.35, DRAPE, 0.12), turn)
+    length = (0.9 - reach) * HEIGHT
+
+    def behind(surface: Surface) -> np.ndarray:
+        ragged = length - 0.012 - 0.012 * patch(speckle(), surface)
+        kept = (surface.front == 0) | (np.abs(surface.across) > 0.80)
+        return kept & (surface.along < ragged)
+
+    canvas.lathe(column, widths, depths, Material(lock.color, behind, 0.35, DRAPE, 0.12), turn,
+                 column[0, 1])  # fmt: skip
     if look.hairstyle == "long" and look.shoe_color[0] % 2 > 0.8:  # some wear it over a shoulder
         for sign in (-1, 1):
             top = base + np.array([sign * wide * 1.02, 0.35 * HEIGHT, 0.012])

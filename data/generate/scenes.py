@@ -51,7 +51,7 @@ def _build_camera(number: int) -> Camera:
         closeness=float(rng.uniform(0.1, 0.22) if high else rng.uniform(0.0, 0.06)),
         cast=np.exp(rng.normal(0, 0.05, 3) * (2.0 if rng.random() < 0.2 else 1.0)),
         contrast=float(rng.normal(1.0, 0.1)),
-        saturation=float(rng.uniform(0.78, 1.12)),
+        saturation=float(rng.uniform(0.7, 1.0)),
         vignette=float(rng.uniform(0, 0.3)),
         halo=float(rng.uniform(0, 0.6) + 0.9 * poor * (rng.random() < 0.5)),
         interlaced=bool(rng.random() < 0.15 + 0.2 * poor),
@@ -100,7 +100,7 @@ def _draw_ground(rng: np.random.Generator, kind: str, rows: int, base: int) -> n
         {"asphalt": (92, 92, 96), "slabs": (150, 145, 138), "tiles": (168, 164, 158),
          "crossing": (84, 84, 88), "grass path": (158, 146, 128)}[kind], np.float32,
     ) * rng.uniform(0.8, 1.15) * rng.uniform(0.94, 1.06, 3)  # fmt: skip
-    floor = tone + grain * (9 if kind in ("asphalt", "crossing") else 5)
+    floor = tone + grain * (6 if kind in ("asphalt", "crossing") else 3.5)
     if kind in ("slabs", "tiles"):
         size = rng.uniform(0.35, 0.8)
         u, v = across / size, away / (size * rng.uniform(1, 2))
@@ -114,7 +114,7 @@ def _draw_ground(rng: np.random.Generator, kind: str, rows: int, base: int) -> n
         floor = np.where(white[..., None] & worn, 205 + grain * 8, floor)
     elif kind == "grass path":
         grass = np.abs(across - rng.uniform(-0.5, 0.5)) > rng.uniform(0.9, 1.4)
-        green = np.array((84, 112, 56), np.float32) * (1 + 0.14 * grain)
+        green = np.array((104, 118, 78), np.float32) * (1 + 0.07 * grain)
         floor = np.where(grass[..., None], green, floor)
     else:
         line = np.abs(across - rng.uniform(-1, 1)) < 0.05

@@ -11,7 +11,7 @@ import numpy as np
 
 from data.generate.looks import Look, View
 
-SHANK, THIGH, UPPER_ARM, FOREARM, FOOT = 0.235, 0.24, 0.172, 0.146, 0.125
+SHANK, THIGH, UPPER_ARM, FOREARM, FOOT = 0.235, 0.24, 0.172, 0.146, 0.1
 ANKLE = 0.04
 
 
@@ -41,14 +41,14 @@ class Skeleton:
 def pose_body(look: Look, view: View) -> Skeleton:
     """Places the joints for a look and a view."""
     wide = max(look.fatness, 0)
-    stoop = float(np.clip((look.age - 46) / 26, 0, 1.1)) * 0.5
+    stoop = float(np.clip((look.age - 46) / 26, 0, 1.1)) * 0.3
     lean = 0.02 + 0.1 * view.stride + 0.06 * stoop
     rise, legs = _pose_legs(look, view)
-    half = 0.112 - 0.015 * look.femininity + 0.03 * wide + 0.05 * min(look.fatness, 0)
+    half = 0.099 - 0.013 * look.femininity + 0.028 * wide + 0.05 * min(look.fatness, 0)
     arms: list[list[np.ndarray]] = [[], [], [], []]
     ahead = lean * 0.29 + stoop * 0.17**2 * 4
     for side, sign in enumerate((-1, 1)):
-        shoulder = np.array([sign * half, 0.79 + rise - 0.03 * stoop, ahead])
+        shoulder = np.array([sign * half, 0.784 + rise - 0.03 * stoop, ahead])
         for joints, joint in zip(arms, _pose_arm(look, view, side, sign, shoulder)):
             joints.append(joint)
     spread = max(abs(knee[2]) for knee in legs[1])
@@ -57,7 +57,7 @@ def pose_body(look: Look, view: View) -> Skeleton:
 
 def _pose_legs(look: Look, view: View) -> tuple[float, list[list[np.ndarray]]]:
     joints: list[list[np.ndarray]] = [[], [], [], []]
-    half = 0.05 + 0.012 * max(look.fatness, 0)
+    half = 0.045 + 0.014 * max(look.fatness, 0)
     heel = 0.035 if look.shoes == "heels" else 0.0
     for sign, turn in ((-1, 0.0), (1, np.pi)):
         swing = view.stride * np.sin(view.phase + turn)
@@ -82,7 +82,7 @@ def _pose_arm(
     look: Look, view: View, side: int, sign: int, shoulder: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     swing = -view.stride * 0.85 * np.sin(view.phase + (np.pi if side else 0.0)) * 0.9
-    out = 0.10 + 0.16 * max(look.fatness, 0) + 0.05 * (1 - look.femininity)
+    out = 0.07 + 0.16 * max(look.fatness, 0) + 0.05 * (1 - look.femininity)
     bend, inward = 0.25 + 0.4 * view.stride, 0.1
     swing, out, bend, inward = {
         "swing": (swing, out, bend, inward),
