@@ -53,9 +53,13 @@ class Labels:
             WorkshopError: The value has another form.
         """
         tasks = value.get("tasks") if isinstance(value, dict) else None
-        good = isinstance(tasks, dict) and all(
-            isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-            for classes in tasks.values()
+        good = (
+            isinstance(tasks, dict)
+            and bool(tasks)
+            and all(
+                isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+                for classes in tasks.values()
+            )
         )
         display = value.get("display", {}) if good else {}
         if not good or not all(isinstance(names, dict) for names in _values(display)):

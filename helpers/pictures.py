@@ -69,7 +69,11 @@ def check_pictures(paths: Sequence[str], progress: bool = True) -> list[Finding 
     with ThreadPoolExecutor(THREADS) as pool:
         findings = pool.map(check_picture, paths)
         bar = tqdm(findings, "checking pictures", len(paths), disable=not progress, leave=False)
-        return list(bar)
+        try:
+            return list(bar)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)  # or the pool would finish all pictures first
+            raise
 
 
 def _wrong_form(picture: Image.Image) -> Finding | None:

@@ -231,7 +231,11 @@ def _task_problems(manifest: "Manifest", task: str) -> list[Problem]:
         return [_no_labels(task)]
     if len(counts) > 2 and counts.max() == 1:
         return [_not_a_task(task, len(counts))]
-    return [*_single_examples(manifest, task, counts), *_absent_classes(manifest, task)]
+    return [
+        *_look_alikes(task, list(counts.index)),
+        *_single_examples(manifest, task, counts),
+        *_absent_classes(manifest, task),
+    ]
 
 
 def _one_class(task: str, classes: Sequence[str]) -> Problem:
@@ -258,6 +262,22 @@ def _not_a_task(task: str, count: int) -> Problem:
         "If it is information and no task, name the tasks with --tasks or in labels.json.",
         kind="no classes",
     )
+
+
+def _look_alikes(task: str, classes: Sequence[str]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name in classes:
+        twin = first.setdefault(name.strip().casefold(), name)
+        if twin != name:
+            yield Problem(
+                None,
+                f"column {task}",
+                f"the classes {twin!r} and {name!r}",
+                "one spelling per class",
+                "Write both in the same way, unless they are two classes.",
+                "warning",
+                "classes that look alike",
+            )
 
 
 def _single_examples(manifest: "Manifest", task: str, counts: pd.Series) -> Iterator[Problem]:

@@ -113,6 +113,12 @@ def test_subset_and_rows_keep_their_lines(folder: Path) -> None:
         manifest.subset("test")
 
 
+def test_a_manifest_in_memory_counts_lines_as_its_csv_will() -> None:
+    manifest = made(np.arange(3), t=np.array(list("xyx")))
+    assert manifest.row_number(0) == 2
+    assert manifest.rows([2]).row_number(0) == 4
+
+
 def test_written_manifest_reads_back_and_never_climbs_out(folder: Path, tmp_path: Path) -> None:
     manifest = read_manifest(folder / "manifest.csv")
     inside, outside = folder / "copy.csv", folder / "deep" / "copy.csv"
@@ -142,6 +148,13 @@ def test_write_refuses_the_labels_of_another_manifest(folder: Path) -> None:
     with pytest.raises(WorkshopError, match="belongs to another manifest"):
         manifest.write(folder / "new.csv")
     assert sorted(folder.iterdir()) == before
+
+
+def test_write_refuses_names_that_are_no_csv(folder: Path) -> None:
+    manifest = read_manifest(folder / "manifest.csv")
+    for path in (folder, folder / "labels.json"):
+        with pytest.raises(WorkshopError, match="expected the name of the CSV to write"):
+            manifest.write(path)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +209,7 @@ def test_classes_that_the_labels_do_not_know_are_told_with_their_row(folder: Pat
     ("value", "message"),
     [
         ([], "another form"),
+        ({"tasks": {}}, "another form"),
         ({"tasks": {"t": "xy"}}, "another form"),
         ({"tasks": {"split": ["x", "y"]}}, "cannot be a task's name"),
         ({"tasks": {"t": ["x", "x"]}}, "twice x"),
@@ -279,6 +293,12 @@ def test_labels_that_nobody_gave_are_a_warning(folder: Path) -> None:
     assert [(w.severity, w.kind, w.file) for w in warnings] == [
         ("warning", "no labels", "column mood")
     ]
+
+
+def test_spellings_of_one_class_are_a_warning(folder: Path) -> None:
+    text = "image_path,t\na.jpg,Male\nb.jpg,Male\nc.jpg,male \nd.jpg,male \n"
+    warnings = validate(read_manifest(write(folder, text)), progress=False)
+    assert [w.found for w in warnings] == ["the classes 'Male' and 'male '"]
 
 
 def test_check_split_refuses_a_group_on_both_sides(folder: Path) -> None:
