@@ -395,8 +395,7 @@ def split_by_group(
             f"{manifest.name}: expected at least {len(shares)} groups for {len(shares)} splits, "
             f"found {len(counts)}. Add groups, or ask for fewer splits."
         )
-    rng = np.random.default_rng(seed)
-    side = assign_groups(counts, np.array(list(shares.values())), rng)
+    side = assign_groups(counts, np.array([*shares.values()]), np.random.default_rng(seed))
     empty = [name for number, name in enumerate(shares) if number not in side]
     if empty:
         raise WorkshopError(
