@@ -144,6 +144,20 @@ def opening_rows(path: Path) -> dict[str, str]:
     return {name: value for name, value in rows if set(name) - set("- ")}
 
 
+def contents_problems(path: Path) -> Iterator[str]:
+    """Rows of a table of contents whose title or minutes are not those of the notebook."""
+    text = prose(read(path)) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(.+?)\]\((\S*?)\) \|.*\| (.+?) \|$", text, flags=re.MULTILINE)
+    for title, target, minutes in rows:
+        lesson = path.parent / target
+        if not lesson.exists():
+            continue  # a dead link, which `link_problems` names
+        if (own := read(lesson).cells[0].source.splitlines()[0]) != f"# {title}":
+            yield f"{target} is called '{own}', not '# {title}'"
+        if not (time := opening_rows(lesson).get("Time", "")).startswith(f"{minutes} minute"):
+            yield f"{target} takes {time}, not {minutes} minutes"
+
+
 def tested_with() -> str:
     """What the row "Tested with" begins with, from the exact versions that CI installs."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")

@@ -74,6 +74,13 @@ def test_solution_fails_where_its_answer_is_wrong(path):
     assert len(asserts) == len(form.exercise_calls(path, "is_right"))
 
 
+@pytest.mark.parametrize("path", [form.LESSONS[0], form.ROOT / "README.md"], ids=by_name)
+def test_tables_of_contents_name_every_notebook(path):
+    text = path.read_text(encoding="utf-8")
+    assert all(lesson.name in text for lesson in form.LESSONS[1:])
+    assert list(form.contents_problems(path)) == []
+
+
 def test_every_exercise_is_asked():
     asked = {name for path in form.LESSONS for name in form.exercise_calls(path, "check")}
     assert asked == set(EXERCISES)
