@@ -98,8 +98,7 @@ def _copy_project(notebooks: Sequence[Path], root: Path) -> Path:
     (root / "notebooks").mkdir(parents=True)
     for path in notebooks:
         shutil.copy(path, root / "notebooks")
-    for name in ("images", "README.md", "data"):  # what their pictures and links lead to
-        (root / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "images", root / "images")  # the server does not follow links out
     return root
 
 
