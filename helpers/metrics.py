@@ -127,28 +127,32 @@ def score_task(
     predicted = probabilities.argmax(axis=1)
     correct = predicted == known
     largest = int(np.bincount(known).argmax())
-    is_largest = known == largest
-    accuracies, shares = _resampled_means(
-        np.column_stack([correct, is_largest]), groups, bootstraps, seed
-    ).T
-    accuracy_low, accuracy_high = _interval(accuracies)
-    lift_low, lift_high = _interval(accuracies - shares)
+    share = float((known == largest).mean())
+    intervals = _accuracy_and_lift(correct, known == largest, groups, bootstraps, seed)
     return TaskScore(
         labelled=len(known),
         accuracy=float(correct.mean()),
-        accuracy_low=accuracy_low,
-        accuracy_high=accuracy_high,
         top2=_top(known, probabilities, 2),
         top3=_top(known, probabilities, 3),
         balanced_accuracy=_balanced_accuracy(known, predicted),
         macro_f1=float(sk.f1_score(known, predicted, average="macro", zero_division=0)),
         largest_class=str(classes[largest]),
-        largest_class_share=float(is_largest.mean()),
-        lift=float(correct.mean() - is_largest.mean()),
-        lift_low=lift_low,
-        lift_high=lift_high,
+        largest_class_share=share,
+        lift=float(correct.mean()) - share,
         calibration_error=expected_calibration_error(known, probabilities),
+        **intervals,
     )
+
+
+def _accuracy_and_lift(
+    correct: np.ndarray, is_largest: np.ndarray, groups: np.ndarray, bootstraps: int, seed: int
+) -> dict[str, float]:
+    """Returns the bounds of both intervals; the largest class stays that of the whole set."""
+    means = _resampled_means(np.column_stack([correct, is_largest]), groups, bootstraps, seed)
+    accuracy = _interval(means[:, 0])
+    lift = _interval(means[:, 0] - means[:, 1])
+    names = ["accuracy_low", "accuracy_high", "lift_low", "lift_high"]
+    return dict(zip(names, [*accuracy, *lift]))
 
 
 def score_manifest(
@@ -574,6 +578,8 @@ def _resampled_means(
 
 
 def _interval(samples: np.ndarray) -> tuple[float, float]:
+    if not len(samples):  # bootstraps=0: after every epoch the interval is not worth its time
+        return math.nan, math.nan
     low, high = np.quantile(samples, INTERVAL)
     return float(low), float(high)
 

@@ -461,43 +461,38 @@ def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
     counts = confusion.to_numpy()
     number = len(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(7.6, max(2.0, 0.47 * number))  # inches
+    side = min(7.2, max(2.0, 0.47 * number))  # inches
     label = min(9.5, max(6.0, 72 * side / number / 1.5))
     shown = [_clip(str(name)) for name in confusion.index]
     names = _text_width(shown, label)
     upright = names < 0.9 * side / number
-    figure = _figure(side + 0.8 + (0 if upright else names), side + names + 1.7)
+    figure = _figure(side + 0.8 + (0 if upright else names), min(WIDTH, side + names + 1.7))
     axes = figure.subplots()
     mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    font = min(9.5, 72 * side / number / 2.4)
-    for row, column in np.argwhere(counts > 0):
-        color = "white" if shares[row, column] > 0.55 else INK
-        axes.text(
-            column,
-            row,
-            f"{counts[row, column]}",
-            ha="center",
-            va="center",
-            color=color,
-            fontsize=font,
-        )
+    _write_counts(axes, counts, shares, size=min(9.5, 72 * side / number / 2.4))
     ticks = np.arange(number)
     axes.set_xticks(ticks, shown, rotation=0 if upright else 90, fontsize=label)
     axes.set_yticks(ticks, shown, fontsize=label)
-    axes.set_xticks(ticks[1:] - 0.5, minor=True)
-    axes.set_yticks(ticks[1:] - 0.5, minor=True)
-    axes.grid(which="minor", color="white", lw=1)
-    axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("prediction")
-    axes.set_ylabel("truth")
-    axes.set_title(title)
-    bar = figure.colorbar(
-        mesh, ax=axes, shrink=0.7, aspect=18, format=PercentFormatter(1, decimals=0)
-    )
+    axes.set(xlabel="prediction", ylabel="truth", title=title)
+    percent = PercentFormatter(1, decimals=0)
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=18, format=percent)
     bar.outline.set_visible(False)
     bar.set_label("share of the class")
     return figure
+
+
+def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray, size: float) -> None:
+    """Writes the counts above zero into the cells, and draws lines between these."""
+    style = {"ha": "center", "va": "center", "fontsize": size}
+    for row, column in np.argwhere(counts > 0):
+        color = "white" if shares[row, column] > 0.55 else INK
+        axes.text(column, row, f"{counts[row, column]}", color=color, **style)
+    lines = np.arange(1, len(counts)) - 0.5
+    axes.set_xticks(lines, minor=True)
+    axes.set_yticks(lines, minor=True)
+    axes.grid(which="minor", color="white", lw=1)
+    axes.tick_params(which="minor", length=0)
 
 
 @_styled
@@ -963,7 +958,8 @@ def _text_width(texts: Sequence[str], size: float = 9.5) -> float:
     """Returns the width of the longest text in inches."""
     font = FontProperties(family="DejaVu Sans", size=size)
     paths = [TextPath((0, 0), text, prop=font) for text in texts if text.strip()]
-    return max((path.get_extents().x1 for path in paths), default=0) / 72
+    # The control points reach at least as far as the letters; exact extents take 50 times as long.
+    return max((path.vertices[:, 0].max() for path in paths), default=0) / 72
 
 
 def _clip(name: str) -> str:

@@ -1,0 +1,379 @@
+"""Each figure holds the numbers it was given, for one task, eight tasks and 43 classes."""
+
+import matplotlib.pyplot as plt
+import nbclient
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from helpers import metrics, plots
+from helpers.manifest import Labels, Manifest
+
+COLORS = (
+    *("black", "white", "red", "yellow", "blue", "green"),
+    *("purple", "brown", "grey", "orange", "multicolor", "other"),
+)
+THREE = {"gender": ("male", "female", "unknown"), "top_color": COLORS, "bottom_color": COLORS}
+EIGHT = {f"attribute_{n}": tuple(f"class {n}.{i}" for i in range(2 + n % 3)) for n in range(8)}
+SIGNS = {"sign": tuple(f"a traffic sign with a very long name, number {i}" for i in range(43))}
+ALL = pytest.mark.parametrize("tasks", [THREE, EIGHT, SIGNS], ids=["three", "eight", "signs"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(4):
+        Image.new("RGB", (20, 48), (60 * number, 99, 30)).save(folder / f"{number}.png")
+    return folder
+
+
+def manifest_of(tasks, folder, rows=120):
+    random = np.random.default_rng(0)
+    columns = {"image_path": [f"{row % 4}.png" for row in range(rows)]}
+    for task, classes in tasks.items():
+        names = np.array(classes, object)[random.integers(0, len(classes), rows)]
+        names[::10] = ""
+        columns[task] = names
+    columns["group"] = [f"person-{row // 3}" for row in range(rows)]
+    columns["split"] = np.where(np.arange(rows) < 60, "train", "test")
+    return Manifest(pd.DataFrame(columns), Labels(tasks), folder, None)
+
+
+def predictions(manifest):
+    random = np.random.default_rng(1)
+    return {
+        task: random.dirichlet(np.ones(len(classes)), len(manifest))
+        for task, classes in manifest.labels.tasks.items()
+    }
+
+
+def drawn(figure, draw=True):
+    """Draws the figure as a notebook does. Drawing is slow: `draw` False leaves it out."""
+    assert isinstance(figure, Figure)
+    assert figure.get_figwidth() <= plots.WIDTH
+    if draw:
+        assert figure._repr_png_().startswith(b"\x89PNG")
+    assert plt.get_fignums() == []
+    return figure
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def panels(figure):
+    return {axes.get_title("left"): axes for axes in figure.axes if axes.get_title("left")}
+
+
+def widths(axes):
+    return [bar.get_width() for bar in axes.containers[0]]
+
+
+def labels_of(axes):
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+@ALL
+@pytest.mark.filterwarnings("error:constrained_layout")
+def test_class_shares_counts_every_class_and_what_is_not_known(tasks, folder):
+    manifest = manifest_of(tasks, folder)
+    figure = drawn(plots.class_shares(manifest))
+    shown = panels(figure)
+    assert list(shown) == [task.replace("_", " ") for task in tasks]
+    for task, axes in zip(tasks, shown.values()):
+        counts = manifest.frame[task].value_counts()
+        assert widths(axes)[-1] == counts[""] == 12
+        assert labels_of(axes)[-1] == "not known"
+        assert widths(axes)[:-1] == sorted(widths(axes)[:-1], reverse=True)
+        assert len(axes.containers[0]) == len(tasks[task]) + 1
+        assert any(f"  {12 / 120:.1%}" in text for text in texts(axes))
+
+
+def test_class_shares_paints_colors_in_themselves(folder):
+    figure = plots.class_shares(manifest_of(THREE, folder))
+    axes = panels(figure)["top color"]
+    looks = dict(zip(labels_of(axes), axes.containers[0]))
+    assert to_hex(looks["black"].get_facecolor()) == plots.PAINT["black"].lower()
+    assert to_hex(looks["white"].get_facecolor()) == "#ffffff"
+    assert looks["white"].get_linewidth() > 0
+    assert looks["other"].get_hatch() == "////"
+    assert len(axes.images) == 1  # the rainbow of multicolor
+    gender = panels(figure)["gender"]
+    assert {to_hex(bar.get_facecolor()) for bar in gender.containers[0][:3]} == {"#0072b2"}
+
+
+@ALL
+def test_shares_by_split_shows_the_splits_there_are(tasks, folder):
+    manifest = manifest_of(tasks, folder)
+    figure = drawn(plots.shares_by_split(manifest), draw=tasks is THREE)
+    for task, axes in zip(tasks, panels(figure).values()):
+        train, test = axes.lines
+        assert [train.get_label(), test.get_label()] == ["train", "test"]
+        targets = manifest.subset("train").targets(task)
+        wanted = np.bincount(targets[targets >= 0]) / (targets >= 0).sum()
+        assert max(train.get_xdata()) == pytest.approx(wanted.max())
+        assert sum(train.get_xdata()) == pytest.approx(1)
+
+
+def test_picture_grid_takes_arrays_and_paths_and_frames_them(folder):
+    pictures = [
+        np.zeros((48, 20, 3), np.uint8),
+        str(folder / "1.png"),
+        np.full((48, 20), 300.0),  # grey, float, out of range
+    ]
+    figure = drawn(plots.picture_grid(pictures, ["a", "b\n.9", "c"], 2, [True, False, None]))
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["a", "b\n.9", "c"]
+    frames = [axes.spines["left"] for axes in shown]
+    assert [to_hex(frame.get_edgecolor()) for frame in frames[:2]] == ["#009e73", "#d55e00"]
+    assert frames[1].get_linewidth() > frames[0].get_linewidth()
+    assert not frames[2].get_visible()
+    assert shown[1].images[0].get_array()[0, 0].tolist() == [60, 99, 30]
+    assert shown[2].images[0].get_array()[0, 0].tolist() == [255, 255, 255]
+    assert len(drawn(plots.picture_grid(pictures * 5)).axes) == 16
+
+
+def test_pictures_stand_upright_as_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (48, 20)).save(tmp_path / "lying.jpg", exif=exif)
+    figure = plots.picture_grid([str(tmp_path / "lying.jpg")])
+    assert figure.axes[0].images[0].get_array().shape == (48, 20, 3)
+
+
+def test_pictures_of_groups_has_a_row_for_each(folder):
+    manifest = manifest_of(THREE, folder)
+    figure = drawn(plots.pictures_of_groups(manifest, ["person-0", "person-2"], columns=2))
+    assert sum(bool(axes.images) for axes in figure.axes) == 4
+    captions = [text for axes in figure.axes for text in texts(axes)]
+    assert captions[0] == "person-0\n3 pictures\n(1 not shown)"
+
+
+def test_pictures_per_group_counts_groups(folder):
+    manifest = manifest_of(THREE, folder, rows=7)
+    axes = drawn(plots.pictures_per_group(manifest)).axes[0]
+    bars = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in axes.patches}
+    assert bars == {3: 2, 1: 1}
+    assert axes.get_title("left") == "3 groups, 7 pictures, median 3"
+
+
+def log_of(tasks, epochs=5):
+    log = pd.DataFrame({"epoch": range(1, epochs + 1), "seconds": 9.0, "learning_rate": 1e-3})
+    log["loss"] = log["val_loss"] = np.linspace(2, 1, epochs)
+    for number, task in enumerate(tasks):
+        log[f"{task}_loss"] = log[f"val_{task}_loss"] = np.linspace(1, 0.2, epochs)
+        log[f"{task}_accuracy"] = np.linspace(0.5, 0.9, epochs)
+        log[f"val_{task}_accuracy"] = [0.4, 0.5, 0.8 + number / 100, 0.7, 0.7]
+    return log
+
+
+@ALL
+def test_training_curves_marks_the_best_epoch(tasks):
+    figure = drawn(plots.training_curves(log_of(tasks)), draw=tasks is THREE)
+    shown = panels(figure)
+    assert list(shown) == ["all tasks", *(task.replace("_", " ") for task in tasks)]
+    for number, task in enumerate(tasks):
+        axes = shown[task.replace("_", " ")]
+        assert axes.get_title("right") == f".{800 + 10 * number}"
+        validation = next(line for line in axes.lines if line.get_label() == "validation")
+        assert validation.get_ydata().tolist() == [0.4, 0.5, 0.8 + number / 100, 0.7, 0.7]
+    assert figure.legends[0].get_texts()[0].get_text() == "best epoch: 3"
+    chosen = plots.training_curves(log_of(tasks), best_epoch=5)
+    assert chosen.legends[0].get_texts()[0].get_text() == "best epoch: 5"
+
+
+def test_training_curves_need_only_what_there_is():
+    log = log_of(THREE, 5)[["epoch", "loss", "val_loss", "val_gender_accuracy"]][:1]
+    figure = drawn(plots.training_curves(log))
+    assert sum(axes.get_visible() for axes in figure.axes) == 2
+
+
+@ALL
+def test_scores_against_floor_shows_accuracy_and_floor(tasks, folder):
+    manifest = manifest_of(tasks, folder)
+    scores = metrics.score_manifest(manifest, predictions(manifest))
+    axes = drawn(plots.scores_against_floor(scores), draw=tasks is THREE).axes[0]
+    assert widths(axes) == scores["largest_class_share"].tolist()
+    assert axes.lines[0].get_xdata().tolist() == scores["accuracy"].tolist()
+    ends = [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()]
+    assert ends == scores[["accuracy_low", "accuracy_high"]].to_numpy().tolist()
+
+
+def test_scores_by_names_values_and_counts():
+    targets, answers = np.array([0, 1, 0, 1, 1]), np.eye(2)[[0, 1, 1, 1, 0]]
+    table = metrics.score_by(targets, answers, ["north", "north", "south", "south", "south"])
+    axes = drawn(plots.scores_by(table, "gender by camera")).axes[0]
+    assert labels_of(axes) == ["north", "south"]
+    assert texts(axes) == ["1.000  of 2", "0.333  of 3"]
+
+
+@pytest.mark.parametrize("classes", [COLORS[:2], COLORS, SIGNS["sign"]], ids=[2, 12, 43])
+def test_confusion_matrix_shows_counts_and_shares_of_the_rows(classes):
+    number = len(classes)
+    counts = np.zeros((number, number), int)
+    counts[0, :2] = [30, 10]  # all other classes have no labels
+    table = pd.DataFrame(counts, classes, classes)
+    axes = drawn(plots.confusion_matrix(table, "gender"), draw=number < 43).axes[0]
+    assert texts(axes) == ["30", "10"]
+    assert axes.images[0].get_array()[0, :2].tolist() == [0.75, 0.25]
+    assert axes.images[0].get_array()[1].sum() == 0
+    assert len(labels_of(axes)) == number
+
+
+@ALL
+def test_reliability_shows_each_curve_with_its_error(tasks, folder):
+    manifest = manifest_of(tasks, folder)
+    curves = {
+        task: {"before": metrics.calibration_curve(manifest.targets(task), values)}
+        for task, values in predictions(manifest).items()
+    }
+    shown = panels(drawn(plots.reliability(curves), draw=tasks is THREE))
+    for task, values in predictions(manifest).items():
+        axes = shown[task.replace("_", " ")]
+        error = metrics.expected_calibration_error(manifest.targets(task), values)
+        assert axes.get_legend().get_texts()[0].get_text() == f"before: error {error:.3f}"
+        assert axes.lines[1].get_ydata().tolist() == curves[task]["before"].accuracy.tolist()
+
+
+def test_coverage_marks_the_threshold_or_says_that_there_is_none():
+    random = np.random.default_rng(0)
+    sure = random.uniform(0.5, 1, 500)
+    targets = (random.random(500) > sure).astype(int)
+    answers = np.column_stack([sure, 1 - sure])
+    curve = metrics.coverage_curve(targets, answers)
+    chosen = metrics.choose_threshold(targets, answers, 0.85)
+    axes = drawn(plots.coverage(curve, chosen, "gender")).axes[0]
+    assert f"answers {chosen.coverage:.0%}" in texts(axes)[0]
+    assert list(axes.lines[-1].get_ydata()) == [chosen.accuracy, chosen.coverage]
+    none = metrics.choose_threshold(targets, answers, 1.01)
+    figure = drawn(plots.coverage({"a": curve, "b": curve}, {"a": none}))
+    assert texts(figure.axes[0]) == ["101% cannot be reached"]
+    assert texts(figure.axes[1]) == []
+
+
+@ALL
+def test_probabilities_has_a_bar_for_every_class(tasks):
+    random = np.random.default_rng(0)
+    answers = {
+        t: (classes, random.dirichlet(np.ones(len(classes)))) for t, classes in tasks.items()
+    }
+    picture = np.zeros((240, 100, 3), np.uint8)
+    figure = drawn(plots.probabilities(picture, answers))
+    bars = [width for axes in figure.axes[1:] for width in widths(axes)]
+    assert bars == [value for _, values in answers.values() for value in values]
+    assert figure.axes[0].images
+
+
+def test_probabilities_marks_the_answer_and_the_truth():
+    values = {"gender": np.array([0.2, 0.7, 0.1]), "top_color": np.eye(12)[3]}
+    answers = {task: (THREE[task], values[task]) for task in values}
+    labels = Labels(THREE, {"gender": {"male": "Mann"}})
+    picture = np.zeros((240, 100, 3), np.uint8)
+    truth = {"gender": "male", "top_color": "yellow"}
+    shown = panels(drawn(plots.probabilities(picture, answers, truth, labels)))
+    assert labels_of(shown["gender"]) == ["Mann", "female", "unknown"]
+    assert texts(shown["gender"]) == [".20", "◂ truth", ".70", ".10"]
+    assert "✓" in texts(shown["top color"]) and "1.00" in texts(shown["top color"])
+    bold = [label.get_fontweight() for label in shown["gender"].get_yticklabels()]
+    assert bold == ["normal", "bold", "normal"]
+    yellow = shown["top color"].containers[0][3]
+    assert to_hex(yellow.get_facecolor()) == plots.PAINT["yellow"].lower()
+    unmarked = panels(plots.probabilities(picture, answers, {"gender": ""}))
+    assert texts(unmarked["gender"]) == [".20", ".70", ".10"]
+
+
+@ALL
+def test_probability_gallery_shows_the_top_and_the_truth(tasks, folder):
+    answers = {t: (c, np.linspace(1, 2, len(c)) / (1.5 * len(c))) for t, c in tasks.items()}
+    truth = {task: classes[0] for task, classes in tasks.items()}
+    rows = [(str(folder / "1.png"), answers, truth), (np.zeros((9, 9, 3)), answers, None)]
+    figure = drawn(plots.probability_gallery(rows), draw=tasks is THREE)
+    assert len(figure.axes) == 2 * (1 + len(tasks))
+    first, last = figure.axes[1], figure.axes[-1]
+    name = tasks[next(iter(tasks))][0]
+    assert labels_of(first)[-1] == plots._clip(name)
+    assert "◂ truth" in texts(first) and "◂ truth" not in texts(last)
+    assert widths(last) == sorted(widths(last), reverse=True)
+
+
+@pytest.mark.parametrize("number", [1, 8])
+def test_heatmaps_lays_each_map_over_the_whole_picture(number):
+    maps = {f"task_{i}": np.eye(4) * i for i in range(number)}  # the first one is all zero
+    figure = drawn(plots.heatmaps(np.zeros((48, 20, 3)), maps, {"task_0": "red"}))
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == number + 1
+    assert shown[1].get_title() == "task 0\nred"
+    assert shown[1].images[1].get_extent() == [-0.5, 19.5, 47.5, -0.5]
+
+
+def test_twins_adds_up_the_costs_of_the_twins():
+    table = pd.DataFrame(
+        {
+            "gender": [0.95, 0.94, np.nan],
+            "top_color": [0.82, np.nan, 0.83],
+            "gender_low": [0.93, 0.92, np.nan],
+            "gender_high": [0.97, 0.96, np.nan],
+            "seconds": [130, 110, 100],
+            "parameters": [1.1e6, 1e6, 1e6],
+        },
+        index=["multi-task", "gender only", "top color only"],
+    )
+    shown = panels(drawn(plots.twins(table)))
+    assert list(shown) == ["accuracy", "training, seconds", "parameters"]
+    multi, apart = shown["accuracy"].lines
+    assert multi.get_xdata().tolist() == [0.95, 0.82]
+    assert apart.get_xdata().tolist() == [0.94, 0.83]
+    assert texts(shown["training, seconds"]) == ["130", "210"]
+    assert texts(shown["parameters"]) == ["1.1 M", "2 M"]
+
+
+@pytest.mark.parametrize("tasks", [["gender"], ["gender", "top_color", "bottom_color"]])
+def test_leak_writes_the_gap(tasks):
+    table = pd.DataFrame(
+        [
+            (task, split, measured, accuracy, accuracy - 0.01, accuracy + 0.01)
+            for task in tasks
+            for split, pair in {"at random": (0.98, 0.92), "by person": (0.93, 0.925)}.items()
+            for measured, accuracy in zip(("promised", "unseen"), pair)
+        ],
+        columns=["task", "split", "measured", "accuracy", "accuracy_low", "accuracy_high"],
+    )
+    shown = panels(drawn(plots.leak(table)))
+    assert list(shown) == [task.replace("_", " ") for task in tasks]
+    axes = shown["gender"]
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert ticks == ["at random\ngap −0.060", "by person\ngap −0.005"]
+    by_label = {line.get_label(): line for line in axes.lines}
+    assert by_label["unseen persons"].get_ydata().tolist() == [0.92, 0.925]
+
+
+def test_speed_says_how_many_times_faster():
+    table = pd.DataFrame(
+        {"pictures per second": [30.0, 240, 3000], "milliseconds": [33.0, 25.0, 20.0]},
+        index=["model.predict", "export", "LiteRT"],
+    )
+    first, second = drawn(plots.speed(table)).axes
+    assert widths(first) == [30, 240, 3000]
+    assert first.get_xscale() == "log" and second.get_xscale() == "linear"
+    assert [text.split() for text in texts(first)] == [["30"], ["240", "×8.0"], ["3,000", "×100"]]
+    assert labels_of(first) == ["model.predict", "export", "LiteRT"]
+
+
+def test_a_notebook_shows_a_figure_exactly_once():
+    notebook = nbformat.v4.new_notebook()
+    code = (
+        "from helpers import plots\nimport pandas as pd\nplots.speed(pd.DataFrame({'a': [1, 2]}))"
+    )
+    again = "plots.speed(pd.DataFrame({'a': [1, 2]}))"
+    notebook.cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell(again)]
+    resources = {"metadata": {"path": str(plots.__file__).rsplit("/helpers", 1)[0]}}
+    nbclient.NotebookClient(notebook, timeout=60, resources=resources).execute()
+    for cell in notebook.cells:
+        # What an import says on standard error (warnings, a new font cache) is no figure.
+        shown = [output for output in cell.outputs if output.output_type != "stream"]
+        assert [output.output_type for output in shown] == ["execute_result"]
+        assert "image/png" in shown[0].data
