@@ -1,6 +1,7 @@
 """Errors that a person can mend, and the one place that turns them into an exit code."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -29,7 +30,9 @@ def run_command(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in _DISK_ADVICE:
             raise
-        sys.exit(_fail(f"{error.strerror}: {error.filename}. {_DISK_ADVICE[error.errno]}"))
+        where = f": {error.filename}" if error.filename else ""  # a full disk names no file
+        reason = os.strerror(error.errno)
+        sys.exit(_fail(f"{reason}{where}. {_DISK_ADVICE[error.errno]}"))
 
 
 _DISK_ADVICE = {

@@ -6,14 +6,14 @@ reaches the network in the same way in training and in serving.
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from helpers.augmentation import AUGMENTATIONS, Augmentation, augment
 from helpers.errors import WorkshopError
 from helpers.files import whole_file
 from helpers.manifest import Manifest
@@ -228,129 +228,6 @@ def _digest(paths: list[str], image_size: tuple[int, int]) -> str:
     return digest.hexdigest()[:32]
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How far the training pictures are changed; all zero leaves them as they are.
-
-    Attributes:
-        flip: probability of a mirror image.
-        shift: largest shift, as a share of height and width.
-        zoom: largest change of scale, as a share.
-        rotation: largest angle in degrees.
-        brightness: largest change, as a share of full white.
-        contrast: largest change of contrast, as a share.
-        tint: largest change of a single colour channel, as a share. Small, since the colour
-            heads must still be right after it.
-        erase: probability that a rectangle is painted over (Zhong et al. 2017).
-        erase_area: smallest and largest share of the picture that it covers.
-    """
-
-    flip: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
-    rotation: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    tint: float = 0.0
-    erase: float = 0.0
-    erase_area: tuple[float, float] = (0.02, 0.15)
-
-
-AUGMENTATIONS = {
-    "none": Augmentation(),
-    "standard": Augmentation(0.5, 0.06, 0.10, 4.0, 0.08, 0.15, 0.05, 0.3),
-    "strong": Augmentation(0.5, 0.10, 0.20, 10.0, 0.15, 0.30, 0.08, 0.5, (0.02, 0.25)),
-}
-
-
-def augment(pictures: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
-    """Changes a batch of pictures at random, each in its own way.
-
-    One projective transform does flip, shift, zoom and rotation at once, and one multiplication
-    does brightness, contrast and tint, because on two cores every pass over the pixels is time
-    that the network does not get.
-
-    Args:
-        pictures: uint8 (batch, height, width, 3), 0 to 255.
-        augmentation: how far to go.
-        seed: int (2,); the same seed gives the same changes.
-
-    Returns:
-        uint8 (batch, height, width, 3), 0 to 255.
-    """
-    draws = _Draws(tf.shape(pictures)[0], seed)
-    a = augmentation
-    if a.flip or a.shift or a.zoom or a.rotation:
-        pictures = _move(pictures, a, draws)
-    if a.brightness or a.contrast or a.tint:
-        pictures = _recolor(pictures, a, draws)
-    if a.erase:
-        pictures = _erase(pictures, a, draws)
-    return pictures
-
-
-class _Draws:
-    """Draws one number for each picture, from streams that do not depend on one another."""
-
-    def __init__(self, count: tf.Tensor, seed: tf.Tensor):
-        self._count, self._seed, self._stream = count, tf.cast(seed, tf.int64) * [2**16, 1], 0
-
-    def uniform(self, low: float, high: float, channels: int = 1) -> tf.Tensor:
-        self._stream += 1
-        seed = self._seed + tf.constant([self._stream, 0], tf.int64)
-        shape = (self._count,) if channels == 1 else (self._count, channels)
-        return tf.random.stateless_uniform(shape, seed, low, high)
-
-
-def _move(pictures: tf.Tensor, a: Augmentation, draws: _Draws) -> tf.Tensor:
-    height, width = pictures.shape[1:3]
-    angle = draws.uniform(-a.rotation, a.rotation) * (np.pi / 180)
-    scale = 1 + draws.uniform(-a.zoom, a.zoom)
-    mirror = tf.where(draws.uniform(0, 1) < a.flip, -1.0, 1.0)
-    down = draws.uniform(-a.shift, a.shift) * height
-    across = draws.uniform(-a.shift, a.shift) * width
-    cosine, sine = tf.cos(angle) * scale, tf.sin(angle) * scale
-    center_x, center_y = (width - 1) / 2, (height - 1) / 2
-    # Where each output pixel comes from: rotation and scale about the middle of the picture.
-    x_shift = center_x - mirror * cosine * center_x + sine * center_y + across
-    y_shift = center_y - mirror * sine * center_x - cosine * center_y + down
-    zero = tf.zeros_like(angle)
-    rows = [mirror * cosine, -sine, x_shift, mirror * sine, cosine, y_shift, zero, zero]
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pictures,
-        transforms=tf.stack(rows, axis=1),
-        output_shape=(height, width),
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )
-
-
-def _recolor(pictures: tf.Tensor, a: Augmentation, draws: _Draws) -> tf.Tensor:
-    contrast = 1 + draws.uniform(-a.contrast, a.contrast)[:, None]
-    gain = contrast * (1 + draws.uniform(-a.tint, a.tint, channels=3))
-    light = 255 * draws.uniform(-a.brightness, a.brightness)[:, None]
-    offset = 128 * (1 - contrast) + light  # contrast turns about the middle grey
-    colored = tf.cast(pictures, tf.float32) * gain[:, None, None] + offset[:, None, None]
-    return tf.saturate_cast(colored, tf.uint8)
-
-
-def _erase(pictures: tf.Tensor, a: Augmentation, draws: _Draws) -> tf.Tensor:
-    height, width = pictures.shape[1:3]
-    area = draws.uniform(*a.erase_area) * tf.cast(draws.uniform(0, 1) < a.erase, tf.float32)
-    aspect = tf.exp(draws.uniform(np.log(0.3), np.log(3.3)))  # the paper's range
-    tall = tf.minimum(tf.sqrt(area * aspect), 1) * height
-    broad = tf.minimum(tf.sqrt(area / aspect), 1) * width
-    top = draws.uniform(0, 1) * (height - tall)
-    left = draws.uniform(0, 1) * (width - broad)
-    y, x = tf.range(height, dtype=tf.float32), tf.range(width, dtype=tf.float32)
-    rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
-    columns = (x >= left[:, None]) & (x < (left + broad)[:, None])
-    hole = (rows[:, :, None] & columns[:, None, :])[..., None]
-    color = tf.cast(draws.uniform(0, 255, channels=3), tf.uint8)[:, None, None]
-    return tf.where(hole, color, pictures)
-
-
 def training_batches(
     manifest: Manifest,
     image_size: tuple[int, int],
@@ -382,22 +259,17 @@ def training_batches(
     """
     count = len(manifest)
 
-    def order_of(epoch: tf.Tensor) -> tf.data.Dataset:
+    def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
         rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-        steps = tf.data.Dataset.range(epoch << 32, (epoch + 1) << 32)  # one seed for each step
-        return tf.data.Dataset.zip((rows, steps))
+        return rows.enumerate().map(lambda step, rows: (rows, tf.stack([seed, epoch, step])))
 
-    epochs = tf.data.Dataset.range(first_epoch, 2**20)
-    batches = _look_up(epochs.flat_map(order_of), manifest, image_size, cache)
-    batches = batches.map(
-        lambda pictures, targets, step: (
-            augment(pictures, augmentation, tf.stack([tf.cast(seed, tf.int64), step])),
-            targets,
-        ),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    def change(pictures: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        return augment(pictures, augmentation, np.random.default_rng(seeds))
+
+    epochs = tf.data.Dataset.range(first_epoch, 2**20)  # endless: `fit` takes as many as it wants
+    batches = epochs.flat_map(rows_of)
+    return _look_up(batches, manifest, image_size, cache, change).prefetch(tf.data.AUTOTUNE)
 
 
 def steps_per_epoch(manifest: Manifest, batch_size: int) -> int:
@@ -412,37 +284,44 @@ def batches_in_order(
 
     The elements are those of `training_batches`; the last batch may be smaller.
     """
-    rows = tf.data.Dataset.range(len(manifest), output_type=tf.int32).batch(batch_size)
-    batches = _look_up(rows.map(lambda row: (row, row)), manifest, image_size, cache)
-    return batches.map(lambda pictures, targets, _: (pictures, targets)).prefetch(2)
+    rows = tf.data.Dataset.range(len(manifest)).batch(batch_size)
+    seeds = rows.map(lambda row: (row, row[:0]))  # nothing is random here
+    return _look_up(seeds, manifest, image_size, cache, lambda pictures, _: pictures).prefetch(2)
 
 
 def _look_up(
-    rows: tf.data.Dataset, manifest: Manifest, image_size: tuple[int, int], cache: bool
+    rows: tf.data.Dataset,
+    manifest: Manifest,
+    image_size: tuple[int, int],
+    cache: bool,
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> tf.data.Dataset:
-    """Turns batches of (row numbers, extra) into (pictures, targets, extra)."""
+    """Turns batches of (row numbers, seeds) into (pictures, targets)."""
     targets = {task: tf.constant(manifest.targets(task)) for task in manifest.labels.tasks}
-    if cache:
-        store = load_pictures(manifest, image_size)
+    store = load_pictures(manifest, image_size) if cache else None
+    paths = None if cache else tf.constant(manifest.paths)
 
-        def pictures_of(numbers: tf.Tensor) -> tf.Tensor:
-            pictures = tf.numpy_function(lambda n: store[n], [numbers], tf.uint8, stateful=False)
-            return tf.ensure_shape(pictures, (None, *image_size, 3))
-    else:
-        paths = tf.constant(manifest.paths)
+    def pictures_of(numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        if cache:
+            function, inputs = lambda n, s: change(store[n], s), [numbers, seeds]
+        else:
+            function, inputs = change, [_decode_all(tf.gather(paths, numbers), image_size), seeds]
+        pictures = tf.numpy_function(function, inputs, tf.uint8, stateful=False)
+        return tf.ensure_shape(pictures, (None, *image_size, 3))
 
-        def pictures_of(numbers: tf.Tensor) -> tf.Tensor:
-            return tf.map_fn(
-                lambda path: decode_picture(tf.io.read_file(path), image_size),
-                tf.gather(paths, numbers),
-                fn_output_signature=tf.TensorSpec((*image_size, 3), tf.uint8),
-            )
-
-    def look_up(numbers: tf.Tensor, extra: tf.Tensor) -> tuple:
+    def look_up(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple:
         labels = {task: tf.gather(values, numbers) for task, values in targets.items()}
-        return pictures_of(numbers), labels, extra
+        return pictures_of(numbers, seeds), labels
 
     return rows.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _decode_all(paths: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    return tf.map_fn(
+        lambda path: decode_picture(tf.io.read_file(path), image_size),
+        paths,
+        fn_output_signature=tf.TensorSpec((*image_size, 3), tf.uint8),
+    )
 
 
 def read_pictures(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:

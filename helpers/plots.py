@@ -24,6 +24,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image, ImageOps
 
+from helpers.errors import WorkshopError
 from helpers.manifest import SPLITS, Labels, Manifest
 from helpers.metrics import Threshold
 
@@ -136,6 +137,11 @@ def class_shares(manifest: Manifest) -> Figure:
 @_styled
 def shares_by_split(manifest: Manifest) -> Figure:
     """Draws the share of each class in each split: dots that lie together are a fair split."""
+    if not manifest.has_split:
+        raise WorkshopError(
+            f"{manifest.name}: expected a column 'split', found none. "
+            "Split it first: split_by_group(manifest)."
+        )
     splits = [name for name in SPLITS if (manifest.frame["split"] == name).any()]
     tables = [_split_shares(manifest, task, splits) for task in manifest.labels.tasks]
     figure, panels, _ = _packed([[*table.index] for table in tables], min(3, len(tables)), axis=1)
@@ -182,14 +188,21 @@ def picture_grid(
         titles: a short caption for each; may have several lines.
         columns: pictures per row.
         right: True draws a thin green frame, False a thick red one, None no frame.
+
+    Returns:
+        The figure; without pictures, one that says so.
     """
+    if not len(pictures):
+        figure = _figure(0.5, 3)
+        figure.text(0.5, 0.5, "no pictures", ha="center", va="center")
+        return figure
     arrays = [_read(picture) for picture in pictures]
     titles = titles if titles is not None else [""] * len(arrays)
     right = right if right is not None else [None] * len(arrays)
     columns = max(1, min(columns, len(arrays)))
     rows = math.ceil(len(arrays) / columns)
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
-    tallest = max((array.shape[0] / array.shape[1] for array in arrays), default=1)
+    tallest = max(array.shape[0] / array.shape[1] for array in arrays)
     # Few pictures are not blown up to the full width.
     width = min(WIDTH, columns * 2.2)
     height = rows * ((width / columns - 0.12) * tallest + lines * 0.17 + 0.12)
@@ -411,7 +424,7 @@ def scores_against_floor(scores: pd.DataFrame) -> Figure:
     _dots(axes, rows, scores, BLUE, "accuracy, 95 % interval")
     for row, (_, score) in zip(rows, scores.iterrows()):
         axes.text(0.008, row, score["largest_class"], va="center", fontsize=9, color="#555555")
-        lift = f"{score['accuracy']:.3f}   lift {score['lift']:+.3f}"
+        lift = f"{score['accuracy']:.3f}   lift {_signed(score['lift'])}"
         axes.text(1.02, row, lift, va="center", fontsize=9.5)
     axes.set_yticks(rows, [_title(task) for task in scores.index])
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -11,6 +11,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from helpers.augmentation import AUGMENTATIONS
 from helpers.errors import WorkshopError
 from helpers.files import read_json, whole_file, write_json
 from helpers.losses import (
@@ -23,7 +24,7 @@ from helpers.losses import (
 from helpers.manifest import Manifest, check_split
 from helpers.metrics import score_lines, score_manifest
 from helpers.model import build_model, keras, load_model
-from helpers.pipeline import AUGMENTATIONS, batches_in_order, steps_per_epoch, training_batches
+from helpers.pipeline import batches_in_order, steps_per_epoch, training_batches
 from helpers.recipe import Recipe, Stage
 from helpers.runs import Run, check_labels, create_run, open_run
 from helpers.schedules import learning_rate
@@ -169,6 +170,7 @@ def _train_stage(manifest: Manifest, run: Run, number: int, state: State) -> Non
             steps_per_epoch=steps,
             initial_epoch=state.epoch,
             epochs=last,
+            shuffle=False,  # the batches come shuffled
             verbose=0,
             callbacks=[BatchLog(run.folder / "batches.csv", last), recorder],
         )
@@ -219,6 +221,8 @@ def compile_model(
         ema_momentum=recipe.ema or 0.99,
         ema_overwrite_frequency=None,
     )
+    # Scales, offsets and biases are left alone, as usual: decay would pull them to no purpose.
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "log_variance"])
     model.compile(
         optimizer=optimizer,
         loss=losses,
@@ -376,7 +380,7 @@ def epochs_without_progress(accuracies: pd.Series) -> int:
     return waited
 
 
-class averaged_weights:  # noqa: N801 - used as a function
+class averaged_weights:
     """Puts the moving average of the weights in their place, and the weights back afterwards.
 
     Does nothing where the optimizer keeps no average.

@@ -1,0 +1,155 @@
+"""Exports a run: picture files in, probabilities out, everything in between inside the graph.
+
+export/
+    saved_model/   signature "serving_default": bytes of files in (TensorFlow Serving, SageMaker)
+    model.tflite   uint8 pixels in (LiteRT: phones, small machines, fast starts)
+    model.onnx     uint8 pixels in (ONNX Runtime)
+    labels.json    the class names of every output
+"""
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from helpers.errors import WorkshopError
+from helpers.files import whole_folder
+from helpers.manifest import LABELS_FILE, Labels
+from helpers.model import keras, load_model
+from helpers.pipeline import decode_picture
+from helpers.runs import Run
+
+FORMATS = ("saved_model", "litert", "onnx")
+SAVED_MODEL, LITERT_FILE, ONNX_FILE = "saved_model", "model.tflite", "model.onnx"
+
+
+def export_run(run: Run, formats: Sequence[str] = FORMATS) -> Path:
+    """Exports the best model of a run and returns the folder.
+
+    Args:
+        run: a run with a finished epoch.
+        formats: any of `FORMATS`.
+
+    Raises:
+        WorkshopError: no finished epoch, or an unknown format.
+    """
+    unknown = set(formats) - set(FORMATS)
+    if unknown:
+        raise WorkshopError(f"expected formats of {', '.join(FORMATS)}, found {sorted(unknown)}.")
+    run.best_epoch  # noqa: B018 - raises where no epoch has ended
+    model = load_model(run.best_path)
+    with whole_folder(run.export_folder) as folder:
+        run.labels.write(folder / LABELS_FILE)
+        if "saved_model" in formats:
+            export_saved_model(model, run.labels, folder / SAVED_MODEL)
+        if "litert" in formats:
+            (folder / LITERT_FILE).write_bytes(convert_to_litert(model))
+        if "onnx" in formats:
+            export_onnx(model, folder / ONNX_FILE)
+    return run.export_folder
+
+
+def export_saved_model(model: keras.Model, labels: Labels, folder: Path) -> None:
+    """Writes a SavedModel whose one signature takes the bytes of picture files.
+
+    Signature "serving_default": `image_bytes`, string (batch,), each a JPEG, PNG, BMP or GIF
+    file, to a dict from task to float32 (batch, classes). The labels lie in its assets.
+
+    Args:
+        model: a network of `helpers.model.build_model`.
+        labels: its labels.
+        folder: where the SavedModel goes.
+    """
+    image_size = model.input_shape[1:3]
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        pictures = tf.map_fn(
+            lambda one: decode_picture(one, image_size),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec((*image_size, 3), tf.uint8),
+        )
+        return model(tf.cast(pictures, tf.float32), training=False)
+
+    _write_saved_model(model, serve, folder)
+    labels.write(folder / "assets.extra" / LABELS_FILE)  # where TensorFlow Serving allows files
+
+
+def _write_saved_model(model: keras.Model, serve: Callable, folder: Path) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", serve)
+    with _quiet():
+        archive.write_out(str(folder), verbose=False)
+
+
+def convert_to_litert(model: keras.Model) -> bytes:
+    """Converts to a LiteRT flatbuffer: uint8 (batch, height, width, 3) RGB to probabilities.
+
+    LiteRT has no decoder for picture files; `helpers.litert.decode_picture` does what
+    `helpers.pipeline.decode_picture` does, without TensorFlow.
+    """
+    shape = (None, *model.input_shape[1:])
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="pixels")])
+    def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model(tf.cast(pixels, tf.float32), training=False)
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        _write_saved_model(model, classify, Path(folder))
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+
+
+def export_onnx(model: keras.Model, path: Path) -> None:
+    """Writes an ONNX file: float32 (batch, height, width, 3), RGB 0 to 255, to probabilities."""
+    with _quiet():
+        model.export(str(path), format="onnx", verbose=False)
+
+
+class _quiet:
+    """Hides the converters' notes on their own progress; errors still raise."""
+
+    def __enter__(self):
+        self._level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *_):
+        logging.disable(self._level)
+
+
+class SavedModelPredictor:
+    """Answers with the exported SavedModel: the bytes of files in, probabilities out."""
+
+    def __init__(self, export_folder: Path):
+        folder = Path(export_folder)
+        if not (folder / SAVED_MODEL).is_dir():
+            raise WorkshopError(
+                f"expected an export with a saved_model in {folder}, found none. Export the run "
+                "with helpers.serving.export_run."
+            )
+        self.labels = Labels.read(folder / LABELS_FILE)
+        self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
+        self._serve = self._model.signatures["serving_default"]
+
+    def predict_bytes(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Predicts a batch of picture files.
+
+        Returns:
+            For each task float32 (files, classes), rows that sum to 1.
+
+        Raises:
+            tf.errors.InvalidArgumentError: one of them is no picture.
+        """
+        answers = self._serve(image_bytes=tf.constant(list(files)))
+        return {task: answers[task].numpy() for task in self.labels.tasks}
+
+
+def archive_export(run: Run, path: Path) -> Path:
+    """Packs the SavedModel as `1/` into a tar.gz, as TensorFlow Serving containers want it."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(run.export_folder / SAVED_MODEL, Path(folder) / "1")
+        return Path(shutil.make_archive(str(path).removesuffix(".tar.gz"), "gztar", folder))
