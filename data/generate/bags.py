@@ -1,5 +1,7 @@
 """Draws what a person carries."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from data.generate.canvas import Canvas, Material, Surface
@@ -33,7 +35,7 @@ def _box(canvas: Canvas, top: np.ndarray, height: float, wide, deep, material: M
 
 
 def _strap(canvas: Canvas, points: list[np.ndarray], radius: float, material: Material) -> None:
-    for start, end in zip(points, points[1:]):
+    for start, end in pairwise(points):
         canvas.capsule(start, end, radius, radius, material)
 
 
@@ -78,9 +80,13 @@ def _draw_messenger(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> 
     strap = Material(to_linear(look.bag_color) * 0.75 + 0.003)
     wide = 0.1 * (1 + 0.8 * max(look.fatness, 0))
     for sign in (1, -1):  # over the chest and over the back
-        path = [(-side * 0.055, 0.828, 0.0), (-side * 0.045, 0.79, sign * girth * 0.9),
-                (-side * 0.01, 0.72, sign * girth * 1.06),
-                (side * 0.04, 0.62, sign * girth * 0.98), (side * wide, 0.53, sign * 0.02)]  # fmt: skip
+        path = [
+            (-side * 0.055, 0.828, 0.0),
+            (-side * 0.045, 0.79, sign * girth * 0.9),
+            (-side * 0.01, 0.72, sign * girth * 1.06),
+            (side * 0.04, 0.62, sign * girth * 0.98),
+            (side * wide, 0.53, sign * 0.02),
+        ]
         _strap(canvas, [np.array([a, b + rise, c + ahead]) for a, b, c in path], 0.0085, strap)
     top = np.array([side * (wide + 0.022), 0.545 + rise, ahead * 0.5])
     _box(canvas, top, 0.125, 0.034, 0.085, _leather(look))

@@ -11,13 +11,12 @@ from data.generate.looks import Look, View, sample_look, sample_view
 from data.generate.render import Framing, Light, render_person
 
 PASSERS = 28  # figures that walk behind, drawn once in every process
-# quality: (reduction, blur, motion, noise, JPEG quality), each a range; reduction 2 halves the detail
+# quality: (reduction, blur, motion, noise, JPEG quality), each a range; reduction 2 halves detail
 FAULTS = {
-    "Good": ((1.0, 1.15), (0.0, 0.3), (0.0, 0.1), (0.8, 2.5), (86, 95)),
-    "Average": ((1.3, 2.0), (0.3, 0.7), (0.0, 0.7), (3.0, 6.5), (58, 82)),
-    "Bad": ((2.5, 3.8), (0.7, 1.5), (0.0, 2.4), (6.0, 13.0), (20, 42)),
+    "Good": ((1.0, 1.15), (0.0, 0.3), (0.0, 0.1), (0.6, 2.0), (86, 95)),
+    "Average": ((1.3, 2.0), (0.3, 0.7), (0.0, 0.7), (1.5, 5.0), (58, 82)),
+    "Bad": ((2.5, 3.8), (0.7, 1.5), (0.0, 2.4), (3.0, 10.0), (20, 42)),
 }
-ENCODE = (np.linspace(0, 1, 4096) ** (1 / 2.2)).astype(np.float32)
 LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
 
@@ -25,16 +24,19 @@ def take_picture(look: Look, view: View, height: int, width: int) -> bytes:
     """Returns the JPEG bytes of one picture of a person."""
     rng = np.random.default_rng(view.seed)
     camera = scenes.cameras()[view.camera]
+    faults = [rng.uniform(*limits) for limits in FAULTS[view.truth["imagequality"]]]
+    # A sensor with fewer pixels: everything is drawn at its size and enlarged at the end.
+    tall, wide = (max(8, round(side / faults[0])) for side in (height, width))
     light = _sample_light(rng, camera)
     framing = _frame(rng, view, camera)
-    place = _background(rng, camera, light, height, width)
-    figure, alpha = render_person(look, view, light, framing, height, width)
+    place = _background(rng, camera, light, tall, wide)
+    figure, alpha = render_person(look, view, light, framing, tall, wide)
     place = _ground_shadow(place, alpha, light, framing)
     picture = place * (1 - alpha) + figure
     picture = _light_pools(rng, picture, light)
-    picture = _front_objects(rng, picture, view, height, width)
+    picture = _front_objects(rng, picture, view, tall, wide)
     encoded = _expose(rng, picture, camera)
-    return _degrade(rng, encoded, camera, view.truth["imagequality"])
+    return _degrade(rng, encoded, camera, faults, (width, height))
 
 
 def _sample_light(rng: np.random.Generator, camera: scenes.Camera) -> Light:
@@ -116,11 +118,10 @@ def _ground_shadow(place: np.ndarray, alpha: np.ndarray, light: Light, framing: 
                            foot - foot / squash), Image.Resampling.BILINEAR)  # fmt: skip
     flat = np.asarray(flat.filter(ImageFilter.BoxBlur(1.4 * height / 240)), np.float32) / 255
     sun = float(light.sun.mean() / (light.sun.mean() + light.sky.mean()))
-    rows, cols = np.mgrid[:height, :width].astype(np.float32)
     feet = width / 2 + framing.foot_x * height
-    soft = np.exp(
-        -(((cols - feet) / (0.11 * height)) ** 2) - ((rows - foot) / (0.022 * height)) ** 2
-    )
+    across = np.exp(-(((np.arange(width, dtype=np.float32) - feet) / (0.11 * height)) ** 2))
+    down = np.exp(-(((np.arange(height, dtype=np.float32) - foot) / (0.022 * height)) ** 2))
+    soft = down[:, None] * across
     return place * (1 - 0.85 * sun * flat) * (1 - 0.65 * soft)
 
 
@@ -195,43 +196,64 @@ def _expose(rng: np.random.Generator, picture: np.ndarray, camera: scenes.Camera
     if rng.random() < 0.06:
         gain *= rng.choice((0.5, 1.8))  # a backlit or an overexposed picture
     cast = camera.cast * np.exp(rng.normal(0, 0.03, 3)) * gain
-    light = picture * cast[:, None, None].astype(np.float32)
-    light = np.where(light > 0.8, 0.8 + 0.2 * np.tanh((light - 0.8) / 0.3), light)
-    lift = rng.uniform(0.0, 0.02)  # haze and flare
-    encoded = ENCODE[np.clip((light + lift) * 4095, 0, 4095).astype(np.int16)]
-    contrast = camera.contrast * rng.uniform(0.92, 1.08)
-    encoded = (encoded - 0.45) * contrast + 0.45
+    curve = _response(rng.uniform(0.0, 0.02), camera.contrast * rng.uniform(0.92, 1.08))
+    levels = picture * (cast * 2047).astype(np.float32)[:, None, None]
+    encoded = curve[np.clip(levels, 0, 4095).astype(np.int16)]
     grey = encoded.mean(0)
     encoded = grey + (encoded - grey) * camera.saturation
-    height, width = grey.shape
+    encoded *= 1 - camera.vignette * 0.5 * _corners(*grey.shape)
+    return encoded.transpose(1, 2, 0)
+
+
+def _response(lift: float, contrast: float) -> np.ndarray:
+    """Returns what a camera makes of linear light 0..2 in 4096 steps: 0..255 float32.
+
+    Args:
+        lift: haze and flare, added to the light.
+        contrast: 1 for the plain 2.2 power.
+    """
+    light = np.linspace(0, 2, 4096) + lift
+    light = np.where(light > 0.8, 0.8 + 0.2 * np.tanh((light - 0.8) / 0.3), light)
+    encoded = np.clip(light, 0, 1) ** (1 / 2.2)
+    return (((encoded - 0.45) * contrast + 0.45) * 255).astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def _corners(height: int, width: int) -> np.ndarray:
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None]
-    encoded = encoded * (1 - camera.vignette * 0.5 * (x * x + y * y))
-    return encoded.transpose(1, 2, 0) * 255
+    return x * x + y * y
 
 
-def _degrade(rng: np.random.Generator, encoded: np.ndarray, camera, quality: str) -> bytes:
-    """Loses detail as a camera of that quality does, and writes a JPEG."""
-    shrink, blur, motion, grain, jpeg = (rng.uniform(*limits) for limits in FAULTS[quality])
-    height, width = encoded.shape[:2]
-    zoom = height / 240
-    if motion > 0.5:
+@lru_cache(maxsize=1)
+def _grain() -> np.ndarray:
+    """Returns sensor noise (512, 512, 3), a part of it common to the channels."""
+    rng = np.random.default_rng(3_000)
+    noise = rng.standard_normal((512, 512, 3), np.float32) * 0.6
+    return noise + rng.standard_normal((512, 512, 1), np.float32) * 0.8
+
+
+def _degrade(rng: np.random.Generator, encoded: np.ndarray, camera, faults: list, size) -> bytes:
+    """Loses detail as a camera of that quality does, enlarges to `size`, and writes a JPEG."""
+    shrink, blur, motion, grain, jpeg = faults
+    zoom = encoded.shape[0] / 240
+    if motion * zoom > 0.5:
         encoded = _smear(encoded, rng, motion * zoom)
-    image = Image.fromarray(np.clip(encoded, 0, 255).astype(np.uint8))
     if blur > 0.15:
-        image = image.filter(ImageFilter.GaussianBlur(blur * zoom))
-    small = image.resize((max(8, int(width / shrink)), max(8, int(height / shrink))),
-                         Image.Resampling.BOX)  # fmt: skip
-    data = np.asarray(small, np.float32)
-    noise = rng.standard_normal(data.shape, np.float32) * 0.6
-    noise += rng.standard_normal(data.shape[:2], np.float32)[..., None] * 0.8
-    data = data + noise * grain * (1.25 - data / 255)
-    small = Image.fromarray(np.clip(data, 0, 255).astype(np.uint8))
-    image = small.resize((width, height), Image.Resampling.BICUBIC)
-    if camera.interlaced and quality != "Good":
+        image = Image.fromarray(np.clip(encoded, 0, 255).astype(np.uint8))
+        encoded = np.asarray(image.filter(ImageFilter.BoxBlur(blur * 1.4 * zoom)), np.float32)
+    height, width = encoded.shape[:2]
+    row, col = (int(n) for n in rng.integers(0, 512, 2))
+    rows, cols = (np.arange(row, row + height) % 512)[:, None], np.arange(col, col + width) % 512
+    encoded = encoded + _grain()[rows, cols] * grain * (1.25 - encoded / 255)
+    image = Image.fromarray(np.clip(encoded, 0, 255).astype(np.uint8))
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    if camera.interlaced and shrink > 1.2:
         image = _comb(image, 1 + int(motion > 1))
     if camera.halo > 0.3:
-        image = image.filter(ImageFilter.UnsharpMask(1.4 * zoom, int(90 * camera.halo), 2))
+        radius = 1.4 * size[1] / 240
+        image = image.filter(ImageFilter.UnsharpMask(radius, int(90 * camera.halo), 2))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=int(jpeg))
     return buffer.getvalue()

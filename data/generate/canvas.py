@@ -21,12 +21,14 @@ class Surface:
         along: distance along the part in statures (from the shoulder, the hip, the chin).
         front: true where the point is on the front half of the part.
         box: the pixels on the canvas, so that noise can be looked up.
+        zoom: pixels of the canvas per pixel of a 240 high picture.
     """
 
     across: np.ndarray
     along: np.ndarray
     front: np.ndarray
     box: tuple[slice, slice]
+    zoom: float
 
 
 Texture = Callable[[Surface], np.ndarray]
@@ -64,16 +66,32 @@ class Canvas:
         closeness: how much larger a thing one stature above the ground is drawn.
         folds: (maps, 2, n, n) slopes of cloth folds, tileable.
         offset: where in the fold maps this picture begins.
+        zoom: pixels of the canvas per pixel of a 240 high picture.
     """
 
-    def __init__(self, height, width, scale, foot, yaw, pitch, closeness, folds, offset) -> None:
+    def __init__(
+        self, height, width, scale, foot, yaw, pitch, closeness, folds, offset, zoom
+    ) -> None:
         self.scale, self.foot, self.closeness = scale, foot, closeness
         self.yaw, self.pitch = yaw, pitch
-        self.folds, self.offset = folds, offset
+        self._sin, self._cos = float(np.sin(yaw)), float(np.cos(yaw))
+        self._tilt, self._level = float(np.sin(pitch)), float(np.cos(pitch))
+        self.folds, self.offset, self.zoom = folds, offset, zoom
         self.depth = np.full((height, width), FAR, np.float32)
         self.normal = np.zeros((3, height, width), np.float32)
         self.albedo = np.zeros((3, height, width), np.float32)
-        self.gloss = np.zeros((height, width), np.float32)
+        self.parts = np.zeros((height, width), np.uint8)  # which part is seen, from 1 on
+        self._plain: list[np.ndarray | None] = [None]  # the colour of each part that has only one
+        self._gloss = [0.0]
+
+    def finish(self, rows: slice, cols: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the linear RGB (3, h, w) and the gloss (h, w) of what is seen."""
+        parts, albedo = self.parts[rows, cols], self.albedo[:, rows, cols]
+        plain = np.array([color is not None for color in self._plain])
+        table = np.array([np.zeros(3) if c is None else c for c in self._plain], np.float32)
+        flat = table.T[:, parts]
+        albedo = np.where(plain[parts], flat, albedo)
+        return albedo, np.asarray(self._gloss, np.float32)[parts]
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turns body points (n, 3) into pixels and depth (n, 3), and magnification (n,)."""
@@ -86,11 +104,20 @@ class Canvas:
         depth = (near * np.cos(self.pitch) + y * np.sin(self.pitch)) * self.scale
         return np.stack([self.foot[0] + right * size, rows, depth], 1), size
 
+    def _place(self, point: np.ndarray) -> tuple[tuple[float, float, float], float]:
+        x, y, z = map(float, point)
+        right, near = x * self._cos + z * self._sin, z * self._cos - x * self._sin
+        up = y * self._level - near * self._tilt
+        column = self.foot[0] + right * (1 + self.closeness * y) * self.scale
+        row = self.foot[1] - (up + self.closeness * up * y / 2) * self.scale
+        depth = (near * self._level + y * self._tilt) * self.scale
+        return (column, row, depth), (1 + self.closeness * y) * self.scale
+
     def capsule(self, start, end, start_radius, end_radius, material, along=0.0) -> None:
         """Draws a tapered capsule between two body points; radii in statures."""
-        points, sizes = self.project(np.stack([start, end]))
-        a, b = points.tolist()  # plain floats, so that float32 arrays stay float32
-        size_a, size_b = sizes.tolist()
+        # Plain floats: fast for two points, and float32 arrays stay float32.
+        a, size_a = self._place(start)
+        b, size_b = self._place(end)
         ra, rb = float(max(start_radius * size_a, 0.6)), float(max(end_radius * size_b, 0.6))
         box = self._box(a[0] - ra, b[0] - rb, a[0] + ra, b[0] + rb, a[1] - ra, b[1] - rb,
                         a[1] + ra, b[1] + rb)  # fmt: skip
@@ -106,8 +133,8 @@ class Canvas:
         inside = rest > 0
         height = np.sqrt(np.maximum(rest, 0))
         across = (dy * axis[0] - dx * axis[1]) / (squared**0.5 * radius)
-        length = float(np.linalg.norm(np.asarray(end) - start))
-        surface = Surface(across, along + t * length, inside, box)
+        length = sum((float(p) - float(q)) ** 2 for p, q in zip(start, end)) ** 0.5
+        surface = Surface(across, along + t * length, inside, box, self.zoom)
         normal = (dx / radius, -dy / radius, height / radius)
         self._paint(inside, a[2] + t * axis[2] + height, normal, surface, material)
 
@@ -152,7 +179,7 @@ class Canvas:
         norm = 1 / np.sqrt(1 + ny * ny)
         normal = (nx / length * norm, np.broadcast_to(ny * norm, nx.shape), nz / length * norm)
         along = np.broadcast_to(float(origin) - level, across.shape)
-        self._paint(inside, z0 + near, normal, Surface(xb, along, zb > 0, box), material)
+        self._paint(inside, z0 + near, normal, Surface(xb, along, zb > 0, box, self.zoom), material)
 
     def _box(self, *values, pairs: int = 0) -> tuple[slice, slice] | None:
         if pairs:
@@ -174,18 +201,19 @@ class Canvas:
         if not win.any():
             return
         np.copyto(self.depth[box], depth, where=win, casting="same_kind")
-        color = material.color(surface) if callable(material.color) else material.color
-        color = np.asarray(color, np.float32)
-        if color.ndim == 1:
-            color = color[:, None, None]
+        np.copyto(self.parts[box], np.uint8(len(self._plain)), where=win)
+        textured = callable(material.color)
+        self._plain.append(None if textured else np.asarray(material.color, np.float32))
+        self._gloss.append(material.gloss)
+        if textured:
+            color = np.asarray(material.color(surface), np.float32)
+            np.copyto(self.albedo[:, box[0], box[1]], color, where=win)
         nx, ny, nz = normal
         if material.folds:
             bump = self._fold(box, material.weave)
             nx, ny = nx + material.folds * bump[0], ny + material.folds * bump[1]
         for channel, value in enumerate((nx, ny, nz)):
             np.copyto(self.normal[channel][box], value, where=win, casting="same_kind")
-        np.copyto(self.albedo[:, box[0], box[1]], color, where=win)
-        self.gloss[box][win] = material.gloss
 
     def _fold(self, box: tuple[slice, slice], weave: int) -> np.ndarray:
         size = self.folds.shape[-1]

@@ -13,7 +13,12 @@ SIZE = 512  # pixels of a fold map; larger than any picture is wide, and tileabl
 DRAPE, BUNCH, KNIT, QUILT = range(4)
 
 
-@lru_cache(maxsize=4)
+def nearest_zoom(zoom: float) -> float:
+    """Returns the step of a geometric row (0.5, 0.71, 1, 1.41, 2, ...) that is nearest."""
+    return float(2 ** (round(2 * np.log2(zoom)) / 2))
+
+
+@lru_cache(maxsize=16)
 def fold_maps(zoom: float) -> np.ndarray:
     """Returns the slopes of four kinds of folds, (4, 2, 512, 512) float32, about unit strength.
 
@@ -24,7 +29,7 @@ def fold_maps(zoom: float) -> np.ndarray:
     drape = _ridges(rng, (16 * zoom, 3.2 * zoom), zoom)
     # Cloth that is pulled folds along two slanted directions.
     bunch = np.maximum(*(_ridges(rng, (3.4 * zoom, 10 * zoom), zoom, s) for s in (-0.7, 0.5)))
-    knit = ndimage.gaussian_filter(rng.normal(size=(SIZE, SIZE)), 1.4 * zoom, mode="wrap")
+    knit = _smooth(rng.normal(size=(SIZE, SIZE)), (1.4 * zoom, 1.4 * zoom))
     rows = np.arange(SIZE) / SIZE * 2 * np.pi
     rings = round(SIZE / (11 * zoom))
     quilt = np.abs(np.sin(rows * rings / 2))[:, None] * 6 + _ridges(rng, (2, 4), zoom) * 0.8
@@ -34,7 +39,7 @@ def fold_maps(zoom: float) -> np.ndarray:
 @lru_cache(maxsize=1)
 def speckle() -> np.ndarray:
     """Returns tileable noise (512, 512) float32 of unit variance, for yarn and denim."""
-    noise = ndimage.gaussian_filter(np.random.default_rng(21).normal(size=(SIZE, SIZE)), 0.8)
+    noise = _smooth(np.random.default_rng(21).normal(size=(SIZE, SIZE)), (0.8, 0.8))
     return (noise / noise.std()).astype(np.float32)
 
 
@@ -42,7 +47,7 @@ def speckle() -> np.ndarray:
 def blotches() -> np.ndarray:
     """Returns tileable smooth noise (2, 512, 512) float32 of unit variance, for prints."""
     noise = np.random.default_rng(22).normal(size=(2, SIZE, SIZE))
-    noise = ndimage.gaussian_filter(noise, (0, 4.5, 4.5), mode="wrap")
+    noise = _smooth(noise, (4.5, 4.5))
     return (noise / noise.std()).astype(np.float32)
 
 
@@ -56,7 +61,7 @@ def texture_of(garment: Garment) -> np.ndarray | Texture:
     if garment.pattern.startswith("ton "):  # a second tone of the same colour
         colors.append(colors[0] * (1.7 if colors[0].mean() < 0.3 else 0.62) + 0.012)
     if garment.pattern == "heather":
-        return lambda surface: _columns(colors[0]) * (1 + 0.16 * patch(speckle(), surface, shift))
+        return lambda surface: _columns(colors[0]) * (1 + 0.09 * patch(speckle(), surface, shift))
     if garment.pattern == "plain":
         return _with_logo(colors[0], rng)
     kind = garment.pattern.removeprefix("ton ")
@@ -68,12 +73,10 @@ def texture_of(garment: Garment) -> np.ndarray | Texture:
 def patch(noise: np.ndarray, surface: Surface, shift: int = 0) -> np.ndarray:
     """Cuts the part of a noise map that lies under a surface, (..., h, w)."""
     rows, cols = surface.box
-    size = noise.shape[-1]
-    r = np.arange(rows.start + shift, rows.stop + shift) % size
-    c = np.arange(cols.start + shift, cols.stop + shift) % size
-    return noise[..., r[0] : r[-1] + 1, c[0] : c[-1] + 1] if r[-1] > r[0] and c[-1] > c[0] else (
-        noise[..., r, :][..., c]
-    )  # fmt: skip
+    size, step = noise.shape[-1], 2 / surface.zoom
+    r = (np.arange(rows.start, rows.stop) * step).astype(int) + shift
+    c = (np.arange(cols.start, cols.stop) * step).astype(int) + shift
+    return noise[..., (r % size)[:, None], c % size]
 
 
 def _columns(color: np.ndarray) -> np.ndarray:
@@ -108,10 +111,7 @@ def _checks(surface: Surface, colors, period, upright, shift) -> np.ndarray:
 
 
 def _blocks(surface: Surface, colors, period, upright, shift) -> np.ndarray:
-    if upright:
-        masks = [surface.across > 0]
-    else:
-        masks = [surface.along > 0.09 + period]
+    masks = [surface.across > 0 if upright else surface.along > 0.09 + period]
     if len(colors) > 2:
         masks.append(np.abs(surface.along - 0.09 - period) < 0.02)
     return _choose(masks, colors)
@@ -141,14 +141,19 @@ def _with_logo(color: np.ndarray, rng: np.random.Generator) -> Texture:
     return paint
 
 
+def _smooth(noise: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:
+    """Blurs (..., n, n) with a Gaussian that wraps around, so that the result can be tiled."""
+    down, across = np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE)[None]
+    gain = np.exp(-2 * np.pi**2 * ((down * sigma[0]) ** 2 + (across * sigma[1]) ** 2))
+    return np.fft.irfft2(np.fft.rfft2(noise) * gain, s=(SIZE, SIZE))
+
+
 def _ridges(
     rng: np.random.Generator, sigma: tuple[float, float], zoom: float, slant: float = 0.0
 ) -> np.ndarray:
-    noise = ndimage.gaussian_filter(rng.normal(size=(SIZE, SIZE)), sigma, mode="wrap")
+    noise = _smooth(rng.normal(size=(SIZE, SIZE)), sigma)
     noise = noise / noise.std()
-    warp = ndimage.gaussian_filter(
-        rng.normal(size=(2, SIZE, SIZE)), (0, 9 * zoom, 9 * zoom), mode="wrap"
-    )
+    warp = _smooth(rng.normal(size=(2, SIZE, SIZE)), (9 * zoom, 9 * zoom))
     warp *= 7 * zoom / warp.std()
     rows, cols = np.mgrid[:SIZE, :SIZE]
     place = np.stack([rows + slant * cols, cols]) + warp
@@ -158,7 +163,7 @@ def _ridges(
 
 
 def _slopes(height: np.ndarray, zoom: float) -> np.ndarray:
-    height = ndimage.gaussian_filter(height, 1.2 * zoom, mode="wrap")
+    height = _smooth(height, (1.2 * zoom, 1.2 * zoom))
     dy = np.roll(height, -1, 0) - np.roll(height, 1, 0)
     dx = np.roll(height, -1, 1) - np.roll(height, 1, 1)
     strength = np.sqrt((dx**2 + dy**2).mean()) + 1e-9

@@ -92,8 +92,8 @@ def draw_trunk(canvas: Canvas, look: Look, bones: Skeleton) -> None:
     """Draws the top garment over the trunk, with collar and opening, and the neck."""
     hem, _, thick, folds, weave, loose = TOPS[look.top.cut]
     tuck = look.top.seed % 3 == 0 and look.top.cut in ("shirt", "blouse", "t-shirt")
-    hem = 0.55 if tuck or look.bottom.cut in SKIRTS and hem > 0.45 else hem
-    levels = np.concatenate([LEVELS[LEVELS > hem + 0.01], [hem + 0.005, hem]])
+    hem = 0.55 if tuck or (look.bottom.cut in SKIRTS and hem > 0.45) else hem
+    levels = np.concatenate([LEVELS[hem + 0.01 < LEVELS], [hem + 0.005, hem]])
     flat = np.maximum(levels, 0.53)  # below the hips cloth hangs straight down
     widths, depths = _hang(look, flat, thick)
     flare = np.clip((0.6 - levels) / (0.61 - hem), 0, 1) * (loose + 0.004)
@@ -160,7 +160,7 @@ def draw_legs(canvas: Canvas, look: Look, bones: Skeleton) -> None:
     full = 1 + 0.6 * max(look.fatness, 0) + 0.55 * min(look.fatness, 0) + 0.05 * look.femininity
     radii = np.array([0.051, 0.036, 0.036, 0.0205]) * full
     bare = cut in SKIRTS or cut == "shorts"
-    hem, wide, _ = LEGS.get(cut, (0, 1.0, 0))
+    _, wide, _ = LEGS.get(cut, (0, 1.0, 0))
     for side in (0, 1):
         hip, knee, ankle = bones.hips[side], bones.knees[side], bones.ankles[side]
         over = skin if cut in SKIRTS else cloth
@@ -227,7 +227,8 @@ def _draw_shoe(canvas: Canvas, look: Look, knee, ankle, toe, calf: float) -> Non
     if look.shoes in ("boots", "ankle boots"):
         top = 0.72 if look.shoes == "boots" else 0.28
         shaft = ankle + (knee - ankle) * top
-        canvas.capsule(ankle, shaft, calf + 0.012, calf + 0.012 + 0.012 * top, upper)
+        bare = min(calf, 0.024)
+        canvas.capsule(ankle, shaft, bare + 0.007, bare + 0.008 + 0.012 * top, upper)
 
 
 def _is_open_neck(top: Garment) -> bool:

@@ -110,17 +110,17 @@ def _face(look: Look, view: View):
 
 
 def _brows(x: np.ndarray, y: np.ndarray, emotion: str) -> np.ndarray:
-    slope = {"Angry/Serious": 0.24, "Sad": -0.2, "Happy": -0.04}.get(emotion, 0.03)
+    slope = {"Angry/Serious": 0.3, "Sad": -0.26, "Happy": -0.04}.get(emotion, 0.03)
     low = {"Angry/Serious": 0.015, "Happy": -0.025, "Sad": -0.02}.get(emotion, 0.0)
-    strength = 1.3 if emotion == "Angry/Serious" else 0.85
+    strength = 1.6 if emotion == "Angry/Serious" else 0.85
     height = 0.595 - low + slope * (np.abs(x) - 0.36)
     inside = (np.abs(x) > 0.12) & (np.abs(x) < 0.62)
-    return strength * np.exp(-(((y - height) / 0.026) ** 2)) * inside
+    return strength * np.exp(-(((y - height) / 0.03) ** 2)) * inside
 
 
 def _mouth(color: np.ndarray, x: np.ndarray, y: np.ndarray, emotion: str, look: Look):
     curve, half = {
-        "Happy": (0.9, 0.44), "Sad": (-0.75, 0.32), "Angry/Serious": (-0.28, 0.36),
+        "Happy": (0.9, 0.5), "Sad": (-0.95, 0.36), "Angry/Serious": (-0.3, 0.4),
     }.get(emotion, (0.05, 0.29))  # fmt: skip
     middle = 0.205 + curve * (x * x - 0.05) * 0.5
     inside = np.abs(x) < half
@@ -129,7 +129,7 @@ def _mouth(color: np.ndarray, x: np.ndarray, y: np.ndarray, emotion: str, look: 
     red = red / 0.45
     color = color * (1 - 0.8 * lips) + red[:, None, None] * 0.8 * lips
     if emotion == "Happy":
-        teeth = (np.abs(y - middle - 0.008) < 0.03) & (np.abs(x) < half * 0.84)
+        teeth = (np.abs(y - middle - 0.008) < 0.04) & (np.abs(x) < half * 0.84)
         color = np.where(teeth[None], np.float32(0.8), color)
     elif emotion == "Angry/Serious":
         line = (np.abs(y - middle) < 0.012) & inside
@@ -153,6 +153,8 @@ def _draw_hair(canvas: Canvas, look: Look, base: np.ndarray, turn: float) -> Non
     puff, shift = {"crop": (1.03, 0), "bald": (1.015, -0.004), "receding": (1.04, -0.004),
                    "curly": (1.26, -0.008), "bob": (1.13, -0.004), "long": (1.1, -0.005),
                    "shoulder": (1.12, -0.005)}.get(style, (1.08, -0.004))  # fmt: skip
+    if look.headwear in ("cap", "beanie"):  # pressed flat
+        puff = min(puff, 1.06)
     weave = KNIT if style == "curly" else DRAPE
     material = Material(_strands(look), _hairline(style), 0.5 if style == "curly" else 0.28, weave,
                         0.12)  # fmt: skip
@@ -222,24 +224,13 @@ def _draw_hat(canvas: Canvas, look: Look, base: np.ndarray, turn: float) -> None
         return
     wide, deep = head_size(look)
     if look.headwear == "hood":
-        cloth = Material(to_linear(look.top.colors[0]) * 0.95,
-                         lambda s: ~(s.front & (np.hypot(s.across / 0.62, (_level(s) - 0.4) / 0.5) < 1)),
-                         0.35, BUNCH)  # fmt: skip
-        shares = np.concatenate([SHARE * 1.1, [-0.25]])
-        canvas.lathe(
-            _column(base, shares, -0.008),
-            np.append(wide * WIDE * 1.3, wide * 0.95),
-            np.append(deep * np.maximum(DEEP * 1.26, 0.4), deep),
-            cloth,
-            turn,
-            _brow(base),
-        )
+        _draw_hood(canvas, look, base, turn)
         return
     colors = ((20, 20, 24), (60, 60, 66), (30, 40, 90), (140, 24, 30), (200, 200, 200))
     color = to_linear(colors[look.top.seed % 5])
     edge = 0.66 if look.headwear == "beanie" else 0.7
     cloth = Material(color, lambda s: _level(s) > edge - 0.1 * ~s.front, 0.3, KNIT)
-    canvas.lathe(_column(base, SHARE * 1.05, -0.002), wide * WIDE * 1.14, deep * DEEP * 1.12, cloth,
+    canvas.lathe(_column(base, SHARE * 1.08, -0.003), wide * WIDE * 1.17, deep * DEEP * 1.15, cloth,
                  turn, _brow(base))  # fmt: skip
     if look.headwear == "cap":
         brim = base + np.array([0, 0.72 * HEIGHT, 0])
@@ -255,11 +246,32 @@ def _draw_hat(canvas: Canvas, look: Look, base: np.ndarray, turn: float) -> None
             )
 
 
+def _opening(across: float, middle: float, along: float):
+    """Returns the mask of all but an oval hole for the face."""
+
+    def keep(surface: Surface) -> np.ndarray:
+        hole = np.hypot(surface.across / across, (_level(surface) - middle) / along) < 1
+        return ~(surface.front & hole)
+
+    return keep
+
+
+def _draw_hood(canvas: Canvas, look: Look, base: np.ndarray, turn: float) -> None:
+    wide, deep = head_size(look)
+    color = to_linear(look.top.colors[0]) * 0.95
+    cloth = Material(color, _opening(0.62, 0.4, 0.5), 0.35, BUNCH)
+    column = _column(base, np.append(SHARE * 1.1, -0.25), -0.008)
+    widths = np.append(wide * WIDE * 1.3, wide * 0.95)
+    depths = np.append(deep * np.maximum(DEEP * 1.26, 0.4), deep)
+    canvas.lathe(column, widths, depths, cloth, turn, _brow(base))
+
+
 def _draw_scarf(canvas: Canvas, look: Look, base: np.ndarray, turn: float) -> None:
     colors = ((24, 24, 28), (90, 60, 70), (40, 60, 100), (196, 186, 170), (120, 50, 90))
     wide, deep = head_size(look)
-    opening = lambda s: ~(s.front & (np.hypot(s.across / 0.72, (_level(s) - 0.42) / 0.44) < 1))  # noqa: E731
-    cloth = Material(to_linear(colors[look.top.seed % 5]), opening, 0.35, BUNCH, 0.05)
+    cloth = Material(
+        to_linear(colors[look.top.seed % 5]), _opening(0.72, 0.42, 0.44), 0.35, BUNCH, 0.05
+    )
     shares = np.concatenate([SHARE * 1.06, [-0.3, -0.55]])
     widths = np.concatenate([wide * np.maximum(WIDE * 1.16, 0.1), [wide * 1.25, wide * 1.7]])
     depths = np.concatenate([deep * np.maximum(DEEP * 1.14, 0.1), [deep * 1.1, deep * 1.05]])

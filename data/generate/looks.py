@@ -44,10 +44,10 @@ AMBIGUOUS = 0.06  # share of persons whose gender a viewer would guess wrong hal
 BORDER = 0.12  # share of plain garments whose colour lies between two classes
 AGES = {"15-25": (15, 25), "25-35": (25, 35), "35-45": (35, 45), "45-55": (45, 55), "55+": (55, 78)}
 FATNESS = {
-    "underweight": (-0.20, 0.03),
+    "underweight": (-0.24, 0.03),
     "normal-healthy": (0.0, 0.04),
-    "slightly-overweight": (0.22, 0.05),
-    "over-weight": (0.52, 0.08),
+    "slightly-overweight": (0.28, 0.06),
+    "over-weight": (0.68, 0.1),
 }
 SKINS = (
     ((240, 206, 184), 0.30), ((226, 186, 158), 0.28), ((206, 162, 128), 0.17),
@@ -140,7 +140,7 @@ def sample_look(rng: np.random.Generator) -> Look:
         truth=truth,
         femininity=float(np.clip(frame, 0, 1)),
         age=years,
-        fatness=float(np.clip(rng.normal(mean, spread), -0.28, 0.75)),
+        fatness=float(np.clip(rng.normal(mean, spread), -0.3, 0.95)),
         stature=float(rng.normal(1.78 - 0.13 * frame, 0.06) - max(0, years - 55) * 0.002),
         skin=_pick(rng, SKINS),
         hair=hair,
@@ -393,9 +393,7 @@ def _sample_arms(rng: np.random.Generator, look: Look, bag_kind: str) -> tuple[s
     carrying = int(look.left_handed)
     if bag_kind in ("plastic", "paper", "briefcase"):
         arms[carrying] = "carry"
-    elif bag_kind in ("handbag", "messenger") and rng.random() < 0.5:
-        arms[carrying] = "strap"
-    elif bag_kind == "backpack" and rng.random() < 0.25:
+    elif rng.random() < {"handbag": 0.5, "messenger": 0.5, "backpack": 0.25}.get(bag_kind, 0.0):
         arms[carrying] = "strap"
     return arms[0], arms[1]
 

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from data.generate import camera, cloth, looks, scenes
+from data.generate import camera, cloth, looks, render, scenes
 from helpers.errors import WorkshopError, run_command
 from helpers.files import whole_folder, write_json
 
 EMPTY_SHARE = 0.03  # of the labels of each task: nobody filled them in
 WRONG_SHARE = 0.02  # of the labels of each task: somebody chose another class
 MOST_PICTURES = 10  # of one person
+SHRINKS = (1.0, 1.5, 2.0, 2.8, 4.0)  # about the reductions of camera.FAULTS
 
 
 def generate_people(
@@ -90,13 +91,17 @@ def _map(work, plan: list, workers: int) -> Iterator[list[dict[str, str]]]:
     if workers == 1:
         yield from map(work, plan)
         return
-    prepare()  # before the fork, so that the workers share it
-    with multiprocessing.Pool(workers, initializer=prepare) as pool:
+    prepare(work.keywords["height"])  # before the fork, so that the workers share it
+    with multiprocessing.Pool(
+        workers, initializer=prepare, initargs=(work.keywords["height"],)
+    ) as pool:
         yield from pool.imap(work, plan, chunksize=4)
 
 
-def prepare() -> None:
-    """Draws what all pictures share: scenes, passers-by and noise maps."""
+def prepare(height: int) -> None:
+    """Draws what all pictures share: scenes, passers-by, noise and folds."""
+    for zoom in {cloth.nearest_zoom(render.SUPERSAMPLE * height / 240 / s) for s in SHRINKS}:
+        cloth.fold_maps(zoom)
     scenes.cameras()
     camera.passers()
     cloth.speckle()

@@ -6,13 +6,11 @@ import numpy as np
 from scipy import ndimage
 
 from data.generate.canvas import FAR, Canvas
-from data.generate.cloth import SIZE, fold_maps
+from data.generate.cloth import SIZE, fold_maps, nearest_zoom
 from data.generate.drawing import draw_person
 from data.generate.looks import Look, View
 
-# Canvas pixels per picture pixel and axis. Only a good camera shows the softer edges, which cost
-# four times the work; the others lose that detail again.
-SUPERSAMPLE = {"Good": 2, "Average": 1, "Bad": 1}
+SUPERSAMPLE = 2  # canvas pixels per picture pixel and axis, for soft edges
 
 
 @dataclass(frozen=True)
@@ -43,18 +41,18 @@ def render_person(
     Returns:
         Linear RGB (3, height, width) already multiplied by alpha, and alpha (height, width).
     """
-    step = SUPERSAMPLE[view.truth["imagequality"]]
-    rows, cols = height * step, width * step
+    rows, cols = height * SUPERSAMPLE, width * SUPERSAMPLE
     tall = (framing.foot_y - framing.head_y) * rows
     scale = tall / ((1 + framing.closeness / 2) * np.cos(framing.pitch))
+    zoom = rows / 240
     rng = np.random.default_rng(look.top.seed)  # the same cloth folds alike from day to day
     canvas = Canvas(
         rows, cols, scale, (framing.foot_x * rows + cols / 2, framing.foot_y * rows), view.yaw,
-        framing.pitch, framing.closeness, fold_maps(step * height / 240),
-        rng.integers(SIZE, size=2) + view.seed % 40,
+        framing.pitch, framing.closeness, fold_maps(nearest_zoom(zoom)),
+        rng.integers(SIZE, size=2) + view.seed % 40, zoom,
     )  # fmt: skip
     draw_person(canvas, look, view)
-    return _shrink(canvas, light, step)
+    return _shrink(canvas, light, SUPERSAMPLE)
 
 
 def _shrink(canvas: Canvas, light: Light, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -99,12 +97,12 @@ def _shade(canvas: Canvas, light: Light, rows: slice, cols: slice, mask) -> np.n
     ambient = (0.66 + 0.34 * ny * inverse) * (1 - 0.72 * hidden)
     shadow = _cast(depth, light, scale)
     facing *= shadow
-    albedo = canvas.albedo[:, rows, cols] * mask
-    shine = canvas.gloss[rows, cols] * facing**8 * mask
-    lit = np.empty_like(albedo)
+    albedo, gloss = canvas.finish(rows, cols)
+    shine = gloss * facing**8
+    lit = np.zeros_like(albedo)
     for channel in range(3):
         level = light.sky[channel] * ambient + light.sun[channel] * facing
-        lit[channel] = albedo[channel] * level + light.sun[channel] * 0.25 * shine
+        lit[channel] = (albedo[channel] * level + light.sun[channel] * 0.25 * shine) * mask
     return lit
 
 

@@ -5,7 +5,6 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
 from data.generate.looks import CAMERAS
 
@@ -63,7 +62,9 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], *sigmas: float) -> n
     """Returns the sum of smoothed noise of several sizes, float32 of unit variance."""
     total = np.zeros(shape, np.float32)
     for sigma in sigmas:
-        layer = ndimage.gaussian_filter(rng.normal(size=shape), sigma, mode="reflect")
+        small = [max(2, round(side / (1.6 * sigma))) for side in shape]
+        grid = Image.fromarray(rng.standard_normal(small, np.float32))
+        layer = np.asarray(grid.resize(shape[::-1], Image.Resampling.BICUBIC))
         total += layer / layer.std()
     return total / total.std()
 
@@ -72,7 +73,7 @@ def _draw_scene(rng: np.random.Generator, ground: str, wall: str, base: int) -> 
     picture = np.zeros((HEIGHT, WIDTH, 3), np.float32)
     picture[base:] = _draw_ground(rng, ground, HEIGHT - base, base)
     picture[:base] = _draw_wall(rng, wall, base)
-    stains = noise(rng, (HEIGHT, WIDTH), 2, 30)[..., None] * 6
+    stains = noise(rng, (HEIGHT, WIDTH), 12, 60)[..., None] * 5
     picture = np.clip(picture + stains, 0, 255)
     near = np.exp(-np.abs(np.arange(HEIGHT) - base) / 5.0)[:, None, None]
     picture *= 1 - 0.35 * near  # dirt and shade where wall and ground meet
@@ -95,7 +96,7 @@ def _ground_plane(rng, rows: int, base: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw_ground(rng: np.random.Generator, kind: str, rows: int, base: int) -> np.ndarray:
     across, away = _ground_plane(rng, rows, base)
-    grain = noise(rng, (rows, WIDTH), 0.6, 2.0)[..., None]
+    grain = noise(rng, (rows, WIDTH), 0.7, 2.5)[..., None]
     tone = np.array(
         {"asphalt": (92, 92, 96), "slabs": (150, 145, 138), "tiles": (168, 164, 158),
          "crossing": (84, 84, 88), "grass path": (158, 146, 128)}[kind], np.float32,
