@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from helpers.errors import WorkshopError
 from helpers.manifest import LABELS_FILE, Labels
+from helpers.quiet import standard_error_silenced
 
 LITERT_FILE = "model.tflite"
 
@@ -90,7 +91,9 @@ class LiteRTPredictor:
                 "run with helpers.serving.export_run."
             )
         self.labels = Labels.read(path.parent / LABELS_FILE)
-        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        with standard_error_silenced():  # a notice that a delegate was made
+            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
         self._runner = self._interpreter.get_signature_runner("serving_default")
         shape = self._runner.get_input_details()["pixels"]["shape_signature"]
         self.image_size = (int(shape[1]), int(shape[2]))

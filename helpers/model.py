@@ -1,32 +1,15 @@
 """Builds the multi-task network: backbone, pooling, a tower and a head for each task."""
 
-import contextlib
 import difflib
 import inspect
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.errors import WorkshopError
 from helpers.manifest import Labels
+from helpers.quiet import standard_error_silenced
 
-
-@contextlib.contextmanager
-def _standard_error_silenced() -> Iterator[None]:
-    """TensorFlow prints a oneDNN notice at import that no variable of its own silences."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-with _standard_error_silenced():
+with standard_error_silenced():  # a oneDNN notice, which no variable silences
     import keras
     from keras import layers
 
