@@ -749,7 +749,8 @@ def _answer_panel(
             _beside(axes, row, "✓", 29, color=GREEN, fontsize=12)
         elif classes[index] == truth:
             # A class that is not the answer has less than half: its track is free at the right.
-            _beside(axes, row, "◂ truth", -3, color=RED, fontweight="bold", ha="right")
+            text = "◂ truth" if width > 1.6 else "truth"
+            _beside(axes, row, text, -3, color=RED, fontweight="bold", ha="right")
     axes.set_xlim(0, width / (width - 0.62))
 
 
@@ -918,7 +919,7 @@ def _packed_beside(
     total = _units(names)
     parts = _partition(names, 1 if len(names) == 1 else 3 if total > 60 else 2)
     height = max(max(_units(part) for part in parts) * ROW, 2.4) + 0.2
-    left = min(height * array.shape[1] / array.shape[0], 0.27 * WIDTH)
+    left = min(height * array.shape[1] / array.shape[0], (0.17 if len(parts) > 2 else 0.27) * WIDTH)
     figure = _figure(height, WIDTH if len(parts) > 1 else left + 5)
     widths, width = _column_widths(parts, figure.get_figwidth() - left - 0.12)
     outer = figure.add_gridspec(1, len(parts) + 1, width_ratios=[left + 0.12, *widths])

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import metrics, plots
+from helpers.errors import WorkshopError
 from helpers.manifest import Labels, Manifest
 
 COLORS = (
@@ -135,6 +136,17 @@ def test_picture_grid_takes_arrays_and_paths_and_frames_them(folder):
     assert shown[1].images[0].get_array()[0, 0].tolist() == [60, 99, 30]
     assert shown[2].images[0].get_array()[0, 0].tolist() == [255, 255, 255]
     assert len(drawn(plots.picture_grid(pictures * 5)).axes) == 16
+
+
+def test_picture_grid_without_pictures_says_so():
+    assert drawn(plots.picture_grid([])).texts[0].get_text() == "no pictures"
+
+
+def test_shares_by_split_asks_for_a_split(folder):
+    manifest = manifest_of(THREE, folder)
+    manifest.frame["split"] = ""
+    with pytest.raises(WorkshopError, match="split_by_group"):
+        plots.shares_by_split(manifest)
 
 
 def test_pictures_stand_upright_as_exif_says(tmp_path):
@@ -296,7 +308,8 @@ def test_probability_gallery_shows_the_top_and_the_truth(tasks, folder):
     first, last = figure.axes[1], figure.axes[-1]
     name = tasks[next(iter(tasks))][0]
     assert labels_of(first)[-1] == plots._clip(name)
-    assert "◂ truth" in texts(first) and "◂ truth" not in texts(last)
+    assert any(text.endswith("truth") for text in texts(first))
+    assert not any(text.endswith("truth") for text in texts(last))
     assert widths(last) == sorted(widths(last), reverse=True)
 
 
