@@ -125,34 +125,35 @@ def score_task(
     if not len(known):
         return TaskScore(labelled=0)
     predicted = probabilities.argmax(axis=1)
-    correct = predicted == known
     largest = int(np.bincount(known).argmax())
-    share = float((known == largest).mean())
-    intervals = _accuracy_and_lift(correct, known == largest, groups, bootstraps, seed)
     return TaskScore(
         labelled=len(known),
-        accuracy=float(correct.mean()),
         top2=_top(known, probabilities, 2),
         top3=_top(known, probabilities, 3),
         balanced_accuracy=_balanced_accuracy(known, predicted),
         macro_f1=float(sk.f1_score(known, predicted, average="macro", zero_division=0)),
         largest_class=str(classes[largest]),
-        largest_class_share=share,
-        lift=float(correct.mean()) - share,
         calibration_error=expected_calibration_error(known, probabilities),
-        **intervals,
+        **_accuracy_and_lift(predicted == known, known == largest, groups, bootstraps, seed),
     )
 
 
 def _accuracy_and_lift(
     correct: np.ndarray, is_largest: np.ndarray, groups: np.ndarray, bootstraps: int, seed: int
 ) -> dict[str, float]:
-    """Returns the bounds of both intervals; the largest class stays that of the whole set."""
+    """Returns accuracy, floor and lift; the largest class stays that of the whole set."""
     means = _resampled_means(np.column_stack([correct, is_largest]), groups, bootstraps, seed)
-    accuracy = _interval(means[:, 0])
-    lift = _interval(means[:, 0] - means[:, 1])
-    names = ["accuracy_low", "accuracy_high", "lift_low", "lift_high"]
-    return dict(zip(names, [*accuracy, *lift]))
+    accuracy_low, accuracy_high = _interval(means[:, 0])
+    lift_low, lift_high = _interval(means[:, 0] - means[:, 1])
+    return {
+        "accuracy": float(correct.mean()),
+        "accuracy_low": accuracy_low,
+        "accuracy_high": accuracy_high,
+        "largest_class_share": float(is_largest.mean()),
+        "lift": float(correct.mean() - is_largest.mean()),
+        "lift_low": lift_low,
+        "lift_high": lift_high,
+    }
 
 
 def score_manifest(

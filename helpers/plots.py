@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from io import BytesIO
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ STYLE = {
     "figure.constrained_layout.w_pad": 0.06,
 }
 
-Picture = np.ndarray | str  # uint8 (height, width, 3), or the path of a picture
+Picture = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of a picture
 Answers = Mapping[str, tuple[Sequence[str], np.ndarray]]  # task: (classes, probabilities)
 
 
@@ -201,16 +202,15 @@ def picture_grid(
     right = right if right is not None else [None] * len(arrays)
     columns = max(1, min(columns, len(arrays)))
     rows = math.ceil(len(arrays) / columns)
+    words = [line for title in titles for line in title.split("\n")]
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
     tallest = max(array.shape[0] / array.shape[1] for array in arrays)
-    # Few pictures are not blown up to the full width.
-    width = min(WIDTH, columns * 2.2)
+    width = min(WIDTH, columns * 2.2)  # few pictures are not blown up
     height = rows * ((width / columns - 0.12) * tallest + lines * 0.17 + 0.12)
     figure = _figure(height, width)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
-    words = [line for title in titles for line in title.split("\n")]
     font = float(np.clip(9 * (width / columns - 0.06) / max(_text_width(words, 9), 0.01), 6.5, 9))
     for axes, array, title, good in zip(grid, arrays, titles, right):
         _show(axes, array, good)
