@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from helpers.errors import WorkshopError
+
 ROOT = Path(__file__).resolve().parent.parent
 
 T = TypeVar("T")
@@ -30,3 +32,16 @@ def artifacts_folder(name: str) -> Path:
     A fast run therefore never replaces the models of a full one.
     """
     return ROOT / "artifacts" / choose("full", "fast") / name
+
+
+def need(path: Path, made_by: str) -> Path:
+    """Returns `path` if it is there.
+
+    Raises:
+        WorkshopError: it is not; the message names the notebook that makes it.
+    """
+    if not path.exists():
+        raise WorkshopError(
+            f"expected {path}, found nothing. Run notebook {made_by}.ipynb first: it makes it."
+        )
+    return path
