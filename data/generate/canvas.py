@@ -139,15 +139,10 @@ class Canvas:
         self._paint(inside, a[2] + t * axis[2] + height, normal, surface, material)
 
     def lathe(self, centers, widths, depths, material, turn=0.0, origin=0.0) -> None:
-        """Draws a stack of ellipses, from the top one down.
+        """Draws a stack of ellipses around body points `centers` (n, 3), from the top one down.
 
-        Args:
-            centers: (n, 3) body points, the highest first.
-            widths: (n,) half widths in statures.
-            depths: (n,) half depths in statures.
-            material: how it looks.
-            turn: radians by which the shape is turned against the body.
-            origin: height from which a texture's `along` counts down.
+        `widths` and `depths` (n,) are half axes in statures. `turn` is the angle in radians
+        against the body. A texture's `along` counts down from the height `origin`.
         """
         points, size = self.project(centers)
         w, d = np.asarray(widths) * size, np.asarray(depths) * size

@@ -68,6 +68,13 @@ def trunk_shape(look: Look, levels: np.ndarray, thick: float) -> tuple[np.ndarra
     return shape[0], shape[1]
 
 
+def _hem_height(look: Look) -> float:
+    """Returns where the top ends, in statures: at the waist where it is tucked in."""
+    hem = TOPS[look.top.cut][0]
+    tuck = look.top.seed % 3 == 0 and look.top.cut in ("shirt", "blouse", "t-shirt")
+    return 0.55 if tuck or (look.bottom.cut in SKIRTS and hem > 0.45) else hem
+
+
 def _hang(look: Look, levels: np.ndarray, thick: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns the trunk's shape under cloth, which bridges the waist rather than follow it."""
     loose = 0.3 if look.top.cut in ("t-shirt", "tank", "blouse", "shirt") else 0.75
@@ -90,9 +97,8 @@ def trunk_centers(bones: Skeleton, levels: np.ndarray, look: Look) -> np.ndarray
 
 def draw_trunk(canvas: Canvas, look: Look, bones: Skeleton) -> None:
     """Draws the top garment over the trunk, with collar and opening, and the neck."""
-    hem, _, thick, folds, weave, loose = TOPS[look.top.cut]
-    tuck = look.top.seed % 3 == 0 and look.top.cut in ("shirt", "blouse", "t-shirt")
-    hem = 0.55 if tuck or (look.bottom.cut in SKIRTS and hem > 0.45) else hem
+    _, _, thick, folds, weave, loose = TOPS[look.top.cut]
+    hem = _hem_height(look)
     levels = np.concatenate([LEVELS[hem + 0.01 < LEVELS], [hem + 0.005, hem]])
     flat = np.maximum(levels, 0.53)  # below the hips cloth hangs straight down
     widths, depths = _hang(look, flat, thick)
@@ -154,7 +160,7 @@ def draw_legs(canvas: Canvas, look: Look, bones: Skeleton) -> None:
     cloth = _leg_material(look)
     skin = Material(_stockings(look), folds=0.05, gloss=0.05)
     hips = np.array([0.595, 0.57, 0.53, 0.49, 0.455])
-    widths, depths = trunk_shape(look, hips, 0.004)
+    widths, depths = trunk_shape(look, hips, 0.004 if _hem_height(look) > 0.54 else -0.006)
     centers = trunk_centers(bones, hips, look)
     canvas.lathe(centers, widths, depths, cloth, origin=0.6 + bones.rise)
     full = 1 + 0.6 * max(look.fatness, 0) + 0.55 * min(look.fatness, 0) + 0.05 * look.femininity

@@ -88,7 +88,7 @@ def _face(look: Look, view: View):
             dark += 0.45 * _blob(x - side * 0.36, y - 0.51, 0.26, 0.075)  # sockets
             dark += lined * 0.35 * _blob(x - side * 0.4, y - 0.42, 0.2, 0.02)
             dark += lined * 0.3 * _blob(x - side * 0.33, y - 0.26, 0.05, 0.07)
-        dark += 0.35 * _blob(x, y - 0.325, 0.2, 0.02) + 0.3 * _blob(x, y - 0.06, 0.5, 0.03)
+        dark += 0.35 * _blob(x, y - 0.325, 0.2, 0.02) + 0.14 * _blob(x, y - 0.06, 0.5, 0.03)
         color = skin[:, None, None] * (1 - 0.6 * np.clip(dark, 0, 1))
         cheeks = _blob(np.abs(x) - 0.5, y - 0.33, 0.25, 0.1) * 0.35
         color = color * (1 - cheeks * (1 - rosy)[:, None, None])

@@ -117,8 +117,12 @@ class View:
 
 def draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
     """Draws a class with chances in proportion to `shares`."""
-    weights = np.fromiter(shares.values(), float)
-    return list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    dice = rng.random() * sum(shares.values())
+    for name, share in shares.items():
+        dice -= share
+        if dice < 0:
+            return name
+    return name
 
 
 def sample_look(rng: np.random.Generator) -> Look:

@@ -32,6 +32,7 @@ def generate_people(
     height: int = 240,
     width: int = 100,
     workers: int = 2,
+    per_person: int = MOST_PICTURES,
 ) -> None:
     """Writes the dataset to the folder `out`; the same bytes for any number of `workers`.
 
@@ -42,12 +43,13 @@ def generate_people(
         height: of a picture in pixels, 48 or more.
         width: of a picture in pixels, 20 or more.
         workers: processes.
+        per_person: most pictures of one person, 1 to 10.
 
     Raises:
         WorkshopError: a number is out of its range, or `out` holds something else.
     """
-    _check(out, count, height, width, workers)
-    plan = list(plan_persons(count, seed))
+    _check(out, count, height, width, workers, per_person)
+    plan = list(plan_persons(count, seed, per_person))
     with whole_folder(out) as draft:
         (draft / "images").mkdir()
         work = partial(draw_person_pictures, folder=draft / "images", height=height, width=width)
@@ -59,13 +61,15 @@ def generate_people(
         _write_tables(draft, rows, seed)
 
 
-def plan_persons(count: int, seed: int) -> Iterator[tuple[int, int, int, int]]:
+def plan_persons(
+    count: int, seed: int, per_person: int = MOST_PICTURES
+) -> Iterator[tuple[int, int, int, int]]:
     """Yields (seed, person number, first picture, pictures) until `count` pictures are planned."""
     rng = np.random.default_rng(np.random.SeedSequence((seed, 0)))
     first = person = 0
     while first < count:
         # 1 to 10 pictures of a person, 4.3 in the mean.
-        pictures = min(1 + int(rng.negative_binomial(2.2, 0.4)), MOST_PICTURES, count - first)
+        pictures = min(1 + int(rng.negative_binomial(2.2, 0.4)), per_person, count - first)
         yield seed, person, first, pictures
         first, person = first + pictures, person + 1
 
@@ -131,14 +135,15 @@ def spoil_labels(truth: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return manifest
 
 
-def _check(out: Path, count: int, height: int, width: int, workers: int) -> None:
+def _check(out: Path, count: int, height: int, width: int, workers: int, per_person: int) -> None:
     limits = {"--count": (count, 1), "--height": (height, 48), "--width": (width, 20),
-              "--workers": (workers, 1)}  # fmt: skip
+              "--workers": (workers, 1), "--per-person": (per_person, 1)}  # fmt: skip
     for name, (found, least) in limits.items():
         if found < least:
             raise WorkshopError(f"{name} must be {least} or more, but is {found}.")
-    if out.exists() and not out.is_dir():
-        raise WorkshopError(f"{out} should be a folder, but is a file. Choose another --out.")
+    for place in (out, *out.parents):
+        if place.exists() and not place.is_dir():
+            raise WorkshopError(f"{place} should be a folder, but is a file. Choose another --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / "labels.json").is_file():
         raise WorkshopError(
             f"{out} holds files, but not a generated dataset (no labels.json). It would be "
@@ -155,6 +160,9 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=240, help="pixels (default 240)")
     parser.add_argument("--width", type=int, default=100, help="pixels (default 100)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    parser.add_argument(
+        "--per-person", type=int, default=MOST_PICTURES, help="most pictures of one (default 10)"
+    )
     generate_people(**vars(parser.parse_args()))
 
 
