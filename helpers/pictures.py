@@ -14,7 +14,8 @@ from struct import error as StructError
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
-from tqdm.auto import tqdm
+
+from helpers.progress import progress_bar
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # what tf.io.decode_image reads; MPO is JPEG inside
 MAX_PIXELS = 50_000_000  # decoding holds 12 bytes a pixel as float32: 600 MB; cameras stay below
@@ -68,7 +69,9 @@ def check_pictures(paths: Sequence[str], progress: bool = True) -> list[Finding 
     """Checks picture files in parallel; returns a finding, or None, for each path in order."""
     with ThreadPoolExecutor(THREADS) as pool:
         findings = pool.map(check_picture, paths)
-        bar = tqdm(findings, "checking pictures", len(paths), disable=not progress, leave=False)
+        bar = progress_bar(
+            iterable=findings, desc="checking pictures", total=len(paths), disable=not progress
+        )
         try:
             return list(bar)
         except KeyboardInterrupt:

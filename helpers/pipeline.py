@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from helpers.augmentation import AUGMENTATIONS, Augmentation, augment
 from helpers.errors import WorkshopError
 from helpers.files import whole_file
 from helpers.manifest import Manifest
+from helpers.progress import progress_bar
 from helpers.settings import ROOT
 
 CACHE_FOLDER = ROOT / "artifacts" / "cache"
@@ -191,7 +191,7 @@ def load_pictures(
 
 
 def _fill(store: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -> None:
-    with tqdm(total=len(store), desc="decoding pictures", unit="picture", leave=False) as bar:
+    with progress_bar(total=len(store), desc="decoding pictures", unit="picture") as bar:
         try:
             for batch in decoded(manifest, image_size).batch(DECODE_BATCH):
                 store[bar.n : bar.n + len(batch)] = batch

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from helpers.errors import WorkshopError, run_command
 from helpers.litert import LiteRTPredictor, decode_picture
 from helpers.manifest import Labels
+from helpers.progress import progress_bar
 
 BATCH = 32  # pictures predicted at once
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
@@ -88,9 +89,7 @@ def main() -> None:
     predictor = LiteRTPredictor(Path(arguments.run) / "export")
     failed = 0
     predictions = predict_files(predictor, paths)
-    for path, answer in tqdm(
-        predictions, total=len(paths), unit="picture", disable=len(paths) < 50
-    ):
+    for path, answer in progress_bar(iterable=predictions, total=len(paths), unit="picture"):
         if isinstance(answer, str):
             failed += 1
             print(f"{path}: {answer}", file=sys.stderr)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from helpers.augmentation import AUGMENTATIONS
 from helpers.errors import WorkshopError
@@ -25,6 +24,7 @@ from helpers.manifest import Manifest, check_split
 from helpers.metrics import score_lines, score_manifest
 from helpers.model import build_model, keras, load_model
 from helpers.pipeline import batches_in_order, steps_per_epoch, training_batches
+from helpers.progress import progress_bar
 from helpers.recipe import Recipe, Stage
 from helpers.runs import Run, check_labels, create_run, open_run
 from helpers.schedules import learning_rate
@@ -245,11 +245,10 @@ class BatchLog(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Opens the bar."""
         self._epoch = epoch + 1
-        self._bar = tqdm(
+        self._bar = progress_bar(
             total=self.params["steps"],
             desc=f"epoch {self._epoch}/{self._epochs}",
             unit="batch",
-            leave=False,
         )
 
     def on_train_batch_end(self, batch, logs=None):

@@ -1,0 +1,17 @@
+"""The one kind of progress bar."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress_bar(**options: Any) -> tqdm:
+    """Returns a bar that goes away when it is done; the options are those of `tqdm.tqdm`.
+
+    A notebook paints standard error red, and the bar of `tqdm.notebook` is lost when a notebook
+    is saved as a page; so a notebook gets the plain bar on standard output.
+    """
+    in_notebook = "ipykernel" in sys.modules
+    stream = sys.stdout if in_notebook else sys.stderr
+    return tqdm(**{"file": stream, "leave": False, "mininterval": 0.3, **options})
