@@ -33,6 +33,7 @@ from helpers.problems import (
     find_problems,
     problems_table,
     split_problems,
+    unknown_classes,
 )
 from helpers.splits import assign_groups
 
@@ -101,7 +102,7 @@ class Manifest:
         names = self.frame[task]
         unknown = ~names.isin([*classes, ""])
         if unknown.any():
-            raise _unknown_classes(self, {task: unknown.to_numpy()})
+            raise _unknown_classes(self, unknown_classes(self, [task]))
         return pd.Index(classes).get_indexer(names).astype(np.int32)
 
     def rows(self, which: np.ndarray | Sequence[int] | Sequence[bool]) -> "Manifest":
@@ -179,7 +180,10 @@ def relative_paths(paths: Iterable[str], folder: Path) -> list[str]:
 
 
 def read_manifest(
-    path: Path | str, tasks: Sequence[str] | None = None, labels: Labels | None = None
+    path: Path | str,
+    tasks: Sequence[str] | None = None,
+    labels: Labels | None = None,
+    check_classes: bool = True,
 ) -> Manifest:
     """Reads a manifest CSV, with the `labels.json` beside it where there is one.
 
@@ -187,6 +191,8 @@ def read_manifest(
         path: The CSV.
         tasks: Only these tasks; all where None.
         labels: Tasks and classes to use instead of `labels.json`, e.g. those of a trained model.
+        check_classes: Refuse class names that the labels do not know. Without, only `validate`
+            tells of them, beside everything else that is wrong.
 
     Raises:
         WorkshopError: The file cannot be read as a manifest; the message says what to mend.
@@ -208,7 +214,8 @@ def read_manifest(
     if tasks is not None:
         labels = labels.select(tasks)
     manifest = Manifest(frame, labels, path.parent, path, np.asarray(lines))
-    _check_classes(manifest)
+    if check_classes and (problems := unknown_classes(manifest, manifest.tasks)):
+        raise _unknown_classes(manifest, problems)
     return manifest
 
 
@@ -284,32 +291,7 @@ def _labels_of_columns(path: Path, frame: pd.DataFrame) -> Labels:
     return Labels({task: tuple(sorted(set(frame[task]) - {""})) for task in tasks})
 
 
-def _check_classes(manifest: Manifest) -> None:
-    unknown = {
-        task: ~manifest.frame[task].isin([*classes, ""]).to_numpy()
-        for task, classes in manifest.labels.tasks.items()
-    }
-    if any(mask.any() for mask in unknown.values()):
-        raise _unknown_classes(manifest, unknown)
-
-
-def _unknown_classes(manifest: Manifest, unknown: Mapping[str, np.ndarray]) -> ManifestError:
-    """Returns the error that names each unknown class once, with its count and first row."""
-    problems = []
-    for task, mask in unknown.items():
-        classes = manifest.labels.tasks[task]
-        for name, count in manifest.frame[task][mask].value_counts(sort=False).items():
-            first = int(np.flatnonzero(manifest.frame[task] == name)[0])
-            problems.append(
-                Problem(
-                    manifest.row_number(first),
-                    f"column {task}",
-                    f"{name!r} ({count} row{'s' if count > 1 else ''}, this one first)",
-                    f"one of {', '.join(classes)}, or empty",
-                    f"{did_you_mean(name, classes)}Correct it, or add it to labels.json.",
-                    kind="unknown class",
-                )
-            )
+def _unknown_classes(manifest: Manifest, problems: Sequence[Problem]) -> ManifestError:
     return ManifestError(
         f"{manifest.name}: {len(problems)} class names that the labels do not know\n"
         f"{describe(problems)}",
@@ -501,8 +483,9 @@ def main() -> None:
     """Checks a manifest, prints what is in it, and splits it where asked to."""
     arguments = _arguments()
     tasks = arguments.tasks.split(",") if arguments.tasks else None
-    manifest = read_manifest(arguments.manifest, tasks)
-    if arguments.split:
+    # Names of classes and broken pictures come in one list: `validate` tells of both.
+    manifest = read_manifest(arguments.manifest, tasks, check_classes=False)
+    if arguments.split and not unknown_classes(manifest, manifest.tasks):
         manifest = split_by_group(manifest, _shares(arguments.split), seed=arguments.seed)
     print(summarize(manifest))
     warnings = validate(manifest, not arguments.no_pictures, report=arguments.report)

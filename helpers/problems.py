@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import WorkshopError
-from helpers.labels import GROUP, IMAGE, SPLIT
+from helpers.labels import GROUP, IMAGE, SPLIT, did_you_mean
 from helpers.pictures import THREADS, check_pictures
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def find_problems(
         problems += split_problems(manifest)
     if check_pictures and SPLIT in manifest.frame:
         problems += _same_content(manifest)
+    problems += unknown_classes(manifest, manifest.tasks)
     for task in manifest.tasks:
         problems += _task_problems(manifest, task)
     return problems
@@ -222,8 +223,30 @@ def _digest(path: str) -> str:
         return path
 
 
+def unknown_classes(manifest: "Manifest", tasks: Sequence[str]) -> list[Problem]:
+    """Finds class names that the labels do not know: each name once, with its first row."""
+    problems = []
+    for task in tasks:
+        classes, names = manifest.labels.tasks[task], manifest.frame[task]
+        unknown = names[~names.isin([*classes, ""])]
+        for name, count in unknown.value_counts(sort=False).items():
+            first = int(np.flatnonzero(names == name)[0])
+            problems.append(
+                Problem(
+                    manifest.row_number(first),
+                    f"column {task}",
+                    f"{name!r} ({count} row{'s' if count > 1 else ''}, this one first)",
+                    f"one of {', '.join(classes)}, or empty",
+                    f"{did_you_mean(name, classes)}Correct it, or add it to labels.json.",
+                    kind="unknown class",
+                )
+            )
+    return problems
+
+
 def _task_problems(manifest: "Manifest", task: str) -> list[Problem]:
     classes, names = manifest.labels.tasks[task], manifest.frame[task]
+    names = names[names.isin([*classes, ""])]
     counts = names[names != ""].value_counts(sort=False)
     if len(classes) < 2 or len(counts) == 1:
         return [_one_class(task, list(counts.index) or list(classes))]

@@ -227,6 +227,17 @@ def test_wrong_labels_files(folder: Path, value: object, message: str) -> None:
 # Problems
 
 
+def test_misspelt_classes_stand_in_one_list_with_all_other_problems(folder: Path) -> None:
+    labels = Labels({"gender": ("male", "female"), "age": ("16-30", "31-45")})
+    text = ROWS.replace("b.jpg,female", "b.jpg,femail").replace("c.jpg,", "absent.jpg,")
+    manifest = read_manifest(write(folder, text), labels=labels, check_classes=False)
+    with pytest.raises(ManifestError, match="Did you mean 'female'") as caught:
+        validate(manifest, progress=False)
+    errors = [(p.kind, p.row) for p in caught.value.problems if p.severity == "error"]
+    assert errors == [("missing file", 4), ("unknown class", 3)]
+    assert not any("femail" in p.found for p in caught.value.problems if p.severity == "warning")
+
+
 def test_a_good_manifest_has_no_problems(folder: Path) -> None:
     manifest = read_manifest(folder / "manifest.csv", tasks=["gender"])
     assert find_problems(manifest, progress=False) == []
