@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from helpers.errors import WorkshopError, run_command
 from helpers.litert import LiteRTPredictor, decode_picture
