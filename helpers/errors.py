@@ -41,6 +41,9 @@ _DISK_ADVICE = {
     errno.EACCES: "Choose an --out that you may write to, or change the folder's permissions.",
     errno.EPERM: "Choose an --out that you may write to, or change the folder's permissions.",
     errno.EROFS: "The file system is read-only. Choose another --out.",
+    errno.EFBIG: "A file would be larger than this system allows. Choose another --out.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EISDIR: "Name a file in that folder.",
     errno.ENOTDIR: "A part of that path is a file. Choose another --out.",
 }
 

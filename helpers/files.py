@@ -31,14 +31,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    old = draft.with_name(f"{draft.name}-old")
     try:
         draft.chmod(0o755)  # mkdtemp makes it private; a learner's other tools must read it too
         yield draft
-        if path.exists():
-            shutil.rmtree(path)
+        if path.exists():  # moved aside first: a removal that is interrupted leaves half a folder
+            path.replace(old)
         draft.replace(path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

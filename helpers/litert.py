@@ -1,8 +1,10 @@
 """Predicts with LiteRT and Pillow, without importing TensorFlow: a start of tenths of a second."""
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from struct import error as StructError
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -10,9 +12,21 @@ from PIL import Image, ImageOps
 
 from helpers.errors import WorkshopError
 from helpers.manifest import LABELS_FILE, Labels
+from helpers.pictures import MAX_PIXELS
 from helpers.quiet import standard_error_silenced
 
 LITERT_FILE = "model.tflite"
+
+# What Pillow raises for a file that is no picture, or a broken one, depending on where it notices.
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    IndexError,
+    EOFError,
+    StructError,
+    Image.DecompressionBombError,
+)
 
 
 def decode_picture(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
@@ -30,27 +44,44 @@ def decode_picture(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarra
     """
     try:
         with Image.open(io.BytesIO(image_bytes)) as picture:
+            if picture.width * picture.height > MAX_PIXELS:  # before a pixel of it is decoded
+                raise WorkshopError(
+                    f"expected at most {MAX_PIXELS:,} pixels, found {picture.width:,} x "
+                    f"{picture.height:,}. Make the picture smaller."
+                )
             return _resize(_load_reduced(picture, image_size), image_size)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise WorkshopError(
-            f"expected a JPEG, PNG, BMP or GIF picture, found none that can be read ({error})."
-        ) from error
+    except _DAMAGED as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> WorkshopError:
+    text = re.sub(r" ?<_io.BytesIO object at \w+>", "", str(error))  # no name that helps anybody
+    return WorkshopError(
+        f"expected a JPEG, PNG, BMP or GIF picture, found none that can be read ({text}). "
+        "Restore the file, or leave it out."
+    )
 
 
 def _load_reduced(picture: Image.Image, image_size: tuple[int, int]) -> np.ndarray:
     """Decodes at the smallest of the scales 1, 1/2, 1/4, 1/8 that covers `image_size`."""
-    orientation = picture.getexif().get(0x0112, 1) if picture.format == "JPEG" else 1
-    width, height = picture.size[::-1] if orientation >= 5 else picture.size
+    is_jpeg = picture.format in ("JPEG", "MPO")  # MPO: a camera's JPEG with a second one behind it
+    lying = is_jpeg and picture.getexif().get(0x0112) in (5, 6, 7, 8)
+    width, height = picture.size[::-1] if lying else picture.size
     times = min(height // image_size[0], width // image_size[1])
     reduction = max(step for step in (1, 2, 4, 8) if step <= max(times, 1))
-    if picture.format == "JPEG":
+    if is_jpeg:
         # draft() takes the smallest JPEG scale that is not below this size
         picture.draft("RGB", (picture.width // reduction, picture.height // reduction))
-        picture = ImageOps.exif_transpose(picture)
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
-    if picture.format != "JPEG" and orientation == 1 and reduction > 1:
-        pixels = _average(pixels, reduction)
-    return pixels
+        return _pixels(ImageOps.exif_transpose(picture))
+    pixels = _pixels(picture)
+    return _average(pixels, reduction) if reduction > 1 else pixels
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255, not scale
+        grey = np.asarray(picture).astype(np.int64) >> 8
+        return np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
+    return np.asarray(picture.convert("RGB"), dtype=np.float32)
 
 
 def _average(pixels: np.ndarray, times: int) -> np.ndarray:

@@ -37,8 +37,14 @@ class Stage:
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", tuple(self.image_size))
-        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        _check(self.batch_size >= 2, "batch size", "at least 2", self.batch_size)
+        _check(_is_whole(self.epochs, 1), "epochs", "at least 1", self.epochs)
+        _check(_is_whole(self.batch_size, 2), "batch size", "at least 2", self.batch_size)
+        _check(
+            _is_whole(self.early_stopping, 0),
+            "early stopping",
+            "0 or more epochs",
+            self.early_stopping,
+        )
         _check(min(self.image_size) >= 16, "image size", "at least 16 pixels", self.image_size)
         _check(0 < self.learning_rate < 10, "learning rate", "above 0", self.learning_rate)
         _check(self.schedule in SCHEDULES, "schedule", " or ".join(SCHEDULES), self.schedule)
@@ -80,7 +86,11 @@ class Recipe:
 
     def __post_init__(self):
         _check(len(self.stages) >= 1, "stages", "at least one", self.stages)
+        _check(_is_whole(self.tower, 0), "tower", "0 or more units", self.tower)
+        _check(0 <= self.dropout < 1, "dropout", "0 to below 1", self.dropout)
+        _check(0 <= self.weight_decay < 10, "weight decay", "at least 0", self.weight_decay)
         _check(0 <= self.ema < 1, "ema", "0 to below 1", self.ema)
+        _check(_is_whole(self.seed, 0) and self.seed < 2**31, "seed", "0 to 2147483647", self.seed)
         _check(
             0 <= self.label_smoothing < 1, "label smoothing", "0 to below 1", self.label_smoothing
         )
@@ -98,6 +108,10 @@ class Recipe:
         """Builds the recipe from what `to_json` gave."""
         stages = tuple(Stage(**stage) for stage in value["stages"])
         return cls(**{**value, "stages": stages})
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and value >= least
 
 
 def _check(right: bool, what: str, expected: str, found: Any) -> None:

@@ -60,7 +60,7 @@ class Run:
         """One row for each finished epoch; empty before the first has ended."""
         if not self.log_path.exists():
             return pd.DataFrame()
-        return pd.read_csv(self.log_path)
+        return pd.read_csv(self.log_path, float_precision="round_trip")
 
     @property
     def best_epoch(self) -> int:

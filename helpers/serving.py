@@ -3,7 +3,7 @@
 export/
     saved_model/   signature "serving_default": bytes of files in (TensorFlow Serving, SageMaker)
     model.tflite   uint8 pixels in (LiteRT: phones, small machines, fast starts)
-    model.onnx     uint8 pixels in (ONNX Runtime)
+    model.onnx     float32 pixels in, 0 to 255 (ONNX Runtime)
     labels.json    the class names of every output
 """
 

@@ -87,7 +87,7 @@ def recipe_from(arguments: argparse.Namespace):
 
 def _parse_size(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit()):
+    if not (height.isdecimal() and width.isdecimal()):
         raise WorkshopError(
             f"expected --image-size such as 160x64 (height x width), found {text!r}"
         )
