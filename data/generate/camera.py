@@ -13,7 +13,7 @@ from data.generate.render import Framing, Light, render_person
 PASSERS = 28  # figures that walk behind, drawn once in every process
 # quality: (reduction, blur, motion, noise, JPEG quality), each a range; reduction 2 halves detail
 FAULTS = {
-    "Good": ((1.0, 1.15), (0.0, 0.3), (0.0, 0.1), (0.6, 2.0), (86, 95)),
+    "Good": ((1.0, 1.3), (0.0, 0.3), (0.0, 0.1), (0.6, 2.0), (86, 95)),
     "Average": ((1.3, 2.0), (0.3, 0.7), (0.0, 0.7), (1.5, 5.0), (58, 82)),
     "Bad": ((2.5, 3.8), (0.7, 1.5), (0.0, 2.4), (3.0, 10.0), (20, 42)),
 }

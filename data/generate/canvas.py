@@ -86,12 +86,13 @@ class Canvas:
 
     def finish(self, rows: slice, cols: slice) -> tuple[np.ndarray, np.ndarray]:
         """Returns the linear RGB (3, h, w) and the gloss (h, w) of what is seen."""
-        parts, albedo = self.parts[rows, cols], self.albedo[:, rows, cols]
-        plain = np.array([color is not None for color in self._plain])
+        parts = self.parts[rows, cols]
         table = np.array([np.zeros(3) if c is None else c for c in self._plain], np.float32)
-        flat = table.T[:, parts]
-        albedo = np.where(plain[parts], flat, albedo)
-        return albedo, np.asarray(self._gloss, np.float32)[parts]
+        plain = np.array([color is not None for color in self._plain])
+        albedo = self.albedo[:, rows, cols]
+        flat = np.stack([np.take(column, parts) for column in table.T])
+        np.copyto(albedo, flat, where=np.take(plain, parts))
+        return albedo, np.take(np.asarray(self._gloss, np.float32), parts)
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turns body points (n, 3) into pixels and depth (n, 3), and magnification (n,)."""
@@ -119,8 +120,10 @@ class Canvas:
         a, size_a = self._place(start)
         b, size_b = self._place(end)
         ra, rb = float(max(start_radius * size_a, 0.6)), float(max(end_radius * size_b, 0.6))
-        box = self._box(a[0] - ra, b[0] - rb, a[0] + ra, b[0] + rb, a[1] - ra, b[1] - rb,
-                        a[1] + ra, b[1] + rb)  # fmt: skip
+        box = self._box(
+            min(a[0] - ra, b[0] - rb), max(a[0] + ra, b[0] + rb),
+            min(a[1] - ra, b[1] - rb), max(a[1] + ra, b[1] + rb),
+        )  # fmt: skip
         if box is None:
             return
         rows, cols = _grid(box)
@@ -132,10 +135,13 @@ class Canvas:
         rest = radius * radius - dx * dx - dy * dy
         inside = rest > 0
         height = np.sqrt(np.maximum(rest, 0))
-        across = (dy * axis[0] - dx * axis[1]) / (squared**0.5 * radius)
+        inverse = 1 / radius
+        across = dx
+        if callable(material.color):
+            across = (dy * axis[0] - dx * axis[1]) * inverse / squared**0.5
         length = sum((float(p) - float(q)) ** 2 for p, q in zip(start, end)) ** 0.5
         surface = Surface(across, along + t * length, inside, box, self.zoom)
-        normal = (dx / radius, -dy / radius, height / radius)
+        normal = (dx * inverse, -dy * inverse, height * inverse)
         self._paint(inside, a[2] + t * axis[2] + height, normal, surface, material)
 
     def lathe(self, centers, widths, depths, material, turn=0.0, origin=0.0) -> None:
@@ -149,8 +155,10 @@ class Canvas:
         yaw = self.yaw + turn
         sin, cos = float(np.sin(yaw)), float(np.cos(yaw))
         half = np.sqrt((w * cos) ** 2 + (d * sin) ** 2)
-        box = self._box(*(points[:, 0] - half), *(points[:, 0] + half), points[0, 1],
-                        points[-1, 1], pairs=len(half))  # fmt: skip
+        box = self._box(
+            float((points[:, 0] - half).min()), float((points[:, 0] + half).max()),
+            float(points[0, 1]), float(points[-1, 1]),
+        )  # fmt: skip
         if box is None:
             return
         rows, cols = _grid(box)
@@ -176,13 +184,8 @@ class Canvas:
         along = np.broadcast_to(float(origin) - level, across.shape)
         self._paint(inside, z0 + near, normal, Surface(xb, along, zb > 0, box, self.zoom), material)
 
-    def _box(self, *values, pairs: int = 0) -> tuple[slice, slice] | None:
-        if pairs:
-            left, right = min(values[:pairs]), max(values[pairs : 2 * pairs])
-            top, bottom = values[-2:]
-        else:
-            left, right = min(values[:2]), max(values[2:4])
-            top, bottom = min(values[4:6]), max(values[6:])
+    def _box(self, left: float, right: float, top: float, bottom: float):
+        """Returns the pixels inside these bounds as slices, or None where there are none."""
         height, width = self.depth.shape
         rows = slice(max(int(top), 0), min(int(bottom) + 2, height))
         cols = slice(max(int(left), 0), min(int(right) + 2, width))

@@ -12,8 +12,8 @@ from data.generate.skeleton import Skeleton, pose_body
 # The trunk from neck to crotch: heights, then half widths and half depths, all in statures.
 LEVELS = np.array([0.85, 0.828, 0.812, 0.795, 0.765, 0.72, 0.67, 0.62, 0.575, 0.53, 0.49, 0.462])
 WIDTHS = {
-    "male": (0.036, 0.062, 0.082, 0.094, 0.101, 0.099, 0.092, 0.086, 0.084, 0.087, 0.085, 0.062),
-    "female": (0.030, 0.050, 0.069, 0.080, 0.086, 0.084, 0.074, 0.068, 0.079, 0.094, 0.096, 0.070),
+    "male": (0.037, 0.065, 0.087, 0.100, 0.107, 0.104, 0.097, 0.091, 0.087, 0.086, 0.083, 0.062),
+    "female": (0.028, 0.045, 0.063, 0.074, 0.080, 0.077, 0.066, 0.060, 0.075, 0.096, 0.099, 0.070),
 }
 DEPTHS = {
     "male": (0.034, 0.041, 0.047, 0.053, 0.061, 0.066, 0.062, 0.058, 0.058, 0.060, 0.060, 0.045),
@@ -25,9 +25,11 @@ GAINS = np.array([0.2, 0.15, 0.15, 0.2, 0.32, 0.5, 0.75, 0.95, 1.0, 0.8, 0.65, 0
 # cut: (hem height, sleeve length 0..1 over arm, added thickness, folds, weave, looseness at hem)
 TOPS = {
     "t-shirt": (0.485, 0.32, 0.004, 0.2, BUNCH, 0.01),
+    "fitted tee": (0.50, 0.2, 0.002, 0.16, BUNCH, 0.004),
+    "fitted jacket": (0.50, 1.0, 0.006, 0.2, BUNCH, 0.006),
     "tank": (0.50, 0.0, 0.002, 0.16, BUNCH, 0.004),
     "shirt": (0.475, 1.0, 0.005, 0.24, BUNCH, 0.008),
-    "blouse": (0.47, 0.92, 0.006, 0.28, DRAPE, 0.018),
+    "blouse": (0.49, 0.92, 0.006, 0.28, DRAPE, 0.018),
     "sweater": (0.48, 1.0, 0.010, 0.12, KNIT, 0.004),
     "hoodie": (0.475, 1.0, 0.014, 0.22, BUNCH, 0.006),
     "jacket": (0.47, 1.0, 0.013, 0.24, BUNCH, 0.006),
@@ -37,10 +39,10 @@ TOPS = {
 }
 # cut: (hem height of the skirt or of the legs, radius factor of the legs, folds)
 LEGS = {
-    "jeans": (0.0, 1.06, 0.24),
-    "trousers": (0.0, 1.18, 0.18),
+    "jeans": (0.0, 1.14, 0.24),
+    "trousers": (0.0, 1.24, 0.18),
     "joggers": (0.05, 1.2, 0.24),
-    "slim": (0.04, 0.94, 0.12),
+    "slim": (0.04, 0.86, 0.12),
     "shorts": (0.29, 1.28, 0.24),
 }
 SKIRTS = {"skirt": (0.31, 0.018), "long skirt": (0.12, 0.035), "dress": (0.26, 0.035)}
@@ -71,13 +73,13 @@ def trunk_shape(look: Look, levels: np.ndarray, thick: float) -> tuple[np.ndarra
 def _hem_height(look: Look) -> float:
     """Returns where the top ends, in statures: at the waist where it is tucked in."""
     hem = TOPS[look.top.cut][0]
-    tuck = look.top.seed % 3 == 0 and look.top.cut in ("shirt", "blouse", "t-shirt")
+    tuck = look.top.seed % 3 == 0 and look.top.cut in ("shirt", "blouse", "t-shirt", "fitted tee")
     return 0.55 if tuck or (look.bottom.cut in SKIRTS and hem > 0.45) else hem
 
 
 def _hang(look: Look, levels: np.ndarray, thick: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns the trunk's shape under cloth, which bridges the waist rather than follow it."""
-    loose = 0.3 if look.top.cut in ("t-shirt", "tank", "blouse", "shirt") else 0.75
+    loose = 0.75 if look.femininity < 0.7 else 0.12
     shape = []
     for line in trunk_shape(look, levels, thick):
         chest, hip = line[np.argmin(abs(levels - 0.72))], line[-1]
@@ -125,7 +127,7 @@ def draw_arms(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
     _, sleeve, thick, folds, weave, _ = TOPS[look.top.cut]
     skin = Material(to_linear(look.skin), folds=0.05, gloss=0.05)
     cloth = Material(texture_of(_plain_arm(look.top)), None, folds, weave, 0.04)
-    slim = (1 - 0.18 * look.femininity) * (1 + 0.75 * look.fatness * (look.fatness > 0))
+    slim = (1.08 - 0.3 * look.femininity) * (1 + 0.75 * look.fatness * (look.fatness > 0))
     radii = np.array([0.0295, 0.0255, 0.0245, 0.0175]) * slim * (1 + 0.3 * min(look.fatness, 0))
     for side in (0, 1):
         shoulder, elbow = bones.shoulders[side], bones.elbows[side]
@@ -238,12 +240,13 @@ def _draw_shoe(canvas: Canvas, look: Look, knee, ankle, toe, calf: float) -> Non
 
 
 def _is_open_neck(top: Garment) -> bool:
-    return top.cut in ("t-shirt", "blouse", "shirt", "blazer", "jacket", "coat", "sweater")
+    return top.cut not in ("hoodie", "puffer", "tank")
 
 
 def _neckline(look: Look):
     """Returns the mask that leaves the throat, or the shoulders of a tank top, uncovered."""
-    depth = {"tank": 0.055, "blouse": 0.06, "t-shirt": 0.03, "shirt": 0.03, "sweater": 0.018,
+    depth = {"tank": 0.055, "blouse": 0.06, "t-shirt": 0.03, "fitted tee": 0.05,
+             "fitted jacket": 0.03, "shirt": 0.03, "sweater": 0.018,
              "blazer": 0.02, "jacket": 0.02, "coat": 0.015}.get(look.top.cut, 0.0)  # fmt: skip
     if not depth:
         return None
@@ -274,9 +277,11 @@ def _front_texture(look: Look, hem: float) -> Texture:
     base, top = texture_of(look.top), look.top
     rng = np.random.default_rng(top.seed + 1)
     inner = to_linear(INNER[rng.integers(len(INNER))])
-    is_open = {"jacket": 0.5, "blazer": 0.75, "coat": 0.4}.get(top.cut, 0.0) > rng.random()
-    has_line = top.cut in ("jacket", "puffer", "hoodie", "coat", "shirt", "blazer")
-    has_pockets = top.cut in ("jacket", "puffer", "coat", "blazer", "hoodie")
+    is_open = {"jacket": 0.5, "fitted jacket": 0.5, "blazer": 0.75, "coat": 0.4}.get(
+        top.cut, 0.0
+    ) > rng.random()
+    has_line = top.cut in ("jacket", "fitted jacket", "puffer", "hoodie", "coat", "shirt", "blazer")
+    has_pockets = top.cut in ("jacket", "fitted jacket", "puffer", "coat", "blazer", "hoodie")
     ribbed = top.cut in ("hoodie", "sweater", "jacket", "puffer")
     width = rng.uniform(0.12, 0.24)
     main = to_linear(top.colors[0])

@@ -200,7 +200,7 @@ def _draw_length(canvas: Canvas, look: Look, base, turn: float, lock: Material) 
     reach = {"bob": -0.02, "shoulder": -0.42, "long": -0.95}[look.hairstyle]
     wide, deep = head_size(look)
     shares = np.array([0.9, 0.72, 0.45, 0.15, min(0, reach / 2), reach])
-    widths = wide * np.array([0.75, 1.08, 1.2, 1.22, 1.16, 0.62])
+    widths = wide * np.array([0.78, 1.14, 1.32, 1.42, 1.38, 0.8])
     depths = deep * np.array([0.6, 0.85, 0.88, 0.72, 0.52, 0.24])
     column = _column(base, shares, -0.016)
     column[:, 2] -= np.clip(-shares, 0, 1) * 0.022

@@ -40,8 +40,11 @@ TASKS = tuple(SHARES)
 PERSON_TASKS = ("gender", "top_color", "bottom_color", "age", "weight")
 
 CAMERAS = 24
-AMBIGUOUS = 0.06  # share of persons whose gender a viewer would guess wrong half of the time
+AMBIGUOUS = 0.04  # share of persons whose gender a viewer would guess wrong half of the time
 BORDER = 0.12  # share of plain garments whose colour lies between two classes
+# How much more often women than people wear a top of that colour, before it is normalised.
+LIKED = {"red": 1.4, "purple": 1.9, "other": 2.0, "white": 1.3, "yellow": 1.3, "multicolor": 1.4,
+         "orange": 1.2, "blue": 0.6, "grey": 0.7, "brown": 0.8, "green": 0.8}  # fmt: skip
 AGES = {"15-25": (15, 25), "25-35": (25, 35), "35-45": (35, 45), "45-55": (45, 55), "55+": (55, 78)}
 FATNESS = {
     "underweight": (-0.24, 0.03),
@@ -128,8 +131,9 @@ def draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
 def sample_look(rng: np.random.Generator) -> Look:
     """Draws a person."""
     truth = {task: draw(rng, SHARES[task]) for task in PERSON_TASKS}
+    truth["top_color"] = draw(rng, _top_shares(truth["gender"]))
     seems = _seeming_gender(rng, truth["gender"])
-    frame = {"male": 0.1, "female": 0.9, "neither": 0.5}[seems] + rng.normal(0, 0.1)
+    frame = {"male": 0.03, "female": 0.97, "neither": 0.5}[seems] + rng.normal(0, 0.1)
     years = float(rng.uniform(*AGES[truth["age"]]) + rng.normal(0, 2.5))
     mean, spread = FATNESS[truth["weight"]]
     top = _sample_top(rng, truth, seems, years)
@@ -164,6 +168,20 @@ def sample_look(rng: np.random.Generator) -> Look:
     )
 
 
+def _top_shares(gender: str) -> dict[str, float]:
+    """Returns the shares of top colours for a gender; over all they are those of SHARES."""
+    shares = SHARES["top_color"]
+    if gender == "unknown":
+        return shares
+    women = SHARES["gender"]["female"] / (SHARES["gender"]["female"] + SHARES["gender"]["male"])
+    hers = {name: share * LIKED.get(name, 1.0) for name, share in shares.items()}
+    total = sum(hers.values())
+    if gender == "female":
+        return hers
+    whole = sum(shares.values())
+    return {n: max(s / whole - women * hers[n] / total, 0.0) for n, s in shares.items()}
+
+
 def sample_view(rng: np.random.Generator, look: Look) -> View:
     """Draws one picture of a person: pose, place, light and what can be seen."""
     truth = dict(look.truth)
@@ -185,7 +203,7 @@ def sample_view(rng: np.random.Generator, look: Look) -> View:
         bag_kind=bag_kind,
         hide_feet=draw(rng, HIDES) if hidden else "none",
         fill=float(rng.uniform(0.86, 0.95)),
-        shift=float(rng.normal(0, 0.04)),
+        shift=float(np.clip(rng.normal(0, 0.03), -0.06, 0.06)),
         seed=int(rng.integers(2**31)),
     )
 
@@ -232,25 +250,25 @@ def _sample_pattern(rng: np.random.Generator, name: str) -> str:
 
 
 TOP_CUTS = {
-    "male": {"t-shirt": 0.2, "shirt": 0.15, "sweater": 0.12, "hoodie": 0.12, "jacket": 0.17,
-             "blazer": 0.09, "coat": 0.06, "puffer": 0.09},
-    "female": {"t-shirt": 0.16, "blouse": 0.18, "sweater": 0.13, "hoodie": 0.05, "jacket": 0.14,
-               "blazer": 0.07, "coat": 0.12, "puffer": 0.07, "tank": 0.08},
-    "neither": {"t-shirt": 0.14, "sweater": 0.22, "hoodie": 0.26, "jacket": 0.2, "puffer": 0.18},
+    "male": {"t-shirt": 0.2, "shirt": 0.17, "sweater": 0.13, "hoodie": 0.13, "jacket": 0.17,
+             "blazer": 0.09, "coat": 0.03, "puffer": 0.08},
+    "female": {"blouse": 0.3, "fitted tee": 0.2, "tank": 0.09, "fitted jacket": 0.17,
+               "coat": 0.17, "sweater": 0.07},
+    "neither": {"t-shirt": 0.2, "sweater": 0.3, "hoodie": 0.2, "jacket": 0.3},
     "unknown": {"hoodie": 0.4, "puffer": 0.3, "coat": 0.3},
 }  # fmt: skip
 BOTTOM_CUTS = {
-    "male": {"jeans": 0.45, "trousers": 0.37, "shorts": 0.1, "joggers": 0.08},
-    "female": {"slim": 0.38, "jeans": 0.14, "trousers": 0.1, "skirt": 0.15, "long skirt": 0.09,
-               "dress": 0.1, "shorts": 0.04},
-    "neither": {"jeans": 0.5, "trousers": 0.25, "joggers": 0.25},
+    "male": {"jeans": 0.47, "trousers": 0.36, "shorts": 0.09, "joggers": 0.08},
+    "female": {"slim": 0.48, "jeans": 0.04, "skirt": 0.19, "long skirt": 0.12, "dress": 0.13,
+               "shorts": 0.04},
+    "neither": {"jeans": 0.5, "slim": 0.25, "trousers": 0.25},
 }  # fmt: skip
 
 
 def _sample_top(rng: np.random.Generator, truth: dict, seems: str, years: float) -> Garment:
     cuts = dict(TOP_CUTS["unknown" if truth["gender"] == "unknown" else seems])
     for cut in cuts:
-        young = {"hoodie": 2.6, "t-shirt": 1.6, "tank": 1.6}.get(cut, 0.7)
+        young = {"hoodie": 2.6, "t-shirt": 1.6, "fitted tee": 1.6, "tank": 1.6}.get(cut, 0.7)
         old = {"coat": 2.6, "blazer": 1.8, "shirt": 1.5, "blouse": 1.4}.get(cut, 0.5)
         cuts[cut] *= young if years < 27 else old if years > 46 else 1.0
     cut = draw(rng, cuts)
@@ -261,7 +279,7 @@ def _sample_top(rng: np.random.Generator, truth: dict, seems: str, years: float)
         pattern=_sample_pattern(rng, name),
         seed=int(rng.integers(2**31)),
         period=float(rng.uniform(0.022, 0.06)),
-        logo=bool(cut in ("t-shirt", "hoodie", "sweater") and rng.random() < 0.45),
+        logo=bool(cut in ("t-shirt", "fitted tee", "hoodie", "sweater") and rng.random() < 0.45),
     )
 
 
@@ -305,11 +323,10 @@ def _sample_shoes(rng: np.random.Generator, seems: str, fancy: bool, years: floa
 
 
 HAIRSTYLES = {
-    "male": {"short": 0.5, "crop": 0.28, "curly": 0.12, "shoulder": 0.05, "bun": 0.01},
-    "female": {"long": 0.42, "shoulder": 0.2, "ponytail": 0.2, "bun": 0.1, "bob": 0.12,
-               "short": 0.04},
-    "neither": {"short": 0.3, "bob": 0.25, "curly": 0.25, "shoulder": 0.2},
-}  # fmt: skip
+    "male": {"short": 0.55, "crop": 0.33, "curly": 0.09, "shoulder": 0.03},
+    "female": {"long": 0.52, "shoulder": 0.22, "ponytail": 0.14, "bun": 0.06, "bob": 0.06},
+    "neither": {"short": 0.3, "bob": 0.3, "curly": 0.2, "shoulder": 0.2},
+}
 
 
 def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
@@ -321,8 +338,8 @@ def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
     if seems == "male" and rng.random() < np.clip((years - 32) / 45, 0, 0.6):
         style = "bald" if rng.random() < 0.4 else "receding"
     if seems == "female" and years > 50 and rng.random() < 0.5:
-        style = "bob" if rng.random() < 0.6 else "curly"
-    beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.36 else 0.0
+        style = "bob" if rng.random() < 0.7 else "curly"
+    beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.45 else 0.0
     hats = {"none": 0.86, "cap": 0.06 if years < 45 else 0.03, "beanie": 0.06}
     hats["headscarf"] = 0.06 if seems == "female" else 0.0
     return hair, style, beard, draw(rng, hats)

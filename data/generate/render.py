@@ -98,7 +98,9 @@ def _shade(canvas: Canvas, light: Light, rows: slice, cols: slice, mask) -> np.n
     shadow = _cast(depth, light, scale)
     facing *= shadow
     albedo, gloss = canvas.finish(rows, cols)
-    shine = gloss * facing**8
+    shine = facing * facing
+    shine *= shine
+    shine *= shine * gloss
     lit = np.zeros_like(albedo)
     for channel in range(3):
         level = light.sky[channel] * ambient + light.sun[channel] * facing

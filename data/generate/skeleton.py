@@ -44,7 +44,7 @@ def pose_body(look: Look, view: View) -> Skeleton:
     stoop = float(np.clip((look.age - 46) / 26, 0, 1.1)) * 0.3
     lean = 0.02 + 0.1 * view.stride + 0.06 * stoop
     rise, legs = _pose_legs(look, view)
-    half = 0.099 - 0.013 * look.femininity + 0.028 * wide + 0.05 * min(look.fatness, 0)
+    half = 0.105 - 0.024 * look.femininity + 0.028 * wide + 0.05 * min(look.fatness, 0)
     arms: list[list[np.ndarray]] = [[], [], [], []]
     ahead = lean * 0.29 + stoop * 0.17**2 * 4
     for side, sign in enumerate((-1, 1)):
