@@ -102,6 +102,11 @@ def build_backbone(
     name = _find_backbone(name)
     image = keras.Input((*image_size, 3), name="pixels")
     if name == DEFAULT_BACKBONE:
+        if weights == "imagenet":
+            raise WorkshopError(
+                f"expected weights none or a saved model for {name!r}, found imagenet: there are "
+                "none of it. Choose a --backbone of keras.applications, or --weights none."
+            )
         features = street_features(layers.Rescaling(1 / 127.5, offset=-1)(image))
     else:
         features = _published_features(image, name, weights)
@@ -236,7 +241,12 @@ def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
         raise WorkshopError(
             f"expected --weights to be none, imagenet or a saved .keras model, found no file {path}"
         )
-    source = load_model(path).get_layer("backbone")
+    try:
+        source = load_model(path).get_layer("backbone")
+    except ValueError as error:
+        raise WorkshopError(
+            f"expected {path} to be a model of helpers.train, found no backbone in it."
+        ) from error
     if [w.shape for w in source.weights] != [w.shape for w in backbone.weights]:
         raise WorkshopError(
             f"expected {path} to hold the backbone that you ask for, found another one. "

@@ -178,26 +178,46 @@ def load_pictures(
         uint8 (pictures, height, width, 3), read-only.
 
     Raises:
-        WorkshopError: a picture is missing or cannot be decoded.
+        WorkshopError: a picture is missing or cannot be decoded, or the disk is full.
     """
     shape = (len(manifest), *image_size, 3)
     path = Path(cache_folder) / f"{_digest(manifest.paths, image_size)}.uint8"
     if not path.exists():
         with whole_file(path) as draft:
-            store = np.memmap(draft, dtype=np.uint8, mode="w+", shape=shape)
+            _reserve(draft, int(np.prod(shape)))
+            store = np.memmap(draft, dtype=np.uint8, mode="r+", shape=shape)
             _fill(store, manifest, image_size)
             store.flush()
     return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
 
 
+def _reserve(path: Path, size: int) -> None:
+    """Makes a file of `size` bytes that are really on the disk.
+
+    A mapped file that grows on a full disk kills the process (SIGBUS) instead of raising.
+    """
+    try:
+        with path.open("wb") as file:
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise WorkshopError(
+            f"expected {size / 1e6:,.0f} MB for decoded pictures in {path.parent.parent}, found: "
+            f"{error.strerror}. Free some space, or use fewer or smaller pictures."
+        ) from error
+
+
 def _fill(store: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -> None:
+    done = 0  # not bar.n, which stays 0 where bars are switched off
     with progress_bar(total=len(store), desc="decoding pictures", unit="picture") as bar:
         try:
             for batch in decoded(manifest, image_size).batch(DECODE_BATCH):
-                store[bar.n : bar.n + len(batch)] = batch
+                store[done : done + len(batch)] = batch
+                done += len(batch)
                 bar.update(len(batch))
-        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
-            raise _undecodable(manifest.paths[bar.n : bar.n + DECODE_BATCH]) from error
+        except tf.errors.OpError as error:
+            raise _undecodable(manifest.paths[done : done + DECODE_BATCH]) from error
 
 
 def _undecodable(paths: list[str]) -> WorkshopError:
@@ -205,7 +225,7 @@ def _undecodable(paths: list[str]) -> WorkshopError:
     for path in paths:
         try:
             decode_picture(tf.io.read_file(path), (8, 8))
-        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
+        except tf.errors.OpError:
             return WorkshopError(
                 f"expected a JPEG, PNG, BMP or GIF picture, found none in {path}. Run "
                 "python -m helpers.manifest on your manifest: it names every such file."

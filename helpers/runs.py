@@ -97,13 +97,12 @@ class Run:
         return epoch
 
 
-def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool = False) -> Run:
-    """Makes the folder of a new run.
+def check_folder(folder: Path, overwrite: bool = False) -> bool:
+    """Tells whether a new run in `folder` would replace one.
 
     Raises:
         WorkshopError: the folder holds something, and `overwrite` is not set or it is no run.
     """
-    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         is_run = (folder / "run.json").exists()
         if not (overwrite and is_run):
@@ -114,6 +113,18 @@ def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool
                 f"expected an empty or new folder, found {'a run' if is_run else 'other files'} "
                 f"in {folder}. {advice} another --out."
             )
+        return True
+    return False
+
+
+def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool = False) -> Run:
+    """Makes the folder of a new run.
+
+    Raises:
+        WorkshopError: the folder holds something, and `overwrite` is not set or it is no run.
+    """
+    folder = Path(folder)
+    if check_folder(folder, overwrite):
         shutil.rmtree(folder)
     (folder / "epochs").mkdir(parents=True)
     manifest.labels.write(folder / LABELS_FILE)

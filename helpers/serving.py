@@ -8,7 +8,7 @@ export/
 """
 
 import logging
-import shutil
+import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.errors import WorkshopError
-from helpers.files import whole_folder
+from helpers.files import whole_file, whole_folder
 from helpers.manifest import LABELS_FILE, Labels
 from helpers.model import keras, load_model
 from helpers.pipeline import decode_picture
@@ -127,10 +127,7 @@ class SavedModelPredictor:
     def __init__(self, export_folder: Path):
         folder = Path(export_folder)
         if not (folder / SAVED_MODEL).is_dir():
-            raise WorkshopError(
-                f"expected an export with a saved_model in {folder}, found none. Export the run "
-                "with helpers.serving.export_run."
-            )
+            raise _no_saved_model(folder)
         self.labels = Labels.read(folder / LABELS_FILE)
         self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
         self._serve = self._model.signatures["serving_default"]
@@ -142,14 +139,30 @@ class SavedModelPredictor:
             For each task float32 (files, classes), rows that sum to 1.
 
         Raises:
-            tf.errors.InvalidArgumentError: one of them is no picture.
+            WorkshopError: one of them is no picture.
         """
-        answers = self._serve(image_bytes=tf.constant(list(files)))
+        try:
+            answers = self._serve(image_bytes=tf.constant(list(files)))
+        except tf.errors.InvalidArgumentError as error:
+            raise WorkshopError(
+                "expected JPEG, PNG, BMP or GIF pictures, found at least one that cannot be read. "
+                "Send them one by one to see which."
+            ) from error
         return {task: answers[task].numpy() for task in self.labels.tasks}
+
+
+def _no_saved_model(folder: Path) -> WorkshopError:
+    return WorkshopError(
+        f"expected an export with a saved_model in {folder}, found none. Export the run with "
+        "helpers.serving.export_run."
+    )
 
 
 def archive_export(run: Run, path: Path) -> Path:
     """Packs the SavedModel as `1/` into a tar.gz, as TensorFlow Serving containers want it."""
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(run.export_folder / SAVED_MODEL, Path(folder) / "1")
-        return Path(shutil.make_archive(str(path).removesuffix(".tar.gz"), "gztar", folder))
+    if not (run.export_folder / SAVED_MODEL).is_dir():
+        raise _no_saved_model(run.export_folder)
+    path = Path(f"{str(path).removesuffix('.tar.gz')}.tar.gz")
+    with whole_file(path) as draft, tarfile.open(draft, "w:gz") as archive:
+        archive.add(run.export_folder / SAVED_MODEL, "1")
+    return path

@@ -3,7 +3,7 @@
 import csv
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from helpers.augmentation import AUGMENTATIONS
 from helpers.errors import WorkshopError
-from helpers.files import read_json, whole_file, write_json
+from helpers.files import read_json, whole_file, write_json, write_text
 from helpers.losses import (
     MaskedAccuracy,
     balanced_class_weights,
@@ -23,10 +23,10 @@ from helpers.losses import (
 from helpers.manifest import Manifest, check_split
 from helpers.metrics import score_lines, score_manifest
 from helpers.model import build_model, keras, load_model
-from helpers.pipeline import batches_in_order, steps_per_epoch, training_batches
+from helpers.pipeline import batches_in_order, load_pictures, steps_per_epoch, training_batches
 from helpers.progress import progress_bar
 from helpers.recipe import Recipe, Stage
-from helpers.runs import Run, check_labels, create_run, open_run
+from helpers.runs import Run, check_folder, check_labels, create_run, open_run
 from helpers.schedules import learning_rate
 
 PLATEAU_FACTOR, PLATEAU_EPOCHS = 0.7, 3  # the person-attribute system's values
@@ -60,7 +60,6 @@ def train(
     """
     check_split(manifest)
     run = _open_or_create(manifest, Path(folder), recipe, resume, overwrite)
-    keras.utils.set_random_seed(run.recipe.seed)
     state = State(run)
     data = manifest.select(list(run.labels.tasks))
     try:
@@ -79,7 +78,10 @@ def _open_or_create(
     manifest: Manifest, folder: Path, recipe: Recipe | None, resume: bool, overwrite: bool
 ) -> Run:
     if not resume or not (folder / "run.json").exists():
-        return create_run(folder, manifest, recipe or Recipe(), overwrite)
+        recipe = recipe or Recipe()
+        check_folder(folder, overwrite)
+        _try_out(manifest, Run(folder, manifest.labels, recipe))
+        return create_run(folder, manifest, recipe, overwrite)
     run = open_run(folder)
     check_labels(run, manifest)
     if recipe and recipe != run.recipe:
@@ -90,6 +92,22 @@ def _open_or_create(
             "Resume without those flags, or train into another --out."
         )
     return run
+
+
+def _try_out(manifest: Manifest, run: Run) -> None:
+    """Meets bad input before anything is written, or a run that is there is replaced."""
+    training, validation = manifest.subset("train"), manifest.subset("validation")
+    if all((validation.targets(task) < 0).all() for task in validation.tasks):
+        raise WorkshopError(
+            f"{manifest.name}: expected labels in the split validation, found none. The best epoch "
+            "could not be told from the others. Fill some in, or split again."
+        )
+    if run.recipe.task_weights != "uncertainty":
+        parse_task_weights(run.recipe.task_weights, run.labels)
+    for stage in run.recipe.stages:
+        build_stage_model(run, stage)
+        load_pictures(training, stage.image_size)
+        load_pictures(validation, stage.image_size)
 
 
 class State:
@@ -147,9 +165,11 @@ class State:
 def _train_stage(manifest: Manifest, run: Run, number: int, state: State) -> None:
     recipe, stage = run.recipe, run.recipe.stages[number]
     training, validation = manifest.subset("train"), manifest.subset("validation")
+    keras.utils.set_random_seed(recipe.seed)  # here, so that a run resumed in stage 2 is the same
     model = build_stage_model(run, stage)
     if state.epoch and not state.weights:  # a later stage starts from the best of those before
-        model.set_weights(load_model(run.epoch_path(run.mark_best(run.log))).get_weights())
+        best = run.mark_best(pd.DataFrame(state.rows))
+        model.set_weights(load_model(run.epoch_path(best)).get_weights())
     steps = steps_per_epoch(training, stage.batch_size)
     compile_model(model, training, recipe, stage, steps * stage.epochs)
     model.optimizer.build(model.trainable_variables)
@@ -174,6 +194,8 @@ def _train_stage(manifest: Manifest, run: Run, number: int, state: State) -> Non
             verbose=0,
             callbacks=[BatchLog(run.folder / "batches.csv", last), recorder],
         )
+    else:  # killed after the last epoch was kept, perhaps before it was marked
+        run.mark_best(pd.DataFrame(state.rows))
     state.start_next_stage()
 
 
@@ -255,14 +277,24 @@ class BatchLog(keras.callbacks.Callback):
         """Adds a line."""
         logs = {name: round(float(value), 5) for name, value in sorted((logs or {}).items())}
         if self._file is None:
-            is_new = not self._path.exists()
+            kept = self._lines_of_whole_epochs()
+            write_text(self._path, kept)
             self._file = self._path.open("a", newline="", encoding="utf-8")
-            self._writer = csv.DictWriter(self._file, ["epoch", "batch", *logs])
-            if is_new:
+            columns = ["epoch", "batch", *logs]
+            self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
+            if not kept:
                 self._writer.writeheader()
         self._writer.writerow({"epoch": self._epoch, "batch": batch + 1, **logs})
         self._bar.update()
         self._bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+
+    def _lines_of_whole_epochs(self) -> str:
+        """Returns the log without the epoch (and the line) that a killed run left unfinished."""
+        if not self._path.exists():
+            return ""
+        header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        whole = (line for line in lines if line.endswith("\n"))
+        return header + "".join(x for x in whole if int(x.partition(",")[0]) < self._epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         """Closes the bar and puts the lines on the disk."""
@@ -323,10 +355,13 @@ class EpochRecorder(keras.callbacks.Callback):
             **{f"val_{task}_loss": loss for task, loss in losses.items()},
             **{f"val_{task}_accuracy": scores.accuracy[task] for task in losses},
         }
+        self._lower(row["val_accuracy"])  # first: a resumed run must start with the lowered rate
         self._state.save_epoch(self.model, row)
         best = self._run.mark_best(self._run.log)
         self._report(row, scores, best)
-        self._lower_or_stop()
+        if self.has_stopped():
+            print(f"stopped early: {self._stage.early_stopping} epochs without progress")
+            self.model.stop_training = True
 
     def _training_columns(self, logs: Mapping[str, float]) -> dict[str, float]:
         """Renames what Keras calls otherwise where there is one task only."""
@@ -350,15 +385,11 @@ class EpochRecorder(keras.callbacks.Callback):
         )
         print("\n".join(score_lines(scores)), flush=True)
 
-    def _lower_or_stop(self) -> None:
-        waited = epochs_without_progress(self._state.stage_rows()["val_accuracy"])
+    def _lower(self, accuracy: float) -> None:
+        before = [row["val_accuracy"] for row in self._state.rows[self._state.stage_start :]]
+        waited = epochs_without_progress([*before, accuracy])
         if self._stage.schedule == "plateau" and waited and waited % PLATEAU_EPOCHS == 0:
             self.model.optimizer.learning_rate *= PLATEAU_FACTOR
-            # The lowered rate belongs to this epoch's state: a resumed run must start with it.
-            self.model.save_weights(self._state.path.parent / self._state.weights)
-        if self.has_stopped():
-            print(f"stopped early: {waited} epochs without progress")
-            self.model.stop_training = True
 
     def has_stopped(self) -> bool:
         """Whether the stage has already waited long enough for progress."""
@@ -369,7 +400,7 @@ class EpochRecorder(keras.callbacks.Callback):
         )
 
 
-def epochs_without_progress(accuracies: pd.Series) -> int:
+def epochs_without_progress(accuracies: Iterable[float]) -> int:
     """Counts the epochs since the accuracy last rose by at least `MIN_PROGRESS`."""
     best, waited = -np.inf, 0
     for accuracy in accuracies:
