@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from helpers.errors import WorkshopError
 
 NOT_ANSWERED = "not answered yet: put your answer in the place of the three dots"
@@ -63,10 +65,108 @@ def _one_output_per_class(answer: Any) -> bool:
     return int(answer) == answer == 3 + 12 + 12
 
 
+def _share_of_largest_age(answer: Any, manifest: Any) -> bool:
+    ages = manifest.targets("age")
+    counts = np.bincount(ages[ages >= 0])
+    return abs(float(answer) - counts.max() / counts.sum()) < 0.005
+
+
+def _persons_with_two_top_colors(answer: Any, manifest: Any) -> bool:
+    seen: dict[str, set[int]] = {}
+    for group, color in zip(manifest.groups, manifest.targets("top_color")):
+        seen.setdefault(group, set()).update({int(color)} - {-1})
+    return answer == sum(len(colors) > 1 for colors in seen.values())
+
+
+def _two_halves_by_person(answer: Any) -> bool:
+    train, test = answer.subset("train"), answer.subset("test")
+    whole = len(train) + len(test) == len(answer)
+    even = abs(len(train) / len(answer) - 0.5) < 0.03
+    return whole and even and not set(train.groups) & set(test.groups)
+
+
+def _signs_stay_true(answer: Any) -> bool:
+    changes = (answer.shift, answer.zoom, answer.rotation, answer.brightness, answer.contrast)
+    return answer.flip == 0 and any(changes) and answer.rotation <= 20 and answer.tint <= 0.2
+
+
+def _parameters_of_head(answer: Any, model: Any) -> bool:
+    return answer == model.get_layer("top_color").count_params()
+
+
+def _best_epoch_of_gender(answer: Any, log: Any) -> bool:
+    return answer in set(log.epoch[log.val_gender_accuracy == log.val_gender_accuracy.max()])
+
+
+def _easiest_task(answer: Any, manifest: Any) -> bool:
+    shares = {}
+    for task in manifest.tasks:
+        given = manifest.frame[task]
+        shares[task] = given[given != ""].value_counts(normalize=True).max()
+    return shares[answer] == max(shares.values())
+
+
+def _lowest_quality(answer: Any, manifest: Any, probabilities: Any, task: str) -> bool:
+    from helpers.metrics import score_by
+
+    values = manifest.frame["imagequality"]
+    table = score_by(manifest.targets(task), probabilities[task], values, bootstraps=0)
+    return table.loc[answer, "accuracy"] == table["accuracy"].min()
+
+
+def _share_of_known_persons(answer: Any, manifest: Any) -> bool:
+    known = set(manifest.subset("train").groups)
+    persons = manifest.subset("validation").groups
+    return abs(answer - sum(person in known for person in persons) / len(persons)) < 0.005
+
+
 # "NN-topic", NN being the notebook's number. notebooks/README.md says how to add one.
 EXERCISES: dict[str, Exercise] = {
     "00-outputs": Exercise(
         _one_output_per_class,
         "every class of every task gets a probability of its own. Add the classes up.",
+    ),
+    "01-largest-class": Exercise(
+        _share_of_largest_age,
+        "a share between 0 and 1: the pictures of the largest class among those with a label.",
+    ),
+    "01-disagreement": Exercise(
+        _persons_with_two_top_colors,
+        "leave the empty cells out, then count the different labels within each group.",
+    ),
+    "01-halves": Exercise(
+        _two_halves_by_person,
+        "split_by_group takes a dict of shares; name the two sides that you want, and only these.",
+    ),
+    "01-signs": Exercise(
+        _signs_stay_true,
+        "what does a mirror, a quarter turn or another color make of a sign? Some change is fine.",
+    ),
+    "02-head": Exercise(
+        _parameters_of_head,
+        "a dense layer has a weight for each pair of unit and class. What else has it?",
+    ),
+    "02-loss": Exercise(
+        lambda answer: answer == "nothing",
+        "what does guessing cost? It is log(classes) for each task; add the three.",
+    ),
+    "02-epoch": Exercise(
+        _best_epoch_of_gender,
+        "the column val_gender_accuracy; its idxmax() names a row, and that row has an epoch.",
+    ),
+    "03-floor": Exercise(
+        _easiest_task,
+        "go through everything.tasks. Of each, take the column of everything.frame, drop the empty "
+        "cells, and let value_counts(normalize=True) give the shares.",
+    ),
+    "03-quality": Exercise(
+        _lowest_quality,
+        "metrics.score_by takes targets, probabilities and test.frame['imagequality']. The answer "
+        "is the index of the row with the lowest accuracy: idxmin().",
+    ),
+    "03-leak": Exercise(
+        _share_of_known_persons,
+        "at_random.subset('train').groups are the persons of the training pictures. Ask of each "
+        "of at_random.subset('validation').groups whether it is among them; take the mean.",
     ),
 }
