@@ -85,9 +85,10 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 
 
 def _average(pixels: np.ndarray, times: int) -> np.ndarray:
-    height, width = pixels.shape[0] // times, pixels.shape[1] // times
-    whole = pixels[: height * times, : width * times]
-    return whole.reshape(height, times, width, times, 3).mean(axis=(1, 3))
+    height, width = -(-pixels.shape[0] // times), -(-pixels.shape[1] // times)
+    missing = ((0, height * times - pixels.shape[0]), (0, width * times - pixels.shape[1]), (0, 0))
+    blocks = np.pad(pixels, missing, "symmetric").reshape(height, times, width, times, 3)
+    return blocks.mean(axis=(1, 3))
 
 
 def _resize(pixels: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:

@@ -20,7 +20,7 @@ from helpers.progress import progress_bar
 from helpers.settings import ROOT
 
 CACHE_FOLDER = ROOT / "artifacts" / "cache"
-CACHE_VERSION = 1  # raise it when decode_picture changes, so that no old pictures are used
+CACHE_VERSION = 2  # raise it when decode_picture changes, so that no old pictures are used
 DECODE_BATCH = 64  # pictures decoded between two moves of the progress bar
 
 
@@ -83,9 +83,11 @@ def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Ten
     picture = tf.cast(tf.ensure_shape(picture, (None, None, 3)), tf.float32)
     shape = tf.shape(picture)
     times = 2 ** _reduction(shape[0], shape[1], image_size)
-    height, width = shape[0] // times, shape[1] // times
-    whole = picture[: height * times, : width * times]
-    return tf.reduce_mean(tf.reshape(whole, (height, times, width, times, 3)), axis=(1, 3))
+    # As in a JPEG, an incomplete block at the edge is filled up, not dropped.
+    height, width = -(-shape[0] // times), -(-shape[1] // times)
+    missing = [[0, height * times - shape[0]], [0, width * times - shape[1]], [0, 0]]
+    blocks = tf.reshape(tf.pad(picture, missing, "SYMMETRIC"), (height, times, width, times, 3))
+    return tf.reduce_mean(blocks, axis=(1, 3))
 
 
 def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -100,14 +102,13 @@ def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 scalar, 1 (upright) to 8; 1 where the file says nothing.
     """
-    head = tf.strings.substr(image_bytes, 0, 30)
+    # filled up, since a place beyond the end of a short file is an error
+    head = tf.strings.join([tf.strings.substr(image_bytes, 0, 30), "\0" * 30])
     first = tf.strings.substr(head, 6, 4) == b"Exif"
-    second = tf.logical_and(
-        tf.strings.length(head) == 30, tf.strings.substr(head, 24, 4) == b"Exif"
-    )
+    second = tf.strings.substr(head, 24, 4) == b"Exif"
     start = tf.where(first, 6, 24) + 6  # the TIFF header follows "Exif\0\0"
     return tf.cond(
-        tf.logical_and(tf.strings.length(head) == 30, first | second),
+        tf.logical_and(tf.strings.length(image_bytes) >= 30, first | second),
         lambda: _orientation_of_tiff(tf.strings.substr(image_bytes, start, 4096)),
         lambda: tf.constant(1),
     )
