@@ -710,6 +710,30 @@ def probabilities(
     return figure
 
 
+def gallery_rows(
+    manifest: Manifest, probabilities: Mapping[str, np.ndarray], rows: Sequence[int]
+) -> list[tuple[str, Answers, dict[str, str]]]:
+    """Returns what `probabilities` and `probability_gallery` take, for some rows of a manifest.
+
+    Args:
+        manifest: gives pictures and truth.
+        probabilities: task: float (rows of the manifest, classes), of `predict_manifest`.
+        rows: positions in the manifest.
+
+    Returns:
+        Per row its picture's path, its answers, and its labels as far as they are known.
+    """
+    tasks = manifest.labels.tasks
+    return [
+        (
+            manifest.paths[row],
+            {task: (tasks[task], values[row]) for task, values in probabilities.items()},
+            {task: manifest.frame[task][row] for task in tasks if manifest.frame[task][row]},
+        )
+        for row in rows
+    ]
+
+
 def _parts(answers: Answers) -> list[tuple[str, np.ndarray]]:
     """Cuts the classes of each task into panels: (task, indices of its classes)."""
     return [

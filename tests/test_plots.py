@@ -298,6 +298,19 @@ def test_probabilities_marks_the_answer_and_the_truth():
     assert texts(unmarked["gender"]) == [".20", ".70", ".10"]
 
 
+def test_gallery_rows_name_the_picture_the_answers_and_the_known_labels(folder):
+    manifest = manifest_of(THREE, folder, rows=12)
+    probabilities = predictions(manifest)
+    path, answers, truth = plots.gallery_rows(manifest, probabilities, [3, 10])[1]
+    assert path == str(folder / "2.png")
+    assert list(answers) == list(THREE)
+    classes, values = answers["gender"]
+    assert list(classes) == list(THREE["gender"])
+    assert values.tolist() == probabilities["gender"][10].tolist()
+    assert truth == {}  # every tenth row has no label
+    plots.probability_gallery(plots.gallery_rows(manifest, probabilities, [3, 10]))
+
+
 @ALL
 def test_probability_gallery_shows_the_top_and_the_truth(tasks, folder):
     answers = {t: (c, np.linspace(1, 2, len(c)) / (1.5 * len(c))) for t, c in tasks.items()}

@@ -1,0 +1,55 @@
+"""How fast something is: the median of several measurements, after a warm-up."""
+
+import math
+import statistics
+import timeit
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+REPEATS = 5  # measurements; the median leaves out those that something else disturbed
+LEAST_SECONDS = 0.1  # of one measurement: short calls are repeated, as a clock tick is no time
+
+
+def seconds_per_call(function: Callable[[], Any], repeats: int = REPEATS) -> float:
+    """Measures how long a call takes.
+
+    The first call is not counted: it builds graphs and fills caches.
+
+    Args:
+        function: what is called, without arguments.
+        repeats: measurements, each of as many calls as fill `LEAST_SECONDS`.
+
+    Returns:
+        The median over the measurements, in seconds per call.
+    """
+    function()
+    timer = timeit.Timer(function)
+    calls = max(1, math.ceil(LEAST_SECONDS / max(timer.timeit(1), 1e-9)))
+    return statistics.median(timer.repeat(repeats, calls)) / calls
+
+
+def pictures_per_second(
+    ways: Mapping[str, Callable[[int], Any]],
+    batch_sizes: Sequence[int] = (1, 32),
+    repeats: int = REPEATS,
+) -> pd.DataFrame:
+    """Compares ways to predict.
+
+    Args:
+        ways: name to a function that predicts as many pictures as it is told.
+        batch_sizes: how many pictures a call predicts.
+        repeats: see `seconds_per_call`.
+
+    Returns:
+        A row per way and a column per batch size; pictures per second.
+    """
+    columns = {
+        "one picture at a time" if size == 1 else f"{size} pictures at a time": {
+            name: size / seconds_per_call(lambda way=way, size=size: way(size), repeats)
+            for name, way in ways.items()
+        }
+        for size in batch_sizes
+    }
+    return pd.DataFrame(columns).rename_axis("pictures per second")
