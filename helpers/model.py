@@ -71,7 +71,8 @@ def build_model(
         name of its task.
 
     Raises:
-        WorkshopError: an unknown backbone or pooling, or weights that cannot be had.
+        WorkshopError: an unknown backbone or pooling, weights that cannot be had, or a task with
+            the name of another layer.
     """
     image = keras.Input((*image_size, 3), name="image")
     features = build_backbone(image_size, backbone, weights)(image)
@@ -89,7 +90,13 @@ def build_model(
         # float32 even under mixed precision: probabilities near 1 need it
         head = layers.Dense(len(classes), activation="softmax", dtype="float32", name=task)
         heads[task] = head(hidden)
-    return keras.Model(image, heads, name="multi_task")
+    try:
+        return keras.Model(image, heads, name="multi_task")
+    except ValueError as error:  # 'The name "max" is used 2 times in the model ...'
+        raise WorkshopError(
+            f"expected tasks with names of their own, found one that is also a layer's: {error} "
+            "Rename the task."
+        ) from error
 
 
 def build_backbone(
@@ -133,25 +140,29 @@ def _find_backbone(name: str) -> str:
     return known[name.lower()]
 
 
-def street_features(x: keras.KerasTensor, widths: Sequence[int] = (24, 48, 96, 160)):
+def street_features(x: keras.KerasTensor, widths: Sequence[int] = (32, 32, 64, 128)):
     """The default backbone: a small residual network (He et al. 2016) for two cores.
 
-    Plain 3x3 convolutions, since depthwise ones save arithmetic but no time on a CPU, and a
-    stride of 2 in every block, so that most of the work is done on few pixels.
+    A first convolution with a stride of 4, so that nearly all of the work is done on few pixels,
+    and plain 3x3 convolutions, since depthwise ones save arithmetic but little time on a CPU.
 
     Args:
         x: (batch, height, width, 3), scaled to -1 to 1.
-        widths: channels of the stem and of each block.
+        widths: channels of the first convolution and of each block; every block but the first
+            halves height and width.
 
     Returns:
         (batch, height / 16, width / 16, widths[-1]).
     """
-    x = _convolve(x, widths[0], kernel=5, strides=2)
-    x = layers.Activation("relu")(x)
-    for width in widths[1:]:
-        shortcut = layers.AveragePooling2D(2, padding="same")(x)
-        shortcut = _convolve(shortcut, width, kernel=1)
-        x = layers.Activation("relu")(_convolve(x, width, strides=2))
+    x = layers.Activation("relu")(_convolve(x, widths[0], kernel=6, strides=4))
+    for number, width in enumerate(widths[1:]):
+        strides = 1 if number == 0 else 2
+        shortcut = x
+        if strides == 2:
+            shortcut = layers.AveragePooling2D(2, padding="same")(shortcut)
+        if shortcut.shape[-1] != width:
+            shortcut = _convolve(shortcut, width, kernel=1)
+        x = layers.Activation("relu")(_convolve(x, width, strides=strides))
         x = layers.Add()([_convolve(x, width), shortcut])
         x = layers.Activation("relu")(x)
     return x
