@@ -8,18 +8,26 @@ from helpers.model import keras
 
 
 def grad_cam(
-    model: keras.Model, pictures: np.ndarray, task: str, classes: np.ndarray | None = None
+    model: keras.Model,
+    pictures: np.ndarray,
+    task: str,
+    classes: np.ndarray | None = None,
+    averaged: bool = False,
 ) -> np.ndarray:
-    """Computes Grad-CAM maps (Selvaraju et al. 2017) of one head over the backbone's features.
+    """Computes Grad-CAM maps of one head over the backbone's features.
 
-    Every channel of the features is weighted by how much the class's logit would rise with it,
-    averaged over the picture; what remains above 0 speaks for the class.
+    Every feature is weighted by how much the class's logit would rise with it; what remains above
+    0 speaks for the class. Grad-CAM (Selvaraju et al. 2017) averages these slopes over the picture
+    first. That suits a head that sees nothing but an average. Ours also see maxima and stripes:
+    the slope differs from place to place, so each place keeps its own (HiResCAM, Draelos and
+    Carin 2020).
 
     Args:
         model: a network of `helpers.model.build_model`.
         pictures: uint8 or float (batch, height, width, 3), RGB 0 to 255.
         task: whose head.
         classes: int (batch,), the class to explain; the most probable one where None.
+        averaged: average the slopes over the picture, as the original does.
 
     Returns:
         float32 (batch, height, width), 0 to 1, each map's largest value 1 where it is not all 0.
@@ -40,8 +48,9 @@ def grad_cam(
             classes = tf.argmax(logits, axis=1)
         chosen = tf.gather(logits, tf.cast(classes, tf.int32), batch_dims=1)
     slopes = tape.gradient(chosen, features)  # (batch, rows, columns, channels)
-    weights = tf.reduce_mean(slopes, axis=(1, 2), keepdims=True)
-    maps = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
+    if averaged:
+        slopes = tf.reduce_mean(slopes, axis=(1, 2), keepdims=True)
+    maps = tf.nn.relu(tf.reduce_sum(slopes * features, axis=-1, keepdims=True))
     maps = tf.image.resize(maps, pictures.shape[1:3], method="bicubic")[..., 0]
     maps = tf.maximum(maps, 0).numpy()
     largest = maps.max(axis=(1, 2), keepdims=True)

@@ -10,7 +10,9 @@ export/
 import logging
 import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -110,15 +112,17 @@ def export_onnx(model: keras.Model, path: Path) -> None:
         model.export(str(path), format="onnx", verbose=False)
 
 
-class _quiet:
-    """Hides the converters' notes on their own progress; errors still raise."""
-
-    def __enter__(self):
-        self._level = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *_):
-        logging.disable(self._level)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what the converters say about their own progress and code; errors still raise."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 class SavedModelPredictor:
