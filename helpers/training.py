@@ -329,6 +329,7 @@ class EpochRecorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock."""
         self._started = time.perf_counter()
+        seed_dropout(self.model, self._run.recipe.seed, epoch)
         if self._inference is None:  # shares the layers, but carries no optimizer into the file
             self._inference = keras.Model(self.model.input, self.model.output, name="multi_task")
 
@@ -408,6 +409,15 @@ def epochs_without_progress(accuracies: Iterable[float]) -> int:
         if accuracy >= best + MIN_PROGRESS:
             best, waited = accuracy, 0
     return waited
+
+
+def seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
+    """Sets what is dropped by seed and epoch alone: Keras saves no state of its random numbers."""
+    for number, layer in enumerate(model._flatten_layers()):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            state = np.random.SeedSequence([seed, epoch, number]).generate_state(2)
+            generator.state.assign(state)
 
 
 class averaged_weights:

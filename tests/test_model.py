@@ -1,0 +1,188 @@
+"""The network: heads from labels, any backbone by name, pixels scaled as published."""
+
+import importlib
+
+import keras
+import numpy as np
+import pytest
+from keras.applications import imagenet_utils
+
+from helpers.errors import WorkshopError
+from helpers.labels import Labels
+from helpers.model import (
+    _SCALING,
+    STRIPES,
+    ScalePixels,
+    TaskUncertainty,
+    backbone_names,
+    build_backbone,
+    build_model,
+    load_model,
+    pool,
+    street_features,
+)
+from tests.conftest import IMAGE_SIZE, LABELS
+
+STREET = street_features  # kept, as the fixtures put a tiny one in its place
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (3, *IMAGE_SIZE, 3)).astype(np.float32)
+
+
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_backbone) -> keras.Model:
+    return build_model(LABELS, IMAGE_SIZE, task_uncertainty=True)
+
+
+def test_heads_are_named_and_sized_by_the_labels(model: keras.Model) -> None:
+    assert set(model.output) == set(LABELS.tasks) == set(model.output_names)
+    answers = model.predict_on_batch(PIXELS)
+    for task, classes in LABELS.tasks.items():
+        assert answers[task].shape == (3, len(classes))
+        assert np.allclose(answers[task].sum(axis=1), 1, atol=1e-6)
+        assert model.get_layer(task).units == len(classes)
+
+
+def test_each_output_is_its_own_heads(model: keras.Model) -> None:
+    for task in LABELS.tasks:
+        alone = keras.Model(model.input, model.get_layer(task).output)
+        assert np.allclose(alone(PIXELS), model(PIXELS)[task], atol=1e-6)
+
+
+def test_a_tower_of_none(model: keras.Model) -> None:
+    small = build_model(LABELS, IMAGE_SIZE, tower=0, pooling="average")
+    assert small.count_params() < model.count_params()
+    assert small(PIXELS)["gender"].shape == (3, 2)
+
+
+def test_a_saved_model_is_the_same_model(model: keras.Model, tmp_path) -> None:
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    for task, expected in model(PIXELS).items():
+        assert np.array_equal(loaded(PIXELS)[task], expected)
+    assert isinstance(loaded.get_layer("task_uncertainty"), TaskUncertainty)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3small"])
+def test_a_published_backbone_in_any_case(name: str) -> None:
+    backbone = build_backbone((32, 32), name)
+    features = backbone(np.zeros((1, 32, 32, 3), np.float32))
+    assert backbone.name == "backbone" and features.shape[1:3] == (1, 1)
+
+
+def test_the_default_backbone_takes_any_size() -> None:
+    import helpers.model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(helpers.model, "street_features", STREET)
+        backbone = build_backbone((160, 64))
+        features = backbone(np.zeros((2, 160, 64, 3), np.float32))
+        assert features.shape[0] == 2 and features.shape[1] > features.shape[2] > 1
+        assert build_backbone((16, 17)).output.shape[-1] == features.shape[-1]
+
+
+def test_the_names_are_those_of_keras() -> None:
+    names = backbone_names()
+    assert names[0] == "street" and {"DenseNet121", "ResNet50", "ConvNeXtTiny"} <= set(names)
+    assert all(hasattr(keras.applications, name) for name in names[1:])
+
+
+@pytest.mark.parametrize("name", [name for name in backbone_names() if name != "street"])
+def test_every_backbone_gets_its_pixels_as_published(name: str) -> None:
+    """Where the module's own `preprocess_input` does nothing, the network scales by itself."""
+    module = importlib.import_module(getattr(keras.applications, name).__module__)
+    mode = next((mode for mode, names in _SCALING.items() if name in names), None)
+    expected = module.preprocess_input(PIXELS.copy())
+    assert np.allclose(ScalePixels(mode)(PIXELS) if mode else PIXELS, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["caffe", "torch", "tf"])
+def test_scaling_is_keras_own(mode: str) -> None:
+    layer = ScalePixels.from_config(ScalePixels(mode).get_config())
+    expected = imagenet_utils.preprocess_input(PIXELS.copy(), mode=mode)
+    assert np.allclose(layer(PIXELS), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [STRIPES, 10, 7])
+def test_pooling_is_numpys(rows: int) -> None:
+    features = RNG.normal(size=(2, rows, 3, 5)).astype(np.float32)
+    inputs = keras.Input(features.shape[1:])
+    found = keras.Model(inputs, pool(inputs, "average+max+stripes"))(features)
+    expected = [features.mean(axis=(1, 2)), features.max(axis=(1, 2))]
+    for i in range(STRIPES):  # each row belongs to the stripes that it touches
+        top, bottom = int(i * rows / STRIPES), int(np.ceil((i + 1) * rows / STRIPES))
+        expected.append(features[:, top:bottom].mean(axis=(1, 2)))
+    assert np.allclose(found, np.concatenate(expected, axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_stripes_of_a_map_with_fewer_rows(rows: int) -> None:
+    inputs = keras.Input((rows, 2, 5))
+    features = RNG.normal(size=(2, rows, 2, 5)).astype(np.float32)
+    found = keras.Model(inputs, pool(inputs, "stripes"))(features)
+    assert found.shape == (2, 5 * STRIPES) and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": "densnet121"}, "Did you mean DenseNet121"),
+        ({"backbone": "stret"}, "Did you mean street"),
+        ({"backbone": "qqqq"}, "found 'qqqq'"),
+        ({"pooling": "average+median"}, r"found \['median'\]"),
+        ({"pooling": ""}, "average, max, stripes"),
+        ({"weights": "imagenet"}, "there are none of it"),
+        ({"weights": "nowhere.keras"}, "found no file nowhere.keras"),
+        ({"backbone": "Xception"}, "Xception: .*71"),  # needs 71 pixels
+    ],
+)
+def test_what_cannot_be_built_is_told(options: dict, message: str) -> None:
+    with pytest.raises(WorkshopError, match=message):
+        build_model(LABELS, IMAGE_SIZE, **options)
+
+
+def test_imagenet_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module(keras.applications.MobileNetV3Small.__module__)
+
+    def fail(*_, **__):
+        raise Exception("URL fetch failure on https://x: None -- name resolution")
+
+    monkeypatch.setattr(module.file_utils, "get_file", fail)
+    with pytest.raises(WorkshopError, match=r"weights of MobileNetV3Small.*--weights none"):
+        build_model(LABELS, (32, 32), backbone="MobileNetV3Small", weights="imagenet")
+
+
+def test_weights_of_a_saved_model(model: keras.Model, tmp_path) -> None:
+    path = tmp_path / "model.keras"
+    model.save(path)
+    other = Labels({"bag": ("yes", "no")})
+    taken = build_model(other, (48, 32), weights=str(path))  # another size, other heads
+    for old, new in zip(model.get_layer("backbone").weights, taken.get_layer("backbone").weights):
+        assert np.array_equal(old, new)
+    with pytest.raises(WorkshopError, match="found another one"):
+        build_model(LABELS, (32, 32), backbone="MobileNetV3Small", weights=str(path))
+
+
+def test_weights_of_a_stranger(tmp_path) -> None:
+    inputs = keras.Input((2,))
+    keras.Model(inputs, keras.layers.Dense(1)(inputs)).save(tmp_path / "stranger.keras")
+    with pytest.raises(WorkshopError, match="found no backbone in it"):
+        build_model(LABELS, IMAGE_SIZE, weights=str(tmp_path / "stranger.keras"))
+    (tmp_path / "text.keras").write_text("I am a text")
+    with pytest.raises(WorkshopError, match="expected a saved Keras model"):
+        build_model(LABELS, IMAGE_SIZE, weights=str(tmp_path / "text.keras"))
+
+
+@pytest.mark.parametrize("task", ["top color", "Größe", "is it (old)?", "a:b", "loss"])
+def test_a_task_may_have_any_name(task: str, tmp_path) -> None:
+    model = build_model(Labels({task: ("a", "b")}), IMAGE_SIZE)
+    model.save(tmp_path / "model.keras")
+    assert set(load_model(tmp_path / "model.keras").output) == {task}
+
+
+@pytest.mark.parametrize("task", ["max", "image", "backbone"])
+def test_but_not_that_of_a_layer(task: str) -> None:
+    with pytest.raises(WorkshopError, match=f'"{task}" is used 2 times.*Rename the task'):
+        build_model(Labels({task: ("a", "b")}), IMAGE_SIZE)
