@@ -104,6 +104,18 @@ def _resize(pixels: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     return np.round(pixels).astype(np.uint8)
 
 
+def _open(path: Path, threads: int) -> Interpreter:
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise WorkshopError(
+            f"expected a LiteRT model, found another file at {path} ({error}). Export the run anew "
+            "with helpers.serving.export_run."
+        ) from error
+    return interpreter
+
+
 class LiteRTPredictor:
     """Answers with the LiteRT export: the bytes of files in, probabilities out.
 
@@ -124,8 +136,7 @@ class LiteRTPredictor:
             )
         self.labels = Labels.read(path.parent / LABELS_FILE)
         with standard_error_silenced():  # a notice that a delegate was made
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self._interpreter = _open(path, threads)
         self._runner = self._interpreter.get_signature_runner("serving_default")
         shape = self._runner.get_input_details()["pixels"]["shape_signature"]
         self.image_size = (int(shape[1]), int(shape[2]))

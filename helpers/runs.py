@@ -126,7 +126,10 @@ def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool
     folder = Path(folder)
     if check_folder(folder, overwrite):
         shutil.rmtree(folder)
-    (folder / "epochs").mkdir(parents=True)
+    try:
+        (folder / "epochs").mkdir(parents=True)
+    except FileNotFoundError as error:  # e.g. in /proc, where nobody can make a folder
+        raise WorkshopError(f"{folder}: no folder can be made there. Use another --out.") from error
     manifest.labels.write(folder / LABELS_FILE)
     write_json(
         folder / "run.json",
