@@ -56,7 +56,7 @@ def _frame(rng: np.random.Generator, view: View, camera: scenes.Camera) -> Frami
     foot = rng.uniform(0.94, 0.975)
     head = foot - view.fill
     if view.hide_feet == "frame":
-        foot, head = rng.uniform(1.03, 1.22), rng.uniform(0.03, 0.08)
+        foot, head = rng.uniform(1.03, 1.16), rng.uniform(0.03, 0.08)
     return Framing(view.shift, foot, max(head, 0.02), camera.pitch, camera.closeness)
 
 
@@ -168,7 +168,7 @@ def _front_objects(rng, picture: np.ndarray, view: View, height: int, width: int
 
 def _hide_feet(rng: np.random.Generator, layer: Image.Image, pen, kind: str) -> None:
     width, height = layer.size
-    top = int(height * rng.uniform(0.77, 0.87))
+    top = int(height * rng.uniform(0.8, 0.88))
     tone = np.asarray(rng.integers(60, 170)) + rng.integers(-14, 14, 3)
     if kind == "car":
         long = int(height * 1.5)

@@ -213,10 +213,10 @@ def _draw_length(canvas: Canvas, look: Look, base, turn: float, lock: Material) 
 
     canvas.lathe(column, widths, depths, Material(lock.color, behind, 0.35, DRAPE, 0.12), turn,
                  column[0, 1])  # fmt: skip
-    if look.hairstyle == "long" and look.shoe_color[0] % 2 > 0.8:  # some wear it over a shoulder
+    if look.hairstyle == "long":  # it falls over the shoulders
         for sign in (-1, 1):
             top = base + np.array([sign * wide * 1.02, 0.35 * HEIGHT, 0.012])
-            canvas.capsule(top, top + np.array([sign * 0.006, -0.15, 0.045]), 0.015, 0.012, lock)
+            canvas.capsule(top, top + np.array([sign * 0.012, -0.15, 0.05]), 0.019, 0.014, lock)
 
 
 def _draw_hat(canvas: Canvas, look: Look, base: np.ndarray, turn: float) -> None:

@@ -17,7 +17,7 @@ SHARES: dict[str, dict[str, float]] = {
         zip(COLORS, (0.30, 0.13, 0.07, 0.03, 0.13, 0.045, 0.03, 0.05, 0.135, 0.025, 0.035, 0.02))
     ),
     "bottom_color": dict(
-        zip(COLORS, (0.36, 0.04, 0.02, 0.012, 0.25, 0.022, 0.014, 0.07, 0.16, 0.012, 0.02, 0.02))
+        zip(COLORS, (0.345, 0.04, 0.024, 0.018, 0.235, 0.03, 0.02, 0.07, 0.15, 0.018, 0.025, 0.025))
     ),
     "imagequality": {"Average": 7509, "Good": 3824, "Bad": 2240},
     "age": {"15-25": 2494, "25-35": 5411, "35-45": 3435, "45-55": 1490, "55+": 743},
@@ -40,8 +40,8 @@ TASKS = tuple(SHARES)
 PERSON_TASKS = ("gender", "top_color", "bottom_color", "age", "weight")
 
 CAMERAS = 24
-AMBIGUOUS = 0.04  # share of persons whose gender a viewer would guess wrong half of the time
-BORDER = 0.12  # share of plain garments whose colour lies between two classes
+AMBIGUOUS = 0.03  # share of persons whose gender a viewer would guess wrong half of the time
+BORDER = 0.09  # share of plain garments whose colour lies between two classes
 # How much more often women than people wear a top of that colour, before it is normalised.
 LIKED = {"red": 1.4, "purple": 1.9, "other": 2.0, "white": 1.3, "yellow": 1.3, "multicolor": 1.4,
          "orange": 1.2, "blue": 0.6, "grey": 0.7, "brown": 0.8, "green": 0.8}  # fmt: skip
@@ -149,7 +149,7 @@ def sample_look(rng: np.random.Generator) -> Look:
         femininity=float(np.clip(frame, 0, 1)),
         age=years,
         fatness=float(np.clip(rng.normal(mean, spread), -0.3, 0.95)),
-        stature=float(rng.normal(1.78 - 0.13 * frame, 0.06) - max(0, years - 55) * 0.002),
+        stature=float(rng.normal(1.80 - 0.15 * frame, 0.05) - max(0, years - 55) * 0.002),
         skin=_pick(rng, SKINS),
         hair=hair,
         hairstyle=style,
@@ -202,7 +202,7 @@ def sample_view(rng: np.random.Generator, look: Look) -> View:
         arms=_sample_arms(rng, look, bag_kind),
         bag_kind=bag_kind,
         hide_feet=draw(rng, HIDES) if hidden else "none",
-        fill=float(rng.uniform(0.86, 0.95)),
+        fill=float(np.clip(0.9 * look.stature / 1.74 + rng.normal(0, 0.015), 0.76, 0.96)),
         shift=float(np.clip(rng.normal(0, 0.03), -0.06, 0.06)),
         seed=int(rng.integers(2**31)),
     )
@@ -258,9 +258,8 @@ TOP_CUTS = {
     "unknown": {"hoodie": 0.4, "puffer": 0.3, "coat": 0.3},
 }  # fmt: skip
 BOTTOM_CUTS = {
-    "male": {"jeans": 0.47, "trousers": 0.36, "shorts": 0.09, "joggers": 0.08},
-    "female": {"slim": 0.48, "jeans": 0.04, "skirt": 0.19, "long skirt": 0.12, "dress": 0.13,
-               "shorts": 0.04},
+    "male": {"jeans": 0.49, "trousers": 0.38, "shorts": 0.05, "joggers": 0.08},
+    "female": {"slim": 0.4, "skirt": 0.26, "long skirt": 0.14, "dress": 0.2},
     "neither": {"jeans": 0.5, "slim": 0.25, "trousers": 0.25},
 }  # fmt: skip
 
@@ -339,7 +338,7 @@ def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
         style = "bald" if rng.random() < 0.4 else "receding"
     if seems == "female" and years > 50 and rng.random() < 0.5:
         style = "bob" if rng.random() < 0.7 else "curly"
-    beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.45 else 0.0
+    beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.55 else 0.0
     hats = {"none": 0.86, "cap": 0.06 if years < 45 else 0.03, "beanie": 0.06}
     hats["headscarf"] = 0.06 if seems == "female" else 0.0
     return hair, style, beard, draw(rng, hats)
