@@ -88,7 +88,9 @@ def main() -> None:
     predictor = LiteRTPredictor(Path(arguments.run) / "export")
     failed = 0
     predictions = predict_files(predictor, paths)
-    for path, answer in progress_bar(iterable=predictions, total=len(paths), unit="picture"):
+    seen = sys.stdout.isatty()  # the answers themselves then show how far it is
+    bar = progress_bar(iterable=predictions, total=len(paths), unit="picture", disable=seen)
+    for path, answer in bar:
         if isinstance(answer, str):
             failed += 1
             print(f"{path}: {answer}", file=sys.stderr)
