@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from helpers.errors import WorkshopError
+from helpers.metrics import choose_threshold
 
 NOT_ANSWERED = "not answered yet: put your answer in the place of the three dots"
 RIGHT = "right"
@@ -81,7 +82,7 @@ def _persons_with_two_top_colors(answer: Any, manifest: Any) -> bool:
 def _two_halves_by_person(answer: Any) -> bool:
     train, test = answer.subset("train"), answer.subset("test")
     whole = len(train) + len(test) == len(answer)
-    even = abs(len(train) / len(answer) - 0.5) < 0.03
+    even = abs(len(train) / len(answer) - 0.5) < 0.08  # persons are not cut in two
     return whole and even and not set(train.groups) & set(test.groups)
 
 
@@ -118,6 +119,16 @@ def _share_of_known_persons(answer: Any, manifest: Any) -> bool:
     known = set(manifest.subset("train").groups)
     persons = manifest.subset("validation").groups
     return abs(answer - sum(person in known for person in persons) / len(persons)) < 0.005
+
+
+def _share_of_all_sure(answer: Any, sure: Any) -> bool:
+    return abs(float(answer) - np.asarray(sure, bool).all(axis=1).mean()) < 0.005
+
+
+def _threshold_of_85(answer: Any, targets: Any, probabilities: Any) -> bool:
+    expected = choose_threshold(targets, probabilities, wanted_accuracy=0.85).threshold
+    answer = float(getattr(answer, "threshold", answer))
+    return answer == expected or abs(answer - expected) < 0.005
 
 
 # "NN-topic", NN being the notebook's number. notebooks/README.md says how to add one.
@@ -168,5 +179,17 @@ EXERCISES: dict[str, Exercise] = {
         _share_of_known_persons,
         "at_random.subset('train').groups are the persons of the training pictures. Ask of each "
         "of at_random.subset('validation').groups whether it is among them; take the mean.",
+    ),
+    "04-all-sure": Exercise(
+        _share_of_all_sure,
+        "a picture counts if all of its columns are true: pandas has all(axis=1).",
+    ),
+    "04-threshold": Exercise(
+        _threshold_of_85,
+        "metrics.choose_threshold with other numbers; what is chosen is not chosen on test.",
+    ),
+    "04-export": Exercise(
+        lambda answer: answer == "LiteRT, from files",
+        "which ways start from the bytes of a file, and which of these run without TensorFlow?",
     ),
 }
