@@ -30,8 +30,9 @@ format: $(VENV)/.installed  ## mends what lint finds, where it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab and saves images/screenshots/
+screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab, renews images/
 	$(BIN)/python -m tests.jupyterlab --screenshots
+	cp artifacts/full/pictures/probabilities.png images/
 
 lock:  ## renews requirements.lock from a fresh environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
