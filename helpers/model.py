@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,9 +72,10 @@ def build_model(
         name of its task.
 
     Raises:
-        WorkshopError: an unknown backbone or pooling, weights that cannot be had, or a task with
-            the name of another layer.
+        WorkshopError: an unknown backbone or pooling, weights that cannot be had, or a task whose
+            name no layer can bear or another one bears.
     """
+    _check_task_names(labels)
     image = keras.Input((*image_size, 3), name="image")
     features = build_backbone(image_size, backbone, weights)(image)
     pooled = pool(features, pooling)
@@ -97,6 +99,16 @@ def build_model(
             f"expected tasks with names of their own, found one that is also a layer's: {error} "
             "Rename the task."
         ) from error
+
+
+def _check_task_names(labels: Labels) -> None:
+    """Refuses what TensorFlow refuses as a layer's name, only much later and at length."""
+    for task in labels.tasks:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", task):
+            raise WorkshopError(
+                f"expected a task's name of plain letters, digits, _, . and -, as TensorFlow wants "
+                f"it for layers; found {task!r}. Rename that column."
+            )
 
 
 def build_backbone(
