@@ -5,12 +5,22 @@ python -m helpers.evaluate --run RUN --manifest M [--split test] [--json scores.
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from helpers.errors import run_command
+from helpers.files import write_json
+from helpers.manifest import Manifest, read_manifest
+from helpers.metrics import score_manifest
+from helpers.runs import Run, check_labels, open_run
 
 
-def evaluate(run, manifest, epoch: int | None = None):
+def evaluate(
+    run: Run, manifest: Manifest, epoch: int | None = None
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Scores a run's best model, or that of one epoch, on every row of a manifest.
 
     Args:
@@ -25,9 +35,7 @@ def evaluate(run, manifest, epoch: int | None = None):
     Raises:
         WorkshopError: the manifest has other labels than the run, or there is no such epoch.
     """
-    from helpers.metrics import score_manifest
-    from helpers.model import load_model
-    from helpers.runs import check_labels
+    from helpers.model import load_model  # imports TensorFlow, which takes seconds
     from helpers.training import predict_manifest
 
     check_labels(run, manifest)
@@ -36,6 +44,25 @@ def evaluate(run, manifest, epoch: int | None = None):
     manifest = manifest.select(list(run.labels.tasks))
     probabilities = predict_manifest(model, manifest)
     return score_manifest(manifest, probabilities), probabilities
+
+
+def compare_runs(runs: Mapping[str, Run], manifest: Manifest) -> pd.DataFrame:
+    """Scores several runs on the same pictures, each with its best epoch.
+
+    Returns:
+        A row for each run: its training `seconds`, the `megabytes` of its model, and for each of
+        its tasks the accuracy and the interval in {task}, {task}_low and {task}_high.
+    """
+    rows = {}
+    for name, run in runs.items():
+        size = run.best_path.stat().st_size / 1e6
+        row = {"seconds": run.log["training_seconds"].sum(), "megabytes": size}
+        scores, _ = evaluate(run, manifest)
+        for task, score in scores.iterrows():
+            row[task] = score.accuracy
+            row |= {f"{task}_low": score.accuracy_low, f"{task}_high": score.accuracy_high}
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def main() -> None:
@@ -47,10 +74,6 @@ def main() -> None:
     parser.add_argument("--epoch", type=int, help="a certain epoch instead of the best")
     parser.add_argument("--json", help="also write the scores to this file")
     arguments = parser.parse_args()
-
-    from helpers.files import write_json
-    from helpers.manifest import read_manifest
-    from helpers.runs import open_run
 
     run = open_run(Path(arguments.run))
     manifest = read_manifest(Path(arguments.manifest), labels=run.labels)

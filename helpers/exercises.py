@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from helpers.errors import WorkshopError
-from helpers.metrics import choose_threshold
+from helpers.metrics import choose_threshold, score_by
 
 NOT_ANSWERED = "not answered yet: put your answer in the place of the three dots"
 RIGHT = "right"
@@ -108,8 +108,6 @@ def _easiest_task(answer: Any, manifest: Any) -> bool:
 
 
 def _lowest_quality(answer: Any, manifest: Any, probabilities: Any, task: str) -> bool:
-    from helpers.metrics import score_by
-
     values = manifest.frame["imagequality"]
     table = score_by(manifest.targets(task), probabilities[task], values, bootstraps=0)
     return table.loc[answer, "accuracy"] == table["accuracy"].min()
@@ -177,8 +175,8 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "03-leak": Exercise(
         _share_of_known_persons,
-        "at_random.subset('train').groups are the persons of the training pictures. Ask of each "
-        "of at_random.subset('validation').groups whether it is among them; take the mean.",
+        "shuffled.subset('train').groups are the persons of the training pictures. Ask of each "
+        "of shuffled.subset('validation').groups whether it is among them; take the mean.",
     ),
     "04-all-sure": Exercise(
         _share_of_all_sure,
