@@ -185,6 +185,7 @@ def _train_stage(manifest: Manifest, run: Run, number: int, state: State) -> Non
     recorder = EpochRecorder(run, stage, state, validation)
     last = state.stage_start + stage.epochs
     if state.epoch < last and not recorder.has_stopped():
+        trace_once(model, batches)
         model.fit(
             batches,
             steps_per_epoch=steps,
@@ -251,6 +252,16 @@ def compile_model(
         loss_weights=loss_weights,
         metrics={task: [MaskedAccuracy(name="accuracy")] for task in labels.tasks},
     )
+
+
+def trace_once(model: keras.Model, batches: tf.data.Dataset) -> None:
+    """Lets `fit` trace its training step once instead of twice; each takes seconds on two cores.
+
+    Keras wraps the step in two functions and creates the metrics' variables while it traces, which
+    makes TensorFlow trace again. Here everything is built beforehand, and one function is set.
+    """
+    model._symbolic_build(data_batch=next(iter(batches.take(1))))
+    model.train_function = tf.function(lambda iterator: model.train_step(next(iterator)))
 
 
 class BatchLog(keras.callbacks.Callback):
