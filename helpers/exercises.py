@@ -123,8 +123,8 @@ def _share_of_all_sure(answer: Any, sure: Any) -> bool:
     return abs(float(answer) - np.asarray(sure, bool).all(axis=1).mean()) < 0.005
 
 
-def _threshold_of_85(answer: Any, targets: Any, probabilities: Any) -> bool:
-    expected = choose_threshold(targets, probabilities, wanted_accuracy=0.85).threshold
+def _threshold_of_90(answer: Any, targets: Any, probabilities: Any) -> bool:
+    expected = choose_threshold(targets, probabilities, wanted_accuracy=0.9).threshold
     answer = float(getattr(answer, "threshold", answer))
     return answer == expected or abs(answer - expected) < 0.005
 
@@ -183,7 +183,7 @@ EXERCISES: dict[str, Exercise] = {
         "a picture counts if all of its columns are true: pandas has all(axis=1).",
     ),
     "04-threshold": Exercise(
-        _threshold_of_85,
+        _threshold_of_90,
         "metrics.choose_threshold with other numbers; what is chosen is not chosen on test.",
     ),
     "04-export": Exercise(
