@@ -17,6 +17,7 @@ explain     where a head looks
 plots       every figure
 serving     run -> export: files in, probabilities out
 litert      predicts with the export, without TensorFlow
+timing      how fast each way to predict is
 
 Commands: python -m helpers.{sources,manifest,train,evaluate,predict,workshop,environment}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
