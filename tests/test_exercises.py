@@ -1,8 +1,13 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from helpers import exercises
 from helpers.errors import WorkshopError
 from helpers.exercises import EXERCISES, NOT_ANSWERED, RIGHT, Exercise
+from helpers.manifest import Labels, Manifest
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -31,6 +36,36 @@ def test_outputs_exercise():
     assert exercises.is_right("00-outputs", 27)
     assert not exercises.is_right("00-outputs", 27.5)
     assert not exercises.is_right("00-outputs", 3)
+
+
+def people(**columns):
+    """Four pictures with hat (half yes) and bag (all no where known)."""
+    frame = {
+        "image_path": ["a", "b", "c", "d"],
+        "hat": ["yes", "no", "yes", "no"],
+        "bag": ["no", "no", "no", ""],
+    }
+    labels = Labels({"hat": ("yes", "no"), "bag": ("yes", "no")})
+    return Manifest(pd.DataFrame(frame | columns), labels, Path("."))
+
+
+def test_floor_exercise_leaves_empty_cells_out():
+    assert exercises.is_right("03-floor", "bag", people())
+    assert not exercises.is_right("03-floor", "hat", people())
+
+
+def test_quality_exercise_wants_the_value_with_the_lowest_accuracy():
+    manifest = people(imagequality=["Good", "Good", "Bad", "Bad"])
+    says_yes = {"hat": np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1]])}
+    assert exercises.is_right("03-quality", "Bad", manifest, says_yes, "hat")
+    assert not exercises.is_right("03-quality", "Good", manifest, says_yes, "hat")
+
+
+def test_leak_exercise_counts_validation_pictures_of_known_persons():
+    split = ["train", "validation", "validation", "validation"]
+    manifest = people(group=["p1", "p1", "p2", "p3"], split=split)
+    assert exercises.is_right("03-leak", 1 / 3, manifest)
+    assert not exercises.is_right("03-leak", 0.5, manifest)
 
 
 def test_unknown_exercise_names_the_known_ones():
