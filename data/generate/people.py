@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from data.generate import camera, cloth, looks, render, scenes
 from helpers.errors import WorkshopError, run_command
 from helpers.files import whole_folder, write_json
+from helpers.progress import progress_bar
 
 EMPTY_SHARE = 0.03  # of the labels of each task: nobody filled them in
 WRONG_SHARE = 0.02  # of the labels of each task: somebody chose another class
@@ -54,7 +54,7 @@ def generate_people(
         (draft / "images").mkdir()
         work = partial(draw_person_pictures, folder=draft / "images", height=height, width=width)
         rows = []
-        with tqdm(total=count, unit="picture", desc=f"drawing {len(plan)} people") as bar:
+        with progress_bar(total=count, unit="picture", desc=f"drawing {len(plan)} people") as bar:
             for person in _map(work, plan, workers):
                 rows.extend(person)
                 bar.update(len(person))
