@@ -46,7 +46,7 @@ def people(**columns):
         "bag": ["no", "no", "no", ""],
     }
     labels = Labels({"hat": ("yes", "no"), "bag": ("yes", "no")})
-    return Manifest(pd.DataFrame(frame | columns), labels, Path("."))
+    return Manifest(pd.DataFrame(frame | columns), labels, Path())
 
 
 def test_floor_exercise_leaves_empty_cells_out():
