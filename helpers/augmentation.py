@@ -78,8 +78,8 @@ def _source_places(shape: tuple, a: Augmentation, rng: np.random.Generator):
     The nearest pixel is taken, and beyond the edge the edge's own.
     """
     count, height, width, _ = shape
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    y, x = y - (height - 1) / 2, x - (width - 1) / 2
+    y = np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2
+    x = np.arange(width, dtype=np.float32) - (width - 1) / 2
     angle = np.radians(rng.uniform(-a.rotation, a.rotation, count))
     scale = 1 + rng.uniform(-a.zoom, a.zoom, count)
     mirror = np.where(rng.random(count) < a.flip, -1, 1)
@@ -87,12 +87,12 @@ def _source_places(shape: tuple, a: Augmentation, rng: np.random.Generator):
     across = rng.uniform(-a.shift, a.shift, count) * width + width / 2
     cosine, sine = np.cos(angle) * scale, np.sin(angle) * scale
     for i in range(count):
-        row = (y * np.float32(cosine[i]) + x * np.float32(sine[i]) + np.float32(down[i])).astype(
-            int
-        )
-        column = y * np.float32(-sine[i]) + x * np.float32(cosine[i])
-        column = (column * mirror[i] + np.float32(across[i])).astype(int)
-        yield row.clip(0, height - 1) * width + column.clip(0, width - 1)
+        # Sums of a column and a row of numbers: one pass over the picture each.
+        row = (y * cosine[i] + down[i]).astype(np.float32) + (x * sine[i]).astype(np.float32)
+        column = (y * -sine[i] * mirror[i]).astype(np.float32)
+        column = column + (x * cosine[i] * mirror[i] + across[i]).astype(np.float32)
+        row = np.clip(row, 0, height - 1).astype(np.int32)
+        yield row * width + np.clip(column, 0, width - 1).astype(np.int32)
 
 
 def _value_tables(count: int, a: Augmentation, rng: np.random.Generator) -> np.ndarray:

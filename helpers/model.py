@@ -49,7 +49,7 @@ def build_model(
     weights: str | None = None,
     pooling: str = DEFAULT_POOLING,
     tower: int = 128,
-    dropout: float = 0.3,
+    dropout: float = 0.2,
     task_uncertainty: bool = False,
 ) -> keras.Model:
     """Builds a network with one backbone and a tower and a softmax head for each task.
@@ -152,7 +152,7 @@ def _find_backbone(name: str) -> str:
     return known[name.lower()]
 
 
-def street_features(x: keras.KerasTensor, widths: Sequence[int] = (32, 32, 64, 128)):
+def street_features(x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128)):
     """The default backbone: a small residual network (He et al. 2016) for two cores.
 
     A first convolution with a stride of 4, so that nearly all of the work is done on few pixels,
@@ -160,21 +160,16 @@ def street_features(x: keras.KerasTensor, widths: Sequence[int] = (32, 32, 64, 1
 
     Args:
         x: (batch, height, width, 3), scaled to -1 to 1.
-        widths: channels of the first convolution and of each block; every block but the first
-            halves height and width.
+        widths: channels of the first convolution and of each block, which halves both sides.
 
     Returns:
         (batch, height / 16, width / 16, widths[-1]).
     """
     x = layers.Activation("relu")(_convolve(x, widths[0], kernel=6, strides=4))
-    for number, width in enumerate(widths[1:]):
-        strides = 1 if number == 0 else 2
-        shortcut = x
-        if strides == 2:
-            shortcut = layers.AveragePooling2D(2, padding="same")(shortcut)
-        if shortcut.shape[-1] != width:
-            shortcut = _convolve(shortcut, width, kernel=1)
-        x = layers.Activation("relu")(_convolve(x, width, strides=strides))
+    for width in widths[1:]:
+        shortcut = layers.AveragePooling2D(2, padding="same")(x)
+        shortcut = _convolve(shortcut, width, kernel=1)
+        x = layers.Activation("relu")(_convolve(x, width, strides=2))
         x = layers.Add()([_convolve(x, width), shortcut])
         x = layers.Activation("relu")(x)
     return x

@@ -28,7 +28,7 @@ class Stage:
 
     epochs: int
     image_size: tuple[int, int] = (160, 64)
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 3e-3
     schedule: str = "one-cycle"
     augmentation: str = "standard"
@@ -76,7 +76,7 @@ class Recipe:
     weights: str | None = None
     pooling: str = "average+max+stripes"
     tower: int = 128
-    dropout: float = 0.3
+    dropout: float = 0.2
     weight_decay: float = 1e-2
     ema: float = 0.0
     label_smoothing: float = 0.0
