@@ -221,14 +221,14 @@ def test_a_recipe_file_that_is_not_there(failing: Callable) -> None:
 
 def test_flags_change_a_recipe_file(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
-    stages = [{"epochs": 5, "batch_size": 32}, {"epochs": 7}]
+    stages = [{"epochs": 5, "batch_size": 48}, {"epochs": 7}]
     path.write_text(json.dumps({"stages": stages, "tower": 16, "weights": "a.keras"}))
     arguments = train.build_parser().parse_args(
         ["--manifest", "m", "--out", "r", "--recipe", str(path)]
         + ["--epochs", "2", "--weights", "none", "--ema", "0.5"]
     )
     recipe = train.recipe_from(arguments)
-    assert [(s.epochs, s.batch_size) for s in recipe.stages] == [(2, 32), (7, 64)]
+    assert [(s.epochs, s.batch_size) for s in recipe.stages] == [(2, 48), (7, 32)]
     assert (recipe.tower, recipe.weights, recipe.ema) == (16, None, 0.5)
 
 
