@@ -19,3 +19,11 @@ def standard_error_silenced() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def quiet_tensorflow() -> None:
+    """Lets TensorFlow print errors only; call it before TensorFlow is imported.
+
+    Whoever has set TF_CPP_MIN_LOG_LEVEL keeps that.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

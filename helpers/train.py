@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from helpers.errors import WorkshopError, run_command
+from helpers.quiet import quiet_tensorflow
 
 DESCRIPTION = "Trains a multi-task network from a manifest and exports the best epoch."
 
@@ -97,6 +98,7 @@ def _parse_size(text: str) -> tuple[int, int]:
 def main() -> None:
     """Runs the command."""
     arguments = build_parser().parse_args()
+    quiet_tensorflow()
     # Bad input is found before TensorFlow is imported, which takes seconds.
     from helpers.manifest import check_split, read_manifest, validate
 
