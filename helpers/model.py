@@ -81,17 +81,10 @@ def build_model(
     pooled = pool(features, pooling)
     if task_uncertainty:
         pooled = TaskUncertainty(len(labels.tasks), name="task_uncertainty")(pooled)
-    heads = {}
-    for task, classes in labels.tasks.items():
-        hidden = pooled
-        if tower:
-            hidden = layers.Dense(tower, use_bias=False, name=f"{task}_tower")(hidden)
-            hidden = layers.BatchNormalization(momentum=0.9, name=f"{task}_norm")(hidden)
-            hidden = layers.Activation("relu", name=f"{task}_relu")(hidden)
-        hidden = layers.Dropout(dropout, name=f"{task}_dropout")(hidden)
-        # float32 even under mixed precision: probabilities near 1 need it
-        head = layers.Dense(len(classes), activation="softmax", dtype="float32", name=task)
-        heads[task] = head(hidden)
+    heads = {
+        task: _tower_and_head(pooled, task, len(classes), tower, dropout)
+        for task, classes in labels.tasks.items()
+    }
     try:
         return keras.Model(image, heads, name="multi_task")
     except ValueError as error:  # 'The name "max" is used 2 times in the model ...'
@@ -99,6 +92,18 @@ def build_model(
             f"expected tasks with names of their own, found one that is also a layer's: {error} "
             "Rename the task."
         ) from error
+
+
+def _tower_and_head(
+    hidden: keras.KerasTensor, task: str, classes: int, tower: int, dropout: float
+) -> keras.KerasTensor:
+    if tower:
+        hidden = layers.Dense(tower, use_bias=False, name=f"{task}_tower")(hidden)
+        hidden = layers.BatchNormalization(momentum=0.9, name=f"{task}_norm")(hidden)
+        hidden = layers.Activation("relu", name=f"{task}_relu")(hidden)
+    hidden = layers.Dropout(dropout, name=f"{task}_dropout")(hidden)
+    # float32 even under mixed precision: probabilities near 1 need it
+    return layers.Dense(classes, activation="softmax", dtype="float32", name=task)(hidden)
 
 
 def _check_task_names(labels: Labels) -> None:

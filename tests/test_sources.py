@@ -1,7 +1,7 @@
 """Sources: each public layout, faked small, becomes the manifest that its module promises."""
 
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from helpers.errors import run_command
 from helpers.manifest import Manifest, check_split, find_problems, read_manifest
 from helpers.sources import hvc, market1501, peta
 from helpers.sources.__main__ import main
@@ -21,18 +20,11 @@ def picture(path: Path, shade: int = 0) -> None:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    """Runs the command in this process; returns exit code, standard output and error."""
+def command(command: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    """Runs helpers.sources in this process; returns exit code, standard output and error."""
 
     def run(name: str, root: Path, out: Path, *options: object) -> tuple[int, str, str]:
-        arguments = [name, "--root", root, "--out", out, *options]
-        monkeypatch.setattr(sys, "argv", ["helpers.sources", *map(str, arguments)])
-        code = 0
-        try:
-            run_command(main)
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
+        return command(main, name, "--root", root, "--out", out, *options)
 
     return run
 
