@@ -60,7 +60,9 @@ def run_notebook(path: Path, folder: Path) -> float:
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     start = time.monotonic()
     with tqdm(total=cells, desc=path.stem, unit="cell", dynamic_ncols=True) as bar:
-        client = WatchedClient(notebook, bar, timeout=CELL_SECONDS, kernel_name="python3")
+        client = WatchedClient(
+            notebook, bar, timeout=CELL_SECONDS, kernel_name="python3", coalesce_streams=True
+        )  # what a progress bar overwrote is left out of the page
         client.resources = {"metadata": {"path": str(path.parent)}}
         try:
             client.execute(env=_kernel_environment())
