@@ -52,6 +52,30 @@ class Material:
     weave: int = 0
     gloss: float = 0.0
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether a `Surface` is needed to draw it."""
+        return callable(self.color) or self.keep is not None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a canvas shows.
+
+    Attributes:
+        depth: (h, w), in pixels of this size.
+        normal: (3, h, w), unit vectors.
+        albedo: (3, h, w), linear RGB times alpha.
+        gloss: (h, w), times alpha.
+        alpha: (h, w), 0 to 1.
+    """
+
+    depth: np.ndarray
+    normal: np.ndarray
+    albedo: np.ndarray
+    gloss: np.ndarray
+    alpha: np.ndarray
+
 
 class Canvas:
     """Depth, normals and colours of `height` x `width` pixels.
@@ -64,7 +88,7 @@ class Canvas:
         yaw: radians, 0 faces the camera.
         pitch: radians that the camera looks down.
         closeness: how much larger a thing one stature above the ground is drawn.
-        folds: (maps, 2, n, n) slopes of cloth folds, tileable.
+        folds: (maps, 2, n, n) slopes of cloth folds, tileable, at the size of the picture.
         offset: where in the fold maps this picture begins.
         zoom: pixels of the canvas per pixel of a 240 high picture.
     """
@@ -78,31 +102,48 @@ class Canvas:
         self._tilt, self._level = float(np.sin(pitch)), float(np.cos(pitch))
         self.folds, self.offset, self.zoom = folds, offset, zoom
         self.depth = np.full((height, width), FAR, np.float32)
-        self.normal = np.zeros((3, height, width), np.float32)
-        self.albedo = np.zeros((3, height, width), np.float32)
-        self.parts = np.zeros((height, width), np.uint8)  # which part is seen, from 1 on
-        self._plain: list[np.ndarray | None] = [None]  # the colour of each part that has only one
-        self._gloss = [0.0]
+        self._normal = np.zeros((3, height, width), np.float32)  # of any length
+        self._albedo = np.zeros((3, height, width), np.float32)
+        self._parts = np.zeros((height, width), np.uint8)  # which part is seen, from 1 on
+        self._materials: list[Material | None] = [None]
+        self._rows = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
+        self._cols = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
 
-    def finish(self, rows: slice, cols: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the linear RGB (3, h, w) and the gloss (h, w) of what is seen."""
-        parts = self.parts[rows, cols]
-        table = np.array([np.zeros(3) if c is None else c for c in self._plain], np.float32)
-        plain = np.array([color is not None for color in self._plain])
-        albedo = self.albedo[:, rows, cols]
-        flat = np.stack([np.take(column, parts) for column in table.T])
-        np.copyto(albedo, flat, where=np.take(plain, parts))
-        return albedo, np.take(np.asarray(self._gloss, np.float32), parts)
+    def finish(self, rows: slice, cols: slice, step: int) -> "Seen":
+        """Returns what is seen in these pixels, `step` by `step` of them averaged into one.
+
+        Folds and plain colours are laid here, once over all parts: much cheaper than part by part.
+        """
+        parts = self._parts[rows, cols]
+        drawn = [Material(np.zeros(3)) if m is None else m for m in self._materials]
+        albedo = self._albedo[:, rows, cols]
+        plain = [None if callable(m.color) else m.color for m in drawn]
+        is_plain = np.array([color is not None for color in plain]).take(parts)
+        for channel, plane in enumerate(albedo):
+            flat = _look_up([0 if color is None else color[channel] for color in plain], parts)
+            np.copyto(plane, flat, where=is_plain)
+        depth = self.depth[rows, cols]
+        alpha = average((depth > FAR).astype(np.float32), step)
+        nearest = np.maximum.reduce([depth[r::step, c::step] for r, c in np.ndindex(step, step)])
+        normal = average(self._normal[:, rows, cols], step)
+        _make_unit(normal)
+        parts = parts[step // 2 :: step, step // 2 :: step]
+        small = tuple(slice(s.start // step, s.stop // step) for s in (rows, cols))
+        for weave in sorted({m.weave for m in drawn if m.folds}):
+            strength = _look_up([m.folds * (m.weave == weave) for m in drawn], parts)
+            normal[:2] += self._fold(*small, weave) * strength
+        _make_unit(normal)
+        gloss = _look_up([m.gloss for m in drawn], parts) * alpha
+        return Seen(nearest / step, normal, average(albedo, step), gloss, alpha)
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turns body points (n, 3) into pixels and depth (n, 3), and magnification (n,)."""
         x, y, z = np.asarray(points, float).T
-        sin, cos = np.sin(self.yaw), np.cos(self.yaw)
-        right, near = x * cos + z * sin, -x * sin + z * cos
-        up = y * np.cos(self.pitch) - near * np.sin(self.pitch)
+        right, near = x * self._cos + z * self._sin, z * self._cos - x * self._sin
+        up = y * self._level - near * self._tilt
         size = (1 + self.closeness * y) * self.scale
         rows = self.foot[1] - (up + self.closeness * up * y / 2) * self.scale
-        depth = (near * np.cos(self.pitch) + y * np.sin(self.pitch)) * self.scale
+        depth = (near * self._level + y * self._tilt) * self.scale
         return np.stack([self.foot[0] + right * size, rows, depth], 1), size
 
     def _place(self, point: np.ndarray) -> tuple[tuple[float, float, float], float]:
@@ -126,23 +167,27 @@ class Canvas:
         )  # fmt: skip
         if box is None:
             return
-        rows, cols = _grid(box)
+        rows, cols = self._rows[box[0]], self._cols[:, box[1]]
         axis = [end - begin for begin, end in zip(a, b)]
         squared = max(axis[0] ** 2 + axis[1] ** 2, 1e-3)
-        t = np.clip(((cols - a[0]) * axis[0] + (rows - a[1]) * axis[1]) / squared, 0, 1)
-        dx, dy = cols - a[0] - t * axis[0], rows - a[1] - t * axis[1]
-        radius = ra + t * (rb - ra)
-        rest = radius * radius - dx * dx - dy * dy
+        x, y = cols - a[0], rows - a[1]
+        t = x * (axis[0] / squared) + y * (axis[1] / squared)  # 0 at the start, 1 at the end
+        np.maximum(t, 0, out=t)
+        np.minimum(t, 1, out=t)
+        dx, dy = x - t * axis[0], t * axis[1] - y
+        radius = t * (rb - ra) + ra
+        rest = radius * radius
+        rest -= dx * dx
+        rest -= dy * dy
         inside = rest > 0
-        height = np.sqrt(np.maximum(rest, 0))
-        inverse = 1 / radius
-        across = dx
-        if callable(material.color):
-            across = (dy * axis[0] - dx * axis[1]) * inverse / squared**0.5
-        length = sum((float(p) - float(q)) ** 2 for p, q in zip(start, end)) ** 0.5
-        surface = Surface(across, along + t * length, inside, box, self.zoom)
-        normal = (dx * inverse, -dy * inverse, height * inverse)
-        self._paint(inside, a[2] + t * axis[2] + height, normal, surface, material)
+        height = np.sqrt(np.maximum(rest, 0, out=rest), out=rest)
+        surface = None
+        if material.is_mapped:
+            across = (dy * axis[0] + dx * axis[1]) / (radius * -(squared**0.5))
+            length = sum((float(p) - float(q)) ** 2 for p, q in zip(start, end)) ** 0.5
+            surface = Surface(across, along + t * length, inside, box, self.zoom)
+        depth = height + t * axis[2] + a[2]
+        self._paint(box, inside, depth, (dx, dy, height), surface, material)
 
     def lathe(self, centers, widths, depths, material, turn=0.0, origin=0.0) -> None:
         """Draws a stack of ellipses around body points `centers` (n, 3), from the top one down.
@@ -161,28 +206,32 @@ class Canvas:
         )  # fmt: skip
         if box is None:
             return
-        rows, cols = _grid(box)
-        y = rows[:, 0]
+        y = self._rows[box[0], 0]
         knots = np.maximum.accumulate(points[:, 1] + np.arange(len(points)) * 1e-3)
         table = np.stack([points[:, 0], points[:, 2], half, w, d, np.asarray(centers)[:, 1]])
-        x0, z0, half, w, d, level = (
-            np.interp(y, knots, line).astype(np.float32)[:, None] for line in table
-        )
-        across = (cols - x0) / half
-        rest = 1 - across * across
-        inside = (rest > 0) & (y >= knots[0])[:, None] & (y <= knots[-1])[:, None]
-        bulge = np.sqrt(np.maximum(rest, 0))
-        right = across * half
+        x0, z0, half, w, d, level = _between(y, knots, table)
+        across = (self._cols[:, box[1]] - x0) / half
+        rest = across * across
+        np.subtract(1, rest, out=rest)
+        inside = rest > 0
+        inside &= ((y >= knots[0]) & (y <= knots[-1]))[:, None]
+        bulge = np.sqrt(np.maximum(rest, 0, out=rest), out=rest)
+        # The front of the ellipse, turned: everything is a mix of `across` and `bulge` in each row.
         near = (d * d - w * w) * (sin * cos) / half * across + w * d / half * bulge
-        xb, zb = (right * cos - near * sin) / w, (right * sin + near * cos) / d
-        nx, nz = xb / w * cos + zb / d * sin, zb / d * cos - xb / w * sin
-        length = np.sqrt(nx * nx + nz * nz) + 1e-6
-        slope = np.gradient(half[:, 0])[:, None] if len(y) > 1 else 0.0
-        ny = np.clip(slope, -1.5, 1.5)
-        norm = 1 / np.sqrt(1 + ny * ny)
-        normal = (nx / length * norm, np.broadcast_to(ny * norm, nx.shape), nz / length * norm)
-        along = np.broadcast_to(float(origin) - level, across.shape)
-        self._paint(inside, z0 + near, normal, Surface(xb, along, zb > 0, box, self.zoom), material)
+        xb = half * cos / w - (d * d - w * w) * (sin * sin * cos) / (half * w), -d * sin / half
+        zb = half * sin / d + (d * d - w * w) * (sin * cos * cos) / (half * d), w * cos / half
+        nx, nz = (
+            (xb[0] * p + zb[0] * q) * across + (xb[1] * p + zb[1] * q) * bulge
+            for p, q in ((cos / w, sin / d), (-sin / w, cos / d))
+        )
+        slope = np.diff(half, axis=0, append=half[-1:])
+        ny = np.clip(slope, -1.5, 1.5) * (2 / (w + d))  # the length of (nx, nz), about
+        surface = None
+        if material.is_mapped:
+            around, front = (c[0] * across + c[1] * bulge for c in (xb, zb))
+            along = np.broadcast_to(float(origin) - level, across.shape)
+            surface = Surface(around, along, front > 0, box, self.zoom)
+        self._paint(box, inside, z0 + near, (nx, ny, nz), surface, material)
 
     def _box(self, left: float, right: float, top: float, bottom: float):
         """Returns the pixels inside these bounds as slices, or None where there are none."""
@@ -191,40 +240,58 @@ class Canvas:
         cols = slice(max(int(left), 0), min(int(right) + 2, width))
         return (rows, cols) if rows.stop > rows.start and cols.stop > cols.start else None
 
-    def _paint(self, inside, depth, normal, surface: Surface, material: Material) -> None:
-        box = surface.box
+    def _paint(self, box, inside, depth, normal, surface, material: Material) -> None:
+        rows, cols = box
         if material.keep is not None:
             inside = inside & material.keep(surface)
-        win = inside & (depth > self.depth[box])
+        win = inside & (depth > self.depth[rows, cols])
         if not win.any():
             return
-        np.copyto(self.depth[box], depth, where=win, casting="same_kind")
-        np.copyto(self.parts[box], np.uint8(len(self._plain)), where=win)
-        textured = callable(material.color)
-        self._plain.append(None if textured else np.asarray(material.color, np.float32))
-        self._gloss.append(material.gloss)
-        if textured:
-            color = np.asarray(material.color(surface), np.float32)
-            np.copyto(self.albedo[:, box[0], box[1]], color, where=win)
-        nx, ny, nz = normal
-        if material.folds:
-            bump = self._fold(box, material.weave)
-            nx, ny = nx + material.folds * bump[0], ny + material.folds * bump[1]
-        for channel, value in enumerate((nx, ny, nz)):
-            np.copyto(self.normal[channel][box], value, where=win, casting="same_kind")
+        np.copyto(self.depth[rows, cols], depth, where=win)
+        np.copyto(self._parts[rows, cols], np.uint8(len(self._materials)), where=win)
+        self._materials.append(material)
+        if callable(material.color):
+            np.copyto(self._albedo[:, rows, cols], material.color(surface), "same_kind", win)
+        for plane, value in zip(self._normal, normal):
+            np.copyto(plane[rows, cols], value, where=win)
 
-    def _fold(self, box: tuple[slice, slice], weave: int) -> np.ndarray:
+    def _fold(self, rows: slice, cols: slice, weave: int) -> np.ndarray:
+        """Returns the slopes (2, h, w) of the folds that lie on these pixels."""
         size = self.folds.shape[-1]
-        row = (box[0].start + self.offset[0] + weave * 97) % size
-        col = (box[1].start + self.offset[1] + weave * 61) % size
-        height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
-        rows, cols = np.arange(row, row + height) % size, np.arange(col, col + width) % size
-        if row + height <= size and col + width <= size:
-            return self.folds[weave][:, row : row + height, col : col + width]
-        return self.folds[weave][:, rows][:, :, cols]
+        row = rows.start + self.offset[0] + weave * 97
+        col = (cols.start + self.offset[1] + weave * 61) % size
+        band = self.folds[weave].take(np.arange(row, row + rows.stop - rows.start), 1, mode="wrap")
+        width = cols.stop - cols.start
+        if col + width <= size:
+            return band[..., col : col + width]
+        return band.take(np.arange(col, col + width), 2, mode="wrap")
 
 
-def _grid(box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None] + np.float32(0.5)
-    cols = np.arange(box[1].start, box[1].stop, dtype=np.float32)[None] + np.float32(0.5)
-    return rows, cols
+def average(plane: np.ndarray, step: int) -> np.ndarray:
+    """Averages blocks of `step` by `step` pixels of (..., h, w)."""
+    rows = sum(plane[..., r::step, :] for r in range(step))
+    return sum(rows[..., c::step] for c in range(step)) / np.float32(step * step)
+
+
+def _look_up(table: list[float], parts: np.ndarray) -> np.ndarray:
+    """Returns the entry of `table` for each of `parts` (h, w) as float32."""
+    return np.asarray(table, np.float32).take(parts)
+
+
+def _make_unit(normal: np.ndarray) -> None:
+    """Gives the vectors (3, h, w) length 1 in place; a vector of 0 stays."""
+    x, y, z = normal
+    square = x * x
+    square += y * y
+    square += z * z
+    square += 1e-12
+    normal /= np.sqrt(square, out=square)
+
+
+def _between(y: np.ndarray, knots: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Interpolates the lines of `table` (m, n), given at `knots` (n,), at y (h,): (m, h, 1)."""
+    place = np.interp(y, knots, np.arange(len(knots)))
+    below = np.minimum(place.astype(int), len(knots) - 2)
+    share = place - below
+    lines = table[:, below] * (1 - share) + table[:, below + 1] * share
+    return lines.astype(np.float32)[..., None]

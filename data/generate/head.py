@@ -80,6 +80,8 @@ def _face(look: Look, view: View):
     rosy = np.array([1.0, 0.72, 0.68])
 
     def paint(surface: Surface) -> np.ndarray:
+        if not surface.front.any():  # seen from behind
+            return np.broadcast_to(skin[:, None, None], (3, *surface.across.shape))
         x, y = surface.across, _level(surface)
         dark = np.zeros_like(x)
         brows, eyes = _brows(x, y, emotion), np.zeros_like(x)

@@ -40,8 +40,8 @@ TASKS = tuple(SHARES)
 PERSON_TASKS = ("gender", "top_color", "bottom_color", "age", "weight")
 
 CAMERAS = 24
-AMBIGUOUS = 0.02  # share of persons whose gender a viewer would guess wrong half of the time
-BORDER = 0.09  # share of plain garments whose colour lies between two classes
+AMBIGUOUS = 0.01  # share of persons whose gender a viewer would guess wrong half of the time
+BORDER = 0.04  # share of plain garments whose colour lies between two classes
 # How much more often women than people wear a top of that colour, before it is normalised.
 LIKED = {"red": 1.8, "purple": 2.6, "other": 2.6, "white": 1.4, "yellow": 1.5, "multicolor": 1.5,
          "orange": 1.2, "blue": 0.5, "grey": 0.6, "brown": 0.7, "green": 0.7}  # fmt: skip
@@ -259,7 +259,7 @@ TOP_CUTS = {
 }  # fmt: skip
 BOTTOM_CUTS = {
     "male": {"jeans": 0.49, "trousers": 0.38, "shorts": 0.05, "joggers": 0.08},
-    "female": {"slim": 0.26, "skirt": 0.33, "long skirt": 0.18, "dress": 0.23},
+    "female": {"slim": 0.13, "skirt": 0.4, "long skirt": 0.24, "dress": 0.23},
     "neither": {"jeans": 0.5, "slim": 0.25, "trousers": 0.25},
 }  # fmt: skip
 
@@ -323,7 +323,7 @@ def _sample_shoes(rng: np.random.Generator, seems: str, fancy: bool, years: floa
 
 HAIRSTYLES = {
     "male": {"short": 0.56, "crop": 0.34, "curly": 0.09, "shoulder": 0.01},
-    "female": {"long": 0.62, "shoulder": 0.22, "ponytail": 0.08, "bun": 0.04, "bob": 0.04},
+    "female": {"long": 0.84, "shoulder": 0.11, "ponytail": 0.02, "bun": 0.01, "bob": 0.02},
     "neither": {"short": 0.3, "bob": 0.3, "curly": 0.2, "shoulder": 0.2},
 }
 
@@ -336,7 +336,7 @@ def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
     style = draw(rng, HAIRSTYLES[seems])
     if seems == "male" and rng.random() < np.clip((years - 32) / 45, 0, 0.6):
         style = "bald" if rng.random() < 0.4 else "receding"
-    if seems == "female" and years > 55 and rng.random() < 0.4:
+    if seems == "female" and years > 55 and rng.random() < 0.12:
         style = "bob" if rng.random() < 0.7 else "curly"
     beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.6 else 0.0
     hats = {"none": 0.88, "cap": 0.06 if years < 45 else 0.03, "beanie": 0.04}

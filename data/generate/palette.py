@@ -71,13 +71,12 @@ def sample_denim(rng: np.random.Generator) -> np.ndarray:
 
 
 def sample_several(rng: np.random.Generator) -> list[np.ndarray]:
-    """Draws the two or three sRGB colours of a multicolor garment, far apart from each other."""
+    """Draws the three sRGB colours of a multicolor garment, far apart from each other."""
     colors: list[np.ndarray] = []
     names = [name for name in ANCHORS if name != "brown"]
-    wanted = 2 + int(rng.random() < 0.5)
-    while len(colors) < wanted:
+    while len(colors) < 3:
         color = sample_color(rng, names[rng.integers(len(names))], 0.0)
-        if all(np.abs(color - other).sum() > 160 for other in colors):
+        if all(np.abs(color - other).sum() > 190 for other in colors):
             colors.append(color)
     return colors
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data.generate import camera, cloth, looks, render, scenes
+from data.generate import camera, cloth, looks, scenes
 from helpers.errors import WorkshopError, run_command
 from helpers.files import whole_folder, write_json
 from helpers.progress import progress_bar
@@ -104,7 +104,7 @@ def _map(work, plan: list, workers: int) -> Iterator[list[dict[str, str]]]:
 
 def prepare(height: int) -> None:
     """Draws what all pictures share: scenes, passers-by, noise and folds."""
-    for zoom in {cloth.nearest_zoom(render.SUPERSAMPLE * height / 240 / s) for s in SHRINKS}:
+    for zoom in {cloth.nearest_zoom(height / 240 / s) for s in SHRINKS}:
         cloth.fold_maps(zoom)
     scenes.cameras()
     camera.passers()

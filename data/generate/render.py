@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from data.generate.canvas import FAR, Canvas
+from data.generate.canvas import FAR, Canvas, Seen
 from data.generate.cloth import SIZE, fold_maps, nearest_zoom
 from data.generate.drawing import draw_person
 from data.generate.looks import Look, View
-
-SUPERSAMPLE = 2  # canvas pixels per picture pixel and axis, for soft edges
 
 
 @dataclass(frozen=True)
@@ -34,25 +32,33 @@ class Framing:
 
 
 def render_person(
-    look: Look, view: View, light: Light, framing: Framing, height: int, width: int
+    look: Look, view: View, light: Light, framing: Framing, height: int, width: int, step: int = 2
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws and lights a person.
+
+    Args:
+        look: who it is.
+        view: how they stand.
+        light: of the place.
+        framing: where they stand in the picture.
+        height: pixels of the picture.
+        width: pixels of the picture.
+        step: canvas pixels per picture pixel and axis: 2 gives soft edges.
 
     Returns:
         Linear RGB (3, height, width) already multiplied by alpha, and alpha (height, width).
     """
-    rows, cols = height * SUPERSAMPLE, width * SUPERSAMPLE
+    rows, cols = height * step, width * step
     tall = (framing.foot_y - framing.head_y) * rows
     scale = tall / ((1 + framing.closeness / 2) * np.cos(framing.pitch))
-    zoom = rows / 240
     rng = np.random.default_rng(look.top.seed)  # the same cloth folds alike from day to day
     canvas = Canvas(
         rows, cols, scale, (framing.foot_x * rows + cols / 2, framing.foot_y * rows), view.yaw,
-        framing.pitch, framing.closeness, fold_maps(nearest_zoom(zoom)),
-        rng.integers(SIZE, size=2) + view.seed % 40, zoom,
+        framing.pitch, framing.closeness, fold_maps(nearest_zoom(height / 240)),
+        rng.integers(SIZE, size=2) + view.seed % 40, rows / 240,
     )  # fmt: skip
     draw_person(canvas, look, view)
-    return _shrink(canvas, light, SUPERSAMPLE)
+    return _shrink(canvas, light, step)
 
 
 def _shrink(canvas: Canvas, light: Light, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,19 +69,11 @@ def _shrink(canvas: Canvas, light: Light, step: int) -> tuple[np.ndarray, np.nda
     if not mask.any():
         return rgb, alpha
     rows, cols = (_extent(mask.any(axis), step) for axis in (1, 0))
-    lit = _shade(canvas, light, rows, cols, mask[rows, cols])
+    seen = canvas.finish(rows, cols, step)
     small = tuple(slice(s.start // step, s.stop // step) for s in (rows, cols))
-    alpha[small] = _average(mask[rows, cols].astype(np.float32), step)
-    rgb[:, small[0], small[1]] = _average(lit, step)
+    alpha[small] = seen.alpha
+    rgb[:, small[0], small[1]] = _shade(seen, light, canvas.scale / step)
     return rgb, alpha
-
-
-def _average(plane: np.ndarray, step: int) -> np.ndarray:
-    """Averages blocks of `step` by `step` pixels of (..., h, w)."""
-    if step == 1:
-        return plane
-    total = sum(plane[..., r::step, c::step] for r in range(step) for c in range(step))
-    return total / np.float32(step * step)
 
 
 def _extent(line: np.ndarray, step: int) -> slice:
@@ -83,28 +81,24 @@ def _extent(line: np.ndarray, step: int) -> slice:
     return slice(used[0] // step * step, (used[-1] // step + 1) * step)
 
 
-def _shade(canvas: Canvas, light: Light, rows: slice, cols: slice, mask) -> np.ndarray:
-    nx, ny, nz = canvas.normal[:, rows, cols]
-    inverse = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-6)
+def _shade(seen: Seen, light: Light, scale: float) -> np.ndarray:
+    """Returns the linear RGB (3, h, w) that reaches the camera; `scale` is pixels per stature."""
+    nx, ny, nz = seen.normal
     x, y, z = light.direction.tolist()
-    facing = np.clip((nx * x + ny * y + nz * z) * inverse, 0, 1)
-    depth, scale = canvas.depth[rows, cols], canvas.scale
-    scale = float(scale)
-    floor = float(depth[mask].min()) - 0.1 * scale
-    depth = np.where(mask, depth, floor)
+    facing = np.maximum(nx * x + ny * y + nz * z, 0)
+    depth = np.maximum(seen.depth, seen.depth[seen.alpha > 0].min() - np.float32(0.1 * scale))
     around = ndimage.uniform_filter(depth, int(0.045 * scale))
     hidden = np.clip((around - depth) / (0.07 * scale), 0, 1)
-    ambient = (0.66 + 0.34 * ny * inverse) * (1 - 0.72 * hidden)
+    ambient = (0.66 + 0.34 * ny) * (1 - 0.72 * hidden)
     shadow = _cast(depth, light, scale)
     facing *= shadow
-    albedo, gloss = canvas.finish(rows, cols)
     shine = facing * facing
     shine *= shine
-    shine *= shine * gloss
-    lit = np.zeros_like(albedo)
-    for channel in range(3):
+    shine *= shine * seen.gloss
+    lit = np.empty_like(seen.albedo)
+    for channel in range(3):  # colour and gloss are 0 where nobody stands
         level = light.sky[channel] * ambient + light.sun[channel] * facing
-        lit[channel] = (albedo[channel] * level + light.sun[channel] * 0.25 * shine) * mask
+        lit[channel] = seen.albedo[channel] * level + (0.25 * light.sun[channel]) * shine
     return lit
 
 
