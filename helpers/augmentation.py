@@ -1,15 +1,17 @@
 """Changes training pictures at random, a batch at a time.
 
-Pure numpy on bytes: each picture is read once through a table of places (flip, shift, zoom and
-rotation at once) and once through a table of 256 values (light, contrast, tint). On two cores every
-pass over the pixels is time that the network does not get.
+Pure numpy on whole numbers: each picture is read once through a table of places (flip, shift, zoom
+and rotation at once), then the batch is recolored (light, contrast, tint) with 16 bits a value. On
+two cores every pass over the pixels is time that the network does not get.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+AT_ONCE = 32  # pictures: little memory, used again and again, is much faster than fresh memory
 MIDDLE_GREY = 128
+STEPS = 64  # a factor is a whole number of 64ths: 255 times 1.5 then still fits into 16 bits
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Augmentation:
 
 AUGMENTATIONS = {
     "none": Augmentation(),
-    "standard": Augmentation(0.5, 0.06, 0.10, 4.0, 0.08, 0.15, 0.05, 0.3),
+    "standard": Augmentation(0.5, 0.05, 0.08, 0.0, 0.08, 0.12, 0.04, 0.1),
     "strong": Augmentation(0.5, 0.10, 0.20, 10.0, 0.15, 0.30, 0.08, 0.5, (0.02, 0.25)),
 }
 
@@ -62,49 +64,63 @@ def augment(
     """
     if augmentation == AUGMENTATIONS["none"]:
         return pictures
-    changed = np.empty_like(pictures)
-    places = _source_places(pictures.shape, augmentation, rng)
-    values = _value_tables(len(pictures), augmentation, rng)
-    for picture, place, table, out in zip(pictures, places, values, changed):
-        moved = picture.reshape(-1, 3).take(place, axis=0)  # (height, width, 3)
-        for channel in range(3):
-            out[..., channel] = table[channel].take(moved[..., channel])
-    return _erase(changed, augmentation, rng)
+    changed = np.empty(pictures.shape, np.uint8)  # row by row, whatever the order of `pictures`
+    for start in range(0, len(pictures), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        _move(pictures[part], changed[part], augmentation, rng)
+        _recolor(changed[part], augmentation, rng)
+        _erase(changed[part], augmentation, rng)
+    return changed
 
 
-def _source_places(shape: tuple, a: Augmentation, rng: np.random.Generator):
-    """Yields for each picture where its pixels come from: int (height, width), flat indices.
-
-    The nearest pixel is taken, and beyond the edge the edge's own.
-    """
-    count, height, width, _ = shape
-    y = np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2
-    x = np.arange(width, dtype=np.float32) - (width - 1) / 2
-    angle = np.radians(rng.uniform(-a.rotation, a.rotation, count))
-    scale = 1 + rng.uniform(-a.zoom, a.zoom, count)
-    mirror = np.where(rng.random(count) < a.flip, -1, 1)
-    down = rng.uniform(-a.shift, a.shift, count) * height + height / 2  # + 1/2 rounds
-    across = rng.uniform(-a.shift, a.shift, count) * width + width / 2
-    cosine, sine = np.cos(angle) * scale, np.sin(angle) * scale
-    for i in range(count):
-        # Sums of a column and a row of numbers: one pass over the picture each.
-        row = (y * cosine[i] + down[i]).astype(np.float32) + (x * sine[i]).astype(np.float32)
-        column = (y * -sine[i] * mirror[i]).astype(np.float32)
-        column = column + (x * cosine[i] * mirror[i] + across[i]).astype(np.float32)
-        row = np.clip(row, 0, height - 1).astype(np.int32)
-        yield row * width + np.clip(column, 0, width - 1).astype(np.int32)
-
-
-def _value_tables(count: int, a: Augmentation, rng: np.random.Generator) -> np.ndarray:
-    """Returns what each value becomes, for each picture and channel: uint8 (count, 3, 256)."""
-    contrast = 1 + rng.uniform(-a.contrast, a.contrast, (count, 1, 1))
-    light = 255 * rng.uniform(-a.brightness, a.brightness, (count, 1, 1))
-    tint = 1 + rng.uniform(-a.tint, a.tint, (count, 3, 1))
-    values = (np.arange(256) - MIDDLE_GREY) * contrast + MIDDLE_GREY + light
-    return np.round(values * tint).clip(0, 255).astype(np.uint8)
+def _move(
+    pictures: np.ndarray, moved: np.ndarray, a: Augmentation, rng: np.random.Generator
+) -> None:
+    """Flips, shifts, zooms and rotates into `moved`: nearest pixels, and the edge's beyond it."""
+    count, height, width, _ = pictures.shape
+    y = np.arange(height) - (height - 1) / 2
+    x = np.arange(width) - (width - 1) / 2
+    angle = np.radians(rng.uniform(-a.rotation, a.rotation, count))[:, None]
+    scale = 1 + rng.uniform(-a.zoom, a.zoom, (count, 1))
+    mirror = np.where(rng.random((count, 1)) < a.flip, -1, 1)
+    down = rng.uniform(-a.shift, a.shift, (count, 1)) * height + height / 2  # + 1/2 rounds
+    across = rng.uniform(-a.shift, a.shift, (count, 1)) * width + width / 2
+    rows, columns = np.cos(angle) * scale * y + down, np.cos(angle) * scale * mirror * x + across
+    if a.rotation:
+        slope = np.sin(angle) * scale
+        for i, out in enumerate(moved):
+            row = np.clip(rows[i][:, None] + slope[i] * x, 0, height - 1).astype(np.intp)
+            column = columns[i] - (slope[i] * mirror[i] * y)[:, None]
+            place = row * width + np.clip(column, 0, width - 1).astype(np.intp)
+            pictures[i].reshape(-1, 3).take(place, axis=0, out=out, mode="clip")
+        return
+    # Without rotation whole rows move, then columns, byte by byte: half the time of pixels.
+    rows = rows.clip(0, height - 1).astype(np.intp)
+    columns = columns.clip(0, width - 1).astype(np.intp)
+    columns = (columns[..., None] * 3 + np.arange(3)).reshape(count, -1)
+    for i, out in enumerate(moved):
+        whole = pictures[i].reshape(height, -1).take(rows[i], axis=0)
+        whole.take(columns[i], axis=1, out=out.reshape(height, -1), mode="clip")
 
 
-def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def _recolor(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> None:
+    """Changes contrast around middle grey, then brightness, then each channel, in place."""
+    count, height, width, _ = pictures.shape
+    contrast = 1 + rng.uniform(-a.contrast, a.contrast, (count, 1))
+    light = 255 * rng.uniform(-a.brightness, a.brightness, (count, 1))
+    tint = 1 + rng.uniform(-a.tint, a.tint, (count, 3))
+    factor = np.round(contrast * tint * STEPS)
+    offset = np.round((light + MIDDLE_GREY) * tint * STEPS - MIDDLE_GREY * factor + STEPS / 2)
+    # A row of numbers as long as the picture's lets numpy treat many pixels at a time.
+    factor, offset = (np.tile(n.astype(np.int16), width)[:, None] for n in (factor, offset))
+    values = pictures.reshape(count, height, -1) * factor
+    values += offset
+    values //= STEPS
+    values = values.clip(0, 255, out=values).reshape(pictures.shape)
+    np.copyto(pictures, values, casting="unsafe")
+
+
+def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> None:
     """Paints a rectangle of one random color into some of the pictures, in place."""
     count, height, width, _ = pictures.shape
     chosen = rng.random(count) < a.erase
@@ -118,4 +134,3 @@ def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> n
     for i in np.flatnonzero(chosen):
         first_row, last_row, first_column, last_column = box[i]
         pictures[i, first_row:last_row, first_column:last_column] = colors[i]
-    return pictures

@@ -80,8 +80,9 @@ def test_light_contrast_and_tint_follow_their_formula(high: bool) -> None:
     how = Augmentation(brightness=0.1, contrast=0.3, tint=0.05)
     sign = 1 if high else -1
     expected = (PICTURES.astype(float) - 128) * (1 + 0.3 * sign) + 128 + 255 * 0.1 * sign
-    expected = np.round(expected * (1 + 0.05 * sign)).clip(0, 255)
-    assert np.array_equal(augment(PICTURES, how, Extreme(high)), expected)
+    expected = (expected * (1 + 0.05 * sign)).clip(0, 255)
+    found = augment(PICTURES, how, Extreme(high)).astype(float)
+    assert np.abs(found - expected).max() <= 1.5  # a factor is rounded to 64ths, at most 1/128 off
 
 
 def test_erased_share_lies_in_its_range() -> None:

@@ -289,6 +289,8 @@ def _sample_bottom(
     if top.cut in ("puffer", "coat", "hoodie"):
         cuts.pop("dress", None)
         cuts.pop("shorts", None)
+    if top.cut == "coat":  # would hide it
+        cuts.pop("skirt", None)
     if name != truth["top_color"]:
         cuts.pop("dress", None)
     elif "dress" in cuts:
