@@ -4,9 +4,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; \
   done; echo python3)
 VENV := .venv
+BENCH := data/generated/people/manifest.csv
 BIN := $(VENV)/bin
 
-.PHONY: workshop test lab lint format screenshots lock clean help
+.PHONY: workshop test lab lint format screenshots bench lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## shows this list
@@ -33,6 +34,10 @@ format: $(VENV)/.installed  ## mends what lint finds, where it can
 screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab, renews images/
 	$(BIN)/python -m tests.jupyterlab --screenshots
 	cp artifacts/full/pictures/probabilities.png images/
+
+bench: $(VENV)/.installed  ## measures each part beside its peer or limit, in minutes; writes a page
+	test -f $(BENCH) || $(BIN)/python -m data.generate.people --out $(dir $(BENCH))
+	$(BIN)/python -m helpers.bench --manifest $(BENCH)
 
 lock:  ## renews requirements.lock from a fresh environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -8,7 +8,9 @@ It uses the LiteRT export and never imports TensorFlow, so the first answer come
 import argparse
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from helpers.manifest import Labels
 from helpers.progress import progress_bar
 
 BATCH = 32  # pictures predicted at once
+AHEAD = 3  # batches that are decoded before their turn
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
 
@@ -49,22 +52,43 @@ def predict_files(
 
     A broken picture does not stop the others.
     """
-    for start in range(0, len(paths), BATCH):
-        batch = paths[start : start + BATCH]
-        pixels, faults = [], {}
-        for path in batch:
-            try:
-                pixels.append(decode_picture(path.read_bytes(), predictor.image_size))
-            except (WorkshopError, OSError) as error:
-                faults[path] = str(error)
-        answers = predictor.predict_pixels(np.stack(pixels)) if pixels else {}
-        number = 0
-        for path in batch:
-            if path in faults:
-                yield path, faults[path]
-            else:
-                yield path, {task: values[number] for task, values in answers.items()}
-                number += 1
+    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    with ThreadPoolExecutor() as pool:
+
+        def start_decoding(batch: list[Path]) -> list[Future]:
+            return [pool.submit(_read, path, predictor.image_size) for path in batch]
+
+        # A few batches are decoded while the network is busy: no more, whatever the folder holds.
+        ahead = deque(start_decoding(batch) for batch in batches[:AHEAD])
+        try:
+            for number, batch in enumerate(batches):
+                read = [future.result() for future in ahead.popleft()]
+                if number + AHEAD < len(batches):
+                    ahead.append(start_decoding(batches[number + AHEAD]))
+                yield from zip(batch, _predict(predictor, read))
+        finally:  # whoever stops early does not wait for what nobody wants any more
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:
+    try:
+        return decode_picture(path.read_bytes(), image_size)
+    except (WorkshopError, OSError) as error:
+        return str(error)
+
+
+def _predict(
+    predictor: LiteRTPredictor, read: list[np.ndarray | str]
+) -> Iterator[dict[str, np.ndarray] | str]:
+    pixels = [found for found in read if not isinstance(found, str)]
+    answers = predictor.predict_pixels(np.stack(pixels)) if pixels else {}
+    row = iter(range(len(pixels)))
+    for found in read:
+        if isinstance(found, str):
+            yield found
+        else:
+            number = next(row)
+            yield {task: values[number] for task, values in answers.items()}
 
 
 def named(labels: Labels, answer: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

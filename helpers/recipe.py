@@ -16,6 +16,8 @@ class Stage:
 
     Attributes:
         epochs: how often every training picture is seen, at most.
+        minutes: train by the clock instead: `epochs` does not count, and the schedule ends after
+            so many minutes of wall time, validation and saving included. 0 counts epochs.
         image_size: (height, width) in pixels.
         batch_size: pictures in a step.
         learning_rate: the highest of the schedule.
@@ -34,6 +36,7 @@ class Stage:
     augmentation: str = "standard"
     freeze_backbone: bool = False
     early_stopping: int = 0
+    minutes: float = 0.0
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", tuple(self.image_size))
@@ -45,6 +48,7 @@ class Stage:
             "0 or more epochs",
             self.early_stopping,
         )
+        _check(0 <= self.minutes < 1e5, "minutes", "above 0", self.minutes)
         _check(min(self.image_size) >= 16, "image size", "at least 16 pixels", self.image_size)
         _check(0 < self.learning_rate < 10, "learning rate", "above 0", self.learning_rate)
         _check(self.schedule in SCHEDULES, "schedule", " or ".join(SCHEDULES), self.schedule)

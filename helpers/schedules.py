@@ -1,6 +1,10 @@
-"""Learning rates as a function of the step."""
+"""Learning rates as a function of the step, or of the clock."""
 
+import dataclasses
 import math
+import time
+
+import numpy as np
 
 from helpers.model import keras
 from helpers.recipe import Stage
@@ -8,6 +12,9 @@ from helpers.recipe import Stage
 WARM_UP_SHARE = 0.3  # of all steps, in a one-cycle schedule (fastai's default)
 START_DIVISOR = 25.0  # the first rate is the highest divided by this (fastai's default)
 END_DIVISOR = 1e4  # and the last rate by this
+PLANNED_STEPS = 1000  # of a schedule that follows the clock: steps so small that none is seen
+MEASURED_STEPS = 20
+RESERVED_SHARE = 0.02  # of a stage's minutes, until a validation has been timed
 
 
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
@@ -44,8 +51,79 @@ def _cosine(start: float, end: float, share):
 
 def learning_rate(stage: Stage, steps: int):
     """Returns what an optimizer takes as its rate for a stage of `steps` steps in all."""
+    if stage.minutes:
+        return stage.learning_rate  # `Clock` changes it
     if stage.schedule == "one-cycle":
         return OneCycle(stage.learning_rate, steps)
     if stage.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps)
     return stage.learning_rate  # "plateau" is lowered after an epoch, see helpers.training
+
+
+class Clock(keras.callbacks.Callback):
+    """Leads a stage through its schedule by the clock, and ends it in time.
+
+    Steps are not counted, because a machine that others use is twice as fast in one minute as in
+    the next: a plan in steps, made from the first of them, would miss its minute.
+
+    Args:
+        stage: a stage with `minutes`.
+        began: when it began, on `time.monotonic`: before the pictures were decoded.
+        used: seconds that it had before it was interrupted.
+    """
+
+    def __init__(self, stage: Stage, began: float, used: float = 0.0):
+        super().__init__()
+        self._stage, self._began, self._used = stage, began, used
+        self._seconds = 60 * stage.minutes
+        self._reserve = RESERVED_SHARE * self._seconds  # for the last validation
+        plan = learning_rate(dataclasses.replace(stage, minutes=0), PLANNED_STEPS)
+        # A "plateau" is lowered after an epoch, and "constant" stays: neither follows the clock.
+        self._rates = None
+        if callable(plan):
+            self._rates = keras.ops.convert_to_numpy(plan(np.arange(PLANNED_STEPS + 1)))
+        self._epoch_ended = 0.0
+        self._batches: list[float] = []
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the stage has taken."""
+        return self._used + time.monotonic() - self._began
+
+    @property
+    def share(self) -> float:
+        """How much of the time for training is over: 0 to 1, and more when it is late."""
+        return self.elapsed / max(self._seconds - self._reserve, 1e-3)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Learns from the epoch before how long a validation takes."""
+        if self._epoch_ended:
+            self._reserve = time.monotonic() - self._epoch_ended
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Sets the rate of this moment."""
+        if self._rates is not None:
+            place = min(int(self.share * PLANNED_STEPS), PLANNED_STEPS)
+            self.model.optimizer.learning_rate = float(self._rates[place])
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Ends the stage when the time is over; tells what to expect when steps are measured."""
+        if self.share >= 1:
+            self.model.stop_training = True
+        if len(self._batches) < MEASURED_STEPS:
+            self._batches.append(time.monotonic())
+            if len(self._batches) == MEASURED_STEPS:
+                self._tell()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Notes when validation began."""
+        self._epoch_ended = time.monotonic()
+
+    def _tell(self) -> None:
+        step = float(np.median(np.diff(self._batches)))
+        left = (self._seconds - self._reserve - self.elapsed) / (step * self.params["steps"])
+        print(
+            f"{self._stage.batch_size / step:.0f} pictures/s: about {max(left, 0):.1f} more epochs "
+            f"until {self._stage.minutes:g} minutes are over",
+            flush=True,
+        )

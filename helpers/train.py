@@ -1,6 +1,6 @@
 """Trains a network from a manifest.
 
-    python -m helpers.train --manifest M --out RUN [--epochs N] [--backbone NAME] [--resume]
+    python -m helpers.train --manifest M --out RUN [--epochs N | --minutes N] [--resume]
 
 It trains on the split `train`, validates and saves after every epoch, and exports the best epoch.
 """
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_recipe_arguments(add) -> None:
     add("--recipe", help="a JSON file with a recipe; the flags below change it")
     add("--epochs", type=int, help="epochs of the first stage (default 12)")
+    add("--minutes", type=float, help="train by the clock: end after so many minutes")
     add("--image-size", help="height x width in pixels, such as 160x64 (the default)")
     add("--batch-size", type=int, help="pictures in a step (default 32)")
     add("--learning-rate", type=float, help="the highest rate (default 0.003)")

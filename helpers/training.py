@@ -27,9 +27,10 @@ from helpers.pipeline import batches_in_order, load_pictures, steps_per_epoch, t
 from helpers.progress import progress_bar
 from helpers.recipe import Recipe, Stage
 from helpers.runs import Run, check_folder, check_labels, create_run, open_run
-from helpers.schedules import learning_rate
+from helpers.schedules import Clock, learning_rate
 
 PLATEAU_FACTOR, PLATEAU_EPOCHS = 0.7, 3  # the person-attribute system's values
+ENDLESS = 2**20  # epochs
 MIN_PROGRESS = 1e-3  # a smaller gain of the mean validation accuracy is no progress
 
 
@@ -58,6 +59,7 @@ def train(
             not empty; a run of other labels or another recipe.
         KeyboardInterrupt: on Ctrl-C; everything up to the last whole epoch is kept.
     """
+    began = time.monotonic()
     check_split(manifest)
     run = _open_or_create(manifest, Path(folder), recipe, resume, overwrite)
     state = State(run)
@@ -65,7 +67,8 @@ def train(
     try:
         for number in range(len(run.recipe.stages)):
             if number >= state.stage:
-                _train_stage(data, run, number, state)
+                _train_stage(data, run, number, state, began)
+                began = time.monotonic()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{state.epoch} whole epochs are kept in {run.folder}. The same command with "
@@ -125,6 +128,7 @@ class State:
         self.stage_start: int = found.get("stage_start", 0)
         self.epoch: int = found.get("epoch", 0)
         self.weights: str = found.get("weights", "")
+        self.seconds: float = found.get("seconds", 0.0)  # of the stage, for one with `minutes`
         log = run.log
         # A kill between the log and the state leaves a line of an epoch that will be done again.
         self.rows = log[log["epoch"] <= self.epoch].to_dict("records") if len(log) else []
@@ -145,7 +149,7 @@ class State:
     def start_next_stage(self) -> None:
         """Notes that a stage has ended; the next one starts with a new optimizer."""
         self.stage, self.stage_start = self.stage + 1, self.epoch
-        self.weights = ""
+        self.weights, self.seconds = "", 0.0
         self._write()
 
     def restore(self, model: keras.Model) -> None:
@@ -158,11 +162,11 @@ class State:
         return pd.DataFrame(self.rows[self.stage_start :])
 
     def _write(self) -> None:
-        names = ("stage", "stage_start", "epoch", "weights")
+        names = ("stage", "stage_start", "epoch", "weights", "seconds")
         write_json(self.path, {name: getattr(self, name) for name in names})
 
 
-def _train_stage(manifest: Manifest, run: Run, number: int, state: State) -> None:
+def _train_stage(manifest: Manifest, run: Run, number: int, state: State, began: float) -> None:
     recipe, stage = run.recipe, run.recipe.stages[number]
     training, validation = manifest.subset("train"), manifest.subset("validation")
     keras.utils.set_random_seed(recipe.seed)  # here, so that a run resumed in stage 2 is the same
@@ -182,9 +186,12 @@ def _train_stage(manifest: Manifest, run: Run, number: int, state: State) -> Non
         seed=recipe.seed,
         first_epoch=state.epoch,
     )
-    recorder = EpochRecorder(run, stage, state, validation)
-    last = state.stage_start + stage.epochs
-    if state.epoch < last and not recorder.has_stopped():
+    clock = Clock(stage, began, state.seconds) if stage.minutes else None
+    recorder = EpochRecorder(run, stage, state, validation, clock)
+    last = state.stage_start + (ENDLESS if clock else stage.epochs)
+    until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
+    is_over = clock.share >= 1 if clock and state.seconds else state.epoch >= last
+    if not is_over and not recorder.has_stopped():
         trace_once(model, batches)
         model.fit(
             batches,
@@ -193,7 +200,11 @@ def _train_stage(manifest: Manifest, run: Run, number: int, state: State) -> Non
             epochs=last,
             shuffle=False,  # the batches come shuffled
             verbose=0,
-            callbacks=[BatchLog(run.folder / "batches.csv", last), recorder],
+            callbacks=[
+                *([clock] if clock else []),
+                BatchLog(run.folder / "batches.csv", until),
+                recorder,
+            ],
         )
     else:  # killed after the last epoch was kept, perhaps before it was marked
         run.mark_best(pd.DataFrame(state.rows))
@@ -270,9 +281,9 @@ class BatchLog(keras.callbacks.Callback):
     The losses and accuracies are means since the start of the epoch, as Keras gives them.
     """
 
-    def __init__(self, path: Path, epochs: int):
+    def __init__(self, path: Path, until: str):
         super().__init__()
-        self._path, self._epochs = path, epochs
+        self._path, self._until = path, until
         self._epoch, self._bar, self._file, self._writer = 0, None, None, None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -280,7 +291,7 @@ class BatchLog(keras.callbacks.Callback):
         self._epoch = epoch + 1
         self._bar = progress_bar(
             total=self.params["steps"],
-            desc=f"epoch {self._epoch}/{self._epochs}",
+            desc=f"epoch {self._epoch}{self._until}",
             unit="batch",
         )
 
@@ -326,10 +337,19 @@ class EpochRecorder(keras.callbacks.Callback):
         stage: the stage in progress.
         state: where the run stands.
         validation: the pictures to validate on.
+        clock: of a stage with `minutes`.
     """
 
-    def __init__(self, run: Run, stage: Stage, state: State, validation: Manifest):
+    def __init__(
+        self,
+        run: Run,
+        stage: Stage,
+        state: State,
+        validation: Manifest,
+        clock: Clock | None = None,
+    ):
         super().__init__()
+        self._clock = clock
         self._run, self._stage, self._state = run, stage, state
         self._validation = validation
         self._batches = batches_in_order(validation, stage.image_size)
@@ -367,6 +387,8 @@ class EpochRecorder(keras.callbacks.Callback):
             **{f"val_{task}_loss": loss for task, loss in losses.items()},
             **{f"val_{task}_accuracy": scores.accuracy[task] for task in losses},
         }
+        if self._clock:
+            self._state.seconds = self._clock.elapsed
         self._lower(row["val_accuracy"])  # first: a resumed run must start with the lowered rate
         self._state.save_epoch(self.model, row)
         best = self._run.mark_best(self._run.log)

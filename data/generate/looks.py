@@ -17,7 +17,7 @@ SHARES: dict[str, dict[str, float]] = {
         zip(COLORS, (0.30, 0.13, 0.07, 0.03, 0.13, 0.045, 0.03, 0.05, 0.135, 0.025, 0.035, 0.02))
     ),
     "bottom_color": dict(
-        zip(COLORS, (0.345, 0.04, 0.024, 0.018, 0.235, 0.03, 0.02, 0.07, 0.15, 0.018, 0.025, 0.025))
+        zip(COLORS, (0.35, 0.045, 0.024, 0.018, 0.235, 0.03, 0.02, 0.07, 0.155, 0.018, 0.02, 0.015))
     ),
     "imagequality": {"Average": 7509, "Good": 3824, "Bad": 2240},
     "age": {"15-25": 2494, "25-35": 5411, "35-45": 3435, "45-55": 1490, "55+": 743},
@@ -41,7 +41,7 @@ PERSON_TASKS = ("gender", "top_color", "bottom_color", "age", "weight")
 
 CAMERAS = 24
 AMBIGUOUS = 0.01  # share of persons whose gender a viewer would guess wrong half of the time
-BORDER = 0.04  # share of plain garments whose colour lies between two classes
+BORDER = 0.03  # share of plain garments whose colour lies between two classes
 # How much more often women than people wear a top of that colour, before it is normalised.
 LIKED = {"red": 1.8, "purple": 2.6, "other": 2.6, "white": 1.4, "yellow": 1.5, "multicolor": 1.5,
          "orange": 1.2, "blue": 0.5, "grey": 0.6, "brown": 0.7, "green": 0.7}  # fmt: skip
@@ -249,17 +249,22 @@ def _sample_pattern(rng: np.random.Generator, name: str) -> str:
     return draw(rng, {"plain": 0.78, "ton stripes": 0.09, "ton checks": 0.07, "heather": 0.06})
 
 
+def _sample_period(rng: np.random.Generator, name: str, least: float, most: float) -> float:
+    # The colours of a multicolor garment must be seen apart from across the street.
+    return float(rng.uniform(0.05, 0.09) if name == "multicolor" else rng.uniform(least, most))
+
+
 TOP_CUTS = {
     "male": {"t-shirt": 0.2, "shirt": 0.17, "sweater": 0.13, "hoodie": 0.13, "jacket": 0.17,
              "blazer": 0.09, "coat": 0.03, "puffer": 0.08},
     "female": {"blouse": 0.3, "fitted tee": 0.2, "tank": 0.09, "fitted jacket": 0.17,
-               "coat": 0.17, "sweater": 0.07},
+               "coat": 0.12, "sweater": 0.03},
     "neither": {"t-shirt": 0.2, "sweater": 0.3, "hoodie": 0.2, "jacket": 0.3},
     "unknown": {"hoodie": 0.4, "puffer": 0.3, "coat": 0.3},
 }  # fmt: skip
 BOTTOM_CUTS = {
     "male": {"jeans": 0.49, "trousers": 0.38, "shorts": 0.05, "joggers": 0.08},
-    "female": {"slim": 0.13, "skirt": 0.4, "long skirt": 0.24, "dress": 0.23},
+    "female": {"slim": 0.09, "skirt": 0.4, "long skirt": 0.26, "dress": 0.25},
     "neither": {"jeans": 0.5, "slim": 0.25, "trousers": 0.25},
 }  # fmt: skip
 
@@ -277,7 +282,7 @@ def _sample_top(rng: np.random.Generator, truth: dict, seems: str, years: float)
         colors=_garment_colors(rng, name, denim=False),
         pattern=_sample_pattern(rng, name),
         seed=int(rng.integers(2**31)),
-        period=float(rng.uniform(0.022, 0.06)),
+        period=_sample_period(rng, name, 0.022, 0.06),
         logo=bool(cut in ("t-shirt", "fitted tee", "hoodie", "sweater") and rng.random() < 0.45),
     )
 
@@ -302,7 +307,9 @@ def _sample_bottom(
     pattern = _sample_pattern(rng, name)
     if cut == "dress":  # one piece of cloth from shoulder to hem
         colors, pattern = top.colors, top.pattern
-    return Garment(cut, colors, pattern, int(rng.integers(2**31)), float(rng.uniform(0.03, 0.07)))
+    return Garment(
+        cut, colors, pattern, int(rng.integers(2**31)), _sample_period(rng, name, 0.03, 0.07)
+    )
 
 
 def _sample_shoes(rng: np.random.Generator, seems: str, fancy: bool, years: float) -> tuple:
@@ -325,7 +332,7 @@ def _sample_shoes(rng: np.random.Generator, seems: str, fancy: bool, years: floa
 
 HAIRSTYLES = {
     "male": {"short": 0.56, "crop": 0.34, "curly": 0.09, "shoulder": 0.01},
-    "female": {"long": 0.84, "shoulder": 0.11, "ponytail": 0.02, "bun": 0.01, "bob": 0.02},
+    "female": {"long": 0.93, "shoulder": 0.04, "ponytail": 0.01, "bun": 0.01, "bob": 0.01},
     "neither": {"short": 0.3, "bob": 0.3, "curly": 0.2, "shoulder": 0.2},
 }
 
@@ -338,7 +345,7 @@ def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
     style = draw(rng, HAIRSTYLES[seems])
     if seems == "male" and rng.random() < np.clip((years - 32) / 45, 0, 0.6):
         style = "bald" if rng.random() < 0.4 else "receding"
-    if seems == "female" and years > 55 and rng.random() < 0.12:
+    if seems == "female" and years > 55 and rng.random() < 0.05:
         style = "bob" if rng.random() < 0.7 else "curly"
     beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.6 else 0.0
     hats = {"none": 0.88, "cap": 0.06 if years < 45 else 0.03, "beanie": 0.04}

@@ -20,7 +20,7 @@ from helpers.files import whole_folder, write_json
 from helpers.progress import progress_bar
 
 EMPTY_SHARE = 0.03  # of the labels of each task: nobody filled them in
-WRONG_SHARE = 0.02  # of the labels of each task: somebody chose another class
+WRONG_SHARE = 0.015  # of the labels of each task: somebody chose another class
 MOST_PICTURES = 10  # of one person
 SHRINKS = (1.0, 1.5, 2.0, 2.8, 4.0)  # about the reductions of camera.FAULTS
 
@@ -68,8 +68,8 @@ def plan_persons(
     rng = np.random.default_rng(np.random.SeedSequence((seed, 0)))
     first = person = 0
     while first < count:
-        # 1 to 10 pictures of a person, 4.3 in the mean.
-        pictures = min(1 + int(rng.negative_binomial(2.2, 0.4)), per_person, count - first)
+        # 1 to 10 pictures of a person, 3.5 in the mean.
+        pictures = min(1 + int(rng.negative_binomial(2.2, 0.46)), per_person, count - first)
         yield seed, person, first, pictures
         first, person = first + pictures, person + 1
 

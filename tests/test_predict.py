@@ -1,0 +1,47 @@
+"""Predicting a folder: every file answered in order, decoded ahead but not far ahead."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from helpers import predict
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Stands in for decoding: a file's picture is its number, and number 5 is broken."""
+    seen: list[Path] = []
+
+    def read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:
+        seen.append(path)
+        number = int(path.stem)
+        return "broken" if number == 5 else np.full((*image_size, 3), number % 256, np.uint8)
+
+    monkeypatch.setattr(predict, "_read", read)
+    return seen
+
+
+PREDICTOR = SimpleNamespace(
+    image_size=(4, 2), predict_pixels=lambda pixels: {"task": pixels[:, 0, 0, :1].astype(float)}
+)
+
+
+def test_every_file_is_answered_in_order_and_a_broken_one_stops_nothing(decoded: list) -> None:
+    paths = [Path(f"{number}.jpg") for number in range(predict.BATCH * 2 + 3)]
+    answers = list(predict.predict_files(PREDICTOR, paths))
+    assert [path for path, _ in answers] == paths
+    for path, answer in answers:
+        if path.stem == "5":
+            assert answer == "broken"
+        else:
+            assert answer["task"].tolist() == [float(path.stem)]
+
+
+def test_decoding_runs_only_a_few_batches_ahead(decoded: list) -> None:
+    paths = [Path(f"{number}.jpg") for number in range(predict.BATCH * 20)]
+    answers = predict.predict_files(PREDICTOR, paths)
+    next(answers)
+    answers.close()
+    assert len(decoded) <= predict.BATCH * (predict.AHEAD + 1)
