@@ -109,7 +109,7 @@ class Canvas:
         self._rows = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
         self._cols = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
 
-    def finish(self, rows: slice, cols: slice, step: int) -> "Seen":
+    def finish(self, rows: slice, cols: slice, step: int) -> Seen:
         """Returns what is seen in these pixels, `step` by `step` of them averaged into one.
 
         Folds and plain colours are laid here, once over all parts: much cheaper than part by part.
