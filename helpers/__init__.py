@@ -18,8 +18,9 @@ plots       every figure
 serving     run -> export: files in, probabilities out
 litert      predicts with the export, without TensorFlow
 timing      how fast each way to predict is
+bench       each part beside its peer or its limit
 
-Commands: python -m helpers.{sources,manifest,train,evaluate,predict,workshop,environment}
+Commands: python -m helpers.{sources,manifest,train,evaluate,predict,bench,workshop,environment}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), quiet, exercises.
 """

@@ -1,8 +1,8 @@
 """Changes training pictures at random, a batch at a time.
 
-Pure numpy on whole numbers: each picture is read once through a table of places (flip, shift, zoom
-and rotation at once), then the batch is recolored (light, contrast, tint) with 16 bits a value. On
-two cores every pass over the pixels is time that the network does not get.
+Pure numpy on whole numbers: flip, shift, zoom and rotation move each picture at once, then light,
+contrast and tint recolor many pictures at once with 16 bits a value. On two cores every pass over
+the pixels is time that the network does not get.
 """
 
 from dataclasses import dataclass

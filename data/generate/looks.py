@@ -262,6 +262,7 @@ TOP_CUTS = {
     "neither": {"t-shirt": 0.2, "sweater": 0.3, "hoodie": 0.2, "jacket": 0.3},
     "unknown": {"hoodie": 0.4, "puffer": 0.3, "coat": 0.3},
 }  # fmt: skip
+# Women and men are told apart more easily than in life: a few thousand pictures must be enough.
 BOTTOM_CUTS = {
     "male": {"jeans": 0.49, "trousers": 0.38, "shorts": 0.05, "joggers": 0.08},
     "female": {"slim": 0.09, "skirt": 0.4, "long skirt": 0.26, "dress": 0.25},

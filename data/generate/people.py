@@ -68,7 +68,7 @@ def plan_persons(
     rng = np.random.default_rng(np.random.SeedSequence((seed, 0)))
     first = person = 0
     while first < count:
-        # 1 to 10 pictures of a person, 3.5 in the mean.
+        # 1 to 10 pictures of a person, 3.4 in the mean.
         pictures = min(1 + int(rng.negative_binomial(2.2, 0.46)), per_person, count - first)
         yield seed, person, first, pictures
         first, person = first + pictures, person + 1
