@@ -18,7 +18,7 @@ workshop: $(VENV)/.installed  ## sets up, makes the data, runs notebooks 01 to 0
 	$(BIN)/python -m helpers.workshop
 
 test: lint  ## sets up, lints, runs the unit tests, then every notebook in fast mode
-	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+	$(BIN)/pytest -n 2 --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests notebooks
 
 lab: $(VENV)/.installed  ## sets up, opens JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb

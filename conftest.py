@@ -18,3 +18,20 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the browser last: by then the notebooks have run and their data is on the disk."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Divides the tests between processes: a file stays whole, all notebooks stay together.
+
+    A notebook needs what those before it made, and so does the browser, which opens them again.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            in_turn = file.endswith(".ipynb") or file.endswith("test_jupyterlab.py")
+            return "notebooks" if in_turn else file
+
+    return Scheduling(config, log)
