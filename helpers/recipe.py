@@ -75,7 +75,7 @@ class Recipe:
         seed: of initial weights, order and augmentation.
     """
 
-    stages: tuple[Stage, ...] = field(default_factory=lambda: (Stage(epochs=12),))
+    stages: tuple[Stage, ...] = field(default_factory=lambda: (Stage(epochs=10),))
     backbone: str = "street"
     weights: str | None = None
     pooling: str = "average+max+stripes"

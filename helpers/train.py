@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_recipe_arguments(add) -> None:
     add("--recipe", help="a JSON file with a recipe; the flags below change it")
-    add("--epochs", type=int, help="epochs of the first stage (default 12)")
+    add("--epochs", type=int, help="epochs of the first stage (default 10)")
     add("--minutes", type=float, help="train by the clock: end after so many minutes")
     add("--image-size", help="height x width in pixels, such as 160x64 (the default)")
     add("--batch-size", type=int, help="pictures in a step (default 32)")
