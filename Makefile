@@ -37,7 +37,7 @@ screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab, renews images/
 
 bench: $(VENV)/.installed  ## measures each part beside its peer or limit, in minutes; writes a page
 	test -f $(BENCH) || $(BIN)/python -m data.generate.people --out $(dir $(BENCH))
-	$(BIN)/python -m helpers.bench --manifest $(BENCH)
+	$(BIN)/python -m helpers.bench --manifest $(BENCH) $(ARGS)
 
 lock:  ## renews requirements.lock from a fresh environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

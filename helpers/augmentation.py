@@ -44,6 +44,7 @@ class Augmentation:
 
 AUGMENTATIONS = {
     "none": Augmentation(),
+    "flip": Augmentation(flip=0.5),
     "standard": Augmentation(0.5, 0.05, 0.08, 0.0, 0.08, 0.12, 0.04, 0.1),
     "strong": Augmentation(0.5, 0.10, 0.20, 10.0, 0.15, 0.30, 0.08, 0.5, (0.02, 0.25)),
 }

@@ -1,45 +1,120 @@
 """Measures each part beside its peer or its limit, in the same minutes on the same machine.
 
     python -m helpers.bench --manifest M [--out FOLDER] [--rounds N]
+    python -m helpers.bench --manifest M --train-minutes N [--seeds 0,1,2]
 
 Every round measures ours and then the other one, because a machine that others use is now fast and
-now slow; the ratio is the median over the rounds. The network has random weights: how fast it is
-does not depend on them.
+now slow; the ratio is the median over the rounds. Each side lives in a process of its own, whose
+peak of memory stands beside its speed. With --train-minutes networks are trained as well, and
+scored on the validation split.
 """
 
 import argparse
+import dataclasses
+import multiprocessing
 import os
 import platform
+import re
 import resource
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from helpers import measures
 from helpers.errors import WorkshopError, run_command
 from helpers.files import write_text
+from helpers.manifest import read_manifest
 from helpers.progress import progress_bar
 from helpers.quiet import quiet_tensorflow
-from helpers.settings import ROOT, artifacts_folder
+from helpers.recipe import PUBLISHED, Recipe
+from helpers.settings import artifacts_folder
 
-BATCH = 32
-STEPS = 30  # training steps of a measurement, after WARM_UP that are not counted
-WARM_UP = 5
-MOST_FILES = 2000  # pictures that are read from the disk
-VERSIONS_OF = ("tensorflow", "keras", "numpy", "pillow", "ai-edge-litert", "onnxruntime")
-COLUMNS = ["what", "ours", "beside", "theirs", "unit", "ratio"]
-
-Measure = Callable[[], float]
+VERSIONS_OF = (
+    "tensorflow", "keras", "numpy", "pillow", "ai-edge-litert", "onnxruntime",
+    "opencv-python-headless",
+)  # fmt: skip
+COLUMNS = ["what", "ours", "GB", "beside", "theirs", "their GB", "unit", "ratio"]
 
 
-def compare(ours: Measure, theirs: Measure, rounds: int) -> tuple[float, float, float]:
+class Measured:
+    """A measure that lives in a process of its own, and is idle when it is not asked.
+
+    Args:
+        prepare: a function of `helpers.measures`, which returns the measure.
+        arguments: of it.
+
+    Raises:
+        WorkshopError: the process has ended, or what it does fails.
+    """
+
+    def __init__(self, prepare: Callable[..., measures.Measure], *arguments: Any):
+        context = multiprocessing.get_context("spawn")  # a fork would share our memory
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, prepare, arguments), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._name = prepare.__name__
+        self._receive()
+
+    def __call__(self) -> float:
+        """Returns what the measure returns."""
+        self._connection.send("measure")
+        return self._receive()
+
+    def close(self) -> float:
+        """Ends the process; returns the most memory that it had, in GB."""
+        self._connection.send("end")
+        peak = self._receive()
+        self._process.join()
+        return peak
+
+    def _receive(self) -> float:
+        try:
+            answer = self._connection.recv()
+        except EOFError as error:
+            raise WorkshopError(f"measuring {self._name}: the process ended, out of memory?") from (
+                error
+            )
+        if isinstance(answer, str):
+            raise WorkshopError(f"measuring {self._name}: {answer}")
+        return answer
+
+
+def _serve(connection: Connection, prepare: Callable[..., measures.Measure], arguments) -> None:
+    quiet_tensorflow()
+    try:
+        measure = prepare(*arguments)
+        connection.send(0.0)
+        while connection.recv() == "measure":
+            connection.send(measure())
+        connection.send(_peak())
+    except Exception as error:  # told by the parent: this process has no terminal of its own
+        connection.send(f"{type(error).__name__}: {error}")
+
+
+def _peak() -> float:
+    """Returns the most memory of this process, or of one that it started, in GB."""
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux kilobytes
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if (status := Path("/proc/self/status")).exists():  # the other one begins with the parent's
+        own = int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text()).group(1)) / 2**20
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit)
+
+
+def compare(
+    ours: Callable[[], float], theirs: Callable[[], float], rounds: int
+) -> tuple[float, float, float]:
     """Measures both in turn.
 
     Args:
@@ -55,226 +130,140 @@ def compare(ours: Measure, theirs: Measure, rounds: int) -> tuple[float, float, 
     return *np.median(pairs, axis=0), float(np.median(pairs[:, 0] / pairs[:, 1]))
 
 
-def speed_of(function: Callable[[], int]) -> Measure:
-    """Returns a measure of what `function` does: the pictures it returns, by the second."""
-
-    def measure() -> float:
-        start = time.perf_counter()
-        return function() / (time.perf_counter() - start)
-
-    return measure
-
-
-def _input_pipeline(paths: list[str], image_size: tuple[int, int], manifest) -> tuple:
-    import tensorflow as tf
-
-    from helpers.pipeline import decoded
-
-    def bare() -> int:
-        files = tf.data.Dataset.from_tensor_slices(paths)
-        pictures = files.map(
-            lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        return sum(1 for _ in pictures)
-
-    def whole() -> int:
-        return sum(1 for _ in decoded(manifest, image_size))
-
-    return whole, bare
-
-
-def _training(manifest, stage) -> tuple[Measure, Measure]:
-    import tensorflow as tf
-
-    from helpers.augmentation import AUGMENTATIONS
-    from helpers.pipeline import training_batches
-    from helpers.recipe import Recipe
-    from helpers.runs import Run
-    from helpers.training import build_stage_model, compile_model, trace_once
-
-    recipe = Recipe(stages=(stage,))
-    model = build_stage_model(Run(Path("unused"), manifest.labels, recipe), stage)
-    compile_model(model, manifest, recipe, stage, steps=10_000)
-    model.optimizer.build(model.trainable_variables)
-    batches = training_batches(
-        manifest,
-        stage.image_size,
-        stage.batch_size,
-        augmentation=AUGMENTATIONS[stage.augmentation],
+def pairs_of(manifest: Path, run: Path) -> Iterator[tuple]:
+    """Yields what is measured: what, unit, ours with its arguments, beside, theirs likewise."""
+    recipe = Recipe()
+    size, files = recipe.stages[0].image_size, measures.files_of(manifest)
+    speed = "pictures/s"
+    ours = (measures.training, manifest, recipe.to_json(), "pipeline")
+    yield (
+        *("read, decode, resize", speed, (measures.decoding, manifest, size)),
+        *("decode_jpeg alone", (measures.bare_decoding, manifest)),
     )
-    repeated = tf.data.Dataset.from_tensors(next(iter(batches.take(1)))).repeat()
-    trace_once(model, repeated)
-
-    def measure_of(iterator) -> Measure:
-        def measure() -> float:
-            for step in range(WARM_UP + STEPS):
-                if step == WARM_UP:
-                    start = time.perf_counter()
-                float(model.train_function(iterator)["loss"])
-            return STEPS * stage.batch_size / (time.perf_counter() - start)
-
-        return measure
-
-    return measure_of(iter(batches)), measure_of(iter(repeated))
-
-
-def _exported(labels, image_size: tuple[int, int], folder: Path):
-    """Exports an untrained network, and returns it."""
-    from helpers.files import write_json
-    from helpers.manifest import LABELS_FILE
-    from helpers.model import build_model
-    from helpers.serving import (
-        LITERT_FILE,
-        ONNX_FILE,
-        SAVED_MODEL,
-        convert_to_litert,
-        export_onnx,
-        export_saved_model,
-    )
-
-    model = build_model(labels, image_size)
-    folder.mkdir(parents=True)
-    write_json(folder / LABELS_FILE, {"tasks": {t: list(c) for t, c in labels.tasks.items()}})
-    export_saved_model(model, labels, folder / SAVED_MODEL)
-    (folder / LITERT_FILE).write_bytes(convert_to_litert(model))
-    export_onnx(model, folder / ONNX_FILE)
-    return model
-
-
-def _inference(model, export: Path, paths: list[str], rounds: int) -> list[dict]:
-    import onnxruntime
-
-    from helpers.litert import LiteRTPredictor
-    from helpers.serving import ONNX_FILE, SavedModelPredictor
-
-    litert, saved = LiteRTPredictor(export), SavedModelPredictor(export)
-    onnx = onnxruntime.InferenceSession(export / ONNX_FILE, providers=["CPUExecutionProvider"])
-    name = onnx.get_inputs()[0].name
-    rows = []
-    for size in (1, BATCH):
-        files = [Path(path).read_bytes() for path in paths[:size]]
-        pixels = np.random.default_rng(0).integers(0, 256, (size, *litert.image_size, 3), np.uint8)
-        floats = pixels.astype(np.float32)
-        ways = {
-            "SavedModel, bytes": lambda files=files: saved.predict_bytes(files),
-            "LiteRT, bytes": lambda files=files: litert.predict_bytes(files),
-            "LiteRT, pixels": lambda pixels=pixels: litert.predict_pixels(pixels),
-            "ONNX Runtime, pixels": lambda floats=floats: onnx.run(None, {name: floats}),
-        }
-        peer = speed_of(_repeat(lambda floats=floats: model.predict(floats, verbose=0), 5, size))
-        for way, function in ways.items():
-            ours = speed_of(_repeat(function, 50 if size == 1 else 5, size))
-            what = f"{size} picture{'s' * (size > 1)}: {way}"
-            rows.append(_row(what, "model.predict", "pictures/s", compare(ours, peer, rounds)))
-    return rows
-
-
-def _repeat(function: Callable[[], object], times: int, pictures: int) -> Callable[[], int]:
-    def repeated() -> int:
-        for _ in range(times):
-            function()
-        return times * pictures
-
-    return repeated
-
-
-def _folder(export: Path, paths: list[str]) -> tuple[Callable[[], int], Callable[[], int]]:
-    from helpers.litert import LiteRTPredictor
-    from helpers.predict import predict_files
-
-    predictor = LiteRTPredictor(export)
-    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, *predictor.image_size, 3), np.uint8)
-    times = -(-len(paths) // BATCH)
-    files = [Path(path) for path in paths]
-    return (
-        lambda: sum(1 for _ in predict_files(predictor, files)),
-        _repeat(lambda: predictor.predict_pixels(pixels), times, BATCH),
+    for beside, other in (
+        ("one batch, repeated", (recipe, "repeated")),
+        ("a Sequence with OpenCV", (recipe, "sequence")),
+        ("the published recipe", (PUBLISHED, "pipeline")),
+    ):
+        theirs = (measures.training, manifest, other[0].to_json(), other[1])
+        yield "train", speed, ours, beside, theirs
+    for count in (1, measures.BATCH):
+        peer = (measures.predicting, run, files[:count], "model.predict")
+        for way in list(measures.WAYS)[1:]:
+            what = f"{count} picture{'s' * (count > 1)}: {way}"
+            ours = (measures.predicting, run, files[:count], way)
+            yield what, speed, ours, "model.predict", peer
+    network = (measures.predicting, run, files[: measures.BATCH], "LiteRT, pixels")
+    yield "a folder of files", speed, (measures.folder, run, files), "LiteRT, pixels", network
+    yield (
+        *("first answer, cold", "s", (measures.cold_start, run, files[0])),
+        *("import tensorflow", (measures.cold_import,)),
     )
 
 
-def _seconds_of(*command: str) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=ROOT)
-    return time.perf_counter() - start
-
-
-def _row(what: str, beside: str, unit: str, measured: tuple[float, float, float]) -> dict:
-    ours, theirs, ratio = measured
-    return dict(zip(COLUMNS, (what, ours, beside, theirs, unit, ratio)))
-
-
-def run_bench(manifest, rounds: int = 5) -> pd.DataFrame:
-    """Measures everything.
+def run_bench(
+    manifest: Path, rounds: int = 3, start: Callable[..., Any] = Measured
+) -> pd.DataFrame:
+    """Measures every part.
 
     Args:
         manifest: pictures and labels; the training split is used where there is one.
         rounds: measurements of each.
+        start: makes a measure that can be closed; `Measured`, or something quicker in a test.
 
     Returns:
-        A row for each measurement: what, ours, beside, theirs, unit, ratio.
+        A row for each comparison, with `COLUMNS`.
     """
-    from helpers.recipe import Stage
-
-    data = manifest.subset("train") if manifest.has_split else manifest
-    few = data.rows(np.arange(min(len(data), MOST_FILES)))
-    stage, rows = Stage(epochs=1, batch_size=BATCH), []
-    size = stage.image_size
-    with progress_bar(total=5, unit="part") as bar, tempfile.TemporaryDirectory() as folder:
-        bar.set_description("reading")
-        whole, bare = _input_pipeline(few.paths, size, few)
-        measured = compare(speed_of(whole), speed_of(bare), rounds)
-        rows.append(
-            _row("decode and resize from files", "decode_jpeg alone", "pictures/s", measured)
-        )
-        bar.update()
-        bar.set_description("training")
-        measured = compare(*_training(data, stage), rounds)
-        rows.append(_row("training step", "one repeated batch", "pictures/s", measured))
-        bar.update()
-        bar.set_description("exporting")
-        export = Path(folder) / "run" / "export"
-        model = _exported(data.labels, size, export)
-        bar.set_description("predicting")
-        rows += _inference(model, export, few.paths, rounds)
-        bar.update()
-        whole, bare = _folder(export, few.paths)
-        measured = compare(speed_of(whole), speed_of(bare), rounds)
-        rows.append(_row("a folder of files", "network alone, LiteRT", "pictures/s", measured))
-        bar.update()
-        bar.set_description("starting")
-        first = ("-m", "helpers.predict", "--run", str(export.parent), few.paths[0])
-        measured = compare(
-            lambda: _seconds_of(*first), lambda: _seconds_of("-c", "import tensorflow"), rounds
-        )
-        rows.append(_row("first answer from a cold start", "import tensorflow", "s", measured))
-        bar.update()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        image_size = Recipe().stages[0].image_size
+        start(measures.exporting, manifest, image_size, run).close()
+        pairs = list(pairs_of(manifest, run))
+        bar = progress_bar(iterable=pairs, unit="comparison")
+        for what, unit, ours, beside, theirs in bar:
+            bar.set_description(what)
+            sides = start(*ours), start(*theirs)
+            speed, other, ratio = compare(*sides, rounds)
+            peak, their_peak = (side.close() for side in sides)
+            row = (what, speed, peak, beside, other, their_peak, unit, ratio)
+            rows.append(dict(zip(COLUMNS, row)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def as_page(table: pd.DataFrame, pictures: int, minutes: float) -> str:
-    """Returns the table as Markdown, with what it was measured with."""
-    shown = table.copy()
-    for column in ("ours", "theirs"):
-        shown[column] = [f"{v:,.0f}" if v >= 100 else f"{v:.2f}" for v in table[column]]
-    shown["ratio"] = table["ratio"].map("{:.2f}".format)
-    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
-    lines += [" | ".join(row) for row in shown[COLUMNS].astype(str).to_numpy()]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def run_training(manifest: Path, minutes: float, seeds: Sequence[int]) -> pd.DataFrame:
+    """Trains ours and its peers, and scores each on the whole validation split.
+
+    Args:
+        manifest: pictures, labels and split.
+        minutes: for each network; the published recipe also gets its three epochs, once.
+        seeds: each network is trained once with each.
+
+    Returns:
+        A row for each training: recipe, seed, minutes, epochs, and a column for each task.
+    """
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        plans = [("published, 3 epochs", PUBLISHED, "pipeline", seeds[0], 0.0)]
+        for seed in seeds:
+            plans += [
+                ("ours", Recipe(), "pipeline", seed, minutes),
+                ("ours, from a Sequence with OpenCV", Recipe(), "sequence", seed, minutes),
+                ("published", PUBLISHED, "pipeline", seed, minutes),
+            ]
+        for name, recipe, source, seed, limit in progress_bar(iterable=plans, unit="training"):
+            stage = dataclasses.replace(recipe.stages[0], minutes=limit)
+            plan = dataclasses.replace(recipe, stages=(stage,), seed=seed).to_json()
+            out = Path(folder) / str(len(rows))
+            row = Measured(measures.trained, manifest, plan, source, out)()
+            rows.append({"recipe": name, "seed": seed, **row})
+            print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+def as_page(tables: Mapping[str, pd.DataFrame], pictures: int, minutes: float) -> str:
+    """Returns tables as Markdown, with what they were measured with.
+
+    Args:
+        tables: heading to table; numbers are rounded for reading.
+        pictures: of the manifest.
+        minutes: that everything took.
+    """
     versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS_OF)
-    return "\n".join(
-        [
-            "# Speed",
-            "",
-            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.processor()}, "
-            f"Python {platform.python_version()}, {versions}.",
-            f"{pictures:,} pictures, {minutes:.1f} minutes, at most {peak:.1f} GB of memory. A "
-            "ratio is the median over rounds that measure both in turn.",
-            "",
-            *(f"| {line} |" for line in lines),
-            "",
-        ]
-    )
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
+        f"Python {platform.python_version()}, {versions}. {pictures:,} pictures, "
+        f"{minutes:.1f} minutes.",
+    ]
+    for heading, table in tables.items():
+        shown = table.map(lambda v: _rounded(v) if isinstance(v, float) else str(v))
+        rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
+        lines += ["", f"## {heading}", "", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(["# Speed", "", *lines, ""])
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def mean_and_spread(runs: pd.DataFrame) -> pd.DataFrame:
+    """Summarizes the trainings of each recipe: the mean over its seeds, and the spread.
+
+    Args:
+        runs: of `run_training`.
+
+    Returns:
+        A row for each recipe; numbers as "mean ± standard deviation" where there are two seeds
+        or more.
+    """
+    rows = []
+    for name, group in runs.groupby("recipe", sort=False):
+        row = {"recipe": name, "seeds": str(len(group))}
+        for column in group.columns.drop(["recipe", "seed"]):
+            mean, spread = group[column].mean(), group[column].std()
+            row[column] = f"{mean:.3f}" + (f" ± {spread:.3f}" if len(group) > 1 else "")
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def main() -> None:
@@ -283,17 +272,22 @@ def main() -> None:
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="the manifest CSV")
     add("--out", type=Path, help="folder of the page (default artifacts/full/bench)")
-    add("--rounds", type=int, default=5, help="measurements of each (default 5)")
+    add("--rounds", type=int, default=3, help="measurements of each (default 3); 0 for none")
+    add("--train-minutes", type=float, default=0, help="also train each network for so long")
+    add("--seeds", default="0,1,2", help="of those trainings (default 0,1,2)")
     arguments = parser.parse_args()
-    if arguments.rounds < 1:
-        raise WorkshopError(f"expected --rounds of 1 or more, found {arguments.rounds}.")
-    quiet_tensorflow()
-    from helpers.manifest import read_manifest
-
-    manifest = read_manifest(arguments.manifest)
-    start = time.perf_counter()
-    table = run_bench(manifest, arguments.rounds)
-    page = as_page(table, len(manifest), (time.perf_counter() - start) / 60)
+    if arguments.rounds < 0 or arguments.train_minutes < 0:
+        raise WorkshopError("expected --rounds and --train-minutes of 0 or more.")
+    if not all(seed.isdecimal() for seed in arguments.seeds.split(",")):
+        raise WorkshopError(f"expected --seeds such as 0,1,2, found {arguments.seeds!r}.")
+    pictures, start, tables = len(read_manifest(arguments.manifest)), time.monotonic(), {}
+    if arguments.rounds:
+        tables["Parts beside a peer or a limit"] = run_bench(arguments.manifest, arguments.rounds)
+    if arguments.train_minutes:
+        seeds = [int(seed) for seed in arguments.seeds.split(",")]
+        runs = run_training(arguments.manifest, arguments.train_minutes, seeds)
+        tables["Scores on validation"] = mean_and_spread(runs)
+    page = as_page(tables, pictures, (time.monotonic() - start) / 60)
     folder = arguments.out or artifacts_folder("bench")
     write_text(folder / "speed.md", page)
     print(page)

@@ -14,8 +14,7 @@ from helpers.errors import WorkshopError
 from helpers.manifest import LABELS_FILE, Labels
 from helpers.pictures import MAX_PIXELS
 from helpers.quiet import standard_error_silenced
-
-LITERT_FILE = "model.tflite"
+from helpers.settings import LITERT_FILE
 
 # What Pillow raises for a file that is no picture, or a broken one, depending on where it notices.
 _DAMAGED = (

@@ -6,8 +6,6 @@ reaches the network in the same way in training and in serving.
 
 import hashlib
 import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,10 +26,7 @@ with standard_error_silenced():  # notices that no variable silences
 
 CACHE_FOLDER = ROOT / "artifacts" / "cache"
 CACHE_VERSION = 2  # raise it when decode_picture changes, so that no old pictures are used
-AHEAD = 4  # batches prepared before the network asks for them
 DECODE_BATCH = 64  # pictures decoded between two moves of the progress bar
-
-_of_thread = threading.local()
 
 
 def decode_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -296,25 +291,11 @@ def training_batches(
         return rows.enumerate().map(lambda step, rows: (rows, tf.stack([seed, epoch, step])))
 
     def change(pictures: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        if cache:
-            _lower_priority()
         return augment(pictures, augmentation, np.random.default_rng(seeds))
 
     epochs = tf.data.Dataset.range(first_epoch, 2**20)  # endless: `fit` takes as many as it wants
     batches = epochs.flat_map(rows_of)
-    return _look_up(batches, manifest, image_size, cache, change).prefetch(AHEAD)
-
-
-def _lower_priority() -> None:
-    """Lets the calling thread work only where a core would be idle.
-
-    A training step divides its work evenly among the cores. If this thread took one of them for
-    3 ms, all others would wait 3 ms for it; within a step there are enough moments in which one
-    core has nothing to do.
-    """
-    if not hasattr(_of_thread, "is_low") and sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-    _of_thread.is_low = True
+    return _look_up(batches, manifest, image_size, cache, change).prefetch(tf.data.AUTOTUNE)
 
 
 def steps_per_epoch(manifest: Manifest, batch_size: int) -> int:
@@ -343,7 +324,7 @@ def _look_up(
 ) -> tf.data.Dataset:
     """Turns batches of (row numbers, seeds) into (pictures, targets)."""
     targets = {task: tf.constant(manifest.targets(task)) for task in manifest.labels.tasks}
-    store = load_pictures(manifest, image_size) if cache else None
+    store = _FileRows(load_pictures(manifest, image_size)) if cache else None
     paths = None if cache else tf.constant(manifest.paths)
 
     def pictures_of(numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -358,12 +339,24 @@ def _look_up(
         labels = {task: tf.gather(values, numbers) for task, values in targets.items()}
         return pictures_of(numbers, seeds), labels
 
-    if not cache:
-        return rows.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 1  # of its own, as `_lower_priority` changes it
-    options.autotune.enabled = False
-    return rows.map(look_up).with_options(options)
+    return rows.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+class _FileRows:
+    """Reads single pictures out of the file of `load_pictures`.
+
+    Not through the map itself: its pages would count as memory of this process, in the end as
+    much as the file has, and a cache of 30 GB would look like a leak.
+    """
+
+    def __init__(self, store: np.memmap):
+        self._shape, self._file = store.shape[1:], Path(store.filename).open("rb")
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        pictures = np.empty((len(rows), *self._shape), np.uint8)
+        for picture, row in zip(pictures, rows.tolist()):
+            os.preadv(self._file.fileno(), [picture], row * picture.nbytes)
+        return pictures
 
 
 def _decode_all(paths: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 from helpers.errors import WorkshopError
 
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
-AUGMENTATION_NAMES = ("none", "standard", "strong")
+AUGMENTATION_NAMES = ("none", "flip", "standard", "strong")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Stage:
         learning_rate: the highest of the schedule.
         schedule: "one-cycle" (up, then down to almost 0; Smith & Topin 2018), "cosine" (down),
             "plateau" (times .7 after 3 epochs without progress) or "constant".
-        augmentation: "none", "standard" or "strong", see `helpers.pipeline.AUGMENTATIONS`.
+        augmentation: "none", "flip", "standard" or "strong", see
+            `helpers.augmentation.AUGMENTATIONS`.
         freeze_backbone: train towers and heads only.
         early_stopping: end the stage after so many epochs without progress; 0 never.
     """
@@ -121,3 +122,23 @@ def _is_whole(value: Any, least: int) -> bool:
 def _check(right: bool, what: str, expected: str, found: Any) -> None:
     if not right:
         raise WorkshopError(f"{what}: expected {expected}, found {found!r}. Change that value.")
+
+
+# The published recipe of the pedestrian attributes, from random weights: a benchmark's peer.
+PUBLISHED = Recipe(
+    stages=(
+        Stage(
+            epochs=3,
+            image_size=(240, 100),
+            batch_size=64,
+            learning_rate=1e-4,
+            schedule="constant",
+            augmentation="flip",
+        ),
+    ),
+    backbone="ResNet50V2",
+    pooling="average",
+    tower=0,
+    dropout=0.0,
+    weight_decay=0.0,
+)

@@ -24,9 +24,9 @@ from helpers.manifest import LABELS_FILE, Labels
 from helpers.model import keras, load_model
 from helpers.pipeline import decode_picture
 from helpers.runs import Run
+from helpers.settings import LITERT_FILE, ONNX_FILE, SAVED_MODEL
 
 FORMATS = ("saved_model", "litert", "onnx")
-SAVED_MODEL, LITERT_FILE, ONNX_FILE = "saved_model", "model.tflite", "model.onnx"
 
 
 def export_run(run: Run, formats: Sequence[str] = FORMATS) -> Path:

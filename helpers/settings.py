@@ -8,6 +8,9 @@ from helpers.errors import WorkshopError
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# What lies in the export folder of a run.
+SAVED_MODEL, LITERT_FILE, ONNX_FILE = "saved_model", "model.tflite", "model.onnx"
+
 T = TypeVar("T")
 
 

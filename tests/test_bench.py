@@ -7,13 +7,48 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import bench
+from helpers import bench, measures
+from helpers.errors import WorkshopError
 from helpers.manifest import Manifest
+from helpers.recipe import PUBLISHED, Recipe
+from tests.conftest import small_recipe
 
 
 def speeds(*values: float) -> Callable[[], float]:
     left = iter(values)
     return lambda: next(left)
+
+
+def counting(first: int) -> Callable[[], float]:
+    """A measure for a process of its own: counts up."""
+    numbers = iter(range(first, 100))
+    return lambda: float(next(numbers))
+
+
+def holding(megabytes: int) -> Callable[[], float]:
+    kept = np.ones(megabytes * 2**20, np.uint8)
+    return lambda: float(kept[0])
+
+
+def failing() -> Callable[[], float]:
+    raise ValueError("no such thing")
+
+
+def ending() -> Callable[[], float]:
+    raise SystemExit
+
+
+class InProcess:
+    """Stands in for `bench.Measured`: as quick as the measure."""
+
+    def __init__(self, prepare, *arguments):
+        self._measure = prepare(*arguments)
+
+    def __call__(self) -> float:
+        return self._measure()
+
+    def close(self) -> float:
+        return 0.5
 
 
 def test_the_ratio_is_the_median_of_the_rounds_and_the_first_does_not_count() -> None:
@@ -23,25 +58,87 @@ def test_the_ratio_is_the_median_of_the_rounds_and_the_first_does_not_count() ->
 
 
 def test_a_speed_is_pictures_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.time, "perf_counter", speeds(10.0, 10.5))
-    assert bench.speed_of(lambda: 32)() == 64
+    monkeypatch.setattr(measures.time, "perf_counter", speeds(10.0, 10.5, 12.0))
+    assert measures.speed_of(lambda: 32)() == 32  # twice 32 in 2 s: half a second was too short
+
+
+def test_a_process_of_its_own_measures_and_tells_its_memory() -> None:
+    small, large = bench.Measured(counting, 7), bench.Measured(holding, 300)
+    assert (small(), small(), large()) == (7, 8, 1)
+    assert 0.25 < large.close() - small.close() < 0.4
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [(failing, "failing: ValueError: no such thing"), (ending, "ending: the process ended")],
+)
+def test_what_fails_in_the_process_is_told(prepare: Callable, message: str) -> None:
+    with pytest.raises(WorkshopError, match=message):
+        bench.Measured(prepare)
 
 
 def test_the_page_holds_every_row_and_what_it_was_measured_with() -> None:
-    rows = [("a", 1234.5, "b", 12.345, "pictures/s", 0.5), ("c", 0.7, "d", 5.0, "s", 0.14)]
-    page = bench.as_page(pd.DataFrame(rows, columns=bench.COLUMNS), pictures=6000, minutes=2.5)
-    assert "| a | 1,234 | b | 12.35 | pictures/s | 0.50 |" in page
-    assert "| c | 0.70 | d | 5.00 | s | 0.14 |" in page
+    rows = [("a", 1234.5, 0.5, "b", 12.345, 2.0, "pictures/s", 0.5)]
+    page = bench.as_page({"Parts": pd.DataFrame(rows, columns=bench.COLUMNS)}, 6000, 2.5)
+    assert "## Parts" in page
+    assert "| a | 1,234 | 0.500 | b | 12.35 | 2.00 | pictures/s | 0.500 |" in page
     assert "6,000 pictures, 2.5 minutes" in page and "tensorflow" in page
 
 
-def test_everything_is_measured(
-    people: Manifest, tiny_backbone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_spread_of_seeds() -> None:
+    runs = pd.DataFrame(
+        {"recipe": ["a", "b", "a"], "seed": [0, 0, 1], "minutes": [5.0, 9.0, 5.0]}
+        | {"gender": [0.8, 0.5, 0.9]}
+    )
+    table = bench.mean_and_spread(runs)
+    assert table.to_numpy().tolist() == [
+        ["a", "2", "5.000 ± 0.000", "0.850 ± 0.071"],
+        ["b", "1", "9.000", "0.500"],
+    ]
+
+
+def test_every_part_is_measured(
+    people: Manifest, tiny_backbone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench, "STEPS", 2)
-    monkeypatch.setattr(bench, "WARM_UP", 1)
-    table = bench.run_bench(people, rounds=1)
+    monkeypatch.setattr(measures, "SECONDS", 0.01)
+    monkeypatch.setattr(measures, "cold_start", lambda *_: lambda: 1.0)
+    monkeypatch.setattr(measures, "cold_import", lambda: lambda: 2.0)
+    monkeypatch.setattr(bench, "PUBLISHED", Recipe())  # the published one has 23 million weights
+    table = bench.run_bench(Path(people.source), rounds=1, start=InProcess)
     assert list(table.columns) == bench.COLUMNS
-    assert len(table) == 12
-    assert np.isfinite(table[["ours", "theirs", "ratio"]]).all(axis=None)
-    assert (table[["ours", "theirs"]] > 0).all(axis=None)
+    assert len(table) == 14
+    assert (table[["ours", "theirs", "ratio"]] > 0).all(axis=None)
+
+
+def test_a_cold_start_is_a_whole_process() -> None:
+    assert 0.01 < measures._seconds_of("-c", "pass") < 30
+
+
+@pytest.mark.parametrize("source", ["pipeline", "sequence"])
+def test_trainings_are_scored(
+    people: Manifest, tiny_backbone: None, tmp_path: Path, source: str
+) -> None:
+    recipe = small_recipe(minutes=0.05)
+    row = measures.trained(Path(people.source), recipe.to_json(), source, tmp_path / "run")()
+    assert row["epochs"] > 0 and row["minutes"] > 0
+    assert all(0 <= row[task] <= 1 for task in people.labels.tasks)
+
+
+def test_the_sequence_gives_every_picture_once_an_epoch(people: Manifest) -> None:
+    data = people.subset("train")
+    batches = measures.sequence_batches(data, small_recipe(augmentation="none"))
+    pictures, targets = batches[0]
+    assert pictures.shape == (8, 32, 16, 3)
+    rows = [targets["gender"], *(batches[i][1]["gender"] for i in range(1, 27))]
+    seen = np.concatenate(rows)  # 27 batches of 8 are 8 epochs of 27
+    assert np.bincount(seen + 1).tolist() == (8 * np.bincount(data.targets("gender") + 1)).tolist()
+
+
+def test_the_published_recipe_is_what_was_published() -> None:
+    stage = PUBLISHED.stages[0]
+    assert (PUBLISHED.backbone, stage.image_size, stage.batch_size) == (
+        "ResNet50V2",
+        (240, 100),
+        64,
+    )
+    assert (stage.learning_rate, stage.schedule, stage.epochs) == (1e-4, "constant", 3)

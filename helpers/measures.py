@@ -1,0 +1,385 @@
+"""What `helpers.bench` measures: ours, and the peers and limits that stand beside it.
+
+Each function prepares something and returns a measure: a function that works for about
+`SECONDS` and returns a speed. Each runs in a process of its own, so imports stand inside.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from helpers.settings import LITERT_FILE, ONNX_FILE, ROOT, SAVED_MODEL
+
+SECONDS = 1.5  # of work in a measurement
+WARM_UP = 3  # training steps before it, which fill buffers
+MOST_FILES = 2000  # pictures that are read from the disk
+BATCH = 32  # pictures predicted at once
+MODEL_FILE = "model.keras"
+
+Measure = Callable[[], float]
+
+
+def speed_of(work: Callable[[], int]) -> Measure:
+    """Returns a measure of `work`, which returns how many pictures it has done: pictures/s."""
+
+    def measure() -> float:
+        done, start = work(), time.perf_counter()
+        while (passed := time.perf_counter() - start) < SECONDS:
+            done += work()
+        return done / passed
+
+    return measure
+
+
+def data_of(manifest: Path):
+    """Returns the training split of a manifest, or all of it where it is not split."""
+    from helpers.manifest import read_manifest
+
+    whole = read_manifest(manifest)
+    return whole.subset("train") if whole.has_split else whole
+
+
+def files_of(manifest: Path) -> list[str]:
+    """Returns the first `MOST_FILES` pictures."""
+    return data_of(manifest).paths[:MOST_FILES]
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def decoding(manifest: Path, image_size: tuple[int, int]) -> Measure:
+    """Ours: files to pictures of the network's size, upright, at the JPEG scale that serves."""
+    from helpers.pipeline import decoded
+
+    data = data_of(manifest)
+    few = data.rows(np.arange(min(len(data), MOST_FILES)))
+    return speed_of(lambda: sum(1 for _ in decoded(few, image_size)))
+
+
+def bare_decoding(manifest: Path) -> Measure:
+    """The limit: the same files through `tf.io.decode_jpeg` and nothing else."""
+    import tensorflow as tf
+
+    import helpers.pipeline  # noqa: F401 - imports TensorFlow without its notices
+
+    paths = tf.data.Dataset.from_tensor_slices(files_of(manifest))
+    pictures = paths.map(
+        lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return speed_of(lambda: sum(1 for _ in pictures))
+
+
+# --- training --------------------------------------------------------------------------------
+
+
+def training(manifest: Path, recipe: dict, source: str) -> Measure:
+    """Trains a network, and counts the pictures of its steps.
+
+    Args:
+        manifest: pictures and labels.
+        recipe: a `Recipe` as plain data; its first stage is measured.
+        source: "pipeline" for ours, "repeated" for one batch again and again, "sequence" for
+            `sequence_batches`.
+    """
+    from helpers.recipe import Recipe
+
+    data, plan = data_of(manifest), Recipe.from_json(recipe)
+    model = compiled_model(data, plan)
+    batches = BATCHES_OF[source](data, plan)
+
+    def measure() -> float:
+        timer = _step_timer()
+        model.fit(
+            batches, steps_per_epoch=10**6, epochs=1, shuffle=False, verbose=0, callbacks=[timer]
+        )
+        return timer.steps * plan.stages[0].batch_size / timer.seconds
+
+    return measure
+
+
+def compiled_model(data, plan):
+    """Returns the network of a recipe's first stage, ready to be trained."""
+    from helpers.pipeline import steps_per_epoch
+    from helpers.runs import Run
+    from helpers.training import build_stage_model, compile_model
+
+    stage = plan.stages[0]
+    model = build_stage_model(Run(Path("unused"), data.labels, plan), stage)
+    steps = steps_per_epoch(data, stage.batch_size) * stage.epochs
+    compile_model(model, data, plan, stage, steps)
+    return model
+
+
+def pipeline_batches(data, plan):
+    """Ours: `helpers.pipeline`."""
+    from helpers.augmentation import AUGMENTATIONS
+    from helpers.pipeline import training_batches
+
+    stage = plan.stages[0]
+    return training_batches(
+        data,
+        stage.image_size,
+        stage.batch_size,
+        augmentation=AUGMENTATIONS[stage.augmentation],
+        seed=plan.seed,
+    )
+
+
+def repeated_batches(data, plan):
+    """The limit: one batch in memory, again and again."""
+    import tensorflow as tf
+
+    batch = next(iter(pipeline_batches(data, plan)))
+    return tf.data.Dataset.from_tensors(batch).repeat()
+
+
+def sequence_batches(data, plan):
+    """The peer: a Keras Sequence that reads row by row with OpenCV.
+
+    So the person-attribute system read: every picture of every epoch is opened, decoded, resized
+    and mirrored at random in Python. (Keras 3 calls a Sequence PyDataset.)
+    """
+    import cv2
+
+    from helpers.model import keras
+
+    stage = plan.stages[0]
+    height, width = stage.image_size
+    targets = {task: data.targets(task) for task in data.labels.tasks}
+
+    class Sequence(keras.utils.PyDataset):
+        def __init__(self):
+            super().__init__()
+            self._rng = np.random.default_rng(plan.seed)
+            self._rows = iter(())
+
+        def __len__(self) -> int:
+            return 10**6  # whoever trains decides when to stop
+
+        def __getitem__(self, number: int) -> tuple:
+            rows = [self._next_row() for _ in range(stage.batch_size)]
+            pictures = np.stack([self._read(data.paths[row]) for row in rows])
+            return pictures, {task: values[rows] for task, values in targets.items()}
+
+        def _next_row(self) -> int:
+            if (row := next(self._rows, None)) is None:
+                self._rows = iter(self._rng.permutation(len(data)))
+                row = next(self._rows)
+            return int(row)
+
+        def _read(self, path: str) -> np.ndarray:
+            picture = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
+            picture = cv2.resize(picture, (width, height))
+            return picture[:, ::-1] if self._rng.random() < 0.5 else picture
+
+    return Sequence()
+
+
+BATCHES_OF = {
+    "pipeline": pipeline_batches,
+    "repeated": repeated_batches,
+    "sequence": sequence_batches,
+}
+
+
+def trained(manifest: Path, recipe: dict, source: str, folder: Path) -> Callable[[], dict]:
+    """Trains, and scores the last weights on the whole validation split.
+
+    Args:
+        manifest: pictures, labels and split.
+        recipe: a `Recipe` of one stage as plain data.
+        source: "pipeline" or "sequence", see `training`.
+        folder: of the run.
+
+    Returns:
+        A function that returns minutes, epochs, and the accuracy of each task.
+    """
+    from helpers.manifest import read_manifest
+    from helpers.recipe import Recipe
+
+    whole, plan = read_manifest(manifest), Recipe.from_json(recipe)
+    way = {"pipeline": _as_the_command, "sequence": _from_sequence}[source]
+
+    def measure() -> dict:
+        start = time.monotonic()
+        epochs, accuracies = way(whole, plan, folder)
+        return {"minutes": (time.monotonic() - start) / 60, "epochs": epochs, **accuracies}
+
+    return measure
+
+
+def _as_the_command(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
+    import pandas as pd
+
+    from helpers.pipeline import steps_per_epoch
+    from helpers.training import train
+
+    run = train(whole, folder, plan)
+    steps = len(pd.read_csv(folder / "batches.csv"))
+    epochs = steps / steps_per_epoch(whole.subset("train"), plan.stages[0].batch_size)
+    last = run.log.iloc[-1]
+    return epochs, {task: float(last[f"val_{task}_accuracy"]) for task in whole.labels.tasks}
+
+
+def _from_sequence(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
+    from helpers.metrics import score_manifest
+    from helpers.pipeline import steps_per_epoch
+    from helpers.schedules import Clock
+    from helpers.training import predict_manifest
+
+    began, stage = time.monotonic(), plan.stages[0]
+    data, validation = whole.subset("train"), whole.subset("validation")
+    model = compiled_model(data, plan)
+    model.fit(
+        sequence_batches(data, plan),
+        steps_per_epoch=10**6,
+        epochs=1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[Clock(stage, began)],
+    )
+    scores = score_manifest(validation, predict_manifest(model, validation), bootstraps=0)
+    epochs = int(model.optimizer.iterations) / steps_per_epoch(data, stage.batch_size)
+    return epochs, dict(scores["accuracy"])
+
+
+def _step_timer():
+    from helpers.model import keras
+
+    class StepTimer(keras.callbacks.Callback):
+        steps, seconds = -WARM_UP, 0.0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            if self.steps == 0:
+                self._start = time.perf_counter()
+            elif self.steps > 0:
+                self.seconds = time.perf_counter() - self._start
+                self.model.stop_training = self.seconds > SECONDS
+
+    return StepTimer()
+
+
+# --- predicting ------------------------------------------------------------------------------
+
+
+def exporting(manifest: Path, image_size: tuple[int, int], run: Path) -> Measure:
+    """Exports an untrained network in every format: its weights do not change how fast it is."""
+    from helpers.files import write_json
+    from helpers.manifest import LABELS_FILE
+    from helpers.model import build_model
+    from helpers.serving import convert_to_litert, export_onnx, export_saved_model
+
+    labels, export = data_of(manifest).labels, run / "export"
+    model = build_model(labels, image_size)
+    export.mkdir(parents=True)
+    model.save(run / MODEL_FILE)
+    write_json(export / LABELS_FILE, {"tasks": {t: list(c) for t, c in labels.tasks.items()}})
+    export_saved_model(model, labels, export / SAVED_MODEL)
+    (export / LITERT_FILE).write_bytes(convert_to_litert(model))
+    export_onnx(model, export / ONNX_FILE)
+    return lambda: 0.0
+
+
+def predicting(run: Path, files: list[str], way: str) -> Measure:
+    """Predicts the same few pictures again and again.
+
+    Args:
+        run: a folder of `exporting`.
+        files: the pictures, predicted as one batch.
+        way: a key of `WAYS`.
+    """
+    predict = WAYS[way](run, [Path(file).read_bytes() for file in files])
+
+    def work() -> int:
+        predict()
+        return len(files)
+
+    work()  # the first call builds graphs
+    return speed_of(work)
+
+
+def _random_pixels(run: Path, count: int) -> np.ndarray:
+    from helpers.litert import LiteRTPredictor
+
+    size = LiteRTPredictor(run / "export").image_size
+    return np.random.default_rng(0).integers(0, 256, (count, *size, 3), np.uint8)
+
+
+def _keras(run: Path, files: list[bytes]) -> Callable:
+    from helpers.model import load_model
+
+    model, pixels = load_model(run / MODEL_FILE), _random_pixels(run, len(files))
+    floats = pixels.astype(np.float32)
+    return lambda: model.predict(floats, verbose=0)
+
+
+def _saved_model(run: Path, files: list[bytes]) -> Callable:
+    from helpers.serving import SavedModelPredictor
+
+    predictor = SavedModelPredictor(run / "export")
+    return lambda: predictor.predict_bytes(files)
+
+
+def _litert_bytes(run: Path, files: list[bytes]) -> Callable:
+    from helpers.litert import LiteRTPredictor
+
+    predictor = LiteRTPredictor(run / "export")
+    return lambda: predictor.predict_bytes(files)
+
+
+def _litert_pixels(run: Path, files: list[bytes]) -> Callable:
+    from helpers.litert import LiteRTPredictor
+
+    predictor, pixels = LiteRTPredictor(run / "export"), _random_pixels(run, len(files))
+    return lambda: predictor.predict_pixels(pixels)
+
+
+def _onnx_pixels(run: Path, files: list[bytes]) -> Callable:
+    import onnxruntime
+
+    network = onnxruntime.InferenceSession(
+        run / "export" / ONNX_FILE, providers=["CPUExecutionProvider"]
+    )
+    name = network.get_inputs()[0].name
+    floats = _random_pixels(run, len(files)).astype(np.float32)
+    return lambda: network.run(None, {name: floats})
+
+
+WAYS = {
+    "model.predict": _keras,
+    "SavedModel, bytes": _saved_model,
+    "LiteRT, bytes": _litert_bytes,
+    "LiteRT, pixels": _litert_pixels,
+    "ONNX Runtime, pixels": _onnx_pixels,
+}
+
+
+def folder(run: Path, files: list[str]) -> Measure:
+    """Ours: `helpers.predict` over files, reading and decoding included."""
+    from helpers.litert import LiteRTPredictor
+    from helpers.predict import predict_files
+
+    predictor, paths = LiteRTPredictor(run / "export"), [Path(file) for file in files]
+    return speed_of(lambda: sum(1 for _ in predict_files(predictor, paths)))
+
+
+def cold_start(run: Path, file: str) -> Measure:
+    """Ours: seconds of the command `helpers.predict` for one picture, from its start to its end."""
+    return lambda: _seconds_of("-m", "helpers.predict", "--run", str(run), file)
+
+
+def cold_import() -> Measure:
+    """The peer: seconds of a Python process that does no more than import TensorFlow."""
+    return lambda: _seconds_of("-c", "import tensorflow")
+
+
+def _seconds_of(*command: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=ROOT)
+    return time.perf_counter() - start
