@@ -350,7 +350,8 @@ class _FileRows:
     """
 
     def __init__(self, store: np.memmap):
-        self._shape, self._file = store.shape[1:], Path(store.filename).open("rb")
+        self._shape = store.shape[1:]
+        self._file = Path(store.filename).open("rb")  # noqa: SIM115 - as long as batches are wanted
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         pictures = np.empty((len(rows), *self._shape), np.uint8)
