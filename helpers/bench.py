@@ -11,18 +11,13 @@ scored on the validation split.
 
 import argparse
 import dataclasses
-import multiprocessing
 import os
 import platform
-import re
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +25,11 @@ import numpy as np
 import pandas as pd
 
 from helpers import measures
+from helpers.ablation import markdown_table, train_once
 from helpers.errors import WorkshopError, run_command
 from helpers.files import write_text
-from helpers.manifest import read_manifest
+from helpers.processes import Measured
 from helpers.progress import progress_bar
-from helpers.quiet import quiet_tensorflow
 from helpers.recipe import PUBLISHED, Recipe
 from helpers.settings import artifacts_folder
 
@@ -43,73 +38,6 @@ VERSIONS_OF = (
     "opencv-python-headless",
 )  # fmt: skip
 COLUMNS = ["what", "ours", "GB", "beside", "theirs", "their GB", "unit", "ratio"]
-
-
-class Measured:
-    """A measure that lives in a process of its own, and is idle when it is not asked.
-
-    Args:
-        prepare: a function of `helpers.measures`, which returns the measure.
-        arguments: of it.
-
-    Raises:
-        WorkshopError: the process has ended, or what it does fails.
-    """
-
-    def __init__(self, prepare: Callable[..., measures.Measure], *arguments: Any):
-        context = multiprocessing.get_context("spawn")  # a fork would share our memory
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, prepare, arguments), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-        self._name = prepare.__name__
-        self._receive()
-
-    def __call__(self) -> float:
-        """Returns what the measure returns."""
-        self._connection.send("measure")
-        return self._receive()
-
-    def close(self) -> float:
-        """Ends the process; returns the most memory that it had, in GB."""
-        self._connection.send("end")
-        peak = self._receive()
-        self._process.join()
-        return peak
-
-    def _receive(self) -> float:
-        try:
-            answer = self._connection.recv()
-        except EOFError as error:
-            raise WorkshopError(f"measuring {self._name}: the process ended, out of memory?") from (
-                error
-            )
-        if isinstance(answer, str):
-            raise WorkshopError(f"measuring {self._name}: {answer}")
-        return answer
-
-
-def _serve(connection: Connection, prepare: Callable[..., measures.Measure], arguments) -> None:
-    quiet_tensorflow()
-    try:
-        measure = prepare(*arguments)
-        connection.send(0.0)
-        while connection.recv() == "measure":
-            connection.send(measure())
-        connection.send(_peak())
-    except Exception as error:  # told by the parent: this process has no terminal of its own
-        connection.send(f"{type(error).__name__}: {error}")
-
-
-def _peak() -> float:
-    """Returns the most memory of this process, or of one that it started, in GB."""
-    unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux kilobytes
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    if (status := Path("/proc/self/status")).exists():  # the other one begins with the parent's
-        own = int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text()).group(1)) / 2**20
-    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit)
 
 
 def compare(
@@ -130,22 +58,22 @@ def compare(
     return *np.median(pairs, axis=0), float(np.median(pairs[:, 0] / pairs[:, 1]))
 
 
-def pairs_of(manifest: Path, run: Path) -> Iterator[tuple]:
+def pairs_of(data: measures.Data, run: Path) -> Iterator[tuple]:
     """Yields what is measured: what, unit, ours with its arguments, beside, theirs likewise."""
     recipe = Recipe()
-    size, files = recipe.stages[0].image_size, measures.files_of(manifest)
+    size, files = recipe.stages[0].image_size, measures.files_of(data)
     speed = "pictures/s"
-    ours = (measures.training, manifest, recipe.to_json(), "pipeline")
+    ours = (measures.training, data, recipe.to_json(), "pipeline")
     yield (
-        *("read, decode, resize", speed, (measures.decoding, manifest, size)),
-        *("decode_jpeg alone", (measures.bare_decoding, manifest)),
+        *("read, decode, resize", speed, (measures.decoding, data, size)),
+        *("decode_jpeg alone", (measures.bare_decoding, data)),
     )
     for beside, other in (
         ("one batch, repeated", (recipe, "repeated")),
         ("a Sequence with OpenCV", (recipe, "sequence")),
         ("the published recipe", (PUBLISHED, "pipeline")),
     ):
-        theirs = (measures.training, manifest, other[0].to_json(), other[1])
+        theirs = (measures.training, data, other[0].to_json(), other[1])
         yield "train", speed, ours, beside, theirs
     for count in (1, measures.BATCH):
         peer = (measures.predicting, run, files[:count], "model.predict")
@@ -162,12 +90,12 @@ def pairs_of(manifest: Path, run: Path) -> Iterator[tuple]:
 
 
 def run_bench(
-    manifest: Path, rounds: int = 3, start: Callable[..., Any] = Measured
+    data: measures.Data, rounds: int = 3, start: Callable[..., Any] = Measured
 ) -> pd.DataFrame:
     """Measures every part.
 
     Args:
-        manifest: pictures and labels; the training split is used where there is one.
+        data: pictures and labels; the training split is used where there is one.
         rounds: measurements of each.
         start: makes a measure that can be closed; `Measured`, or something quicker in a test.
 
@@ -178,8 +106,8 @@ def run_bench(
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         image_size = Recipe().stages[0].image_size
-        start(measures.exporting, manifest, image_size, run).close()
-        pairs = list(pairs_of(manifest, run))
+        start(measures.exporting, data, image_size, run).close()
+        pairs = list(pairs_of(data, run))
         bar = progress_bar(iterable=pairs, unit="comparison")
         for what, unit, ours, beside, theirs in bar:
             bar.set_description(what)
@@ -191,33 +119,30 @@ def run_bench(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def run_training(manifest: Path, minutes: float, seeds: Sequence[int]) -> pd.DataFrame:
+def run_training(data: measures.Data, minutes: float, seeds: Sequence[int]) -> pd.DataFrame:
     """Trains ours and its peers, and scores each on the whole validation split.
 
     Args:
-        manifest: pictures, labels and split.
+        data: pictures, labels and split.
         minutes: for each network; the published recipe also gets its three epochs, once.
         seeds: each network is trained once with each.
 
     Returns:
         A row for each training: recipe, seed, minutes, epochs, and a column for each task.
     """
+    plans = [("published, 3 epochs", PUBLISHED, "pipeline", seeds[0], 0.0)]
+    for seed in seeds:
+        plans += [
+            ("ours", Recipe(), "pipeline", seed, minutes),
+            ("ours, from a Sequence with OpenCV", Recipe(), "sequence", seed, minutes),
+            ("published", PUBLISHED, "pipeline", seed, minutes),
+        ]
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        plans = [("published, 3 epochs", PUBLISHED, "pipeline", seeds[0], 0.0)]
-        for seed in seeds:
-            plans += [
-                ("ours", Recipe(), "pipeline", seed, minutes),
-                ("ours, from a Sequence with OpenCV", Recipe(), "sequence", seed, minutes),
-                ("published", PUBLISHED, "pipeline", seed, minutes),
-            ]
-        for name, recipe, source, seed, limit in progress_bar(iterable=plans, unit="training"):
-            stage = dataclasses.replace(recipe.stages[0], minutes=limit)
-            plan = dataclasses.replace(recipe, stages=(stage,), seed=seed).to_json()
-            out = Path(folder) / str(len(rows))
-            row = Measured(measures.trained, manifest, plan, source, out)()
-            rows.append({"recipe": name, "seed": seed, **row})
-            print(rows[-1], flush=True)
+    for name, recipe, source, seed, limit in progress_bar(iterable=plans, unit="training"):
+        stage = dataclasses.replace(recipe.stages[0], minutes=limit)
+        plan = dataclasses.replace(recipe, stages=(stage,), seed=seed)
+        rows.append({"recipe": name, "seed": seed, **train_once(data, plan, source)})
+        print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 
 
@@ -237,8 +162,7 @@ def as_page(tables: Mapping[str, pd.DataFrame], pictures: int, minutes: float) -
     ]
     for heading, table in tables.items():
         shown = table.map(lambda v: _rounded(v) if isinstance(v, float) else str(v))
-        rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
-        lines += ["", f"## {heading}", "", *(f"| {' | '.join(row)} |" for row in rows)]
+        lines += ["", f"## {heading}", "", markdown_table(shown).rstrip()]
     return "\n".join(["# Speed", "", *lines, ""])
 
 
@@ -271,6 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("helpers.bench", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="the manifest CSV")
+    add("--tasks", help="only these tasks, joined by a comma")
     add("--out", type=Path, help="folder of the page (default artifacts/full/bench)")
     add("--rounds", type=int, default=3, help="measurements of each (default 3); 0 for none")
     add("--train-minutes", type=float, default=0, help="also train each network for so long")
@@ -280,12 +205,13 @@ def main() -> None:
         raise WorkshopError("expected --rounds and --train-minutes of 0 or more.")
     if not all(seed.isdecimal() for seed in arguments.seeds.split(",")):
         raise WorkshopError(f"expected --seeds such as 0,1,2, found {arguments.seeds!r}.")
-    pictures, start, tables = len(read_manifest(arguments.manifest)), time.monotonic(), {}
+    data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
+    pictures, start, tables = len(data.read()), time.monotonic(), {}
     if arguments.rounds:
-        tables["Parts beside a peer or a limit"] = run_bench(arguments.manifest, arguments.rounds)
+        tables["Parts beside a peer or a limit"] = run_bench(data, arguments.rounds)
     if arguments.train_minutes:
         seeds = [int(seed) for seed in arguments.seeds.split(",")]
-        runs = run_training(arguments.manifest, arguments.train_minutes, seeds)
+        runs = run_training(data, arguments.train_minutes, seeds)
         tables["Scores on validation"] = mean_and_spread(runs)
     page = as_page(tables, pictures, (time.monotonic() - start) / 60)
     folder = arguments.out or artifacts_folder("bench")

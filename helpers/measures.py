@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,38 +36,53 @@ def speed_of(work: Callable[[], int]) -> Measure:
     return measure
 
 
-def data_of(manifest: Path):
-    """Returns the training split of a manifest, or all of it where it is not split."""
-    from helpers.manifest import read_manifest
+class Data(NamedTuple):
+    """What to measure on, as something that a process can be told.
 
-    whole = read_manifest(manifest)
-    return whole.subset("train") if whole.has_split else whole
+    Attributes:
+        manifest: path of a manifest.
+        tasks: only these, or all where None.
+    """
+
+    manifest: Path
+    tasks: list[str] | None = None
+
+    def read(self):
+        """Returns the `Manifest`."""
+        from helpers.manifest import read_manifest
+
+        return read_manifest(self.manifest, tasks=self.tasks)
+
+    def training(self):
+        """Returns its training split, or all of it where it is not split."""
+        whole = self.read()
+        return whole.subset("train") if whole.has_split else whole
 
 
-def files_of(manifest: Path) -> list[str]:
+def files_of(data: Data) -> list[str]:
     """Returns the first `MOST_FILES` pictures."""
-    return data_of(manifest).paths[:MOST_FILES]
+    return data.training().paths[:MOST_FILES]
 
 
 # --- reading ---------------------------------------------------------------------------------
 
 
-def decoding(manifest: Path, image_size: tuple[int, int]) -> Measure:
+def decoding(data: Data, image_size: tuple[int, int]) -> Measure:
     """Ours: files to pictures of the network's size, upright, at the JPEG scale that serves."""
     from helpers.pipeline import decoded
 
-    data = data_of(manifest)
-    few = data.rows(np.arange(min(len(data), MOST_FILES)))
+    whole = data.training()
+    few = whole.rows(np.arange(min(len(whole), MOST_FILES)))
     return speed_of(lambda: sum(1 for _ in decoded(few, image_size)))
 
 
-def bare_decoding(manifest: Path) -> Measure:
+def bare_decoding(data: Data) -> Measure:
     """The limit: the same files through `tf.io.decode_jpeg` and nothing else."""
     import tensorflow as tf
 
     import helpers.pipeline  # noqa: F401 - imports TensorFlow without its notices
 
-    paths = tf.data.Dataset.from_tensor_slices(files_of(manifest))
+    paths = tf.data.Dataset.from_tensor_slices(files_of(data))
     pictures = paths.map(
         lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3),
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -77,20 +93,20 @@ def bare_decoding(manifest: Path) -> Measure:
 # --- training --------------------------------------------------------------------------------
 
 
-def training(manifest: Path, recipe: dict, source: str) -> Measure:
+def training(data: Data, recipe: dict, source: str) -> Measure:
     """Trains a network, and counts the pictures of its steps.
 
     Args:
-        manifest: pictures and labels.
+        data: pictures and labels.
         recipe: a `Recipe` as plain data; its first stage is measured.
         source: "pipeline" for ours, "repeated" for one batch again and again, "sequence" for
             `sequence_batches`.
     """
     from helpers.recipe import Recipe
 
-    data, plan = data_of(manifest), Recipe.from_json(recipe)
-    model = compiled_model(data, plan)
-    batches = BATCHES_OF[source](data, plan)
+    manifest, plan = data.training(), Recipe.from_json(recipe)
+    model = compiled_model(manifest, plan)
+    batches = BATCHES_OF[source](manifest, plan)
 
     def measure() -> float:
         timer = _step_timer()
@@ -187,11 +203,11 @@ BATCHES_OF = {
 }
 
 
-def trained(manifest: Path, recipe: dict, source: str, folder: Path) -> Callable[[], dict]:
+def trained(data: Data, recipe: dict, source: str, folder: Path) -> Callable[[], dict]:
     """Trains, and scores the last weights on the whole validation split.
 
     Args:
-        manifest: pictures, labels and split.
+        data: pictures, labels and split.
         recipe: a `Recipe` of one stage as plain data.
         source: "pipeline" or "sequence", see `training`.
         folder: of the run.
@@ -199,10 +215,9 @@ def trained(manifest: Path, recipe: dict, source: str, folder: Path) -> Callable
     Returns:
         A function that returns minutes, epochs, and the accuracy of each task.
     """
-    from helpers.manifest import read_manifest
     from helpers.recipe import Recipe
 
-    whole, plan = read_manifest(manifest), Recipe.from_json(recipe)
+    whole, plan = data.read(), Recipe.from_json(recipe)
     way = {"pipeline": _as_the_command, "sequence": _from_sequence}[source]
 
     def measure() -> dict:
@@ -268,14 +283,14 @@ def _step_timer():
 # --- predicting ------------------------------------------------------------------------------
 
 
-def exporting(manifest: Path, image_size: tuple[int, int], run: Path) -> Measure:
+def exporting(data: Data, image_size: tuple[int, int], run: Path) -> Measure:
     """Exports an untrained network in every format: its weights do not change how fast it is."""
     from helpers.files import write_json
     from helpers.manifest import LABELS_FILE
     from helpers.model import build_model
     from helpers.serving import convert_to_litert, export_onnx, export_saved_model
 
-    labels, export = data_of(manifest).labels, run / "export"
+    labels, export = data.read().labels, run / "export"
     model = build_model(labels, image_size)
     export.mkdir(parents=True)
     model.save(run / MODEL_FILE)

@@ -70,12 +70,13 @@ class Clock(keras.callbacks.Callback):
         stage: a stage with `minutes`.
         began: when it began, on `time.monotonic`: before the pictures were decoded.
         used: seconds that it had before it was interrupted.
+        afterwards: seconds of the minutes to leave for what follows the training.
     """
 
-    def __init__(self, stage: Stage, began: float, used: float = 0.0):
+    def __init__(self, stage: Stage, began: float, used: float = 0.0, afterwards: float = 0.0):
         super().__init__()
         self._stage, self._began, self._used = stage, began, used
-        self._seconds = 60 * stage.minutes
+        self._seconds = 60 * stage.minutes - afterwards
         self._reserve = RESERVED_SHARE * self._seconds  # for the last validation
         plan = learning_rate(dataclasses.replace(stage, minutes=0), PLANNED_STEPS)
         # A "plateau" is lowered after an epoch, and "constant" stays: neither follows the clock.

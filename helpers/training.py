@@ -41,6 +41,8 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    began: float | None = None,
+    afterwards: float = 0.0,
 ) -> Run:
     """Trains on the split `train` and validates on `validation` after every epoch.
 
@@ -50,6 +52,8 @@ def train(
         recipe: what to do; the default recipe where None. A resumed run keeps its own.
         resume: go on after the last whole epoch of the run in `folder`.
         overwrite: replace a run that is there.
+        began: for a stage with `minutes`, when they began, on `time.monotonic`; now where None.
+        afterwards: seconds of the last stage's minutes to leave for what comes after training.
 
     Returns:
         The finished run.
@@ -59,7 +63,7 @@ def train(
             not empty; a run of other labels or another recipe.
         KeyboardInterrupt: on Ctrl-C; everything up to the last whole epoch is kept.
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     check_split(manifest)
     run = _open_or_create(manifest, Path(folder), recipe, resume, overwrite)
     state = State(run)
@@ -67,7 +71,10 @@ def train(
     try:
         for number in range(len(run.recipe.stages)):
             if number >= state.stage:
-                _train_stage(data, run, number, state, began)
+                stage = run.recipe.stages[number]
+                kept = afterwards if stage is run.recipe.stages[-1] else 0.0
+                clock = Clock(stage, began, state.seconds, kept) if stage.minutes else None
+                _train_stage(data, run, number, state, clock)
                 began = time.monotonic()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -166,7 +173,9 @@ class State:
         write_json(self.path, {name: getattr(self, name) for name in names})
 
 
-def _train_stage(manifest: Manifest, run: Run, number: int, state: State, began: float) -> None:
+def _train_stage(
+    manifest: Manifest, run: Run, number: int, state: State, clock: Clock | None
+) -> None:
     recipe, stage = run.recipe, run.recipe.stages[number]
     training, validation = manifest.subset("train"), manifest.subset("validation")
     keras.utils.set_random_seed(recipe.seed)  # here, so that a run resumed in stage 2 is the same
@@ -186,7 +195,6 @@ def _train_stage(manifest: Manifest, run: Run, number: int, state: State, began:
         seed=recipe.seed,
         first_epoch=state.epoch,
     )
-    clock = Clock(stage, began, state.seconds) if stage.minutes else None
     recorder = EpochRecorder(run, stage, state, validation, clock)
     last = state.stage_start + (ENDLESS if clock else stage.epochs)
     until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import bench, measures
+from helpers import bench, measures, processes
 from helpers.errors import WorkshopError
 from helpers.manifest import Manifest
 from helpers.recipe import PUBLISHED, Recipe
@@ -39,7 +39,7 @@ def ending() -> Callable[[], float]:
 
 
 class InProcess:
-    """Stands in for `bench.Measured`: as quick as the measure."""
+    """Stands in for `processes.Measured`: as quick as the measure."""
 
     def __init__(self, prepare, *arguments):
         self._measure = prepare(*arguments)
@@ -63,7 +63,7 @@ def test_a_speed_is_pictures_by_the_second(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_process_of_its_own_measures_and_tells_its_memory() -> None:
-    small, large = bench.Measured(counting, 7), bench.Measured(holding, 300)
+    small, large = processes.Measured(counting, 7), processes.Measured(holding, 300)
     assert (small(), small(), large()) == (7, 8, 1)
     assert 0.25 < large.close() - small.close() < 0.4
 
@@ -74,7 +74,7 @@ def test_a_process_of_its_own_measures_and_tells_its_memory() -> None:
 )
 def test_what_fails_in_the_process_is_told(prepare: Callable, message: str) -> None:
     with pytest.raises(WorkshopError, match=message):
-        bench.Measured(prepare)
+        processes.Measured(prepare)
 
 
 def test_the_page_holds_every_row_and_what_it_was_measured_with() -> None:
@@ -104,7 +104,7 @@ def test_every_part_is_measured(
     monkeypatch.setattr(measures, "cold_start", lambda *_: lambda: 1.0)
     monkeypatch.setattr(measures, "cold_import", lambda: lambda: 2.0)
     monkeypatch.setattr(bench, "PUBLISHED", Recipe())  # the published one has 23 million weights
-    table = bench.run_bench(Path(people.source), rounds=1, start=InProcess)
+    table = bench.run_bench(measures.Data(Path(people.source)), rounds=1, start=InProcess)
     assert list(table.columns) == bench.COLUMNS
     assert len(table) == 14
     assert (table[["ours", "theirs", "ratio"]] > 0).all(axis=None)
@@ -119,7 +119,9 @@ def test_trainings_are_scored(
     people: Manifest, tiny_backbone: None, tmp_path: Path, source: str
 ) -> None:
     recipe = small_recipe(minutes=0.05)
-    row = measures.trained(Path(people.source), recipe.to_json(), source, tmp_path / "run")()
+    row = measures.trained(
+        measures.Data(Path(people.source)), recipe.to_json(), source, tmp_path / "run"
+    )()
     assert row["epochs"] > 0 and row["minutes"] > 0
     assert all(0 <= row[task] <= 1 for task in people.labels.tasks)
 

@@ -55,6 +55,12 @@ def test_the_rate_is_that_of_the_share_of_the_time(time: Time) -> None:
         )
 
 
+def test_time_is_left_for_what_comes_after_training(time: Time) -> None:
+    clock = Clock(STAGE, time.now, used=10, afterwards=20)
+    time.now += 39
+    assert clock.share == pytest.approx((10 + 39) / (100 * 0.98))
+
+
 @pytest.mark.parametrize("schedule", ["constant", "plateau"])
 def test_rates_that_do_not_follow_the_clock_are_left_alone(time: Time, schedule: str) -> None:
     clock = clock_of(time, schedule=schedule)

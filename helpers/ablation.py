@@ -1,0 +1,196 @@
+"""Trains the default recipe and one idea after the other, for the same minutes, with several seeds.
+
+    python -m helpers.ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
+
+Every training leaves its line in `runs.csv` when it ends; the same command goes on where a killed
+one stopped. The table then says for each idea what it adds to each task, and whether that is more
+than the seeds alone do.
+"""
+
+import argparse
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers import measures
+from helpers.errors import WorkshopError, run_command
+from helpers.files import write_text
+from helpers.labels import did_you_mean
+from helpers.processes import Measured
+from helpers.progress import progress_bar
+from helpers.recipe import Recipe, Stage
+from helpers.settings import artifacts_folder
+
+DEFAULT = "the default recipe"
+CONFIDENCE = 0.95
+
+# What each idea changes: fields of `Recipe`, or of its stage.
+IDEAS: dict[str, dict[str, Any]] = {
+    "average pooling only": {"pooling": "average"},
+    "average and max pooling": {"pooling": "average+max"},
+    "no towers": {"tower": 0},
+    "moving average of the weights": {"ema": 0.995},
+    "label smoothing": {"label_smoothing": 0.1},
+    "balanced class weights": {"class_weights": "balanced"},
+    "learned task weights": {"task_weights": "uncertainty"},
+    "no augmentation": {"augmentation": "none"},
+    "flips only": {"augmentation": "flip"},
+    "strong augmentation": {"augmentation": "strong"},
+    "smaller pictures": {"image_size": (120, 48)},
+    "larger pictures": {"image_size": (240, 96)},
+    "batches of 64": {"batch_size": 64},
+    "constant rate": {"schedule": "constant"},
+    "cosine rate": {"schedule": "cosine"},
+    "MobileNetV3Small": {"backbone": "MobileNetV3Small"},
+}
+
+
+def recipe_of(idea: str, minutes: float, seed: int) -> Recipe:
+    """Returns the default recipe with one idea in it.
+
+    Raises:
+        WorkshopError: an idea that is not in `IDEAS`.
+    """
+    if idea not in IDEAS and idea != DEFAULT:
+        raise WorkshopError(
+            f"expected an idea of {', '.join(IDEAS)}; found {idea!r}. {did_you_mean(idea, IDEAS)}"
+        )
+    changes, recipe = IDEAS.get(idea, {}), Recipe(seed=seed)
+    in_stage = {field.name for field in dataclasses.fields(Stage)} & set(changes)
+    stage = dataclasses.replace(
+        recipe.stages[0], minutes=minutes, **{name: changes[name] for name in in_stage}
+    )
+    rest = {name: value for name, value in changes.items() if name not in in_stage}
+    return dataclasses.replace(recipe, stages=(stage,), **rest)
+
+
+def run_ideas(
+    data: measures.Data, ideas: Sequence[str], minutes: float, seeds: Sequence[int], folder: Path
+) -> pd.DataFrame:
+    """Trains what `folder` does not hold yet.
+
+    The seeds go around outside, so that a run that is stopped early has compared something.
+
+    Args:
+        data: pictures, labels and split.
+        ideas: names in `IDEAS`; the default recipe is always trained.
+        minutes: of each training.
+        seeds: each recipe is trained once with each.
+        folder: holds `runs.csv`, a line for each training.
+
+    Returns:
+        A row for each training: recipe, seed, minutes, epochs, and the validation accuracy of
+        each task.
+    """
+    path = folder / "runs.csv"
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    done = {(row["recipe"], row["seed"]) for row in rows}
+    plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *ideas)]
+    recipes = {plan: recipe_of(plan[0], minutes, plan[1]) for plan in plans}
+    left = [plan for plan in plans if plan not in done]
+    bar = progress_bar(iterable=left, unit="training")
+    for idea, seed in bar:
+        bar.set_description(f"{idea}, seed {seed}")
+        rows.append({"recipe": idea, "seed": seed, **train_once(data, recipes[idea, seed])})
+        write_text(path, pd.DataFrame(rows).to_csv(index=False))
+    runs = pd.DataFrame(rows)
+    return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
+
+
+def train_once(
+    data: measures.Data, recipe: Recipe, source: str = "pipeline"
+) -> Mapping[str, float]:
+    """Trains in a process of its own, and returns what `helpers.measures.trained` gives."""
+    folder = artifacts_folder("runs") / "ablation"
+    shutil.rmtree(folder, ignore_errors=True)
+    process = Measured(measures.trained, data, recipe.to_json(), source, folder)
+    row = process()
+    process.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    return row
+
+
+def judge(runs: pd.DataFrame) -> pd.DataFrame:
+    """Says what each idea adds to the default recipe.
+
+    Args:
+        runs: of `run_ideas`, with two seeds or more.
+
+    Returns:
+        A row for each recipe: its mean accuracy for each task, for the ideas with the difference
+        to the default and its interval of `CONFIDENCE` (paired t over the seeds), and the verdict:
+        "helps" or "harms" where the interval of the mean over the tasks leaves out 0, else
+        "noise".
+    """
+    tasks = list(runs.columns.drop(["recipe", "seed", "minutes", "epochs"]))
+    by_recipe = {
+        name: group.set_index("seed") for name, group in runs.groupby("recipe", sort=False)
+    }
+    default, rows = by_recipe[DEFAULT], []
+    for name, group in by_recipe.items():
+        row = {"recipe": name, "epochs": f"{group['epochs'].mean():.1f}"}
+        for task in tasks:
+            row[task] = f"{group[task].mean():.3f}"
+        if name != DEFAULT:
+            for task in tasks:
+                mean, width = paired_difference(group[task], default[task])
+                row[task] += f" ({mean:+.3f} ± {width:.3f})"
+            mean, width = paired_difference(group[tasks].mean(axis=1), default[tasks].mean(axis=1))
+            row["mean"] = f"{mean:+.3f} ± {width:.3f}"
+            row["verdict"] = "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]:
+    """Returns the mean difference over common seeds, and half the width of its interval.
+
+    The width is infinite with fewer than two seeds: one pair says nothing about noise.
+    """
+    differences = (ours - theirs).dropna().to_numpy()
+    count = len(differences)
+    if count < 2:
+        return float(differences.mean()) if count else np.nan, np.inf
+    error = differences.std(ddof=1) / np.sqrt(count)
+    return float(differences.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error)
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """Returns a table as Markdown, its index left out."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser("helpers.ablation", description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--manifest", type=Path, required=True, help="the manifest CSV, split by group")
+    add("--minutes", type=float, required=True, help="of each training")
+    add("--seeds", default="0,1,2", help="each recipe is trained with each (default 0,1,2)")
+    add("--ideas", help="only these, by name, joined by a comma; all by default")
+    add("--tasks", help="only these tasks")
+    add(
+        "--out", type=Path, help="folder of runs.csv and the table (default artifacts/.../ablation)"
+    )
+    arguments = parser.parse_args()
+    if not all(seed.isdecimal() for seed in arguments.seeds.split(",")):
+        raise WorkshopError(f"expected --seeds such as 0,1,2, found {arguments.seeds!r}.")
+    ideas = arguments.ideas.split(",") if arguments.ideas else list(IDEAS)
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    folder = arguments.out or artifacts_folder("ablation")
+    data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
+    runs = run_ideas(data, ideas, arguments.minutes, seeds, folder)
+    table = markdown_table(judge(runs))
+    write_text(folder / "ablation.md", table)
+    print(table)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,80 @@
+"""Measures in processes of their own: nothing shares memory, and who is not asked is idle."""
+
+import multiprocessing
+import re
+import resource
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from helpers.errors import WorkshopError
+from helpers.quiet import quiet_tensorflow
+
+
+class Measured:
+    """A measure that lives in a process of its own, and is idle when it is not asked.
+
+    Args:
+        prepare: returns the measure, such as a function of `helpers.measures`; importable by name.
+        arguments: of it.
+
+    Raises:
+        WorkshopError: the process has ended, or what it does fails.
+    """
+
+    def __init__(self, prepare: Callable[..., Callable[[], Any]], *arguments: Any):
+        context = multiprocessing.get_context("spawn")  # a fork would share our memory
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, prepare, arguments), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._name = prepare.__name__
+        self._receive()
+
+    def __call__(self) -> Any:
+        """Returns what the measure returns."""
+        self._connection.send("measure")
+        return self._receive()
+
+    def close(self) -> float:
+        """Ends the process; returns the most memory that it had, in GB."""
+        self._connection.send("end")
+        peak = self._receive()
+        self._process.join()
+        return peak
+
+    def _receive(self) -> Any:
+        try:
+            answer = self._connection.recv()
+        except EOFError as error:
+            raise WorkshopError(f"measuring {self._name}: the process ended, out of memory?") from (
+                error
+            )
+        if isinstance(answer, str):
+            raise WorkshopError(f"measuring {self._name}: {answer}")
+        return answer
+
+
+def _serve(connection: Connection, prepare: Callable[..., Callable[[], Any]], arguments) -> None:
+    quiet_tensorflow()
+    try:
+        measure = prepare(*arguments)
+        connection.send(0.0)
+        while connection.recv() == "measure":
+            connection.send(measure())
+        connection.send(_peak())
+    except Exception as error:  # told by the parent: this process has no terminal of its own
+        connection.send(f"{type(error).__name__}: {error}")
+
+
+def _peak() -> float:
+    """Returns the most memory of this process, or of one that it started, in GB."""
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux kilobytes
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if (status := Path("/proc/self/status")).exists():  # the other one begins with the parent's
+        own = int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text()).group(1)) / 2**20
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit)

@@ -1,0 +1,82 @@
+"""Comparing ideas: what is trained, what is kept, and when a difference is more than noise."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from helpers import ablation
+from helpers.errors import WorkshopError
+from helpers.measures import Data
+from helpers.recipe import Recipe
+
+DATA = Data(Path("manifest.csv"))
+
+
+@pytest.mark.parametrize("idea", ablation.IDEAS)
+def test_an_idea_changes_what_it_says_and_nothing_else(idea: str) -> None:
+    recipe, default = ablation.recipe_of(idea, 5, 1), ablation.recipe_of(ablation.DEFAULT, 5, 1)
+    parts = {**vars(default), **vars(default.stages[0])}
+    changed = {**vars(recipe), **vars(recipe.stages[0])}
+    different = {name for name in parts if parts[name] != changed[name]} - {"stages"}
+    assert different == set(ablation.IDEAS[idea])
+    assert (recipe.stages[0].minutes, recipe.seed) == (5, 1)
+
+
+def test_an_unknown_idea_is_named() -> None:
+    with pytest.raises(WorkshopError, match=r"found 'no tower'\. Did you mean 'no towers'"):
+        ablation.recipe_of("no tower", 5, 0)
+
+
+def test_the_interval_is_that_of_a_paired_t_test() -> None:
+    ours = pd.Series([0.81, 0.84, 0.82, 0.9], index=[0, 1, 2, 9])
+    theirs = pd.Series([0.8, 0.8, 0.81, 0.7], index=[0, 1, 2, 8])
+    mean, width = ablation.paired_difference(ours, theirs)
+    expected = stats.ttest_rel([0.81, 0.84, 0.82], [0.8, 0.8, 0.81]).confidence_interval(0.95)
+    assert (mean - width, mean + width) == pytest.approx((expected.low, expected.high))
+
+
+def test_one_seed_says_nothing_about_noise() -> None:
+    one = pd.Series([0.9], index=[0])
+    assert ablation.paired_difference(one, one - 0.2) == (pytest.approx(0.2), np.inf)
+
+
+def test_the_verdict() -> None:
+    scores = {
+        ablation.DEFAULT: (0.80, 0.81, 0.82),
+        "no towers": (0.70, 0.72, 0.71),
+        "flips only": (0.85, 0.861, 0.869),
+        "strong augmentation": (0.79, 0.82, 0.83),
+    }
+    runs = pd.DataFrame(
+        {"recipe": name, "seed": seed, "minutes": 5.0, "epochs": 20.0, "gender": value}
+        for name, values in scores.items()
+        for seed, value in enumerate(values)
+    )
+    table = ablation.judge(runs).set_index("recipe")
+    assert table["verdict"].tolist() == ["", "harms", "helps", "noise"]
+    assert table.loc[ablation.DEFAULT, "gender"] == "0.810"
+    assert table.loc["no towers", "gender"].startswith("0.710 (-0.100 ± 0.0")
+
+
+def test_a_stopped_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    trained = []
+
+    def train_once(data: Data, recipe: Recipe) -> dict:
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append((recipe.tower, recipe.seed))
+        return {"minutes": 1.0, "epochs": 2.0, "gender": 0.5}
+
+    monkeypatch.setattr(ablation, "train_once", train_once)
+    with pytest.raises(KeyboardInterrupt):
+        ablation.run_ideas(DATA, ["no towers"], 1, [0, 1], tmp_path)
+    assert trained == [(128, 0), (0, 0), (128, 1)]
+    kept, trained[:] = list(trained), []
+    runs = ablation.run_ideas(DATA, ["no towers"], 1, [0, 1], tmp_path)
+    assert trained == [(0, 1)] and len(kept) == 3
+    assert len(runs) == 4 and len(pd.read_csv(tmp_path / "runs.csv")) == 4
+    fewer = ablation.run_ideas(DATA, [], 1, [0], tmp_path)  # the file may hold more than is asked
+    assert fewer[["recipe", "seed"]].to_numpy().tolist() == [[ablation.DEFAULT, 0]]
