@@ -44,7 +44,7 @@ def _add_recipe_arguments(add) -> None:
     add("--batch-size", type=int, help="pictures in a step (default 32)")
     add("--learning-rate", type=float, help="the highest rate (default 0.003)")
     add("--schedule", help="one-cycle (default), cosine, plateau or constant")
-    add("--augmentation", help="none, standard (default) or strong")
+    add("--augmentation", help="none, flip, standard (default) or strong")
     add("--early-stopping", type=int, help="end after so many epochs without progress; 0 never")
     add("--backbone", help="street (default), or a name of keras.applications")
     add("--weights", help="none (default), imagenet, or a saved .keras model")

@@ -185,7 +185,7 @@ def test_strange_but_good_pictures_train(
         (("--batch-size", "1"), "batch size: expected at least 2"),
         (("--learning-rate", "nan"), "learning rate"),
         (("--schedule", "linear"), "one-cycle or cosine or plateau or constant"),
-        (("--augmentation", "wild"), "none or standard or strong"),
+        (("--augmentation", "wild"), "none or flip or standard or strong"),
         (("--ema", "1"), "ema: expected 0 to below 1"),
         (("--seed", "-1"), "seed: expected"),
         (("--dropout", "1"), "dropout: expected"),
