@@ -18,9 +18,12 @@ plots       every figure
 serving     run -> export: files in, probabilities out
 litert      predicts with the export, without TensorFlow
 timing      how fast each way to predict is
-bench       each part beside its peer or its limit
+bench       each part beside its peer or its limit (measures, processes)
+ablation    ideas beside the default recipe, over several seeds
 
-Commands: python -m helpers.{sources,manifest,train,evaluate,predict,bench,workshop,environment}
+Commands:
+python -m helpers.{sources,manifest,train,evaluate,predict,bench,ablation,workshop,environment}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
-settings (where things are, what is small in a fast run), quiet, exercises.
+settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
+their notices), quiet, exercises.
 """

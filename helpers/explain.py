@@ -1,10 +1,9 @@
 """Shows where in a picture a head looks."""
 
 import numpy as np
-import tensorflow as tf
 
+from helpers.backend import keras, tf
 from helpers.errors import WorkshopError
-from helpers.model import keras
 
 
 def grad_cam(

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from helpers.backend import keras
 from helpers.errors import WorkshopError
 from helpers.manifest import Labels, Manifest
-from helpers.model import TaskUncertainty, keras
+from helpers.model import TaskUncertainty
 
 ops = keras.ops
 

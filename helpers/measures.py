@@ -78,9 +78,8 @@ def decoding(data: Data, image_size: tuple[int, int]) -> Measure:
 
 def bare_decoding(data: Data) -> Measure:
     """The limit: the same files through `tf.io.decode_jpeg` and nothing else."""
-    import tensorflow as tf
-
     import helpers.pipeline  # noqa: F401 - imports TensorFlow without its notices
+    from helpers.backend import tf
 
     paths = tf.data.Dataset.from_tensor_slices(files_of(data))
     pictures = paths.map(
@@ -148,7 +147,7 @@ def pipeline_batches(data, plan):
 
 def repeated_batches(data, plan):
     """The limit: one batch in memory, again and again."""
-    import tensorflow as tf
+    from helpers.backend import tf
 
     batch = next(iter(pipeline_batches(data, plan)))
     return tf.data.Dataset.from_tensors(batch).repeat()
@@ -162,7 +161,7 @@ def sequence_batches(data, plan):
     """
     import cv2
 
-    from helpers.model import keras
+    from helpers.backend import keras
 
     stage = plan.stages[0]
     height, width = stage.image_size
@@ -264,7 +263,7 @@ def _from_sequence(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
 
 
 def _step_timer():
-    from helpers.model import keras
+    from helpers.backend import keras
 
     class StepTimer(keras.callbacks.Callback):
         steps, seconds = -WARM_UP, 0.0

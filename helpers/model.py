@@ -2,22 +2,13 @@
 
 import difflib
 import inspect
-import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from helpers.backend import keras, layers
 from helpers.errors import WorkshopError
 from helpers.manifest import Labels
-from helpers.quiet import standard_error_silenced
-
-with standard_error_silenced():  # a oneDNN notice, which no variable silences
-    import keras
-    from keras import layers
-
-# Each network is traced once when it first predicts. After five networks TensorFlow warns that
-# one was traced five times.
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 DEFAULT_BACKBONE = "street"
 DEFAULT_IMAGE_SIZE = (160, 64)  # height, width in pixels

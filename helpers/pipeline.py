@@ -12,17 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from helpers.augmentation import AUGMENTATIONS, Augmentation, augment
+from helpers.backend import tf
 from helpers.errors import WorkshopError
 from helpers.files import whole_file
 from helpers.manifest import Manifest
 from helpers.progress import progress_bar
-from helpers.quiet import standard_error_silenced
 from helpers.settings import ROOT
-
-with standard_error_silenced():  # notices that no variable silences
-    import tensorflow as tf
-
-    tf.config.list_physical_devices("GPU")  # looks for one; where there is none, CUDA complains
 
 CACHE_FOLDER = ROOT / "artifacts" / "cache"
 CACHE_VERSION = 2  # raise it when decode_picture changes, so that no old pictures are used

@@ -44,6 +44,7 @@ class Measured:
         """Ends the process; returns the most memory that it had, in GB."""
         self._connection.send("end")
         peak = self._receive()
+        self._process.kill()  # there is nothing to save, and TensorFlow's threads may not end
         self._process.join()
         return peak
 

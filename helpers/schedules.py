@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from helpers.model import keras
+from helpers.backend import keras
 from helpers.recipe import Stage
 
 WARM_UP_SHARE = 0.3  # of all steps, in a one-cycle schedule (fastai's default)

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from helpers.backend import keras, tf
 from helpers.errors import WorkshopError
 from helpers.files import whole_file, whole_folder
 from helpers.manifest import LABELS_FILE, Labels
-from helpers.model import keras, load_model
+from helpers.model import load_model
 from helpers.pipeline import decode_picture
 from helpers.runs import Run
 from helpers.settings import LITERT_FILE, ONNX_FILE, SAVED_MODEL

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from helpers.augmentation import AUGMENTATIONS
+from helpers.backend import keras, tf
 from helpers.errors import WorkshopError
 from helpers.files import read_json, whole_file, write_json, write_text
 from helpers.losses import (
@@ -22,7 +22,7 @@ from helpers.losses import (
 )
 from helpers.manifest import Manifest, check_split
 from helpers.metrics import score_lines, score_manifest
-from helpers.model import build_model, keras, load_model
+from helpers.model import build_model, load_model
 from helpers.pipeline import batches_in_order, load_pictures, steps_per_epoch, training_batches
 from helpers.progress import progress_bar
 from helpers.recipe import Recipe, Stage
