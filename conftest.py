@@ -25,6 +25,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
     """Divides the tests between processes: a file stays whole, all notebooks stay together.
 
     A notebook needs what those before it made, and so does the browser, which opens them again.
+    xdist's own `--dist loadgroup` would say this with marks, but pytest 9.2 ignores its groups
+    (pytest-xdist issue 1386).
     """
     from xdist.scheduler import LoadScopeScheduling
 

@@ -15,7 +15,6 @@ from helpers.errors import run_command
 from helpers.files import write_json
 from helpers.manifest import Manifest, read_manifest
 from helpers.metrics import score_manifest
-from helpers.quiet import quiet_tensorflow
 from helpers.runs import Run, check_labels, open_run
 
 
@@ -75,7 +74,6 @@ def main() -> None:
     parser.add_argument("--epoch", type=int, help="a certain epoch instead of the best")
     parser.add_argument("--json", help="also write the scores to this file")
     arguments = parser.parse_args()
-    quiet_tensorflow()
 
     run = open_run(Path(arguments.run))
     manifest = read_manifest(Path(arguments.manifest), labels=run.labels)

@@ -78,7 +78,6 @@ def decoding(data: Data, image_size: tuple[int, int]) -> Measure:
 
 def bare_decoding(data: Data) -> Measure:
     """The limit: the same files through `tf.io.decode_jpeg` and nothing else."""
-    import helpers.pipeline  # noqa: F401 - imports TensorFlow without its notices
     from helpers.backend import tf
 
     paths = tf.data.Dataset.from_tensor_slices(files_of(data))

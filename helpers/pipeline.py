@@ -351,7 +351,12 @@ class _FileRows:
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         pictures = np.empty((len(rows), *self._shape), np.uint8)
         for picture, row in zip(pictures, rows.tolist()):
-            os.preadv(self._file.fileno(), [picture], row * picture.nbytes)
+            read = os.preadv(self._file.fileno(), [picture], row * picture.nbytes)
+            if read != picture.nbytes:
+                raise WorkshopError(
+                    f"expected picture {row} in {self._file.name}, found the end of the file. "
+                    "Delete that file: it is made again."
+                )
         return pictures
 
 

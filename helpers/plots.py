@@ -6,6 +6,7 @@ that is the name of a colour is painted in it.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from io import BytesIO
@@ -273,10 +274,11 @@ def training_curves(log: pd.DataFrame, best_epoch: int | None = None) -> Figure:
 
     Args:
         log: a row per epoch with the columns epoch, loss, val_loss and, for each task,
-            {task}_accuracy, val_{task}_accuracy, {task}_loss and val_{task}_loss.
+            {task}_accuracy, val_{task}_accuracy, {task}_loss and val_{task}_loss. The mean of the
+            tasks, val_accuracy, is not drawn.
         best_epoch: its number; where None, that with the highest mean validation accuracy.
     """
-    tasks = [c[4:-9] for c in log.columns if c.startswith("val_") and c.endswith("_accuracy")]
+    tasks = [m[1] for m in map(re.compile("val_(.+)_accuracy").fullmatch, log.columns) if m]
     if best_epoch is None:
         mean = log[[f"val_{task}_accuracy" for task in tasks]].mean(axis=1)
         best_epoch = log["epoch"].iloc[int(mean.argmax())]

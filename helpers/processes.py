@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from helpers.errors import WorkshopError
-from helpers.quiet import quiet_tensorflow
 
 
 class Measured:
@@ -61,7 +60,6 @@ class Measured:
 
 
 def _serve(connection: Connection, prepare: Callable[..., Callable[[], Any]], arguments) -> None:
-    quiet_tensorflow()
     try:
         measure = prepare(*arguments)
         connection.send(0.0)

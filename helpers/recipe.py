@@ -4,10 +4,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from helpers.augmentation import AUGMENTATIONS
 from helpers.errors import WorkshopError
 
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
-AUGMENTATION_NAMES = ("none", "flip", "standard", "strong")
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Stage:
         _check(min(self.image_size) >= 16, "image size", "at least 16 pixels", self.image_size)
         _check(0 < self.learning_rate < 10, "learning rate", "above 0", self.learning_rate)
         _check(self.schedule in SCHEDULES, "schedule", " or ".join(SCHEDULES), self.schedule)
-        names = " or ".join(AUGMENTATION_NAMES)
-        _check(self.augmentation in AUGMENTATION_NAMES, "augmentation", names, self.augmentation)
+        names = " or ".join(AUGMENTATIONS)
+        _check(self.augmentation in AUGMENTATIONS, "augmentation", names, self.augmentation)
 
 
 @dataclass(frozen=True)

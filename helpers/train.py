@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 from helpers.errors import WorkshopError, run_command
-from helpers.quiet import quiet_tensorflow
 
 EXPORT_SECONDS = 12  # of --minutes: what the export takes on two cores
 DESCRIPTION = "Trains a multi-task network from a manifest and exports the best epoch."
@@ -102,7 +101,6 @@ def main() -> None:
     """Runs the command."""
     began = time.monotonic()
     arguments = build_parser().parse_args()
-    quiet_tensorflow()
     # Bad input is found before TensorFlow is imported, which takes seconds.
     from helpers.manifest import check_split, read_manifest, validate
 

@@ -72,7 +72,7 @@ def train(
         for number in range(len(run.recipe.stages)):
             if number >= state.stage:
                 stage = run.recipe.stages[number]
-                kept = afterwards if stage is run.recipe.stages[-1] else 0.0
+                kept = afterwards if number + 1 == len(run.recipe.stages) else 0.0
                 clock = Clock(stage, began, state.seconds, kept) if stage.minutes else None
                 _train_stage(data, run, number, state, clock)
                 began = time.monotonic()
