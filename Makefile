@@ -4,7 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; \
   done; echo python3)
 VENV := .venv
-BENCH := data/generated/people/manifest.csv
+PEOPLE := data/generated/people/manifest.csv
+BENCH := artifacts/full/bench/manifest.csv
 BIN := $(VENV)/bin
 
 .PHONY: workshop test lab lint format screenshots bench lock clean help
@@ -36,7 +37,8 @@ screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab, renews images/
 	cp artifacts/full/pictures/probabilities.png images/
 
 bench: $(VENV)/.installed  ## measures each part beside its peer or limit, in minutes; writes a page
-	test -f $(BENCH) || $(BIN)/python -m data.generate.people --out $(dir $(BENCH))
+	test -f $(PEOPLE) || $(BIN)/python -m data.generate.people --out $(dir $(PEOPLE))
+	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
 	$(BIN)/python -m helpers.bench --manifest $(BENCH) $(ARGS)
 
 lock:  ## renews requirements.lock from a fresh environment

@@ -20,7 +20,7 @@ from scipy import stats
 
 from helpers import measures
 from helpers.errors import WorkshopError, run_command
-from helpers.files import write_text
+from helpers.files import read_json, write_json, write_text
 from helpers.labels import did_you_mean
 from helpers.processes import Measured
 from helpers.progress import progress_bar
@@ -87,7 +87,11 @@ def run_ideas(
     Returns:
         A row for each training: recipe, seed, minutes, epochs, and the validation accuracy of
         each task.
+
+    Raises:
+        WorkshopError: `folder` holds trainings on other data, or for other minutes.
     """
+    _check_plan(folder / "plan.json", data, minutes)
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
@@ -101,6 +105,17 @@ def run_ideas(
         write_text(path, pd.DataFrame(rows).to_csv(index=False))
     runs = pd.DataFrame(rows)
     return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
+
+
+def _check_plan(path: Path, data: measures.Data, minutes: float) -> None:
+    """Notes what the trainings of a folder have in common, and refuses to mix them with others."""
+    plan = {"manifest": str(data.manifest), "tasks": data.tasks, "minutes": minutes}
+    if path.exists() and (found := read_json(path)) != plan:
+        raise WorkshopError(
+            f"expected in {path.parent} trainings of {plan}, found those of {found}. Name another "
+            "--out, or delete that folder."
+        )
+    write_json(path, plan)
 
 
 def train_once(
@@ -182,6 +197,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not all(seed.isdecimal() for seed in arguments.seeds.split(",")):
         raise WorkshopError(f"expected --seeds such as 0,1,2, found {arguments.seeds!r}.")
+    if arguments.minutes <= 0:
+        raise WorkshopError(f"expected --minutes above 0, found {arguments.minutes:g}.")
     ideas = arguments.ideas.split(",") if arguments.ideas else list(IDEAS)
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     folder = arguments.out or artifacts_folder("ablation")

@@ -101,10 +101,14 @@ def training(data: Data, recipe: dict, source: str) -> Measure:
             `sequence_batches`.
     """
     from helpers.recipe import Recipe
+    from helpers.training import trace_once
 
     manifest, plan = data.training(), Recipe.from_json(recipe)
     model = compiled_model(manifest, plan)
     batches = BATCHES_OF[source](manifest, plan)
+    if source != "sequence":  # which gives no tf.data to trace with: `fit` then traces by itself
+        model.optimizer.build(model.trainable_variables)
+        trace_once(model, batches)
 
     def measure() -> float:
         timer = _step_timer()

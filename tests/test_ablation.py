@@ -80,3 +80,16 @@ def test_a_stopped_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert len(runs) == 4 and len(pd.read_csv(tmp_path / "runs.csv")) == 4
     fewer = ablation.run_ideas(DATA, [], 1, [0], tmp_path)  # the file may hold more than is asked
     assert fewer[["recipe", "seed"]].to_numpy().tolist() == [[ablation.DEFAULT, 0]]
+
+
+def test_other_minutes_or_data_are_not_mixed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = {"minutes": 1.0, "epochs": 2.0, "gender": 0.5}
+    monkeypatch.setattr(ablation, "train_once", lambda *_: row)
+    ablation.run_ideas(DATA, [], 1, [0], tmp_path)
+    with pytest.raises(WorkshopError, match="Name another --out"):
+        ablation.run_ideas(DATA, [], 2, [0], tmp_path)
+    with pytest.raises(WorkshopError, match="Name another --out"):
+        ablation.run_ideas(Data(DATA.manifest, ["gender"]), [], 1, [0], tmp_path)
+    assert len(pd.read_csv(tmp_path / "runs.csv")) == 1
