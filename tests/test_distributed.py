@@ -25,8 +25,8 @@ from tests.conftest import IMAGE_SIZE, make_people
 from tests.worker import CASES, NAMES
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
-SECONDS = 500  # on a machine that does much else
-ALL_CASES = ("exact", "uncertainty", "whole", "replicated", "killed")
+SECONDS = 900  # on a machine that does much else
+ALL_CASES = ("exact", "uncertainty", "whole", "replicated", "job")
 
 
 def free_address() -> str:
@@ -139,20 +139,27 @@ def test_the_clock_ends_a_stage(folder: Path) -> None:
     assert run.log["learning_rate"].iloc[-1] < 0.01
 
 
-def test_killed_hosts_go_on(folder: Path) -> None:
+def test_a_killed_job_goes_on(folder: Path) -> None:
     """Both were killed in the second epoch; the same command again ends as an unbroken run."""
-    assert list(open_run(folder / "killed").log["epoch"]) == [1]
-    results = run_hosts(folder, "killed")
+    checkpoints = folder / NAMES[0] / "checkpoints"
+    assert list(open_run(checkpoints / "run").log["epoch"]) == [1]
+    results = run_hosts(folder, "job")
     assert [code for code, _ in results] == [0, 0], results
-    assert "epoch 2: " in results[0][1] and "epoch 1: " not in results[0][1]
-    one, two = open_run(folder / "whole"), open_run(folder / "killed")
+    (_, first), (_, second) = results
+    assert "epoch 2: " in first and "epoch 1: " not in first and "test gender accuracy=" in first
+    assert "epoch" not in second
+    one, two = open_run(folder / "whole"), open_run(checkpoints / "run")
     for name in ("loss", "val_loss", "val_gender_accuracy", "learning_rate"):
         assert np.allclose(one.log[name], two.log[name], rtol=1e-3), name
     for host in NAMES:
-        whole, resumed = learned(folder, "whole", host), learned(folder, "killed", host)
+        whole = learned(folder, "whole", host)
+        resumed = learned(folder / host / "checkpoints", "run", host)
         for value, other in zip(whole, resumed, strict=True):
             if np.issubdtype(value.dtype, np.floating):
                 assert np.allclose(value, other, rtol=1e-3, atol=1e-4)
+    names = {path.name for path in (folder / NAMES[0] / "model").iterdir()}
+    assert {"saved_model", "labels.json", "scores.json"} <= names
+    assert not (folder / NAMES[1] / "model").exists()
 
 
 # Without other processes
