@@ -16,7 +16,8 @@ Shuffling, augmentation and dropout draw other random numbers on every host.
 
 The hosts are called as SM_HOSTS does, and listen on `PORT`. Where these names lead to no machine,
 as in a rehearsal, WORKSHOP_HOST_ADDRESSES says where they are:
-"algo-1=127.0.0.1:5001,algo-2=127.0.0.1:5002".
+"algo-1=127.0.0.1:5001,algo-2=127.0.0.1:5002". While it trains, TensorFlow's server answers on every
+network of the host, and has no option for less: that is what a job's private network is for.
 """
 
 import json
