@@ -1,6 +1,9 @@
-"""Trains the default recipe and one idea after the other, for the same minutes, with several seeds.
+"""Trains the default recipe and one idea after the other, equally long, with several seeds.
 
     python -m helpers.ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
+
+With --epochs N instead each is trained for so many epochs: what to choose on a machine that others
+use, where equal minutes are not equal work.
 
 Every training leaves its line in `runs.csv` when it ends; the same command goes on where a killed
 one stopped. The table then says for each idea what it adds to each task, and whether that is more
@@ -12,7 +15,7 @@ import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,9 +31,11 @@ from helpers.recipe import Recipe, Stage
 from helpers.settings import artifacts_folder
 
 DEFAULT = "the default recipe"
+KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95
 
-# What each idea changes: fields of `Recipe`, or of its stage.
+# What each idea changes: fields of `Recipe`, or of its stage; "others" trains every task of the
+# manifest, with this weight for those that are not asked for.
 IDEAS: dict[str, dict[str, Any]] = {
     "average pooling only": {"pooling": "average"},
     "average and max pooling": {"pooling": "average+max"},
@@ -39,6 +44,7 @@ IDEAS: dict[str, dict[str, Any]] = {
     "label smoothing": {"label_smoothing": 0.1},
     "balanced class weights": {"class_weights": "balanced"},
     "learned task weights": {"task_weights": "uncertainty"},
+    "all tasks, others at half weight": {"others": 0.5},
     "no augmentation": {"augmentation": "none"},
     "flips only": {"augmentation": "flip"},
     "strong augmentation": {"augmentation": "strong"},
@@ -51,8 +57,21 @@ IDEAS: dict[str, dict[str, Any]] = {
 }
 
 
-def recipe_of(idea: str, minutes: float, seed: int) -> Recipe:
+class Length(NamedTuple):
+    """How long each recipe is trained: by the clock, or where `minutes` is 0 by the epoch."""
+
+    minutes: float = 0.0
+    epochs: int = 1
+
+
+def recipe_of(idea: str, length: Length, seed: int, tasks: Sequence[str] = ()) -> Recipe:
     """Returns the default recipe with one idea in it.
+
+    Args:
+        idea: `DEFAULT`, or a name in `IDEAS`.
+        length: of its one stage.
+        seed: of the training.
+        tasks: those that are asked for, where an idea weighs the others.
 
     Raises:
         WorkshopError: an idea that is not in `IDEAS`.
@@ -61,17 +80,18 @@ def recipe_of(idea: str, minutes: float, seed: int) -> Recipe:
         raise WorkshopError(
             f"expected an idea of {', '.join(IDEAS)}; found {idea!r}. {did_you_mean(idea, IDEAS)}"
         )
-    changes, recipe = IDEAS.get(idea, {}), Recipe(seed=seed)
+    changes = {**length._asdict(), **IDEAS.get(idea, {})}
+    if others := changes.pop("others", None):
+        changes["task_weights"] = ",".join([f"*={others}", *(f"{task}=1" for task in tasks)])
+    recipe = Recipe(seed=seed)
     in_stage = {field.name for field in dataclasses.fields(Stage)} & set(changes)
-    stage = dataclasses.replace(
-        recipe.stages[0], minutes=minutes, **{name: changes[name] for name in in_stage}
-    )
+    stage = dataclasses.replace(recipe.stages[0], **{name: changes[name] for name in in_stage})
     rest = {name: value for name, value in changes.items() if name not in in_stage}
     return dataclasses.replace(recipe, stages=(stage,), **rest)
 
 
 def run_ideas(
-    data: measures.Data, ideas: Sequence[str], minutes: float, seeds: Sequence[int], folder: Path
+    data: measures.Data, ideas: Sequence[str], length: Length, seeds: Sequence[int], folder: Path
 ) -> pd.DataFrame:
     """Trains what `folder` does not hold yet.
 
@@ -80,36 +100,39 @@ def run_ideas(
     Args:
         data: pictures, labels and split.
         ideas: names in `IDEAS`; the default recipe is always trained.
-        minutes: of each training.
+        length: of each training.
         seeds: each recipe is trained once with each.
         folder: holds `runs.csv`, a line for each training.
 
     Returns:
         A row for each training: recipe, seed, minutes, epochs, and the validation accuracy of
-        each task.
+        each task that is asked for.
 
     Raises:
-        WorkshopError: `folder` holds trainings on other data, or for other minutes.
+        WorkshopError: `folder` holds trainings on other data, or of another length.
     """
-    _check_plan(folder / "plan.json", data, minutes)
+    tasks = data.tasks or list(data.read().labels.tasks)
+    _check_plan(folder / "plan.json", data, length)
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
     plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *ideas)]
-    recipes = {plan: recipe_of(plan[0], minutes, plan[1]) for plan in plans}
+    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks) for plan in plans}
     left = [plan for plan in plans if plan not in done]
     bar = progress_bar(iterable=left, unit="training")
     for idea, seed in bar:
         bar.set_description(f"{idea}, seed {seed}")
-        rows.append({"recipe": idea, "seed": seed, **train_once(data, recipes[idea, seed])})
+        trained_on = data._replace(tasks=None) if "others" in IDEAS.get(idea, {}) else data
+        row = train_once(trained_on, recipes[idea, seed])
+        rows.append({"recipe": idea, "seed": seed} | {name: row[name] for name in (*KEPT, *tasks)})
         write_text(path, pd.DataFrame(rows).to_csv(index=False))
     runs = pd.DataFrame(rows)
     return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
 
 
-def _check_plan(path: Path, data: measures.Data, minutes: float) -> None:
+def _check_plan(path: Path, data: measures.Data, length: Length) -> None:
     """Notes what the trainings of a folder have in common, and refuses to mix them with others."""
-    plan = {"manifest": str(data.manifest), "tasks": data.tasks, "minutes": minutes}
+    plan = {"manifest": str(data.manifest), "tasks": data.tasks, **length._asdict()}
     if path.exists() and (found := read_json(path)) != plan:
         raise WorkshopError(
             f"expected in {path.parent} trainings of {plan}, found those of {found}. Name another "
@@ -187,7 +210,8 @@ def main() -> None:
     parser = argparse.ArgumentParser("helpers.ablation", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="the manifest CSV, split by group")
-    add("--minutes", type=float, required=True, help="of each training")
+    add("--minutes", type=float, default=0, help="of each training, or ...")
+    add("--epochs", type=int, default=0, help="... so many epochs of each")
     add("--seeds", default="0,1,2", help="each recipe is trained with each (default 0,1,2)")
     add("--ideas", help="only these, by name, joined by a comma; all by default")
     add("--tasks", help="only these tasks")
@@ -197,13 +221,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if not all(seed.isdecimal() for seed in arguments.seeds.split(",")):
         raise WorkshopError(f"expected --seeds such as 0,1,2, found {arguments.seeds!r}.")
-    if arguments.minutes <= 0:
-        raise WorkshopError(f"expected --minutes above 0, found {arguments.minutes:g}.")
+    if (arguments.minutes > 0) == (arguments.epochs > 0) or min(
+        arguments.minutes, arguments.epochs
+    ) < 0:
+        raise WorkshopError("expected either --minutes or --epochs above 0. Give one of the two.")
     ideas = arguments.ideas.split(",") if arguments.ideas else list(IDEAS)
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     folder = arguments.out or artifacts_folder("ablation")
     data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
-    runs = run_ideas(data, ideas, arguments.minutes, seeds, folder)
+    length = Length(arguments.minutes, arguments.epochs or 1)
+    runs = run_ideas(data, ideas, length, seeds, folder)
     table = markdown_table(judge(runs))
     write_text(folder / "ablation.md", table)
     print(table)

@@ -126,21 +126,25 @@ def weigh_by_uncertainty(
 
 
 def parse_task_weights(text: str, labels: Labels) -> dict[str, float]:
-    """Reads "gender=1,top_color=2"; tasks that are not named weigh 1.
+    """Reads "gender=1,top_color=2", or "*=0.5,gender=1" where all others weigh half.
+
+    Returns:
+        A weight for each task; tasks that are not named weigh 1, or what * says.
 
     Raises:
         WorkshopError: an unknown task, or a weight that is no number of at least 0.
     """
-    weights = dict.fromkeys(labels.tasks, 1.0)
+    named = {}
     for part in filter(None, text.split(",")):
         task, _, value = part.partition("=")
-        labels.select([task])  # says which tasks there are, where this one is not among them
+        if task != "*":
+            labels.select([task])  # says which tasks there are, where this one is not among them
         try:
-            weights[task] = float(value)
+            named[task] = float(value)
         except ValueError:
-            weights[task] = -1.0
-        if not 0 <= weights[task] < np.inf:
+            named[task] = -1.0
+        if not 0 <= named[task] < np.inf:
             raise WorkshopError(
                 f"expected a task weight such as {task}=2, found {part!r}. Weights are at least 0."
             )
-    return weights
+    return {task: named.get(task, named.get("*", 1.0)) for task in labels.tasks}

@@ -16,7 +16,7 @@ import numpy as np
 from helpers.settings import LITERT_FILE, ONNX_FILE, ROOT, SAVED_MODEL
 
 SECONDS = 1.5  # of work in a measurement
-WARM_UP = 3  # training steps before it, which fill buffers
+WARM_UP = 3  # training steps before it, which fill buffers; fewer of a network that is slow
 MOST_FILES = 2000  # pictures that are read from the disk
 BATCH = 32  # pictures predicted at once
 MODEL_FILE = "model.keras"
@@ -271,13 +271,17 @@ def _step_timer():
     class StepTimer(keras.callbacks.Callback):
         steps, seconds = -WARM_UP, 0.0
 
+        def on_train_begin(self, logs=None):
+            self._start = time.perf_counter()
+
         def on_train_batch_end(self, batch, logs=None):
+            passed = time.perf_counter() - self._start
             self.steps += 1
-            if self.steps == 0:
-                self._start = time.perf_counter()
+            if self.steps <= 0 and (passed > SECONDS or self.steps == 0):
+                self.steps, self._start = 0, time.perf_counter()
             elif self.steps > 0:
-                self.seconds = time.perf_counter() - self._start
-                self.model.stop_training = self.seconds > SECONDS
+                self.seconds = passed
+                self.model.stop_training = passed > SECONDS
 
     return StepTimer()
 

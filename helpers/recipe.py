@@ -72,7 +72,8 @@ class Recipe:
         ema: momentum of the moving average of the weights that is validated and saved; 0 for none.
         label_smoothing: share of a label that is spread over all classes.
         class_weights: "none" or "balanced", see `helpers.losses.balanced_class_weights`.
-        task_weights: "uncertainty", or weights such as "gender=1,top_color=2"; "" for all 1.
+        task_weights: "uncertainty", or weights such as "gender=1,*=0.5", where * is every other
+            task; "" for all 1.
         seed: of initial weights, order and augmentation.
     """
 

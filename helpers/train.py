@@ -52,7 +52,7 @@ def _add_recipe_arguments(add) -> None:
     add("--ema", type=float, help="momentum of the moving average of the weights; 0 for none")
     add("--label-smoothing", type=float, help="share of a label spread over all classes")
     add("--class-weights", help="none (default) or balanced")
-    add("--task-weights", help="uncertainty, or such as gender=1,top_color=2")
+    add("--task-weights", help="uncertainty, or such as gender=1,*=0.5 (* is every other task)")
     add("--seed", type=int, help="of initial weights, order and augmentation (default 0)")
 
 
