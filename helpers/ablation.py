@@ -31,6 +31,7 @@ from helpers.recipe import Recipe, Stage
 from helpers.settings import artifacts_folder
 
 DEFAULT = "the default recipe"
+HELPED = "all tasks, others at half weight"
 KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95
 
@@ -44,7 +45,7 @@ IDEAS: dict[str, dict[str, Any]] = {
     "label smoothing": {"label_smoothing": 0.1},
     "balanced class weights": {"class_weights": "balanced"},
     "learned task weights": {"task_weights": "uncertainty"},
-    "all tasks, others at half weight": {"others": 0.5},
+    HELPED: {"others": 0.5},
     "no augmentation": {"augmentation": "none"},
     "flips only": {"augmentation": "flip"},
     "strong augmentation": {"augmentation": "strong"},

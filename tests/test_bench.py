@@ -139,6 +139,27 @@ def test_trainings_are_scored(
     assert all(0 <= row[task] <= 1 for task in people.labels.tasks)
 
 
+def test_ours_is_trained_with_every_seed_and_peers_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def train_once(data: measures.Data, recipe: Recipe, source: str) -> dict:
+        asked.append((data.tasks, recipe.backbone, recipe.task_weights, source))
+        asked.append(recipe.stages[0].minutes)
+        return {"minutes": 5.0, "epochs": 8.0, "gender": 0.8, "age": 0.4}
+
+    monkeypatch.setattr(bench, "train_once", train_once)
+    runs = bench.run_training(measures.Data(Path("m.csv"), ["gender"]), 5, [0, 1])
+    assert asked[1::2] == [5, 5, 5, 5, 5, 5, 0]  # the last is counted in epochs
+    assert asked[0::2] == [
+        *[(["gender"], "street", "", "pipeline")] * 2,
+        *[(None, "street", "*=0.5,gender=1", "pipeline")] * 2,
+        (["gender"], "street", "", "sequence"),
+        *[(["gender"], "ResNet50V2", "", "pipeline")] * 2,
+    ]
+    assert list(runs.columns) == ["recipe", "seed", "minutes", "epochs", "gender"]
+    assert runs["seed"].tolist() == [0, 1, 0, 1, 0, 0, 0]
+
+
 def test_the_sequence_gives_every_picture_once_an_epoch(people: Manifest) -> None:
     data = people.subset("train")
     batches = measures.sequence_batches(data, small_recipe(augmentation="none"))
