@@ -1,17 +1,18 @@
-"""Trains the default recipe and one idea after the other, equally long, with several seeds.
+"""Trains a recipe and one idea after the other, equally long, with several seeds.
 
     python -m helpers.ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
+        [--recipe published-attributes]
 
 With --epochs N instead each is trained for so many epochs: what to choose on a machine that others
 use, where equal minutes are not equal work.
 
 Every training leaves its line in `runs.csv` when it ends; the same command goes on where a killed
-one stopped. The table then says for each idea what it adds to each task, and whether that is more
-than the seeds alone do.
+one stopped. A table then says for each idea what it adds to each task, and whether that is more
+than the seeds alone do: one in accuracy, and one in macro-F1, in which a rare class counts as much
+as a frequent one.
 """
 
 import argparse
-import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,13 +28,16 @@ from helpers.files import read_json, write_json, write_text
 from helpers.labels import did_you_mean
 from helpers.processes import Measured
 from helpers.progress import progress_bar
-from helpers.recipe import Recipe, Stage
+from helpers.recipe import Recipe
+from helpers.recipes import change, find_recipe, in_minutes
 from helpers.settings import artifacts_folder
 
-DEFAULT = "the default recipe"
+DEFAULT = "the default recipe"  # or the one that --recipe names
+BASE = "default"
 HELPED = "all tasks, others at half weight"
 KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95
+JUDGED = ("accuracy", "macro_f1")
 
 # What each idea changes: fields of `Recipe`, or of its stage; "others" trains every task of the
 # manifest, with this weight for those that are not asked for.
@@ -54,7 +58,29 @@ IDEAS: dict[str, dict[str, Any]] = {
     "batches of 64": {"batch_size": 64},
     "constant rate": {"schedule": "constant"},
     "cosine rate": {"schedule": "cosine"},
+    "cyclic rate": {"schedule": "cyclic"},
     "MobileNetV3Small": {"backbone": "MobileNetV3Small"},
+    "EfficientNetV2B0": {"backbone": "EfficientNetV2B0"},
+    "ConvNeXtTiny": {"backbone": "ConvNeXtTiny"},
+    "residual network": {"backbone": "residual"},
+    "small dense network": {"backbone": "dense"},
+    "balanced gradients": {"task_weights": "gradients"},
+    "random erasing": {"augmentation": "erasing"},
+    "RandAugment": {"augmentation": "randaugment"},
+    "MixUp": {"mix": "mixup"},
+    "CutMix": {"mix": "cutmix"},
+    "pixels of the data set": {"pixels": "dataset"},
+    "group normalization": {"normalization": "group"},
+    "He initialization": {"initialization": "he_normal"},
+    "no dropout": {"dropout": 0.0},
+    "focal loss": {"focal": 2.0},
+    "logit adjustment": {"logit_adjustment": 1.0},
+    "balanced sampling": {"sampling": "rarest"},
+}
+# Ideas by a name for all of them: what is said to help rare classes is judged by macro-F1.
+TOGETHER = {
+    "rare": ["balanced class weights", "focal loss", "balanced sampling", "logit adjustment"],
+    "all": list(IDEAS),
 }
 
 
@@ -65,14 +91,17 @@ class Length(NamedTuple):
     epochs: int = 1
 
 
-def recipe_of(idea: str, length: Length, seed: int, tasks: Sequence[str] = ()) -> Recipe:
-    """Returns the default recipe with one idea in it.
+def recipe_of(
+    idea: str, length: Length, seed: int, tasks: Sequence[str] = (), base: str = BASE
+) -> Recipe:
+    """Returns a recipe with one idea in it.
 
     Args:
         idea: `DEFAULT`, or a name in `IDEAS`.
-        length: of its one stage.
+        length: minutes of all of its stages together, or epochs of each.
         seed: of the training.
         tasks: those that are asked for, where an idea weighs the others.
+        base: the recipe that the idea changes, by name or file; its stages all change.
 
     Raises:
         WorkshopError: an idea that is not in `IDEAS`.
@@ -81,18 +110,22 @@ def recipe_of(idea: str, length: Length, seed: int, tasks: Sequence[str] = ()) -
         raise WorkshopError(
             f"expected an idea of {', '.join(IDEAS)}; found {idea!r}. {did_you_mean(idea, IDEAS)}"
         )
-    changes = {**length._asdict(), **IDEAS.get(idea, {})}
+    changes = dict(IDEAS.get(idea, {}))
     if others := changes.pop("others", None):
         changes["task_weights"] = ",".join([f"*={others}", *(f"{task}=1" for task in tasks)])
-    recipe = Recipe(seed=seed)
-    in_stage = {field.name for field in dataclasses.fields(Stage)} & set(changes)
-    stage = dataclasses.replace(recipe.stages[0], **{name: changes[name] for name in in_stage})
-    rest = {name: value for name, value in changes.items() if name not in in_stage}
-    return dataclasses.replace(recipe, stages=(stage,), **rest)
+    recipe = in_minutes(find_recipe(base), length.minutes)
+    if not length.minutes:
+        recipe = change(recipe, epochs=length.epochs)
+    return change(recipe, seed=seed, **changes)
 
 
 def run_ideas(
-    data: measures.Data, ideas: Sequence[str], length: Length, seeds: Sequence[int], folder: Path
+    data: measures.Data,
+    ideas: Sequence[str],
+    length: Length,
+    seeds: Sequence[int],
+    folder: Path,
+    base: str = BASE,
 ) -> pd.DataFrame:
     """Trains what `folder` does not hold yet.
 
@@ -100,40 +133,44 @@ def run_ideas(
 
     Args:
         data: pictures, labels and split.
-        ideas: names in `IDEAS`; the default recipe is always trained.
+        ideas: names in `IDEAS`; the recipe without any is always trained.
         length: of each training.
         seeds: each recipe is trained once with each.
         folder: holds `runs.csv`, a line for each training.
+        base: the recipe that the ideas change, by name or file.
 
     Returns:
-        A row for each training: recipe, seed, minutes, epochs, and the validation accuracy of
-        each task that is asked for.
+        A row for each training: recipe, seed, minutes, epochs, and of each task that is asked for
+        the scores in `helpers.measures.SCORES` on the validation split.
 
     Raises:
         WorkshopError: `folder` holds trainings on other data, or of another length.
     """
     tasks = data.tasks or list(data.read().labels.tasks)
-    _check_plan(folder / "plan.json", data, length)
+    _check_plan(folder / "plan.json", data, length, base)
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
     plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *ideas)]
-    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks) for plan in plans}
+    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks, base) for plan in plans}
+    columns = [f"{task}{suffix}" for task in tasks for suffix in measures.SCORES.values()]
     left = [plan for plan in plans if plan not in done]
     bar = progress_bar(iterable=left, unit="training")
     for idea, seed in bar:
         bar.set_description(f"{idea}, seed {seed}")
         trained_on = data._replace(tasks=None) if "others" in IDEAS.get(idea, {}) else data
         row = train_once(trained_on, recipes[idea, seed])
-        rows.append({"recipe": idea, "seed": seed} | {name: row[name] for name in (*KEPT, *tasks)})
+        kept = {name: row[name] for name in (*KEPT, *columns)}
+        rows.append({"recipe": idea, "seed": seed, **kept})
         write_text(path, pd.DataFrame(rows).to_csv(index=False))
     runs = pd.DataFrame(rows)
     return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
 
 
-def _check_plan(path: Path, data: measures.Data, length: Length) -> None:
+def _check_plan(path: Path, data: measures.Data, length: Length, base: str) -> None:
     """Notes what the trainings of a folder have in common, and refuses to mix them with others."""
     plan = {"manifest": str(data.manifest), "tasks": data.tasks, **length._asdict()}
+    plan |= {} if base == BASE else {"recipe": base}
     if path.exists() and (found := read_json(path)) != plan:
         raise WorkshopError(
             f"expected in {path.parent} trainings of {plan}, found those of {found}. Name another "
@@ -155,18 +192,20 @@ def train_once(
     return row
 
 
-def judge(runs: pd.DataFrame) -> pd.DataFrame:
-    """Says what each idea adds to the default recipe.
+def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
+    """Says what each idea adds to the recipe without it.
 
     Args:
         runs: of `run_ideas`, with two seeds or more.
+        score: by which, a key of `helpers.measures.SCORES`.
 
     Returns:
-        A row for each recipe: its mean accuracy for each task, for the ideas with the difference
+        A row for each recipe: its mean score for each task, for the ideas with the difference
         to the default and its interval of `CONFIDENCE` (paired t over the seeds), and the verdict:
         "helps" or "harms" where the interval of the mean over the tasks leaves out 0, else
         "noise".
     """
+    runs = scores_of(runs, score)
     tasks = list(runs.columns.drop(["recipe", "seed", "minutes", "epochs"]))
     by_recipe = {
         name: group.set_index("seed") for name, group in runs.groupby("recipe", sort=False)
@@ -185,6 +224,18 @@ def judge(runs: pd.DataFrame) -> pd.DataFrame:
             row["verdict"] = "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
+
+
+def scores_of(runs: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Returns the runs with one score for each task, in a column of the task's name."""
+    suffix = measures.SCORES[score]
+    others = tuple(other for other in measures.SCORES.values() if other and other != suffix)
+    runs = runs[[column for column in runs.columns if not column.endswith(others)]]
+    if not suffix:
+        return runs
+    own = [column for column in runs.columns if column.endswith(suffix)]
+    kept = runs[["recipe", "seed", *KEPT, *own]]
+    return kept.rename(columns={column: column.removesuffix(suffix) for column in own})
 
 
 def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]:
@@ -214,7 +265,8 @@ def main() -> None:
     add("--minutes", type=float, default=0, help="of each training, or ...")
     add("--epochs", type=int, default=0, help="... so many epochs of each")
     add("--seeds", default="0,1,2", help="each recipe is trained with each (default 0,1,2)")
-    add("--ideas", help="only these, by name, joined by a comma; all by default")
+    add("--ideas", help="only these, by name, joined by a comma; rare: those for rare classes")
+    add("--recipe", default=BASE, help="what the ideas change: a name of helpers.recipes or a file")
     add("--tasks", help="only these tasks")
     add(
         "--out", type=Path, help="folder of runs.csv and the table (default artifacts/.../ablation)"
@@ -226,15 +278,16 @@ def main() -> None:
         arguments.minutes, arguments.epochs
     ) < 0:
         raise WorkshopError("expected either --minutes or --epochs above 0. Give one of the two.")
-    ideas = arguments.ideas.split(",") if arguments.ideas else list(IDEAS)
+    names = (arguments.ideas or "all").split(",")
+    ideas = [idea for name in names for idea in TOGETHER.get(name, [name])]
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     folder = arguments.out or artifacts_folder("ablation")
     data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
     length = Length(arguments.minutes, arguments.epochs or 1)
-    runs = run_ideas(data, ideas, length, seeds, folder)
-    table = markdown_table(judge(runs))
-    write_text(folder / "ablation.md", table)
-    print(table)
+    runs = run_ideas(data, ideas, length, seeds, folder, arguments.recipe)
+    page = "\n".join(f"{name}\n\n{markdown_table(judge(runs, name))}" for name in JUDGED)
+    write_text(folder / "ablation.md", page)
+    print(page)
 
 
 if __name__ == "__main__":

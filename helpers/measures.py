@@ -4,6 +4,7 @@ Each function prepares something and returns a measure: a function that works fo
 `SECONDS` and returns a speed. Each runs in a process of its own, so imports stand inside.
 """
 
+import dataclasses
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ WARM_UP = 3  # training steps before it, which fill buffers; fewer of a network 
 MOST_FILES = 2000  # pictures that are read from the disk
 BATCH = 32  # pictures predicted at once
 MODEL_FILE = "model.keras"
+
+SCORES = {"accuracy": "", "macro_f1": "_macro_f1", "balanced_accuracy": "_balanced_accuracy"}
 
 Measure = Callable[[], float]
 
@@ -120,13 +123,45 @@ def training(data: Data, recipe: dict, source: str) -> Measure:
     return measure
 
 
-def compiled_model(data, plan):
-    """Returns the network of a recipe's first stage, ready to be trained."""
+def stage_step(data: Data, recipe: dict) -> Callable[[], float]:
+    """Makes steps of the first stage of a recipe on random pixels: what a step costs does not
+    depend on them, and no picture has to be decoded.
+
+    Returns:
+        A function that returns the seconds of a step, the median of `WARM_UP`.
+    """
+    from helpers.recipe import Recipe
+
+    manifest, plan = data.training(), Recipe.from_json(recipe)
+    stage, rng = plan.stages[0], np.random.default_rng(0)
+    model = compiled_model(manifest, plan)
+    pixels = rng.integers(0, 256, (stage.batch_size, *stage.image_size, 3), np.uint8)
+    targets = {
+        task: rng.integers(0, len(classes), stage.batch_size)
+        for task, classes in manifest.labels.tasks.items()
+    }
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        model.train_on_batch(pixels, targets)
+        return time.perf_counter() - start
+
+    seconds()  # traces
+    return lambda: float(np.median([seconds() for _ in range(WARM_UP)]))
+
+
+def compiled_model(data, plan, fixed_rate: bool = False):
+    """Returns the network of a recipe's first stage, ready to be trained.
+
+    `fixed_rate` gives its optimizer no schedule, but a rate that one can set.
+    """
     from helpers.pipeline import steps_per_epoch
     from helpers.runs import Run
     from helpers.training import build_stage_model, compile_model
 
     stage = plan.stages[0]
+    if fixed_rate:
+        stage = dataclasses.replace(stage, schedule="constant")
     model = build_stage_model(Run(Path("unused"), data.labels, plan), stage)
     steps = steps_per_epoch(data, stage.batch_size) * stage.epochs
     compile_model(model, data, plan, stage, steps)
@@ -136,6 +171,7 @@ def compiled_model(data, plan):
 def pipeline_batches(data, plan):
     """Ours: `helpers.pipeline`."""
     from helpers.augmentation import AUGMENTATIONS
+    from helpers.losses import sampling_chances
     from helpers.pipeline import training_batches
 
     stage = plan.stages[0]
@@ -144,6 +180,8 @@ def pipeline_batches(data, plan):
         stage.image_size,
         stage.batch_size,
         augmentation=AUGMENTATIONS[stage.augmentation],
+        mixed=stage.mix,
+        chances=sampling_chances(data, plan.sampling),
         seed=plan.seed,
     )
 
@@ -210,12 +248,13 @@ def trained(data: Data, recipe: dict, source: str, folder: Path) -> Callable[[],
 
     Args:
         data: pictures, labels and split.
-        recipe: a `Recipe` of one stage as plain data.
+        recipe: a `Recipe` as plain data, for "sequence" of one stage.
         source: "pipeline" or "sequence", see `training`.
         folder: of the run.
 
     Returns:
-        A function that returns minutes, epochs, and the accuracy of each task.
+        A function that returns minutes, epochs, and for each task its accuracy, as {task}, and
+        its {task}_macro_f1 and {task}_balanced_accuracy.
     """
     from helpers.recipe import Recipe
 
@@ -224,26 +263,33 @@ def trained(data: Data, recipe: dict, source: str, folder: Path) -> Callable[[],
 
     def measure() -> dict:
         start = time.monotonic()
-        epochs, accuracies = way(whole, plan, folder)
-        return {"minutes": (time.monotonic() - start) / 60, "epochs": epochs, **accuracies}
+        epochs, scores = way(whole, plan, folder)
+        row = {"minutes": (time.monotonic() - start) / 60, "epochs": epochs}
+        for name, suffix in SCORES.items():
+            row |= {f"{task}{suffix}": float(score) for task, score in scores[name].items()}
+        return row
 
     return measure
 
 
-def _as_the_command(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
+def _as_the_command(whole, plan, folder: Path):
     import pandas as pd
 
+    from helpers.metrics import score_manifest
+    from helpers.model import load_model
     from helpers.pipeline import steps_per_epoch
-    from helpers.training import train
+    from helpers.training import predict_manifest, train
 
     run = train(whole, folder, plan)
     steps = len(pd.read_csv(folder / "batches.csv"))
     epochs = steps / steps_per_epoch(whole.subset("train"), plan.stages[0].batch_size)
-    last = run.log.iloc[-1]
-    return epochs, {task: float(last[f"val_{task}_accuracy"]) for task in whole.labels.tasks}
+    validation = whole.subset("validation")
+    # Of several stages the best epoch counts, from which each starts; else the last, not chosen.
+    model = load_model(run.best_path if len(plan.stages) > 1 else run.epoch_path(len(run.log)))
+    return epochs, score_manifest(validation, predict_manifest(model, validation), bootstraps=0)
 
 
-def _from_sequence(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
+def _from_sequence(whole, plan, folder: Path):
     from helpers.metrics import score_manifest
     from helpers.pipeline import steps_per_epoch
     from helpers.schedules import Clock
@@ -262,7 +308,7 @@ def _from_sequence(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
     )
     scores = score_manifest(validation, predict_manifest(model, validation), bootstraps=0)
     epochs = int(model.optimizer.iterations) / steps_per_epoch(data, stage.batch_size)
-    return epochs, dict(scores["accuracy"])
+    return epochs, scores
 
 
 def _step_timer():

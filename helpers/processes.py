@@ -67,14 +67,14 @@ def _serve(connection: Connection, prepare: Callable[..., Callable[[], Any]], ar
     try:
         measure = prepare(*arguments)
         connection.send(0.0)
-        answers = {"measure": measure, "peak": _peak}
+        answers = {"measure": measure, "peak": peak_memory}
         while True:
             connection.send(answers[connection.recv()]())
     except Exception as error:  # told by the parent: this process has no terminal of its own
         connection.send(f"{type(error).__name__}: {error}")
 
 
-def _peak() -> float:
+def peak_memory() -> float:
     """Returns the most memory of this process, or of one that it started, in GB."""
     unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux kilobytes
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
