@@ -9,20 +9,22 @@ pipeline    manifest -> batches; `decode_picture` serves training and serving al
 augmentation  random changes of training batches
 model       backbone, pooling, a tower and a head for each task
 losses      a loss for each task, and how they become one
-recipe, schedules   what a run does, as data
+recipe, schedules   what a run does, as data; `recipes` has some by name, and as tables
 training    recipe + manifest -> a run: a model for every epoch
 runs        the folder of a run
 metrics     predictions + manifest -> scores (no TensorFlow)
 explain     where a head looks
-plots       every figure
+plots, plots_attributes   every figure
 serving     run -> export: files in, probabilities out
 litert      predicts with the export, without TensorFlow
 timing      how fast each way to predict is
 bench       each part beside its peer or its limit (measures, processes)
 ablation    ideas beside the default recipe, over several seeds
+rate_range  a learning rate, by a test
 
 Commands:
-python -m helpers.{sources,manifest,train,evaluate,predict,bench,ablation,workshop,environment}
+python -m helpers.{sources,manifest,recipes,rate_range,train,evaluate,predict}
+python -m helpers.{bench,ablation,workshop,environment}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
 their notices), quiet, exercises.

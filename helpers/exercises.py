@@ -16,6 +16,8 @@ import numpy as np
 
 from helpers.errors import WorkshopError
 from helpers.metrics import choose_threshold, score_by
+from helpers.recipes import PUBLISHED_ATTRIBUTES, shares_of_work
+from helpers.sources import hvc
 
 NOT_ANSWERED = "not answered yet: put your answer in the place of the three dots"
 RIGHT = "right"
@@ -129,6 +131,10 @@ def _threshold_of_90(answer: Any, targets: Any, probabilities: Any) -> bool:
     return answer == expected or abs(answer - expected) < 0.005
 
 
+def _outputs_of_published_attributes(answer: Any) -> bool:
+    return int(answer) == answer == sum(len(classes) for classes in hvc.TASKS.values())
+
+
 # "NN-topic", NN being the notebook's number. notebooks/README.md says how to add one.
 EXERCISES: dict[str, Exercise] = {
     "00-outputs": Exercise(
@@ -189,5 +195,17 @@ EXERCISES: dict[str, Exercise] = {
     "04-export": Exercise(
         lambda answer: answer == "LiteRT, from files",
         "which ways start from the bytes of a file, and which of these run without TensorFlow?",
+    ),
+    "07-outputs": Exercise(
+        _outputs_of_published_attributes,
+        "every class of every task has an output; hvc.TASKS holds the classes of each task.",
+    ),
+    "07-work": Exercise(
+        lambda answer: int(answer) == answer == shares_of_work(PUBLISHED_ATTRIBUTES).argmax() + 1,
+        "how many times as many pixels has a picture of 200x200 as one of 100x100?",
+    ),
+    "07-floor": Exercise(
+        lambda answer, scores: scores["lift"][answer] == scores["lift"].min(),
+        "the answer is the name of a row of scores; its column lift has an idxmin().",
     ),
 }

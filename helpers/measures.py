@@ -124,8 +124,9 @@ def training(data: Data, recipe: dict, source: str) -> Measure:
 
 
 def stage_step(data: Data, recipe: dict) -> Callable[[], float]:
-    """Makes steps of the first stage of a recipe on random pixels: what a step costs does not
-    depend on them, and no picture has to be decoded.
+    """Makes steps of the first stage of a recipe on random pixels.
+
+    What a step costs does not depend on them, and no picture has to be decoded.
 
     Returns:
         A function that returns the seconds of a step, the median of `WARM_UP`.

@@ -211,6 +211,20 @@ def at_the_floor(scores: pd.DataFrame) -> list[str]:
     return [str(task) for task in scores.index[~(scores["lift_low"] > 0)]]
 
 
+def without_prior(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Divides each probability by the share of its class in training, and normalizes.
+
+    What the network would answer if all classes were equally frequent (logit adjustment after
+    training, Menon et al. 2021, equation 9).
+
+    Args:
+        probabilities: float (n, classes).
+        shares: (classes,) of the training labels; a class without any is left as it is.
+    """
+    evened = np.asarray(probabilities, float) / np.where(shares > 0, shares, 1.0)
+    return evened / evened.sum(axis=1, keepdims=True)
+
+
 def co_occurrence(manifest: Manifest, tasks: Sequence[str] | None = None) -> pd.DataFrame:
     """Says how much more often two classes of two tasks meet in a picture than by chance.
 

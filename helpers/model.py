@@ -38,6 +38,9 @@ class Style(NamedTuple):
     initialization: str = "glorot_uniform"
 
 
+PLAIN = Style()
+
+
 def backbone_names() -> list[str]:
     """Returns the names that `build_model` takes: our own and those of keras.applications."""
     networks = [name for name, _ in inspect.getmembers(keras.applications, inspect.isfunction)]
@@ -55,7 +58,7 @@ def build_model(
     dropout: float = 0.2,
     task_uncertainty: bool = False,
     balance_gradients: bool = False,
-    style: Style = Style(),
+    style: Style = PLAIN,
     pixels: str = "fixed",
 ) -> keras.Model:
     """Builds a network with one backbone and a tower and a softmax head for each task.
@@ -138,7 +141,7 @@ def build_backbone(
     image_size: tuple[int, int],
     name: str = DEFAULT_BACKBONE,
     weights: str | None = None,
-    style: Style = Style(),
+    style: Style = PLAIN,
     pixels: str = "fixed",
 ) -> keras.Model:
     """Builds the part that all tasks share, pixel scaling included.
@@ -166,7 +169,7 @@ def build_backbone(
             scale = StandardizePixels(name="standardize")
         features = own[name](scale(image), style=style)
     else:
-        if style != Style():
+        if style != PLAIN:
             raise WorkshopError(
                 f"expected normalization and initialization of {name} as they were published, "
                 f"found {', '.join(style)}. Choose one of {', '.join(OWN_BACKBONES)} for these."
@@ -191,7 +194,7 @@ def _find_backbone(name: str) -> str:
 
 
 def street_features(
-    x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128), style: Style = Style()
+    x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128), style: Style = PLAIN
 ):
     """The default backbone: a small residual network (He et al. 2016) for two cores.
 
@@ -213,7 +216,7 @@ def street_features(
 
 
 def residual_features(
-    x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128), style: Style = Style()
+    x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128), style: Style = PLAIN
 ):
     """A residual network (He et al. 2016) of two blocks for each width: deeper than "street".
 
@@ -246,7 +249,7 @@ def _residual_block(x: keras.KerasTensor, width: int, strides: int, style: Style
 def dense_features(
     x: keras.KerasTensor,
     blocks: Sequence[tuple[int, int]] = ((3, 16), (4, 24), (4, 32)),
-    style: Style = Style(),
+    style: Style = PLAIN,
 ):
     """A small densely connected network (Huang et al. 2017) for two cores.
 
@@ -274,7 +277,7 @@ def dense_features(
 
 
 def _convolve(
-    x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1, style: Style = Style()
+    x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1, style: Style = PLAIN
 ):
     x = layers.Conv2D(
         width,
@@ -416,7 +419,7 @@ class BalanceGradients(layers.Layer):
     def call(self, features, training=False):
         """Returns `features` once for each task."""
         if not training:  # no gradients: an export stays plain
-            return [keras.ops.identity(features) for _ in range(self.tasks)]
+            return [tf.identity(features) for _ in range(self.tasks)]
         return list(_equally_long(features, self.tasks))
 
     def compute_output_spec(self, features, training=False):
