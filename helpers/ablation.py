@@ -32,6 +32,7 @@ from helpers.settings import artifacts_folder
 
 DEFAULT = "the default recipe"
 HELPED = "all tasks, others at half weight"
+STARTED = "a backbone that was trained before"
 KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95
 
@@ -65,7 +66,13 @@ class Length(NamedTuple):
     epochs: int = 1
 
 
-def recipe_of(idea: str, length: Length, seed: int, tasks: Sequence[str] = ()) -> Recipe:
+def recipe_of(
+    idea: str,
+    length: Length,
+    seed: int,
+    tasks: Sequence[str] = (),
+    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
+) -> Recipe:
     """Returns the default recipe with one idea in it.
 
     Args:
@@ -73,15 +80,16 @@ def recipe_of(idea: str, length: Length, seed: int, tasks: Sequence[str] = ()) -
         length: of its one stage.
         seed: of the training.
         tasks: those that are asked for, where an idea weighs the others.
+        ideas: what each changes.
 
     Raises:
-        WorkshopError: an idea that is not in `IDEAS`.
+        WorkshopError: an idea that is not in `ideas`.
     """
-    if idea not in IDEAS and idea != DEFAULT:
+    if idea not in ideas and idea != DEFAULT:
         raise WorkshopError(
-            f"expected an idea of {', '.join(IDEAS)}; found {idea!r}. {did_you_mean(idea, IDEAS)}"
+            f"expected an idea of {', '.join(ideas)}; found {idea!r}. {did_you_mean(idea, ideas)}"
         )
-    changes = {**length._asdict(), **IDEAS.get(idea, {})}
+    changes = {**length._asdict(), **ideas.get(idea, {})}
     if others := changes.pop("others", None):
         changes["task_weights"] = ",".join([f"*={others}", *(f"{task}=1" for task in tasks)])
     recipe = Recipe(seed=seed)
@@ -92,7 +100,12 @@ def recipe_of(idea: str, length: Length, seed: int, tasks: Sequence[str] = ()) -
 
 
 def run_ideas(
-    data: measures.Data, ideas: Sequence[str], length: Length, seeds: Sequence[int], folder: Path
+    data: measures.Data,
+    names: Sequence[str],
+    length: Length,
+    seeds: Sequence[int],
+    folder: Path,
+    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
 ) -> pd.DataFrame:
     """Trains what `folder` does not hold yet.
 
@@ -100,10 +113,11 @@ def run_ideas(
 
     Args:
         data: pictures, labels and split.
-        ideas: names in `IDEAS`; the default recipe is always trained.
+        names: of ideas; the default recipe is always trained.
         length: of each training.
         seeds: each recipe is trained once with each.
         folder: holds `runs.csv`, a line for each training.
+        ideas: what each changes.
 
     Returns:
         A row for each training: recipe, seed, minutes, epochs, and the validation accuracy of
@@ -117,13 +131,13 @@ def run_ideas(
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
-    plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *ideas)]
-    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks) for plan in plans}
+    plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]
+    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks, ideas) for plan in plans}
     left = [plan for plan in plans if plan not in done]
     bar = progress_bar(iterable=left, unit="training")
     for idea, seed in bar:
         bar.set_description(f"{idea}, seed {seed}")
-        trained_on = data._replace(tasks=None) if "others" in IDEAS.get(idea, {}) else data
+        trained_on = data._replace(tasks=None) if "others" in ideas.get(idea, {}) else data
         row = train_once(trained_on, recipes[idea, seed])
         rows.append({"recipe": idea, "seed": seed} | {name: row[name] for name in (*KEPT, *tasks)})
         write_text(path, pd.DataFrame(rows).to_csv(index=False))
@@ -216,6 +230,7 @@ def main() -> None:
     add("--seeds", default="0,1,2", help="each recipe is trained with each (default 0,1,2)")
     add("--ideas", help="only these, by name, joined by a comma; all by default")
     add("--tasks", help="only these tasks")
+    add("--weights", type=Path, help=f"a saved model, which the idea {STARTED!r} starts from")
     add(
         "--out", type=Path, help="folder of runs.csv and the table (default artifacts/.../ablation)"
     )
@@ -226,12 +241,15 @@ def main() -> None:
         arguments.minutes, arguments.epochs
     ) < 0:
         raise WorkshopError("expected either --minutes or --epochs above 0. Give one of the two.")
-    ideas = arguments.ideas.split(",") if arguments.ideas else list(IDEAS)
+    ideas = dict(IDEAS)
+    if arguments.weights:
+        ideas[STARTED] = {"weights": str(arguments.weights)}
+    names = arguments.ideas.split(",") if arguments.ideas else list(ideas)
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     folder = arguments.out or artifacts_folder("ablation")
     data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
     length = Length(arguments.minutes, arguments.epochs or 1)
-    runs = run_ideas(data, ideas, length, seeds, folder)
+    runs = run_ideas(data, names, length, seeds, folder, ideas)
     table = markdown_table(judge(runs))
     write_text(folder / "ablation.md", table)
     print(table)
