@@ -20,9 +20,10 @@ litert      predicts with the export, without TensorFlow
 timing      how fast each way to predict is
 bench       each part beside its peer or its limit (measures, processes)
 ablation    ideas beside the default recipe, over several seeds
+lessons     what real pictures with persons and cameras teach
 
 Commands:
-python -m helpers.{sources,manifest,train,evaluate,predict,bench,ablation,workshop,environment}
+python -m helpers.{sources,manifest,train,evaluate,predict,bench,ablation,lessons,workshop,environment}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
 their notices), quiet, exercises.
