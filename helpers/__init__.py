@@ -23,7 +23,8 @@ ablation    ideas beside the default recipe, over several seeds
 lessons     what real pictures with persons and cameras teach
 
 Commands:
-python -m helpers.{sources,manifest,train,evaluate,predict,bench,ablation,lessons,workshop,environment}
+python -m helpers.{sources,manifest,train,evaluate,predict,workshop,environment}
+python -m helpers.{bench,ablation,lessons}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
 their notices), quiet, exercises.
