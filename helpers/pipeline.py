@@ -210,7 +210,7 @@ def _reserve(path: Path, size: int) -> None:
 
 
 def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> None:
-    """Writes every decoded picture. (Into a map of the file, each would count as memory in use.)"""
+    """Writes every decoded picture; in a map of the file each would count as memory in use."""
     done = 0  # not bar.n, which stays 0 where bars are switched off
     with progress_bar(total=len(manifest), desc="decoding pictures", unit="picture") as bar:
         try:
