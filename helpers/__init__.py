@@ -21,10 +21,11 @@ timing      how fast each way to predict is
 bench       each part beside its peer or its limit (measures, processes)
 ablation    ideas beside the default recipe, over several seeds
 rate_range  a learning rate, by a test
+lessons     what real pictures with persons and cameras teach
 
 Commands:
 python -m helpers.{sources,manifest,recipes,rate_range,train,evaluate,predict}
-python -m helpers.{bench,ablation,workshop,environment}
+python -m helpers.{bench,ablation,lessons,workshop,environment}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
 their notices), quiet, exercises.

@@ -35,6 +35,7 @@ from helpers.settings import artifacts_folder
 DEFAULT = "the default recipe"  # or the one that --recipe names
 BASE = "default"
 HELPED = "all tasks, others at half weight"
+STARTED = "a backbone that was trained before"
 KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95
 JUDGED = ("accuracy", "macro_f1")
@@ -80,7 +81,6 @@ IDEAS: dict[str, dict[str, Any]] = {
 # Ideas by a name for all of them: what is said to help rare classes is judged by macro-F1.
 TOGETHER = {
     "rare": ["balanced class weights", "focal loss", "balanced sampling", "logit adjustment"],
-    "all": list(IDEAS),
 }
 
 
@@ -92,7 +92,12 @@ class Length(NamedTuple):
 
 
 def recipe_of(
-    idea: str, length: Length, seed: int, tasks: Sequence[str] = (), base: str = BASE
+    idea: str,
+    length: Length,
+    seed: int,
+    tasks: Sequence[str] = (),
+    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
+    base: str = BASE,
 ) -> Recipe:
     """Returns a recipe with one idea in it.
 
@@ -101,16 +106,17 @@ def recipe_of(
         length: minutes of all of its stages together, or epochs of each.
         seed: of the training.
         tasks: those that are asked for, where an idea weighs the others.
+        ideas: what each changes.
         base: the recipe that the idea changes, by name or file; its stages all change.
 
     Raises:
-        WorkshopError: an idea that is not in `IDEAS`.
+        WorkshopError: an idea that is not in `ideas`.
     """
-    if idea not in IDEAS and idea != DEFAULT:
+    if idea not in ideas and idea != DEFAULT:
         raise WorkshopError(
-            f"expected an idea of {', '.join(IDEAS)}; found {idea!r}. {did_you_mean(idea, IDEAS)}"
+            f"expected an idea of {', '.join(ideas)}; found {idea!r}. {did_you_mean(idea, ideas)}"
         )
-    changes = dict(IDEAS.get(idea, {}))
+    changes = dict(ideas.get(idea, {}))
     if others := changes.pop("others", None):
         changes["task_weights"] = ",".join([f"*={others}", *(f"{task}=1" for task in tasks)])
     recipe = in_minutes(find_recipe(base), length.minutes)
@@ -121,10 +127,11 @@ def recipe_of(
 
 def run_ideas(
     data: measures.Data,
-    ideas: Sequence[str],
+    names: Sequence[str],
     length: Length,
     seeds: Sequence[int],
     folder: Path,
+    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
     base: str = BASE,
 ) -> pd.DataFrame:
     """Trains what `folder` does not hold yet.
@@ -133,10 +140,11 @@ def run_ideas(
 
     Args:
         data: pictures, labels and split.
-        ideas: names in `IDEAS`; the recipe without any is always trained.
+        names: of ideas; the recipe without any is always trained.
         length: of each training.
         seeds: each recipe is trained once with each.
         folder: holds `runs.csv`, a line for each training.
+        ideas: what each changes.
         base: the recipe that the ideas change, by name or file.
 
     Returns:
@@ -151,14 +159,14 @@ def run_ideas(
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
-    plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *ideas)]
-    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks, base) for plan in plans}
+    plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]
+    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks, ideas, base) for plan in plans}
     columns = [f"{task}{suffix}" for task in tasks for suffix in measures.SCORES.values()]
     left = [plan for plan in plans if plan not in done]
     bar = progress_bar(iterable=left, unit="training")
     for idea, seed in bar:
         bar.set_description(f"{idea}, seed {seed}")
-        trained_on = data._replace(tasks=None) if "others" in IDEAS.get(idea, {}) else data
+        trained_on = data._replace(tasks=None) if "others" in ideas.get(idea, {}) else data
         row = train_once(trained_on, recipes[idea, seed])
         kept = {name: row[name] for name in (*KEPT, *columns)}
         rows.append({"recipe": idea, "seed": seed, **kept})
@@ -268,6 +276,7 @@ def main() -> None:
     add("--ideas", help="only these, by name, joined by a comma; rare: those for rare classes")
     add("--recipe", default=BASE, help="what the ideas change: a name of helpers.recipes or a file")
     add("--tasks", help="only these tasks")
+    add("--weights", type=Path, help=f"a saved model, which the idea {STARTED!r} starts from")
     add(
         "--out", type=Path, help="folder of runs.csv and the table (default artifacts/.../ablation)"
     )
@@ -278,13 +287,17 @@ def main() -> None:
         arguments.minutes, arguments.epochs
     ) < 0:
         raise WorkshopError("expected either --minutes or --epochs above 0. Give one of the two.")
-    names = (arguments.ideas or "all").split(",")
-    ideas = [idea for name in names for idea in TOGETHER.get(name, [name])]
+    ideas = dict(IDEAS)
+    if arguments.weights:
+        ideas[STARTED] = {"weights": str(arguments.weights)}
+    together = {**TOGETHER, "all": list(ideas)}
+    asked = (arguments.ideas or "all").split(",")
+    names = [idea for name in asked for idea in together.get(name, [name])]
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     folder = arguments.out or artifacts_folder("ablation")
     data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
     length = Length(arguments.minutes, arguments.epochs or 1)
-    runs = run_ideas(data, ideas, length, seeds, folder, arguments.recipe)
+    runs = run_ideas(data, names, length, seeds, folder, ideas, arguments.recipe)
     page = "\n".join(f"{name}\n\n{markdown_table(judge(runs, name))}" for name in JUDGED)
     write_text(folder / "ablation.md", page)
     print(page)

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -186,16 +187,15 @@ def load_pictures(
     if not path.exists():
         with whole_file(path) as draft:
             _reserve(draft, int(np.prod(shape)))
-            store = np.memmap(draft, dtype=np.uint8, mode="r+", shape=shape)
-            _fill(store, manifest, image_size)
-            store.flush()
+            with draft.open("r+b") as file:
+                _fill(file, manifest, image_size)
     return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
 
 
 def _reserve(path: Path, size: int) -> None:
     """Makes a file of `size` bytes that are really on the disk.
 
-    A mapped file that grows on a full disk kills the process (SIGBUS) instead of raising.
+    So a disk that is too small is told at once, and not after an hour of decoding.
     """
     try:
         with path.open("wb") as file:
@@ -209,12 +209,13 @@ def _reserve(path: Path, size: int) -> None:
         ) from error
 
 
-def _fill(store: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -> None:
+def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> None:
+    """Writes every decoded picture; in a map of the file each would count as memory in use."""
     done = 0  # not bar.n, which stays 0 where bars are switched off
-    with progress_bar(total=len(store), desc="decoding pictures", unit="picture") as bar:
+    with progress_bar(total=len(manifest), desc="decoding pictures", unit="picture") as bar:
         try:
             for batch in decoded(manifest, image_size).batch(DECODE_BATCH):
-                store[done : done + len(batch)] = batch
+                file.write(batch.numpy())
                 done += len(batch)
                 bar.update(len(batch))
         except tf.errors.OpError as error:
