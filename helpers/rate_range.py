@@ -61,18 +61,21 @@ def rate_range(
         )
     from helpers.backend import keras
     from helpers.measures import compiled_model, pipeline_batches
+    from helpers.training import trace_once
 
     recipe = recipe or Recipe()
     training = manifest.subset("train") if manifest.has_split else manifest
     keras.utils.set_random_seed(recipe.seed)
     model = compiled_model(training, recipe, fixed_rate=True)
-    batches = pipeline_batches(training, recipe).take(steps)
-    rates, rows, mean = np.geomspace(lowest, highest, steps), [], 0.0
-    bar = progress_bar(iterable=zip(rates, batches), total=steps, unit="step", desc="rates")
-    for number, (rate, (pictures, targets)) in enumerate(bar):
+    model.optimizer.build(model.trainable_variables)
+    batches = pipeline_batches(training, recipe)
+    trace_once(model, batches)
+    iterator, rows, mean = iter(batches), [], 0.0
+    rates = np.geomspace(lowest, highest, steps)
+    for number, rate in enumerate(progress_bar(iterable=rates, unit="step", desc="rates")):
         model.optimizer.learning_rate = float(rate)
-        loss = float(model.train_on_batch(pictures, targets, return_dict=True)["loss"])
         model.reset_metrics()  # else the loss would be a mean over the steps
+        loss = float(model.train_function(iterator)["loss"])
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
         smooth = mean / (1 - SMOOTHING ** (number + 1))
         rows.append((rate, loss, smooth))

@@ -16,6 +16,13 @@ from helpers.recipe import Recipe, Stage
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 PUBLISHED = recipes.PUBLISHED_ATTRIBUTES
+ALL_AT_ONCE = {
+    "pixels": "dataset",
+    "task_weights": "gradients",
+    "sampling": "rarest",
+    "focal": 2.0,
+    "logit_adjustment": 1.0,
+}
 
 
 def flags(*arguments: str) -> Recipe:
@@ -167,9 +174,9 @@ def test_a_run_killed_in_stage_3_goes_on_in_stage_3(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    stage = Stage(2, IMAGE_SIZE, 16, 0.01, "plateau")
+    stage = Stage(2, IMAGE_SIZE, 8, 0.01, "plateau", accumulate=2, mix="cutmix")
     stages = (stage, dataclasses.replace(stage, epochs=1, freeze_backbone=True), stage)
-    recipe = Recipe(**{**vars(small_recipe(pixels="dataset")), "stages": stages})
+    recipe = Recipe(**{**vars(small_recipe()), "stages": stages, **ALL_AT_ONCE})
     save = training.State.save_epoch
 
     def killed(self, model, row) -> None:
