@@ -19,17 +19,19 @@ from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
 from helpers.errors import WorkshopError
 from helpers.files import whole_folder
+from helpers.job import CHECKPOINTS as CHECKPOINT_FOLDER
+from helpers.job import metric_definitions
 from helpers.progress import progress_bar
 
 IMAGE = {"framework": "tensorflow", "version": "2.21.0", "py_version": "py312"}
 INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
 DISK_GB = 30
+CHECKPOINTS = str(CHECKPOINT_FOLDER)
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
 LAST_LINES = 15  # of a script that failed
 FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
-NUMBER = r"(\d*\.?\d+(?:e-?\d+)?)"
 
 
 class JobError(WorkshopError):
@@ -38,37 +40,6 @@ class JobError(WorkshopError):
     def _render_traceback_(self) -> list[str]:
         """Shows the message alone in a notebook: the frames would be the SDK's and ours."""
         return [f"JobError: {self}"]
-
-
-def metric_definitions(tasks: Sequence[str]) -> dict[str, str]:
-    """Returns what SageMaker looks for in the log: name to a pattern with the number in brackets.
-
-    The lines are those that `helpers.train` prints after every epoch:
-
-        epoch 2: 14 s, loss 0.812, validation loss 0.533, the best so far
-          sign  top-1 .953  top-2 .981  top-3 .990
-    """
-    scores = {
-        f"validation:{task}:accuracy": rf"^\s+{re.escape(task)} +(?:accuracy|top-1) {NUMBER}"
-        for task in tasks
-    }
-    return {
-        "epoch": r"^epoch (\d+):",
-        "train:loss": rf"^epoch \d+: .*?, loss {NUMBER}",
-        "validation:loss": rf"^epoch \d+: .*, validation loss {NUMBER}",
-        **scores,
-    }
-
-
-def flags(hyperparameters: Mapping[str, Any]) -> list[str]:
-    """Returns hyperparameters as flags: `{"batch_size": 64}` becomes `--batch-size 64`."""
-    words: list[str] = []
-    for name, value in hyperparameters.items():
-        if value is False or value is None:
-            continue
-        words.append(f"--{name.replace('_', '-')}")
-        words += [] if value is True else [str(value)]
-    return words
 
 
 @dataclass
@@ -82,7 +53,7 @@ class JobPlan:
         instance_count: of them.
         spot: whether it runs on spare machines, which are cheaper and may be taken away.
         minutes: the longest that it may run.
-        metrics: name to pattern.
+        metrics: name to pattern, of `helpers.job.metric_definitions`.
     """
 
     name: str
@@ -109,7 +80,7 @@ def plan_job(
 
     Args:
         session: where.
-        hyperparameters: flags of `helpers.train`, such as `{"epochs": 3}`.
+        hyperparameters: flags of `helpers.train`, such as `{"epochs": 3, "image-size": "32x32"}`.
         tasks: of the manifest; their accuracies become metrics.
         instance_type: of SageMaker.
         instance_count: machines that train together.
@@ -127,7 +98,7 @@ def plan_job(
     folder = copy_source(Path(tempfile.mkdtemp(prefix="workshop-source-")) / "code")
     seconds = int(minutes * 60)
     wait = {"max_wait_time_in_seconds": 2 * seconds} if spot else {}  # for a machine to be spare
-    metrics = metric_definitions(tasks)
+    metrics = {item["Name"]: item["Regex"] for item in metric_definitions(tasks)}
     trainer = ModelTrainer(
         sagemaker_session=sdk,
         role=session.role,
@@ -138,7 +109,6 @@ def plan_job(
         source_code=configs.SourceCode(
             source_dir=str(folder),
             command=COMMAND,
-            args=flags(hyperparameters),
             requirements=REQUIREMENTS,
         ),
         compute=configs.Compute(
@@ -149,8 +119,11 @@ def plan_job(
         ),
         stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait),
         output_data_config=configs.OutputDataConfig(s3_output_path=session.uri(unique, "output")),
-        checkpoint_config=configs.CheckpointConfig(s3_uri=session.uri(unique, "checkpoints")),
-        environment={"PYTHONUNBUFFERED": "1"},
+        checkpoint_config=configs.CheckpointConfig(
+            s3_uri=session.uri(unique, "checkpoints"), local_path=CHECKPOINTS
+        ),
+        hyperparameters=dict(hyperparameters),
+        environment={"PYTHONUNBUFFERED": "1", "SM_CHECKPOINT_DIR": CHECKPOINTS},
         tags=[configs.Tag(key=TAG["Key"], value=TAG["Value"])],
     ).with_metric_definitions(
         [configs.MetricDefinition(name=key, regex=regex) for key, regex in metrics.items()]
@@ -220,7 +193,7 @@ class Job:
     Attributes:
         session: where it is.
         name: its name.
-        metrics: name to pattern, of `metric_definitions`.
+        metrics: name to pattern.
         lines: what its first machine printed so far, of the script alone.
     """
 
@@ -325,18 +298,17 @@ class Job:
             yield line
 
     def table(self) -> pd.DataFrame:
-        """Returns a row for each epoch with the metrics that were found in the log."""
-        rows: list[dict[str, float]] = []
+        """Returns a row for each line of the log that has metrics, and a column for each metric.
+
+        SageMaker finds the same numbers with the same patterns, and draws them in its console.
+        """
+        rows = []
         for line in self.lines:
-            for name, pattern in self.metrics.items():
-                if not (found := re.search(pattern, line)):
-                    continue
-                if name == "epoch":
-                    rows.append({})
-                if rows:
-                    rows[-1][name] = float(found[1])
-        table = pd.DataFrame(rows, columns=list(self.metrics))
-        return table.astype({"epoch": int}).set_index("epoch") if len(table) else table
+            found = {name: re.search(pattern, line) for name, pattern in self.metrics.items()}
+            numbers = {name: float(match[1]) for name, match in found.items() if match}
+            if numbers:
+                rows.append(numbers)
+        return pd.DataFrame(rows, columns=list(self.metrics)).dropna(axis="columns", how="all")
 
     @property
     def model_uri(self) -> str:
@@ -344,7 +316,7 @@ class Job:
         return self.describe()["ModelArtifacts"]["S3ModelArtifacts"]
 
     def download(self, folder: Path) -> Path:
-        """Fetches what the script made and unpacks it: a run, as on your machine.
+        """Fetches what the script left for serving and unpacks it: the export of the run.
 
         Args:
             folder: replaced if it is there.

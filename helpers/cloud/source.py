@@ -13,7 +13,6 @@ COMMAND = "python -m helpers.train"  # the same command as on your machine
 # in the build that fits the machine.
 NEEDED = (
     "keras", "numpy", "pandas", "pillow", "scikit-learn", "tqdm", "tensorboard", "packaging",
-    "onnx", "tf2onnx",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,16 @@ class Host:
 
     Args:
         name: as in `SM_CURRENT_HOST`.
-        names: of all hosts, in order.
+        addresses: name of every host, in order, to where it listens.
         folder: its own; `opt/ml` goes below it.
         job: the answer of DescribeTrainingJob.
     """
 
-    def __init__(self, name: str, names: Sequence[str], folder: Path, job: Mapping[str, Any]):
-        self.name, self.names, self.job = name, list(names), job
+    def __init__(
+        self, name: str, addresses: Mapping[str, str], folder: Path, job: Mapping[str, Any]
+    ):
+        self.name, self.names, self.job = name, list(addresses), job
+        self._addresses = ",".join(f"{host}={place}" for host, place in addresses.items())
         self.ml = folder / "opt" / "ml"
         for part in ("model", "output/data", "input/data", "input/config", "checkpoints"):
             (self.ml / part).mkdir(parents=True, exist_ok=True)
@@ -108,6 +111,7 @@ class Host:
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "PYTHONUNBUFFERED": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "WORKSHOP_HOST_ADDRESSES": self._addresses,  # nobody here knows where algo-1 is
             **{name: self._here(value) for name, value in given.items()},
         }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.cloud.rehearsal.host import Host, split_uri
+from helpers.cloud.rehearsal.processes import free_port
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LOG_SECONDS = 0.5  # between two deliveries to the log
@@ -34,6 +35,7 @@ class Job:
         self._lock = threading.Lock()
         self._stopping = False
         self._metrics: dict[str, tuple[float, float]] = {}
+        self._copied: dict[str, int] = {}  # key of a checkpoint to when it was written
         self.status, self.secondary, self.reason = "InProgress", "", ""
         self.transitions: list[dict[str, Any]] = []
         self.began, self.ended = time.time(), None
@@ -90,8 +92,8 @@ class Job:
         job = self._clients["sagemaker"].describe_training_job(TrainingJobName=self.name)
         self._definitions = job["AlgorithmSpecification"].get("MetricDefinitions", [])
         count = job["ResourceConfig"]["InstanceCount"]
-        names = host_names(count)
-        self._hosts = [Host(name, names, self.folder / name, job) for name in names]
+        places = {f"algo-{i + 1}": f"127.0.0.1:{free_port()}" for i in range(count)}
+        self._hosts = [Host(name, places, self.folder / name, job) for name in places]
         self._change("Downloading")
         for host in self._hosts:
             host.fill(self._clients["s3"])
@@ -187,20 +189,11 @@ class Job:
                 self._clients["s3"].upload_file(str(path), bucket, key)
                 self._copied[key] = stamp
 
-    @property
-    def _copied(self) -> dict[str, int]:
-        return self.__dict__.setdefault("_copies", {})
-
     def _end(self, status: str, reason: str = "") -> None:
         self._deliver()  # whoever sees the end must find the whole log
         self.ended, self.reason = time.time(), reason
         self._change(status)
         self.status = status
-
-
-def host_names(count: int) -> list[str]:
-    """Returns the hosts' names: addresses of the loopback, as nobody here knows `algo-1`."""
-    return [f"127.0.0.{number + 1}" for number in range(count)]
 
 
 def make_stream(logs, group: str, stream: str) -> None:
