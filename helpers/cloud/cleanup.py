@@ -56,10 +56,9 @@ def delete_all(session: CloudSession) -> pd.DataFrame:
             if _delete(session, kind, name):
                 bar.write(f"deleted {kind} {name}")
                 deleted += 1
-            session.ledger.remove(kind, name)
+            if not _is_there(session, kind, name):
+                session.ledger.remove(kind, name)
     left = list_all(session)
-    for kind, name in zip(left["kind"], left["name"]):
-        session.ledger.add(kind, name, session.region)
     print(f"deleted {deleted}; left: {len(left) or 'nothing'}")
     return left
 
