@@ -178,7 +178,7 @@ LOG = [
     "Executing command: python -m helpers.train",
     "+ eval 'python -m helpers.train'",
     *EPOCHS,
-    "ValueError: the learner's own mistake",
+    "epoch 1: 50%\repoch 1: 100%\rValueError: the learner's own mistake",
     "An error occurred with exit code 1",
 ]
 
@@ -187,6 +187,7 @@ def fake_job(status: str, log: list[str]) -> Job:
     """A job whose log and state are given."""
     said = {"TrainingJobStatus": status, "SecondaryStatus": status, "FailureReason": "exit code: 1"}
     said |= {"ModelArtifacts": {"S3ModelArtifacts": "s3://b/m"}, "TrainingTimeInSeconds": 7}
+    said |= {"FinalMetricDataList": [{"MetricName": "test:accuracy", "Value": 0.5}]}
     pages = {None: log, "1": []}
     clients = {
         "sagemaker": SimpleNamespace(describe_training_job=lambda **_: said),
@@ -222,9 +223,10 @@ def test_the_metrics_of_a_log_are_a_table(capsys):
     job = fake_job("Completed", LOG).follow()
     assert "completed after 7 s" in capsys.readouterr().out
     table = job.table()
-    assert table["training:loss"].tolist() == [0.9, 0.4]
-    assert table["validation:sign:accuracy"].tolist()[1] == 0.75
+    assert table["training:loss"].to_dict() == {1: 0.9, 2: 0.4}
+    assert table["validation:sign:accuracy"][2] == 0.75
     assert "test:accuracy" not in table
+    assert job.figures() == {"test:accuracy": 0.5}
     job.follow()
     assert len(job.lines) == len(EPOCHS) + 1  # nothing is read twice
 

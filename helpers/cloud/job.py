@@ -225,7 +225,8 @@ class Job:
             while True:
                 said = self.describe()  # before the log: its last lines are there when it ends
                 for line in self._new_lines():
-                    bar.write(line)
+                    if not self._numbers(line):  # a person reads the line before it
+                        bar.write(line)
                 state = f"{said['TrainingJobStatus']}, {said.get('SecondaryStatus', '')}"
                 bar.set_description_str(f"{state}, {time.monotonic() - began:.0f} s")
                 if said["TrainingJobStatus"] in ENDED:
@@ -294,21 +295,29 @@ class Job:
         elif LAST in line or line.startswith("An error occurred with exit code"):
             self._inside = False
         elif self._inside and not re.match(r"\++ ", line):
+            line = line.rpartition("\r")[2]  # what a progress bar overwrote is left out
             self.lines.append(line)
             yield line
 
+    def _numbers(self, line: str) -> dict[str, float]:
+        found = {name: re.search(pattern, line) for name, pattern in self.metrics.items()}
+        return {name: float(match[1]) for name, match in found.items() if match}
+
     def table(self) -> pd.DataFrame:
-        """Returns a row for each line of the log that has metrics, and a column for each metric.
+        """Returns a row for each epoch and a column for each metric, from the log.
 
         SageMaker finds the same numbers with the same patterns, and draws them in its console.
         """
-        rows = []
-        for line in self.lines:
-            found = {name: re.search(pattern, line) for name, pattern in self.metrics.items()}
-            numbers = {name: float(match[1]) for name, match in found.items() if match}
-            if numbers:
-                rows.append(numbers)
-        return pd.DataFrame(rows, columns=list(self.metrics)).dropna(axis="columns", how="all")
+        rows = [
+            numbers for line in self.lines if "training:loss" in (numbers := self._numbers(line))
+        ]
+        table = pd.DataFrame(rows, columns=list(self.metrics)).dropna(axis="columns", how="all")
+        return table.set_axis(range(1, len(table) + 1)).rename_axis("epoch")
+
+    def figures(self) -> dict[str, float]:
+        """Returns the last value of each metric, as SageMaker found it in the log."""
+        found = self.describe().get("FinalMetricDataList", [])
+        return {metric["MetricName"]: metric["Value"] for metric in found}
 
     @property
     def model_uri(self) -> str:
