@@ -7,6 +7,7 @@ there, and the width of a frame 28, 35, 43, 58 and 101 pixels at .05, .25, .5, .
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -15,11 +16,13 @@ from data.generate.sign_pen import TEMPLATE
 from data.generate.sign_scenes import BACKDROP, LAYER, UNIT, draw_backdrop, hang_sign, noise
 from data.generate.sign_shapes import draw_sign
 from data.generate.sign_wear import age_sign
+from helpers.signs import SIGNS
 
 SMALLEST, LARGEST = 15, 120  # pixels of a sign
 BORDER, BORDER_SHARE = 5.5, 0.1  # around a sign: so many pixels, or that share of it if more
 GAMMA = 2.2
 WHITE_PAINT = 238.0
+LINEAR = ((np.arange(256) / 255) ** GAMMA).astype(np.float32)
 cv2.setNumThreads(1)  # a process for each core works already
 
 
@@ -60,18 +63,17 @@ class Place:
 
 def sample_place(rng: np.random.Generator, number: int) -> Place:
     """Puts up a sign of a class somewhere."""
-    drawn = draw_sign(number)
-    layer = hang_sign(rng, age_sign(rng, drawn))
-    layer[..., :3] = (layer[..., :3] / 255) ** GAMMA * _shade(rng)[..., None]
-    layer[..., :3] *= layer[..., 3:]
-    backdrop = (draw_backdrop(rng) / 255) ** GAMMA
+    layer = hang_sign(rng, age_sign(rng, draw_sign(number)))
+    light = (_shade(rng) * layer[..., 3])[..., None]
+    layer[..., :3] = LINEAR.take(layer[..., :3].astype(np.uint8)) * light
+    backdrop = LINEAR.take(draw_backdrop(rng).astype(np.uint8))
     white = np.clip(np.exp(rng.normal(np.log(0.46), 0.62)), 0.1, 1.25)
     mean = (backdrop.mean() + 0.02) ** (1 / GAMMA)
     behind = np.exp(0.35 * np.log(white / 0.45) + rng.normal(np.log(0.25), 0.5)) / mean
     return Place(
         layers=_pyramid(layer),
         backdrops=_pyramid(backdrop),
-        outline=_outline(drawn),
+        outline=outline(number),
         white=float(white),
         behind=float(behind),
         cast=_light_color(rng),
@@ -109,9 +111,10 @@ def _shade(rng: np.random.Generator) -> np.ndarray:
     return (1 - rng.uniform(0.3, 0.8) * dark).astype(np.float32)
 
 
-def _outline(drawn: np.ndarray) -> np.ndarray:
+@lru_cache(maxsize=len(SIGNS))
+def outline(number: int) -> np.ndarray:
     """Returns the corners of the smallest polygon around a sign, in half signs: (n, 2)."""
-    rows, columns = np.nonzero(drawn[..., 3] > 128)
+    rows, columns = np.nonzero(draw_sign(number)[..., 3] > 128)
     hull = cv2.convexHull(np.stack([columns, rows], 1).astype(np.int32))[:, 0]
     return (hull - (TEMPLATE - 1) / 2) / UNIT
 
@@ -240,7 +243,7 @@ def _develop(rng: np.random.Generator, light: np.ndarray, place: Place) -> np.nd
     the real pictures; then noise, sharpening and whole numbers.
     """
     height, width = light.shape[:2]
-    encoded = np.clip(light, 0, 1) ** np.float32(1 / GAMMA)
+    encoded = cv2.pow(np.clip(light, 0, 1), 1 / GAMMA)
     strength = place.grain / 255 * (0.35 + 0.65 * np.sqrt(encoded))
     encoded = encoded + strength * rng.standard_normal(light.shape, np.float32)
     raw = np.empty((height, width), np.float32)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-TEMPLATE = 240  # pixels of a drawn sign, on each side; the largest picture shows about 200
+TEMPLATE = 160  # pixels of a drawn sign, on each side; the largest picture shows 120
 REACH = 1.04  # what half of a template's side is in sign coordinates: a little air around it
-FINER = 4  # everything is drawn this much larger and averaged down
+FINER = 6  # everything is drawn this much larger and averaged down
 
 Point = tuple[float, float]
 Color = tuple[int, int, int]

@@ -10,7 +10,7 @@ from data.generate.sign_shapes import draw_sign
 from helpers.signs import SIGNS
 
 BACKDROP = 160  # pixels of a backdrop, on each side; it is out of focus anyway
-LAYER = 2 * TEMPLATE  # pixels of the layer of a sign and what hangs beside it
+LAYER = 280  # pixels of the layer of a sign and what hangs beside it: all that a frame can show
 UNIT = TEMPLATE / 2 / REACH  # pixels of that layer for a length of 1: half a sign
 
 
@@ -144,7 +144,7 @@ def hang_sign(rng: np.random.Generator, sign: np.ndarray) -> np.ndarray:
     layer = np.zeros((LAYER, LAYER, 4), np.float32)
     middle = LAYER / 2
     if rng.random() < 0.75:
-        x, half = middle + rng.normal(0, 6), rng.uniform(4, 12)
+        x, half = middle + rng.normal(0, 4), rng.uniform(3, 8)
         top = middle - UNIT * (rng.uniform(0.3, 1.1) if rng.random() < 0.6 else 3)
         color = _color(rng, (120, 122, 124), (165, 165, 165), (80, 80, 82))
         layer[int(max(top, 0)) :, int(x - half) : int(x + half)] = (*color, 1)
@@ -165,9 +165,9 @@ def _add_plate(rng: np.random.Generator, layer: np.ndarray, y: float) -> None:
     left, right = int(LAYER / 2 - half), int(LAYER / 2 + half)
     top = int(y - UNIT * 0.22)
     layer[top : int(top + tall), left:right] = (230, 230, 226, 1)
-    for x in np.arange(left + 12, right - 18, 17):
+    for x in np.arange(left + 8, right - 12, 11):
         if rng.random() < 0.8:
-            layer[top + 12 : int(top + tall - 12), int(x) : int(x + 9)] = (40, 40, 40, 1)
+            layer[top + 8 : int(top + tall - 8), int(x) : int(x + 6)] = (40, 40, 40, 1)
 
 
 def _add_neighbor(rng: np.random.Generator, layer: np.ndarray, side: int) -> None:

@@ -54,7 +54,7 @@ def _add_sticker(rng: np.random.Generator, paint: np.ndarray) -> None:
     colors = ((235, 235, 230), (200, 40, 40), (240, 210, 60), (40, 90, 170), (30, 30, 30))
     for _ in range(rng.integers(1, 4)):
         angle = rng.uniform(-40, 40)
-        size = rng.uniform(16, 46), rng.uniform(10, 26)
+        size = rng.uniform(11, 30), rng.uniform(7, 17)
         middle = rng.uniform(0.25, 0.75, 2) * TEMPLATE
         corners = cv2.boxPoints((tuple(middle.tolist()), size, float(angle))).astype(np.int32)
         cv2.fillPoly(paint, [corners], colors[rng.integers(len(colors))], cv2.LINE_AA)
@@ -62,16 +62,16 @@ def _add_sticker(rng: np.random.Generator, paint: np.ndarray) -> None:
 
 def _add_graffiti(rng: np.random.Generator, paint: np.ndarray) -> None:
     colors = ((20, 20, 20), (40, 60, 160), (230, 230, 230), (170, 30, 120))
-    color, width = colors[rng.integers(len(colors))], int(rng.integers(3, 8))
+    color, width = colors[rng.integers(len(colors))], int(rng.integers(2, 6))
     start = rng.uniform(0.25, 0.6, 2) * TEMPLATE
-    steps = np.cumsum(rng.normal((6, 0), (12, 16), (14, 2)), axis=0)
+    steps = np.cumsum(rng.normal((4, 0), (8, 11), (14, 2)), axis=0)
     cv2.polylines(paint, [(start + steps).astype(np.int32)], False, color, width, cv2.LINE_AA)
 
 
 def _add_scratches(rng: np.random.Generator, paint: np.ndarray) -> None:
     for _ in range(rng.integers(2, 9)):
         start = rng.uniform(0.1, 0.9, 2) * TEMPLATE
-        end = start + rng.normal(0, 40, 2)
+        end = start + rng.normal(0, 27, 2)
         shade = int(rng.uniform(60, 220))
         cv2.line(paint, start.astype(int).tolist(), end.astype(int).tolist(), (shade,) * 3,
                  int(rng.integers(1, 3)), cv2.LINE_AA)  # fmt: skip

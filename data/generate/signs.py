@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from data.generate.sign_camera import take_track
-from data.generate.sign_shapes import draw_sign
+from data.generate.sign_camera import outline, take_track
 from data.generate.writing import check_folder, check_numbers, map_in_order
 from helpers.errors import run_command
 from helpers.files import whole_folder, write_json
@@ -92,7 +91,7 @@ def draw_track(plan: tuple[int, int, int, int], folder: Path) -> list[tuple[str,
 def prepare() -> None:
     """Draws every sign once, before the processes start, so that they share the drawings."""
     for number in range(len(SIGNS)):
-        draw_sign(number)
+        outline(number)
 
 
 def main() -> None:
