@@ -1,9 +1,13 @@
 """A training job: the command of your machine, on machines of AWS."""
 
+import os
 import re
+import subprocess
+import sys
 import tarfile
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +26,7 @@ from helpers.files import whole_folder
 from helpers.job import CHECKPOINTS as CHECKPOINT_FOLDER
 from helpers.job import metric_definitions
 from helpers.progress import progress_bar
+from helpers.settings import ROOT
 
 IMAGE = {"framework": "tensorflow", "version": "2.21.0", "py_version": "py312"}
 INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
@@ -31,6 +36,7 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
 LAST_LINES = 15  # of a script that failed
+SHOWN_TO_MACHINES = re.compile(r"=[\d.]+;")  # lines of helpers.job.metric_line
 FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
 
 
@@ -40,6 +46,37 @@ class JobError(WorkshopError):
     def _render_traceback_(self) -> list[str]:
         """Shows the message alone in a notebook: the frames would be the SDK's and ours."""
         return [f"JobError: {self}"]
+
+
+def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> None:
+    """Runs the job's command on this machine, and shows what it prints.
+
+    Args:
+        manifest: the CSV, in the place of the job's channel.
+        out: the folder of the run; replaced if one is there.
+        hyperparameters: as for `plan_job`.
+
+    Raises:
+        JobError: the command failed.
+    """
+    words = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
+    command = [*COMMAND.split(), "--manifest", str(manifest), "--out", str(out), "--overwrite"]
+    print(" ".join([*command[:3], "...", *words]))
+    process = subprocess.Popen(
+        [sys.executable, *command[1:], *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+    )
+    last = deque(maxlen=LAST_LINES)
+    for line in process.stdout:
+        line = line.rstrip().rpartition("\r")[2]
+        if line and not SHOWN_TO_MACHINES.search(line):
+            print(line, flush=True)
+            last.append(line)
+    if process.wait():
+        raise JobError("\n".join([f"the command failed: {last[-1] if last else ''}", *last]))
 
 
 @dataclass
@@ -156,6 +193,8 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     inputs = [_channel(name, uri, plan.instance_count) for name, uri in channels.items()]
     _create(plan, inputs)
     name = plan.trainer._latest_training_job.training_job_name
+    session.ledger.remove("training job", plan.name)  # the SDK has added the time to the name
+    session.ledger.add("training job", name, session.region)
     print(f"started {name}")
     return Job(session, name, plan.metrics)
 
