@@ -17,12 +17,14 @@ explain     where a head looks
 plots       every figure
 serving     run -> export: files in, probabilities out
 litert      predicts with the export, without TensorFlow
+cloud       the same as a job and behind an endpoint: on AWS, or rehearsed on this machine
 timing      how fast each way to predict is
 bench       each part beside its peer or its limit (measures, processes)
 ablation    ideas beside the default recipe, over several seeds
 
 Commands:
 python -m helpers.{sources,manifest,train,evaluate,predict,bench,ablation,workshop,environment}
+python -m helpers.cloud.{cleanup,bench}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
 their notices), quiet, exercises.

@@ -200,7 +200,9 @@ def fake_job(status: str, log: list[str]) -> Job:
         ),
     }
     metrics = {item["Name"]: item["Regex"] for item in metric_definitions(["sign"])}
-    session = SimpleNamespace(client=lambda name: clients[name], world="rehearsal")
+    session = SimpleNamespace(
+        client=lambda name: clients[name], world="rehearsal", billed=False
+    )
     return Job(session, "j", metrics)
 
 

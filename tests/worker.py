@@ -12,7 +12,7 @@ import numpy as np
 
 import helpers.model
 import helpers.pipeline
-from helpers import distributed, training
+from helpers import distributed
 from helpers.errors import run_command
 from helpers.job import Job, read_channels
 from tests.conftest import small_recipe, tiny_features

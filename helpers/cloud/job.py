@@ -91,6 +91,7 @@ class JobPlan:
         spot: whether it runs on spare machines, which are cheaper and may be taken away.
         minutes: the longest that it may run.
         metrics: name to pattern, of `helpers.job.metric_definitions`.
+        source: the folder that the source code is sent from; it goes away with the plan.
     """
 
     name: str
@@ -100,6 +101,7 @@ class JobPlan:
     spot: bool
     minutes: float
     metrics: dict[str, str]
+    source: tempfile.TemporaryDirectory = field(repr=False)
 
 
 def plan_job(
@@ -132,7 +134,7 @@ def plan_job(
 
     stamp = datetime.now(UTC).strftime("%y%m%d-%H%M%S")
     unique = f"{PREFIX}-{name}-{stamp}-{token_hex(2)}"
-    folder = copy_source(Path(tempfile.mkdtemp(prefix="workshop-source-")) / "code")
+    source = tempfile.TemporaryDirectory(prefix="workshop-source-")
     seconds = int(minutes * 60)
     wait = {"max_wait_time_in_seconds": 2 * seconds} if spot else {}  # for a machine to be spare
     metrics = {item["Name"]: item["Regex"] for item in metric_definitions(tasks)}
@@ -144,7 +146,7 @@ def plan_job(
             **IMAGE, region=session.region, instance_type=instance_type, image_scope="training"
         ),
         source_code=configs.SourceCode(
-            source_dir=str(folder),
+            source_dir=str(copy_source(Path(source.name) / "code")),
             command=COMMAND,
             requirements=REQUIREMENTS,
         ),
@@ -165,7 +167,7 @@ def plan_job(
     ).with_metric_definitions(
         [configs.MetricDefinition(name=key, regex=regex) for key, regex in metrics.items()]
     )
-    return JobPlan(unique, trainer, instance_type, instance_count, spot, minutes, metrics)
+    return JobPlan(unique, trainer, instance_type, instance_count, spot, minutes, metrics, source)
 
 
 def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str]) -> "Job":
@@ -271,6 +273,9 @@ class Job:
                 if said["TrainingJobStatus"] in ENDED:
                     break
                 time.sleep(POLL_SECONDS[self.session.world])
+        if self.session.billed:  # CloudWatch is behind by some seconds
+            time.sleep(POLL_SECONDS[self.session.world])
+            print(*self._new_lines(), sep="\n")
         self._judge(said)
         return self
 

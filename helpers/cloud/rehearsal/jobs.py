@@ -33,7 +33,8 @@ class Job:
         self._hosts: list[Host] = []
         self._pending: list[tuple[str, int, str]] = []  # (host, milliseconds, line)
         self._lock = threading.Lock()
-        self._stopping = False
+        self._stopping, self._late = False, False
+        self._failed: Host | None = None  # the first one; it takes the others with it
         self._metrics: dict[str, tuple[float, float]] = {}
         self._copied: dict[str, int] = {}  # key of a checkpoint to when it was written
         self.status, self.secondary, self.reason = "InProgress", "", ""
@@ -98,10 +99,12 @@ class Job:
         for host in self._hosts:
             host.fill(self._clients["s3"])
             host.relocate()
-        self._change("Training")
-        codes = self._train(job)
         if self._stopping:
             return self._end("Stopped")
+        self._change("Training")
+        codes = self._train(job)
+        if self._stopping or self._late:
+            return self._end("Stopped", secondary="MaxRuntimeExceeded" if self._late else "")
         if any(codes):
             return self._end("Failed", self._failure(codes))
         self._change("Uploading")
@@ -123,8 +126,9 @@ class Job:
             if time.monotonic() - last_copy > SYNC_SECONDS:
                 self._copy_checkpoints(job)
                 last_copy = time.monotonic()
-            failed = any(host.process.wait(0) for host in self._hosts if not host.process.running())
-            if failed or time.monotonic() > limit:  # one host that fails ends the job
+            self._late = time.monotonic() > limit
+            self._failed = self._failed or next(filter(_has_failed, self._hosts), None)
+            if self._failed or self._late:  # one host that fails ends the job
                 self._end_hosts()
         for reader in readers:
             reader.join(10)
@@ -159,10 +163,9 @@ class Job:
             logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=stream, logEvents=events)
 
     def _failure(self, codes: list[int]) -> str:
-        hosts = [host for host, code in zip(self._hosts, codes) if code]
-        said = next((host.failure() for host in hosts if host.failure()), "")
-        code = next(code for code in codes if code)
-        return f"AlgorithmError: {said or 'the program failed'}, exit code: {code}"[:REASON_LENGTH]
+        first = self._failed or next(h for h, code in zip(self._hosts, codes) if code)
+        said, code = first.failure() or "the program failed", first.process.wait()
+        return f"AlgorithmError: {said}, exit code: {code}"[:REASON_LENGTH]
 
     def _upload(self, job: Mapping[str, Any]) -> None:
         first = self._hosts[0].ml
@@ -189,11 +192,15 @@ class Job:
                 self._clients["s3"].upload_file(str(path), bucket, key)
                 self._copied[key] = stamp
 
-    def _end(self, status: str, reason: str = "") -> None:
+    def _end(self, status: str, reason: str = "", secondary: str = "") -> None:
         self._deliver()  # whoever sees the end must find the whole log
         self.ended, self.reason = time.time(), reason
-        self._change(status)
+        self._change(secondary or status)
         self.status = status
+
+
+def _has_failed(host: Host) -> bool:
+    return not host.process.running() and bool(host.process.wait())
 
 
 def make_stream(logs, group: str, stream: str) -> None:

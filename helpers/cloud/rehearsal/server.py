@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -66,6 +67,7 @@ def main() -> None:
     speak_to_a_file(arguments.folder / "server.log")
     server.serve_forever()
     control.close()
+    shutil.rmtree(arguments.folder, ignore_errors=True)  # the notebook may have been killed
 
 
 if __name__ == "__main__":
