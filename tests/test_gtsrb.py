@@ -184,9 +184,7 @@ def read_signs(official, tmp_path, convert) -> Manifest:
 
 def test_validation_tracks_are_split_off_and_the_given_test_stays(read_signs, tmp_path, command):
     out = tmp_path / "split" / "manifest.csv"
-    code, _, error = command(
-        manifest_main, read_signs.source, "--split", "0.7,0.3,0", "--out", out
-    )
+    code, _, error = command(manifest_main, read_signs.source, "--split", "0.7,0.3,0", "--out", out)
     assert code == 0, error
     manifest = read_manifest(out)
     check_split(manifest, ("train", "validation", "test"))
