@@ -16,7 +16,7 @@ from helpers.cloud.bench import broken_bodies, compare, encode, endure
 from helpers.cloud.client import LIMITS, EndpointClient, as_arrays, refusal
 from helpers.cloud.data import digest, files_of, upload_folder
 from helpers.cloud.endpoint import upload_archive
-from helpers.cloud.job import Job, JobError
+from helpers.cloud.job import Job, JobError, run_here
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.session import TAG, CloudSession, create_bucket
 from helpers.cloud.source import copy_source
@@ -200,9 +200,7 @@ def fake_job(status: str, log: list[str]) -> Job:
         ),
     }
     metrics = {item["Name"]: item["Regex"] for item in metric_definitions(["sign"])}
-    session = SimpleNamespace(
-        client=lambda name: clients[name], world="rehearsal", billed=False
-    )
+    session = SimpleNamespace(client=lambda name: clients[name], world="rehearsal", billed=False)
     return Job(session, "j", metrics)
 
 
@@ -262,6 +260,12 @@ def test_the_source_of_a_job_runs_and_holds_no_cloud(tmp_path):
     wanted = (source / "requirements.txt").read_text().splitlines()
     assert any(re.match(r"keras[<>]", line) for line in wanted)
     assert not any(line.startswith(("tensorflow", "sagemaker")) for line in wanted)
+
+
+def test_a_command_that_fails_here_is_told_like_a_job(tmp_path, capfd):
+    with pytest.raises(JobError, match=r"the command failed: .*nowhere\.csv"):
+        run_here(tmp_path / "nowhere.csv", tmp_path / "run", {"epochs": 1})
+    assert "helpers.train ... --epochs 1" in capfd.readouterr().out
 
 
 # the client

@@ -19,6 +19,7 @@ import pandas as pd
 
 from helpers.cloud.checks import check_quota
 from helpers.cloud.prices import describe_price
+from helpers.cloud.rehearsal.processes import Guarded
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
 from helpers.errors import WorkshopError
@@ -60,23 +61,24 @@ def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> N
         JobError: the command failed.
     """
     words = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
-    command = [*COMMAND.split(), "--manifest", str(manifest), "--out", str(out), "--overwrite"]
+    places = ["--manifest", str(Path(manifest).resolve()), "--out", str(Path(out).resolve())]
+    command = [*COMMAND.split(), *places, "--overwrite"]
     print(" ".join([*command[:3], "...", *words]))
-    process = subprocess.Popen(
-        [sys.executable, *command[1:], *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        text=True,
-    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    program = Guarded([sys.executable, *command[1:], *words], environment, ROOT, subprocess.PIPE)
     last = deque(maxlen=LAST_LINES)
-    for line in process.stdout:
-        line = line.rstrip().rpartition("\r")[2]
-        if line and not SHOWN_TO_MACHINES.search(line):
-            print(line, flush=True)
-            last.append(line)
-    if process.wait():
-        raise JobError("\n".join([f"the command failed: {last[-1] if last else ''}", *last]))
+    try:
+        for line in program.output:
+            line = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
+            if line and not SHOWN_TO_MACHINES.search(line):
+                print(line, flush=True)
+                last.append(line)
+        code = program.wait()
+    finally:
+        program.stop()
+    if code:
+        reason = last[-1] if last else f"exit code {code}"
+        raise JobError("\n    ".join([f"the command failed: {reason}", *last])) from None
 
 
 @dataclass
