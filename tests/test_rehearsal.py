@@ -18,7 +18,7 @@ import pytest
 from helpers.cloud import cleanup, job
 from helpers.cloud.client import EndpointClient
 from helpers.cloud.data import upload_folder
-from helpers.cloud.endpoint import deploy
+from helpers.cloud.endpoint import SCRIPT, deploy
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal.processes import Guarded
 from helpers.cloud.session import CloudSession, open_session
@@ -30,7 +30,6 @@ from helpers.settings import ROOT
 from helpers.shards import write_shards
 from tests.picture_files import BROKEN
 
-SCRIPT = ROOT / "helpers" / "cloud" / "inference.py"
 QUICK = {"epochs": 1, "image-size": "32x16", "batch-size": 16, "no-check": True}
 TASKS = ["top_color", "gender", "age"]
 NAME = "workshop-test"

@@ -27,7 +27,7 @@ import pandas as pd
 from PIL import Image
 
 from helpers.cloud.client import EndpointClient
-from helpers.cloud.endpoint import deploy
+from helpers.cloud.endpoint import SCRIPT, deploy
 from helpers.cloud.session import CloudSession, open_session
 from helpers.errors import WorkshopError, run_command
 from helpers.manifest import Manifest, read_manifest
@@ -35,7 +35,6 @@ from helpers.progress import progress_bar
 from helpers.runs import Run, open_run
 from helpers.settings import SAVED_MODEL
 
-SCRIPT = Path(__file__).with_name("inference.py")
 FILES, PIXELS = "workshop-files", "workshop-pixels"
 WAYS = ((FILES, "image/jpeg", 0), (PIXELS, "application/json", 1))  # endpoint, type, body
 SIZES = ((32, 32), (240, 100), (480, 640))  # height, width: the network's, a person's, a camera's

@@ -11,6 +11,7 @@ from helpers.cloud.session import TAG, CloudSession
 from helpers.errors import WorkshopError
 from helpers.progress import progress_bar
 
+SCRIPT = Path(__file__).with_name("inference.py")  # what goes into an archive beside the network
 IMAGE = {"framework": "tensorflow", "version": "2.20.0"}
 INSTANCE = "ml.m5.large"  # 2 cores, 8 GB
 MEMORY_MB, CONCURRENCY = 3072, 2  # of a serverless endpoint: TensorFlow takes about 1 GB
