@@ -25,8 +25,8 @@ signs_bench our recipe for signs and the published one, by track and by picture
 ablation    ideas beside the default recipe, over several seeds
 
 Commands:
-python -m helpers.{sources,sources.download,manifest,train,evaluate,predict,workshop,environment}
-python -m helpers.{bench,signs_bench,ablation,cloud.bench,cloud.cleanup}
+python -m helpers.{sources,sources.download,manifest,train,evaluate,predict}
+python -m helpers.{bench,signs_bench,ablation,workshop,environment,cloud.bench,cloud.cleanup}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
 their notices), quiet, exercises.

@@ -384,13 +384,17 @@ def split_by_group(
             f"found {len(counts)}. Add groups, or ask for fewer splits."
         )
     side = assign_groups(counts, np.array([*shares.values()]), np.random.default_rng(seed))
-    empty = [name for number, name in enumerate(shares) if number not in side]
+    _check_none_is_empty(manifest, list(shares), side)
+    return _with_split(manifest, np.array(list(shares))[side][group_of_row])
+
+
+def _check_none_is_empty(manifest: Manifest, names: Sequence[str], side: np.ndarray) -> None:
+    empty = [name for number, name in enumerate(names) if number not in side]
     if empty:
         raise WorkshopError(
-            f"{manifest.name}: {len(counts)} groups are too few: nothing is left for "
+            f"{manifest.name}: {len(side)} groups are too few: nothing is left for "
             f"{' and '.join(empty)}, as train needs every class. Add groups."
         )
-    return _with_split(manifest, np.array(list(shares))[side][group_of_row])
 
 
 def _split_the_rest(
