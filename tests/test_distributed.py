@@ -110,7 +110,7 @@ def test_two_hosts_learn_what_one_learns_with_the_same_batch(
     one, two = train(people, folder / f"one-{case}", recipe), open_run(folder / case)
     assert two.recipe == recipe and len(one.log) == len(two.log) == recipe.stages[0].epochs
     columns = [name for name in one.log if name.endswith(("loss", "accuracy", "rate"))]
-    assert len(columns) == 15 and set(columns) <= set(two.log)
+    assert len(columns) == 16 and set(columns) <= set(two.log)
     for name in columns:
         assert np.allclose(one.log[name], two.log[name], rtol=1e-4, atol=1e-5), name
     (path,) = (one.folder / "state").glob("*.h5")

@@ -51,6 +51,7 @@ class Stage(distributed.SharedStage):
         super().train()
         values = [self._value(v) for v in [*self.model.weights, *self.optimizer.variables]]
         path = self.run.folder.parent / f"{self.run.folder.name}-{self.hosts.name}.npz"
+        path.parent.mkdir(exist_ok=True)
         np.savez(path, len(self.training), *values)
 
 
