@@ -154,7 +154,7 @@ def test_broken_pictures_do_not_end_the_server(client, people: Manifest):
 
 
 def test_the_front_has_the_limits_of_aws(client):
-    with pytest.raises(WorkshopError, match="413"):
+    with pytest.raises(WorkshopError, match=r"\(413\): it is larger"):
         client.send(bytes(6 * 2**20 + 1), "image/jpeg")
 
 

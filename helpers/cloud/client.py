@@ -139,8 +139,11 @@ class EndpointClient:
         except ClientError as error:
             raise WorkshopError(refusal(self.name, error)) from None
         self.seconds.append(time.perf_counter() - began)
-        found = json.loads(answer)
-        if "error" in found:  # an asynchronous endpoint leaves it in S3
+        try:
+            found = json.loads(answer)
+        except ValueError:
+            found = {"error": answer.decode("utf-8", "replace")[:1000]}
+        if "error" in found:  # an asynchronous endpoint leaves it in S3, in words of its own
             raise WorkshopError(f"the endpoint {self.name} refused the request: {found['error']}")
         return found
 
@@ -190,6 +193,8 @@ def refusal(name: str, error: Any) -> str:
         said = json.loads(said)["error"]  # the script's own words, not their envelope
     if code == "ModelError":
         return f"the endpoint {name} refused the request ({status}): {said}"
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
+        return f"the endpoint {name} refused the request (413): it is larger than it may be"
     if code in ("ThrottlingException", "ServiceUnavailable"):
         return (
             f"expected an answer of the endpoint {name}, found it too busy after {ATTEMPTS} "

@@ -120,7 +120,7 @@ def _variant(session: CloudSession, name: str, kind: str, instance_type: str) ->
     if kind == "asynchronous":
         place = session.uri("answers", name)
         session.ledger.add("s3 prefix", place, session.region)
-        output = shapes.AsyncInferenceOutputConfig(s3_output_path=place)
+        output = shapes.AsyncInferenceOutputConfig(s3_output_path=place, s3_failure_path=place)
         more = {"async_inference_config": shapes.AsyncInferenceConfig(output_config=output)}
     variant = shapes.ProductionVariant(variant_name="AllTraffic", model_name=name, **machine)
     return {"production_variants": [variant], **more}
