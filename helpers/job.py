@@ -173,11 +173,11 @@ def is_whole_run(folder: Path) -> bool:
     try:
         run, state = open_run(folder), folder / "state"
         found = read_json(state / "state.json") if state.is_dir() else {}
-        kept = [run.epoch_path(int(epoch)) for epoch in run.log.get("epoch", [])]
-        kept = [path for path in kept if path <= run.epoch_path(found.get("epoch", 0))]
+        epochs = found.get("epoch", 0)
+        needed = [run.epoch_path(epoch) for epoch in range(1, epochs + 1)]
         if found.get("weights"):
-            kept.append(state / found["weights"])
-        return len(kept) >= found.get("epoch", 0) and all(path.is_file() for path in kept)
+            needed.append(state / found["weights"])
+        return len(run.log) >= epochs and all(path.is_file() for path in needed)
     except (WorkshopError, OSError, ValueError):
         return False
 

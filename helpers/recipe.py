@@ -180,3 +180,41 @@ PUBLISHED = Recipe(
     dropout=0.0,
     weight_decay=0.0,
 )
+
+# Small pictures of traffic signs, on two cores.
+SIGNS = Recipe(
+    stages=(
+        Stage(
+            epochs=10,
+            image_size=(32, 32),
+            batch_size=64,
+            learning_rate=5e-3,
+            augmentation="signs",
+        ),
+    ),
+    backbone="sign",
+    pooling="flat",
+    dropout=0.3,
+)
+
+# The published recipe of the traffic signs: LeNet on 32x32 with Adam, nothing changed at random.
+LENET = Recipe(
+    stages=(
+        Stage(
+            epochs=10,
+            image_size=(32, 32),
+            batch_size=64,
+            learning_rate=1e-3,
+            schedule="constant",
+            augmentation="none",
+        ),
+    ),
+    backbone="lenet",
+    pooling="average",
+    tower=0,
+    dropout=0.0,
+    weight_decay=0.0,
+)
+
+# What `--recipe` knows by name.
+RECIPES = {"street": Recipe(), "signs": SIGNS, "lenet": LENET, "published": PUBLISHED}

@@ -18,7 +18,8 @@ import pandas as pd
 from helpers.errors import WorkshopError, run_command
 from helpers.files import read_json, write_json
 from helpers.labels import did_you_mean
-from helpers.recipe import PUBLISHED, Recipe, Stage
+from helpers.recipe import RECIPES as PLAIN_RECIPES
+from helpers.recipe import Recipe, Stage
 
 FROZEN_WORK = 1 / 3  # of a step: no way back through the backbone, which costs twice the way there
 SMALLEST_SIDE = 32  # pixels that every network of keras.applications takes
@@ -54,9 +55,9 @@ PUBLISHED_ATTRIBUTES = Recipe(
 )
 
 RECIPES: dict[str, Recipe] = {
+    **PLAIN_RECIPES,
     "default": Recipe(),
     "published-attributes": PUBLISHED_ATTRIBUTES,
-    "published-pedestrians": PUBLISHED,
 }
 COLUMNS = [field.name for field in dataclasses.fields(Stage)]
 

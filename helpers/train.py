@@ -58,20 +58,25 @@ def build_parser(job: Job | None = None) -> argparse.ArgumentParser:
 
 def add_recipe_arguments(add) -> None:
     """Adds the flags that `recipe_from` reads; `add` is a parser's `add_argument`."""
-    add("--recipe", help="published-attributes or another name in helpers.recipes, or a JSON file")
+    add(
+        "--recipe",
+        help="signs, published-attributes or another name in helpers.recipes, or a JSON file",
+    )
     add("--epochs", type=int, help="epochs of each stage (default 10)")
     add("--minutes", type=float, help="train by the clock: end all stages after so many minutes")
     add("--image-size", help="height x width in pixels, such as 160x64 (the default)")
     add("--batch-size", type=int, help="pictures in a step (default 32)")
     add("--learning-rate", type=float, help="the highest rate (default 0.003)")
     add("--schedule", help="one-cycle (default), cyclic, cosine, plateau or constant")
-    add("--augmentation", help="none, flip, standard (default), strong, erasing, randaugment")
+    add(
+        "--augmentation", help="none, flip, standard (default), strong, signs, erasing, randaugment"
+    )
     add("--mix", help="none (default), mixup or cutmix")
     add("--accumulate", type=int, help="batches whose gradients make one step (default 1)")
     add("--early-stopping", type=int, help="end after so many epochs without progress; 0 never")
-    add("--backbone", help="street (default), residual, dense, or a name of keras.applications")
+    add("--backbone", help="street (default), residual, dense, sign, lenet, or a name of keras")
     add("--weights", help="none (default), imagenet, or a saved .keras model")
-    add("--pooling", help="average, max, stripes, joined by + (default all three)")
+    add("--pooling", help="average, max, stripes, flat, joined by + (default the first three)")
     add("--pixels", help="fixed scaling (default), or dataset: mean and deviation of train")
     add("--normalization", help="batch (default) or group")
     add("--initialization", help="glorot_uniform (default), he_normal, lecun_normal, orthogonal")

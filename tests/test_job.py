@@ -10,6 +10,7 @@ import pytest
 
 from helpers import train
 from helpers.errors import WorkshopError
+from helpers.files import write_json
 from helpers.job import (
     Job,
     can_go_on,
@@ -248,11 +249,11 @@ def test_checkpoints_that_are_not_whole(
     trained: Run, tmp_path: Path, lost: str, capsys: pytest.CaptureFixture
 ) -> None:
     folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
-    if lost == "state/state.json":  # then the weights of no epoch are known, though a log is there
-        (folder / lost).write_text("{")
-    else:
-        (folder / lost).unlink()
-    assert is_whole_run(trained.folder) and not is_whole_run(folder)
+    state = {"stage": 0, "stage_start": 0, "epoch": 3, "weights": "epoch-003.weights.h5"}
+    write_json(folder / "state/state.json", state)  # as it is in the middle of a stage
+    assert is_whole_run(folder) and is_whole_run(trained.folder)
+    (folder / lost).write_text("{") if lost.endswith("state.json") else (folder / lost).unlink()
+    assert not is_whole_run(folder)
     assert not can_go_on(folder) and not folder.exists()
     assert "not whole, so training starts from the beginning" in capsys.readouterr().out
 

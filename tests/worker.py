@@ -1,8 +1,10 @@
 """One of the hosts of tests/test_distributed.py: python -m tests.worker NAME FOLDER CASE...
 
-It trains the cases one after the other, and leaves its own weights in FOLDER/CASE-NAME.npz.
+It trains the cases one after the other, and leaves its own weights beside each run. The case "job"
+goes through the command, as SageMaker calls it; it is killed in its second epoch at first.
 """
 
+import json
 import os
 import signal
 import sys
@@ -12,7 +14,7 @@ import numpy as np
 
 import helpers.model
 import helpers.pipeline
-from helpers import distributed, training
+from helpers import distributed, train
 from helpers.errors import run_command
 from helpers.job import Job, read_channels
 from tests.conftest import small_recipe, tiny_features
@@ -36,7 +38,7 @@ CASES = {  # recipe, backbone
     "exact": (exact_recipe(class_weights="balanced"), plain_features),
     "uncertainty": (exact_recipe(task_weights="uncertainty", epochs=2), plain_features),
     "whole": (small_recipe(), tiny_features),
-    "killed": (small_recipe(), tiny_features),
+    "job": (small_recipe(), tiny_features),
     "replicated": (small_recipe(epochs=1, minutes=0.02), tiny_features),
 }
 
@@ -49,6 +51,7 @@ class Stage(distributed.SharedStage):
         super().train()
         values = [self._value(v) for v in [*self.model.weights, *self.optimizer.variables]]
         path = self.run.folder.parent / f"{self.run.folder.name}-{self.hosts.name}.npz"
+        path.parent.mkdir(exist_ok=True)
         np.savez(path, len(self.training), *values)
 
 
@@ -64,13 +67,32 @@ def main() -> None:
     hosts = distributed.Hosts(NAMES, name)
     for case in cases:
         recipe, helpers.model.street_features = CASES[case]
+        if case == "job":
+            train_as_job(data, name, recipe, hosts)
+            return
         rows = whole if case == "replicated" else manifest
-        resume = (folder / case).exists()
-        if case == "killed" and not resume:
-            die_in_the_second_epoch()
-        run = distributed.train_on_hosts(rows, folder / case, recipe, hosts, resume=resume)
+        run = distributed.train_on_hosts(rows, folder / case, recipe, hosts)
         print(f"{case}: {'the run' if run else 'no run'}", flush=True)
-    hosts.wait()
+
+
+def train_as_job(data: Path, name: str, recipe, hosts: distributed.Hosts) -> None:
+    """Runs the command with the variables of a job, whose checkpoints are in `data`."""
+    (data / "recipe.json").write_text(json.dumps(recipe.to_json()))
+    os.environ |= {
+        "SM_CHANNEL_TRAINING": str(data / "training"),
+        "SM_CHANNEL_VALIDATION": str(data / "validation"),
+        "SM_MODEL_DIR": str(data / "model"),
+        "SM_CHECKPOINT_DIR": str(data / "checkpoints"),
+        "SM_HOSTS": json.dumps(NAMES),
+        "SM_CURRENT_HOST": name,
+        "SM_HPS": json.dumps({"recipe": str(data / "recipe.json"), "no_check": True}),
+    }
+    if not (data / "interrupted").exists():
+        (data / "interrupted").touch()
+        die_in_the_second_epoch()
+    distributed.Hosts = lambda *_: hosts  # a process can have but one
+    sys.argv = ["train"]
+    train.main()
 
 
 def die_in_the_second_epoch() -> None:
