@@ -8,8 +8,10 @@ use, where equal minutes are not equal work.
 
 Every training leaves its line in `runs.csv` when it ends; the same command goes on where a killed
 one stopped. A table then says for each idea what it adds to each task, and whether that is more
-than the seeds alone do: one in accuracy, and one in macro-F1, in which a rare class counts as much
-as a frequent one.
+than the seeds alone do: one in accuracy, and one each in balanced accuracy and macro-F1, in which
+a rare class counts as much as a frequent one.
+
+With --ideas "published attributes at 100 pixels" the published recipe stands beside ours.
 """
 
 import argparse
@@ -38,7 +40,7 @@ HELPED = "all tasks, others at half weight"
 STARTED = "a backbone that was trained before"
 KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95
-JUDGED = ("accuracy", "macro_f1")
+JUDGED = ("accuracy", "balanced_accuracy", "macro_f1")
 
 # What each idea changes: fields of `Recipe`, or of its stage; "others" trains every task of the
 # manifest, with this weight for those that are not asked for.
@@ -77,6 +79,14 @@ IDEAS: dict[str, dict[str, Any]] = {
     "focal loss": {"focal": 2.0},
     "logit adjustment": {"logit_adjustment": 1.0},
     "balanced sampling": {"sampling": "rarest"},
+}
+# Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
+PEERS: dict[str, dict[str, Any]] = {
+    "published attributes": {"recipe": "published-attributes"},
+    "published attributes at 100 pixels": {
+        "recipe": "published-attributes",
+        "image_size": (100, 100),
+    },
 }
 # Ideas by a name for all of them: what is said to help rare classes is judged by macro-F1.
 TOGETHER = {
@@ -119,7 +129,10 @@ def recipe_of(
     changes = dict(ideas.get(idea, {}))
     if others := changes.pop("others", None):
         changes["task_weights"] = ",".join([f"*={others}", *(f"{task}=1" for task in tasks)])
-    recipe = in_minutes(find_recipe(base), length.minutes)
+    recipe = find_recipe(changes.pop("recipe", base))
+    if "image_size" in changes:  # before the minutes, which are divided by the pixels
+        recipe = change(recipe, image_size=changes.pop("image_size"))
+    recipe = in_minutes(recipe, length.minutes)
     if not length.minutes:
         recipe = change(recipe, epochs=length.epochs)
     return change(recipe, seed=seed, **changes)
@@ -290,7 +303,8 @@ def main() -> None:
     ideas = dict(IDEAS)
     if arguments.weights:
         ideas[STARTED] = {"weights": str(arguments.weights)}
-    together = {**TOGETHER, "all": list(ideas)}
+    together = {**TOGETHER, "all": list(ideas)}  # without the peers
+    ideas |= PEERS
     asked = (arguments.ideas or "all").split(",")
     names = [idea for name in asked for idea in together.get(name, [name])]
     seeds = [int(seed) for seed in arguments.seeds.split(",")]

@@ -32,7 +32,8 @@ class Stage:
         freeze_backbone: train towers and heads only.
         early_stopping: end the stage after so many epochs without progress; 0 never.
         accumulate: batches whose mean gradient makes one step: as large a step as one of
-            `accumulate` times `batch_size` pictures, in the memory of one batch.
+            `accumulate` times `batch_size` pictures, in the memory of one batch. (Batch
+            normalization still sees one batch.)
         mix: "none", "mixup" or "cutmix": two pictures in one, see `helpers.augmentation.mix`.
     """
 

@@ -142,6 +142,16 @@ def test_ideas_for_rare_classes_are_ideas() -> None:
     assert set(ablation.TOGETHER["rare"]) <= set(ablation.IDEAS)
 
 
+def test_a_peer_is_another_recipe_in_the_same_minutes() -> None:
+    peer = ablation.recipe_of(
+        "published attributes at 100 pixels", ablation.Length(20), 0, ideas=ablation.PEERS
+    )
+    assert peer.backbone == "DenseNet121" and len(peer.stages) == 5
+    assert {stage.image_size for stage in peer.stages} == {(100, 100)}
+    minutes = [stage.minutes for stage in peer.stages]
+    assert sum(minutes) == pytest.approx(20) and minutes[3] == pytest.approx(minutes[0])
+
+
 def test_an_idea_changes_every_stage_of_the_published_recipe() -> None:
     recipe = ablation.recipe_of("MixUp", ONE, 3, base="published-attributes")
     assert [stage.mix for stage in recipe.stages] == ["mixup"] * 5

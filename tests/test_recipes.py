@@ -202,3 +202,30 @@ def test_a_run_killed_in_stage_3_goes_on_in_stage_3(
     layer = load_model(run.epoch_path(5)).get_layer("backbone").get_layer("standardize")
     np.testing.assert_allclose(layer.mean, mean, rtol=1e-5)
     np.testing.assert_allclose(layer.deviation, deviation, rtol=1e-5)
+
+
+def test_published_lifts_show_what_was_not_learned() -> None:
+    from helpers.sources import hvc
+
+    assert sum(map(len, hvc.TASKS.values())) == 27
+    assert all(set(hvc.COUNTS[task]) == set(classes) for task, classes in hvc.TASKS.items())
+    assert {sum(counts.values()) for counts in hvc.COUNTS.values()} == {13573}
+    table = hvc.published_lifts()
+    assert table["largest_class_share"].round(2).to_dict() == {
+        "gender": 0.56, "imagequality": 0.55, "age": 0.40, "weight": 0.64, "carryingbag": 0.56,
+        "footwear": 0.44, "emotion": 0.71, "bodypose": 0.62,
+    }  # fmt: skip
+    assert table.index[table["lift"] < 0.02].tolist() == ["weight", "emotion"]
+
+
+def test_a_network_that_scales_inside_takes_no_other_scaling() -> None:
+    from helpers.model import build_backbone
+
+    with pytest.raises(WorkshopError, match="scales inside"):
+        build_backbone((64, 64), "EfficientNetB0", pixels="dataset")
+
+
+def test_gradients_are_accumulated() -> None:
+    stage = Stage(1, accumulate=4)
+    assert training.build_optimizer(Recipe(), stage, 8).gradient_accumulation_steps == 4
+    assert training.build_optimizer(Recipe(), Stage(1), 8).gradient_accumulation_steps is None
