@@ -41,7 +41,7 @@ bench: $(VENV)/.installed  ## measures each part beside its peer or limit, in mi
 	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
 	$(BIN)/python -m helpers.bench --manifest $(BENCH) $(ARGS)
 
-ablation:  ## trains a recipe with each idea, three seeds; says what helps beyond noise
+ablation:  ## trains a recipe and each idea with three seeds, for hours; says what helps
 	test -f $(PEOPLE) || $(BIN)/python -m data.generate.people --out $(dir $(PEOPLE))
 	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
 	$(BIN)/python -m helpers.ablation --manifest $(BENCH) $(or $(ARGS),--minutes 2)
