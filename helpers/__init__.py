@@ -12,6 +12,9 @@ losses      a loss for each task, and how they become one
 recipe, schedules   what a run does, as data
 training    recipe + manifest -> a run: a model for every epoch
 runs        the folder of a run
+shards      manifest and pictures in a few tar files, for a job's machines
+job         what a SageMaker job tells the command `train`, and what that tells the job
+distributed training on several machines
 metrics     predictions + manifest -> scores (no TensorFlow)
 explain     where a head looks
 plots       every figure

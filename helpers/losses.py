@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from helpers.backend import keras
+from helpers.backend import keras, tf
 from helpers.errors import WorkshopError
 from helpers.manifest import Labels, Manifest
 from helpers.model import TaskUncertainty
@@ -50,7 +50,19 @@ class MaskedCrossentropy(keras.losses.Loss):
         wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / classes
         # 1e-7: the smallest probability that Keras itself lets into a logarithm
         loss = -ops.sum(wanted * ops.log(ops.maximum(probabilities, 1e-7)), axis=-1)
-        return ops.sum(weight * loss) / ops.maximum(ops.sum(weight), 1e-7)
+        return ops.sum(weight * loss) / ops.maximum(_mean_over_hosts(ops.sum(weight)), 1e-7)
+
+
+def _mean_over_hosts(weight):
+    """Returns the mean of what the parts of a batch weigh, where several hosts share the batch.
+
+    Divided by it, the mean of the hosts' losses is the loss of the whole batch, also where one
+    host has more labels than another.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return weight
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, weight)
 
 
 class MaskedAccuracy(keras.metrics.Mean):
@@ -64,20 +76,35 @@ class MaskedAccuracy(keras.metrics.Mean):
         super().update_state(right, sample_weight=ops.cast(targets >= 0, "float32"))
 
 
+def class_counts(manifest: Manifest) -> dict[str, np.ndarray]:
+    """Returns for each task how many rows each of its classes has, int (classes,)."""
+    counts = {}
+    for task, classes in manifest.labels.tasks.items():
+        targets = manifest.targets(task)
+        counts[task] = np.bincount(targets[targets >= 0], minlength=len(classes))
+    return counts
+
+
 def balanced_class_weights(manifest: Manifest) -> dict[str, np.ndarray]:
+    """Returns the weights of `balance` for the rows of a manifest."""
+    return balance(class_counts(manifest))
+
+
+def balance(counts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Weights that let every class of a task count alike (King & Zeng 2001, "balanced").
+
+    Args:
+        counts: for each task the rows of each class (classes,).
 
     Returns:
         For each task float32 (classes,): labelled rows / (classes * rows of the class); 0 for a
         class without rows.
     """
     weights = {}
-    for task, classes in manifest.labels.tasks.items():
-        targets = manifest.targets(task)
-        counts = np.bincount(targets[targets >= 0], minlength=len(classes))
+    for task, rows in counts.items():
         with np.errstate(divide="ignore"):
-            balanced = counts.sum() / (len(classes) * counts)
-        weights[task] = np.where(counts > 0, balanced, 0).astype(np.float32)
+            balanced = rows.sum() / (len(rows) * rows)
+        weights[task] = np.where(rows > 0, balanced, 0).astype(np.float32)
     return weights
 
 

@@ -304,6 +304,7 @@ def validate(
     check_pictures: bool = True,
     progress: bool = True,
     report: Path | str | None = None,
+    check_classes: bool = True,
 ) -> list[Problem]:
     """Checks a manifest and its pictures.
 
@@ -312,6 +313,7 @@ def validate(
         check_pictures: Also open and decode every picture.
         progress: Show a bar meanwhile.
         report: Where to write all problems as a CSV; nowhere where None.
+        check_classes: Also look whether every class has examples; not in a part of a manifest.
 
     Returns:
         The warnings.
@@ -319,7 +321,7 @@ def validate(
     Raises:
         ManifestError: With every error: each kind with its count and the first few in full.
     """
-    problems = find_problems(manifest, check_pictures, progress)
+    problems = find_problems(manifest, check_pictures, progress, check_classes)
     if report and problems:
         with whole_file(Path(report)) as draft:
             problems_table(problems).to_csv(draft, index=False)

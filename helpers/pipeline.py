@@ -258,6 +258,7 @@ def training_batches(
     augmentation: Augmentation = AUGMENTATIONS["none"],
     seed: int = 0,
     first_epoch: int = 0,
+    steps: int | None = None,
     cache: bool = True,
 ) -> tf.data.Dataset:
     """Returns endless batches, a new order each epoch, the last partial batch included.
@@ -273,6 +274,8 @@ def training_batches(
         augmentation: how pictures are changed.
         seed: of order and changes.
         first_epoch: the epoch to start with, counted from 0.
+        steps: deal every epoch's pictures out to so many batches, whose sizes differ by one at
+            most, instead of filling batches of `batch_size`.
         cache: decode once into a file (see `load_pictures`), or anew in every epoch.
 
     Returns:
@@ -283,7 +286,11 @@ def training_batches(
 
     def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
-        rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        if steps is None:
+            rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        else:
+            bounds = tf.range(steps + 1, dtype=tf.int64) * count // steps
+            rows = tf.data.Dataset.range(steps).map(lambda k: order[bounds[k] : bounds[k + 1]])
         return rows.enumerate().map(lambda step, rows: (rows, tf.stack([seed, epoch, step])))
 
     def change(pictures: np.ndarray, seeds: np.ndarray) -> np.ndarray:

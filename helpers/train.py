@@ -3,28 +3,49 @@
     python -m helpers.train --manifest M --out RUN [--epochs N | --minutes N] [--resume]
 
 It trains on the split `train`, validates and saves after every epoch, and exports the best epoch.
+A SageMaker job runs the same command, without --manifest and --out: see `helpers.job`. On several
+machines it trains one network with all of them: see `helpers.distributed`.
 """
 
 import argparse
 import dataclasses
-import os
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.errors import WorkshopError, run_command
+from helpers.job import (
+    RUN,
+    Job,
+    can_go_on,
+    metric_line,
+    read_channels,
+    score_figures,
+    tidy_arguments,
+    write_model,
+)
+from helpers.labels import SPLIT
+from helpers.manifest import Manifest, check_split, read_manifest, validate
+from helpers.runs import Run
 
 EXPORT_SECONDS = 12  # of --minutes: what the export takes on two cores
+JOB_FORMATS = ("saved_model", "litert")  # a job's image lacks the packages that ONNX needs
 DESCRIPTION = "Trains a multi-task network from a manifest and exports the best epoch."
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Returns the command line; a SageMaker job's folders are the defaults where they are set."""
-    channel = os.environ.get("SM_CHANNEL_TRAINING")
+def build_parser(job: Job | None = None) -> argparse.ArgumentParser:
+    """Returns the command line; what a job says needs no flag."""
+    job = job or Job()
     add = (parser := argparse.ArgumentParser("helpers.train", description=DESCRIPTION)).add_argument
-    manifest = f"{channel}/manifest.csv" if channel else None
-    add("--manifest", default=manifest, required=manifest is None, help="the manifest CSV")
-    out = os.environ.get("SM_MODEL_DIR")
-    add("--out", default=out, required=out is None, help="the folder of the run")
+    add("--manifest", required=job.training is None, help="the manifest CSV")
+    where = parser.add_mutually_exclusive_group(required=job.run_folder is None)
+    where.add_argument("--out", help="the folder of the run")
+    where.add_argument(
+        "--checkpoints",
+        default=job.checkpoints,
+        help="keep the run below this folder; the same command goes on there after a stop",
+    )
     add("--tasks", help="only these tasks, such as gender,top_color; all by default")
     add("--resume", action="store_true", help="go on after the last whole epoch of --out")
     add("--overwrite", action="store_true", help="replace a run that is in --out")
@@ -97,37 +118,85 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def parse_arguments(job: Job, arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line of a person or of a job."""
+    parser = build_parser(job)
+    switches = [a.option_strings[-1] for a in parser._actions if a.nargs == 0]
+    return parser.parse_args(tidy_arguments([*job.flags, *arguments], switches))
+
+
 def main() -> None:
     """Runs the command."""
     began = time.monotonic()
-    arguments = build_parser().parse_args()
+    job = Job.from_environment()
+    arguments = parse_arguments(job, sys.argv[1:])
     # Bad input is found before TensorFlow is imported, which takes seconds.
-    from helpers.manifest import check_split, read_manifest, validate
-
     recipe = recipe_from(arguments)
+    manifest = _read(arguments, job)
+    folder, resume = _where(arguments, job)
+    how = {
+        "resume": resume,
+        "overwrite": arguments.overwrite,
+        "began": began,
+        "afterwards": 0 if arguments.no_export else EXPORT_SECONDS,
+    }
+    if len(job.hosts) == 1:
+        from helpers.training import train
+
+        _finish(train(manifest, folder, recipe, **how), manifest, arguments, job)
+        return
+    from helpers.distributed import Hosts, train_on_hosts
+
+    hosts = Hosts(job.hosts, job.host)
+    run = train_on_hosts(manifest, folder, recipe, hosts, **how)
+    if run:
+        _finish(run, manifest, arguments, job)
+    hosts.wait()  # a host that left earlier would look like one that failed
+
+
+def _read(arguments: argparse.Namespace, job: Job) -> Manifest:
+    """Reads and checks the manifest: the one that is named, or that of the job's channels."""
     tasks = arguments.tasks.split(",") if arguments.tasks else None
-    manifest = read_manifest(Path(arguments.manifest), tasks=tasks)
+    if arguments.manifest:
+        manifest = read_manifest(Path(arguments.manifest), tasks=tasks)
+    else:
+        manifest = read_channels(job, tasks)
     check_split(manifest)
     if not arguments.no_check:
-        for warning in validate(manifest):
+        # One host of several has a part of the pictures, in which a class may well be missing.
+        for warning in validate(manifest, check_classes=len(job.hosts) == 1):
             print(f"note: {warning}")
+    return manifest
 
-    from helpers.training import train
 
-    run = train(
-        manifest,
-        Path(arguments.out),
-        recipe,
-        resume=arguments.resume,
-        overwrite=arguments.overwrite,
-        began=began,
-        afterwards=0 if arguments.no_export else EXPORT_SECONDS,
-    )
+def _where(arguments: argparse.Namespace, job: Job) -> tuple[Path, bool]:
+    """Returns the folder of the run, and whether to go on with what is there."""
+    if arguments.out:
+        return Path(arguments.out), arguments.resume
+    if not arguments.checkpoints:
+        return job.run_folder, arguments.resume
+    folder = Path(arguments.checkpoints) / RUN
+    if job.host != job.hosts[0]:  # the first host keeps the run
+        return folder, False
+    return folder, can_go_on(folder) and not arguments.overwrite
+
+
+def _finish(run: Run, manifest: Manifest, arguments: argparse.Namespace, job: Job) -> None:
+    """Exports the best epoch; in a job, also scores it and puts what serving needs in place."""
     print(f"the best epoch is {run.best_epoch}: {run.best_path}")
-    if not arguments.no_export:
-        from helpers.serving import export_run
+    if arguments.no_export:
+        return
+    from helpers.evaluate import evaluate
+    from helpers.serving import FORMATS, export_run
 
-        print(f"exported to {export_run(run)}")
+    print(f"exported to {export_run(run, JOB_FORMATS if job.model else FORMATS)}")
+    if job.model:
+        scores = {}
+        for split in sorted({"validation", "test"} & set(manifest.frame[SPLIT])):
+            scores[split], _ = evaluate(run, manifest.subset(split))
+            print(metric_line(score_figures(split, scores[split])))
+        write_model(run, scores, job.model)
+        print(f"what serving needs is in {job.model}", flush=True)
 
 
 if __name__ == "__main__":

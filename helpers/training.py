@@ -13,10 +13,12 @@ from helpers.augmentation import AUGMENTATIONS
 from helpers.backend import keras, tf
 from helpers.errors import WorkshopError
 from helpers.files import read_json, whole_file, write_json, write_text
+from helpers.job import Job, epoch_figures, metric_line
 from helpers.losses import (
     MaskedAccuracy,
-    balanced_class_weights,
+    balance,
     build_losses,
+    class_counts,
     parse_task_weights,
     weigh_by_uncertainty,
 )
@@ -65,7 +67,7 @@ def train(
     """
     began = time.monotonic() if began is None else began
     check_split(manifest)
-    run = _open_or_create(manifest, Path(folder), recipe, resume, overwrite)
+    run = open_or_create(manifest, Path(folder), recipe, resume, overwrite)
     state = State(run)
     data = manifest.select(list(run.labels.tasks))
     try:
@@ -84,9 +86,10 @@ def train(
     return run
 
 
-def _open_or_create(
+def open_or_create(
     manifest: Manifest, folder: Path, recipe: Recipe | None, resume: bool, overwrite: bool
 ) -> Run:
+    """Opens the run to go on with, or makes a new one; the arguments are those of `train`."""
     if not resume or not (folder / "run.json").exists():
         recipe = recipe or Recipe()
         check_folder(folder, overwrite)
@@ -237,7 +240,12 @@ def build_stage_model(run: Run, stage: Stage) -> keras.Model:
 
 
 def compile_model(
-    model: keras.Model, training: Manifest, recipe: Recipe, stage: Stage, steps: int
+    model: keras.Model,
+    training: Manifest,
+    recipe: Recipe,
+    stage: Stage,
+    steps: int,
+    counts: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Gives a network its optimizer, a loss for each task and their weights.
 
@@ -247,15 +255,35 @@ def compile_model(
         recipe: the run's recipe.
         stage: the stage of it.
         steps: of the whole stage, for the schedule.
+        counts: class counts, where `training` has but a part of the rows.
     """
-    labels = training.labels
-    class_weights = balanced_class_weights(training) if recipe.class_weights == "balanced" else None
-    losses = build_losses(labels, class_weights, recipe.label_smoothing)
-    loss_weights = None
+    losses, loss_weights = losses_of(model, training, recipe, counts)
+    model.compile(
+        optimizer=build_optimizer(recipe, stage, steps),
+        loss=losses,
+        loss_weights=loss_weights,
+        metrics={task: [MaskedAccuracy(name="accuracy")] for task in training.labels.tasks},
+    )
+
+
+def losses_of(
+    model: keras.Model,
+    training: Manifest,
+    recipe: Recipe,
+    counts: Mapping[str, np.ndarray] | None = None,
+) -> tuple[dict[str, keras.losses.Loss], dict[str, float]]:
+    """Returns a loss for each task and its weight in the sum; arguments as in `compile_model`."""
+    class_weights = None
+    if recipe.class_weights == "balanced":
+        class_weights = balance(counts or class_counts(training))
+    losses = build_losses(training.labels, class_weights, recipe.label_smoothing)
     if recipe.task_weights == "uncertainty":
-        losses = weigh_by_uncertainty(model, losses)
-    else:
-        loss_weights = parse_task_weights(recipe.task_weights, labels)
+        return weigh_by_uncertainty(model, losses), dict.fromkeys(losses, 1.0)
+    return losses, parse_task_weights(recipe.task_weights, training.labels)
+
+
+def build_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizers.Optimizer:
+    """Returns the optimizer of a stage of `steps` steps in all."""
     optimizer = keras.optimizers.AdamW(
         learning_rate(stage, steps),
         weight_decay=recipe.weight_decay,
@@ -265,12 +293,7 @@ def compile_model(
     )
     # Scales, offsets and biases are left alone, as usual: decay would pull them to no purpose.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "log_variance"])
-    model.compile(
-        optimizer=optimizer,
-        loss=losses,
-        loss_weights=loss_weights,
-        metrics={task: [MaskedAccuracy(name="accuracy")] for task in labels.tasks},
-    )
+    return optimizer
 
 
 def trace_once(model: keras.Model, batches: tf.data.Dataset) -> None:
@@ -426,6 +449,8 @@ class EpochRecorder(keras.callbacks.Callback):
             f"validation loss {row['val_loss']:.3f}{mark}"
         )
         print("\n".join(score_lines(scores)), flush=True)
+        if Job.from_environment().model:
+            print(metric_line(epoch_figures(row, self._run.labels.tasks)), flush=True)
 
     def _lower(self, accuracy: float) -> None:
         before = [row["val_accuracy"] for row in self._state.rows[self._state.stage_start :]]

@@ -1,0 +1,117 @@
+"""One of the hosts of tests/test_distributed.py: python -m tests.worker NAME FOLDER CASE...
+
+It trains the cases one after the other, and leaves its own weights beside each run. The case "job"
+goes through the command, as SageMaker calls it; it is killed in its second epoch at first.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import helpers.model
+import helpers.pipeline
+from helpers import distributed, train
+from helpers.errors import run_command
+from helpers.job import Job, read_channels
+from tests.conftest import small_recipe, tiny_features
+
+NAMES = ("algo-1", "algo-2")
+
+
+def plain_features(x, **_):
+    """A backbone without BatchNormalization: two hosts can then do exactly what one does."""
+    x = helpers.model.layers.Conv2D(6, 3, strides=2, activation="relu")(x)
+    return helpers.model.layers.AveragePooling2D(2)(x)
+
+
+def exact_recipe(**changes):
+    """Three steps, each of all 27 pictures, with nothing that is random."""
+    exact = {"batch_size": 27, "augmentation": "none", "tower": 0, "dropout": 0.0, "ema": 0.5}
+    return small_recipe(**{**exact, "task_weights": "top_color=2", **changes})
+
+
+CASES = {  # recipe, backbone
+    "exact": (exact_recipe(class_weights="balanced"), plain_features),
+    "uncertainty": (exact_recipe(task_weights="uncertainty", epochs=2), plain_features),
+    "whole": (small_recipe(), tiny_features),
+    "job": (small_recipe(), tiny_features),
+    "replicated": (small_recipe(epochs=1, minutes=0.02), tiny_features),
+}
+
+
+class Stage(distributed.SharedStage):
+    """Keeps what this host has learned, for the test to compare."""
+
+    def train(self) -> None:
+        """Trains, then keeps the weights and the number of pictures."""
+        super().train()
+        values = [self._value(v) for v in [*self.model.weights, *self.optimizer.variables]]
+        path = self.run.folder.parent / f"{self.run.folder.name}-{self.hosts.name}.npz"
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path, len(self.training), *values)
+
+
+def main() -> None:
+    """Trains the cases."""
+    name, folder, *cases = sys.argv[1:]
+    folder = Path(folder)
+    helpers.pipeline.load_pictures.__defaults__ = (folder / "cache",)
+    distributed.SharedStage = Stage
+    data = folder / name
+    job = Job(training=data / "training", validation=data / "validation")
+    manifest, whole = read_channels(job), read_channels(Job(training=folder / "people"))
+    hosts = distributed.Hosts(NAMES, name)
+    for case in cases:
+        recipe, helpers.model.street_features = CASES[case]
+        if case == "job":
+            train_as_job(data, name, recipe, hosts)
+            return
+        rows = whole if case == "replicated" else manifest
+        run = distributed.train_on_hosts(rows, folder / case, recipe, hosts)
+        print(f"{case}: {'the run' if run else 'no run'}", flush=True)
+
+
+def train_as_job(data: Path, name: str, recipe, hosts: distributed.Hosts) -> None:
+    """Runs the command with the variables of a job, whose checkpoints are in `data`."""
+    (data / "recipe.json").write_text(json.dumps(recipe.to_json()))
+    os.environ |= {
+        "SM_CHANNEL_TRAINING": str(data / "training"),
+        "SM_CHANNEL_VALIDATION": str(data / "validation"),
+        "SM_MODEL_DIR": str(data / "model"),
+        "SM_CHECKPOINT_DIR": str(data / "checkpoints"),
+        "SM_HOSTS": json.dumps(NAMES),
+        "SM_CURRENT_HOST": name,
+        "SM_HPS": json.dumps({"recipe": str(data / "recipe.json"), "no_check": True}),
+    }
+    if not (data / "interrupted").exists():
+        (data / "interrupted").touch()
+        die_in_the_second_epoch()
+    distributed.Hosts = lambda *_: hosts  # a process can have but one
+    sys.argv = ["train"]
+    train.main()
+
+
+def die_in_the_second_epoch() -> None:
+    """Lets the machine be taken away in the middle of an epoch."""
+    train_epoch = Stage._train_epoch
+
+    def dying(self, epoch, step, batches, callbacks):
+        done = []
+
+        def counted(*arguments):
+            done.append(step(*arguments))
+            if epoch == 1 and len(done) == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return done[-1]
+
+        train_epoch(self, epoch, counted, batches, callbacks)
+
+    Stage._train_epoch = dying
+
+
+if __name__ == "__main__":
+    run_command(main)
