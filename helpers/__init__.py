@@ -1,6 +1,7 @@
 """The helpers of the workshop, in the order in which the data passes through them.
 
 pictures + labels
+signs       the 43 traffic signs of GTSRB: names and how many pictures each has
 sources     what people have (public datasets, folders, a CSV)   -> manifest
 labels      the tasks and the order of their classes (labels.json)
 manifest    the one contract: read, split by group, check        -> manifest with a split
@@ -20,14 +21,17 @@ explain     where a head looks
 plots       every figure
 serving     run -> export: files in, probabilities out
 litert      predicts with the export, without TensorFlow
+cloud       the same as a job and behind an endpoint: on AWS, or rehearsed on this machine
 timing      how fast each way to predict is
 bench       each part beside its peer or its limit (measures, processes)
+signs_bench our recipe for signs and the published one, by track and by picture
 ablation    ideas beside the default recipe, over several seeds
 lessons     what real pictures with persons and cameras teach
 
 Commands:
-python -m helpers.{sources,manifest,train,evaluate,predict,workshop,environment}
-python -m helpers.{bench,ablation,lessons}
+python -m helpers.{sources,sources.download,manifest,train,evaluate,predict}
+python -m helpers.{bench,signs_bench,ablation,lessons,cloud.bench,cloud.cleanup}
+python -m helpers.{workshop,environment}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
 their notices), quiet, exercises.

@@ -13,6 +13,8 @@ from helpers.manifest import Labels
 DEFAULT_BACKBONE = "street"
 DEFAULT_IMAGE_SIZE = (160, 64)  # height, width in pixels
 DEFAULT_POOLING = "average+max+stripes"
+OWN_BACKBONES = (DEFAULT_BACKBONE, "sign", "lenet")  # of this module
+NEIGHBORHOOD = 9  # pixels on each side: about a third of a sign, wider than any of its strokes
 STRIPES = 4  # head, chest, legs, feet: each lies at about the same height in every street crop
 
 # How keras.applications expects its pixels, where it does not scale them itself.
@@ -29,7 +31,7 @@ _SCALING = {
 def backbone_names() -> list[str]:
     """Returns the names that `build_model` takes: our own and those of keras.applications."""
     networks = [name for name, _ in inspect.getmembers(keras.applications, inspect.isfunction)]
-    return [DEFAULT_BACKBONE, *(name for name in networks if name[0].isupper())]
+    return [*OWN_BACKBONES, *(name for name in networks if name[0].isupper())]
 
 
 def build_model(
@@ -48,10 +50,11 @@ def build_model(
     Args:
         labels: the tasks and their classes; they give the heads, their order and their sizes.
         image_size: (height, width) in pixels.
-        backbone: "street", or a name of keras.applications in any case, such as "DenseNet121".
+        backbone: "street", "sign" (for small pictures), "lenet", or a name of keras.applications
+            in any case, such as "DenseNet121".
         weights: None for random weights, "imagenet" (downloads them), or the path of a model
             that `helpers.train` saved, whose backbone is taken.
-        pooling: any of "average", "max" and "stripes", joined by "+".
+        pooling: any of "average", "max", "stripes" and "flat", joined by "+".
         tower: units of the hidden layer before each head; 0 for none.
         dropout: share of units dropped before each head.
         task_uncertainty: hold a trained weight for each task's loss
@@ -121,13 +124,13 @@ def build_backbone(
     """
     name = _find_backbone(name)
     image = keras.Input((*image_size, 3), name="pixels")
-    if name == DEFAULT_BACKBONE:
+    if name in OWN_BACKBONES:
         if weights == "imagenet":
             raise WorkshopError(
                 f"expected weights none or a saved model for {name!r}, found imagenet: there are "
                 "none of it. Choose a --backbone of keras.applications, or --weights none."
             )
-        features = street_features(layers.Rescaling(1 / 127.5, offset=-1)(image))
+        features = _own_features(image, name)
     else:
         features = _published_features(image, name, weights)
     backbone = keras.Model(image, features, name="backbone")
@@ -142,10 +145,17 @@ def _find_backbone(name: str) -> str:
         near = [known[n] for n in difflib.get_close_matches(name.lower(), known, 3, 0.4)]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise WorkshopError(
-            f"expected a backbone of keras.applications or {DEFAULT_BACKBONE!r}, "
+            f"expected a backbone of keras.applications or {', '.join(OWN_BACKBONES)}, "
             f"found {name!r}.{hint}"
         )
     return known[name.lower()]
+
+
+def _own_features(image: keras.KerasTensor, name: str):
+    if name == "sign":
+        return sign_features(image)
+    features = {"street": street_features, "lenet": lenet_features}[name]
+    return features(layers.Rescaling(1 / 127.5, offset=-1)(image))
 
 
 def street_features(x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128)):
@@ -169,6 +179,75 @@ def street_features(x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128))
         x = layers.Add()([_convolve(x, width), shortcut])
         x = layers.Activation("relu")(x)
     return x
+
+
+def sign_features(image: keras.KerasTensor, widths: Sequence[int] = (16, 48, 96)):
+    """A backbone for small pictures with one thing in the middle, such as traffic signs.
+
+    Pictures of signs are often so dark or pale that most of the range is unused, so the light is
+    evened out first: over the picture, and around each pixel. Then a convolution of few channels at
+    full size, since at 32 pixels a stride loses the strokes of a numeral, and the work where
+    pooling has left few pixels.
+
+    Args:
+        image: (batch, height, width, 3), RGB 0 to 255.
+        widths: channels before each of the poolings, which halve both sides.
+
+    Returns:
+        (batch, height / 8, width / 8, widths[-1]).
+    """
+    # A group of all three channels keeps the colors; epsilon is small beside 255 squared.
+    whole = layers.GroupNormalization(1, epsilon=1.0, center=False, scale=False)(image)
+    x = layers.Concatenate()([whole, EvenLight(NEIGHBORHOOD)(image)])
+    for width, kernel in zip(widths, (5, 3, 3)):
+        x = layers.Activation("relu")(_convolve(x, width, kernel))
+        if width == widths[-1]:
+            x = layers.Activation("relu")(layers.Add()([_convolve(x, width), x]))
+        x = layers.MaxPooling2D(2)(x)
+    return x
+
+
+def lenet_features(x: keras.KerasTensor):
+    """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling, as cloud tutorials have it.
+
+    Args:
+        x: (batch, height, width, 3), scaled to -1 to 1; 32 pixels on each side, or more.
+
+    Returns:
+        (batch, 1, 1, 84): its two dense layers are convolutions over all that is left.
+    """
+    for width in (6, 16):
+        x = layers.MaxPooling2D(2)(layers.Conv2D(width, 5, activation="relu")(x))
+    x = layers.Conv2D(120, x.shape[1:3], activation="relu")(x)
+    return layers.Conv2D(84, 1, activation="relu")(x)
+
+
+@keras.saving.register_keras_serializable("workshop")
+class EvenLight(layers.Layer):
+    """Takes the mean of its neighborhood from each pixel, and divides by the deviation there.
+
+    Local contrast normalization (Jarrett et al. 2009) with a box instead of a Gaussian window.
+
+    Args:
+        size: of the neighborhood, in pixels.
+    """
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, pixels):
+        """Normalizes (batch, height, width, channels), 0 to 255."""
+        offset = pixels - self._mean(pixels)
+        # 4 is a deviation of 2 levels: what is as flat as that is noise, and stays small
+        return offset * keras.ops.rsqrt(self._mean(offset * offset) + 4.0)
+
+    def _mean(self, values):
+        return keras.ops.average_pool(values, self.size, 1, "same")
+
+    def get_config(self) -> dict:
+        """Returns what rebuilds the layer."""
+        return {**super().get_config(), "size": self.size}
 
 
 def _convolve(x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1):
@@ -293,22 +372,25 @@ def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):
 
     "average" tells how much of a feature there is, "max" whether it is anywhere, "stripes" the
     average in each of `STRIPES` horizontal bands: where a garment is tells which one it is
-    (Part-based Convolutional Baseline, Sun et al. 2018).
+    (Part-based Convolutional Baseline, Sun et al. 2018), "flat" every place by itself: what is in
+    the middle of a picture, such as a sign, has its parts at the same places in all of them.
 
     Args:
         features: (batch, rows, columns, channels).
-        pooling: any of the three, joined by "+".
+        pooling: any of the four, joined by "+".
 
     Returns:
         (batch, features).
     """
     ways = pooling.split("+")
-    unknown = set(ways) - {"average", "max", "stripes"}
+    unknown = set(ways) - {"average", "max", "stripes", "flat"}
     if unknown:
         raise WorkshopError(
-            f"expected pooling of average, max, stripes, joined by +, found {sorted(unknown)}"
+            f"expected pooling of average, max, stripes, flat, joined by +, found {sorted(unknown)}"
         )
     vectors = []
+    if "flat" in ways:
+        vectors.append(layers.Flatten(name="flat")(features))
     if "average" in ways:
         vectors.append(layers.GlobalAveragePooling2D(name="average")(features))
     if "max" in ways:

@@ -23,7 +23,7 @@ class Stage:
         learning_rate: the highest of the schedule.
         schedule: "one-cycle" (up, then down to almost 0; Smith & Topin 2018), "cosine" (down),
             "plateau" (times .7 after 3 epochs without progress) or "constant".
-        augmentation: "none", "flip", "standard" or "strong", see
+        augmentation: "none", "flip", "standard", "strong" or "signs", see
             `helpers.augmentation.AUGMENTATIONS`.
         freeze_backbone: train towers and heads only.
         early_stopping: end the stage after so many epochs without progress; 0 never.
@@ -143,3 +143,41 @@ PUBLISHED = Recipe(
     dropout=0.0,
     weight_decay=0.0,
 )
+
+# Small pictures of traffic signs, on two cores.
+SIGNS = Recipe(
+    stages=(
+        Stage(
+            epochs=10,
+            image_size=(32, 32),
+            batch_size=64,
+            learning_rate=5e-3,
+            augmentation="signs",
+        ),
+    ),
+    backbone="sign",
+    pooling="flat",
+    dropout=0.3,
+)
+
+# The published recipe of the traffic signs: LeNet on 32x32 with Adam, nothing changed at random.
+LENET = Recipe(
+    stages=(
+        Stage(
+            epochs=10,
+            image_size=(32, 32),
+            batch_size=64,
+            learning_rate=1e-3,
+            schedule="constant",
+            augmentation="none",
+        ),
+    ),
+    backbone="lenet",
+    pooling="average",
+    tower=0,
+    dropout=0.0,
+    weight_decay=0.0,
+)
+
+# What `--recipe` knows by name.
+RECIPES = {"street": Recipe(), "signs": SIGNS, "lenet": LENET, "published": PUBLISHED}

@@ -1,4 +1,4 @@
-"""Where things are, and the one switch that makes everything small."""
+"""Where things are, and the switches: what makes everything small, and which cloud is meant."""
 
 import os
 from pathlib import Path
@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # What lies in the export folder of a run.
 SAVED_MODEL, LITERT_FILE, ONNX_FILE = "saved_model", "model.tflite", "model.onnx"
 
+CLOUD_WORLDS = ("rehearsal", "aws")
+
 T = TypeVar("T")
 
 
@@ -22,6 +24,21 @@ def is_fast() -> bool:
 def choose(full: T, fast: T) -> T:
     """Returns `full`, or `fast` where `WORKSHOP_FAST=1` is set. Same code path, other size."""
     return fast if is_fast() else full
+
+
+def cloud_world() -> str:
+    """Returns what `WORKSHOP_CLOUD` says: "rehearsal" (the default), or "aws" for an account.
+
+    Raises:
+        WorkshopError: it says something else.
+    """
+    world = os.environ.get("WORKSHOP_CLOUD", "") or CLOUD_WORLDS[0]
+    if world not in CLOUD_WORLDS:
+        raise WorkshopError(
+            f"expected WORKSHOP_CLOUD={' or '.join(CLOUD_WORLDS)}, found {world!r}. Correct it, "
+            "or leave it out: the rehearsal needs no account."
+        )
+    return world
 
 
 def generated_folder(name: str) -> Path:

@@ -57,18 +57,21 @@ def build_parser(job: Job | None = None) -> argparse.ArgumentParser:
 
 
 def _add_recipe_arguments(add) -> None:
-    add("--recipe", help="a JSON file with a recipe; the flags below change it")
+    add(
+        "--recipe",
+        help="street (default), signs, lenet, published, or a JSON file; the flags below change it",
+    )
     add("--epochs", type=int, help="epochs of the first stage (default 10)")
     add("--minutes", type=float, help="train by the clock: end after so many minutes")
     add("--image-size", help="height x width in pixels, such as 160x64 (the default)")
     add("--batch-size", type=int, help="pictures in a step (default 32)")
     add("--learning-rate", type=float, help="the highest rate (default 0.003)")
     add("--schedule", help="one-cycle (default), cosine, plateau or constant")
-    add("--augmentation", help="none, flip, standard (default) or strong")
+    add("--augmentation", help="none, flip, standard (default), strong or signs")
     add("--early-stopping", type=int, help="end after so many epochs without progress; 0 never")
-    add("--backbone", help="street (default), or a name of keras.applications")
+    add("--backbone", help="street (default), sign, lenet, or a name of keras.applications")
     add("--weights", help="none (default), imagenet, or a saved .keras model")
-    add("--pooling", help="average, max, stripes, joined by + (default all three)")
+    add("--pooling", help="average, max, stripes, flat, joined by + (default the first three)")
     add("--dropout", type=float, help="share of units dropped before each head (default 0.2)")
     add("--ema", type=float, help="momentum of the moving average of the weights; 0 for none")
     add("--label-smoothing", type=float, help="share of a label spread over all classes")
@@ -84,7 +87,7 @@ def recipe_from(arguments: argparse.Namespace):
         A `helpers.recipe.Recipe`, or None where neither file nor flag asks for one.
     """
     from helpers.files import read_json
-    from helpers.recipe import Recipe, Stage
+    from helpers.recipe import RECIPES, Recipe, Stage
 
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     if "image_size" in given:
@@ -95,14 +98,14 @@ def recipe_from(arguments: argparse.Namespace):
     in_recipe = {f.name for f in dataclasses.fields(Recipe)} & set(given)
     if arguments.recipe is None and not in_stage and not in_recipe:
         return None
-    recipe = Recipe()
-    if arguments.recipe is not None:
+    recipe = RECIPES.get(arguments.recipe, Recipe())
+    if arguments.recipe is not None and arguments.recipe not in RECIPES:
         try:
             recipe = Recipe.from_json(read_json(Path(arguments.recipe)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkshopError(
-                f"expected a recipe in JSON, as run.json holds one, found {error} in "
-                f"{arguments.recipe}. Copy the recipe of a run and change that."
+                f"expected a recipe of {', '.join(RECIPES)}, or one in JSON as in run.json, "
+                f"found {error} in {arguments.recipe}. Copy the recipe of a run and change that."
             ) from error
     first = dataclasses.replace(recipe.stages[0], **{name: given[name] for name in in_stage})
     changes = {name: given[name] for name in in_recipe}
