@@ -77,6 +77,10 @@ def pairs_of(data: measures.Data, run: Path) -> Iterator[tuple]:
         *("read, decode, resize", speed, (measures.decoding, data, size)),
         *("decode_jpeg alone", (measures.bare_decoding, data)),
     )
+    yield (
+        *("batches of an epoch, augmented", speed, (measures.batching, data, recipe.to_json())),
+        *("decode_jpeg alone", (measures.bare_decoding, data)),
+    )
     for beside, other in (
         ("one batch, repeated", (recipe, "repeated")),
         ("a Sequence with OpenCV", (recipe, "sequence")),

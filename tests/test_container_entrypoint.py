@@ -57,14 +57,17 @@ def test_two_hosts_train_through_the_entrypoint_of_the_sdk(
     people: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Ledger, "of", classmethod(lambda cls, _: cls(tmp_path / "ledger.json")))
-    write_shards(people, tmp_path / "shards", count=2)
+    first = (people.frame["split"] == "train").to_numpy()
+    write_shards(people.rows(first), tmp_path / "training", count=2)
+    write_shards(people.rows(~first), tmp_path / "validation", count=2)
     with open_session("rehearsal") as session:
-        data = upload_folder(session, tmp_path / "shards", "people")
+        inputs = [
+            job._channel(name, upload_folder(session, tmp_path / name, name), 2)
+            for name in ("training", "validation")
+        ]
         hyperparameters = {"epochs": 1, "image-size": "32x16", "batch-size": 16}
         plan = job.plan_job(session, hyperparameters, people.tasks, instance_count=2)
-        request = plan.trainer._create_training_job_args(
-            [job._channel("training", data, 2)], boto3=True
-        )
+        request = plan.trainer._create_training_job_args(inputs, boto3=True)
         hosts = {name: tmp_path / name for name in ("algo-1", "algo-2")}
         running = []
         for name, folder in hosts.items():

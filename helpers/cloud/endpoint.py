@@ -79,7 +79,7 @@ def deploy(
 def _create(session: CloudSession, uri: str, name: str, kind: str, instance_type: str) -> None:
     session.sdk()
     from sagemaker.core import image_uris
-    from sagemaker.core.resources import Endpoint, EndpointConfig, Model
+    from sagemaker.core.resources import Endpoint, Model
     from sagemaker.core.shapes import ContainerDefinition, Tag
 
     image = image_uris.retrieve(
@@ -97,33 +97,26 @@ def _create(session: CloudSession, uri: str, name: str, kind: str, instance_type
         tags=tags,
         **same,
     )
-    EndpointConfig.create(
-        endpoint_config_name=name,
-        tags=tags,
-        **_variant(session, name, kind, instance_type),
-        **same,
+    # by boto3: SDK v3 writes MemorySizeInMb, which AWS refuses
+    session.client("sagemaker").create_endpoint_config(
+        EndpointConfigName=name, Tags=[TAG], **_variant(session, name, kind, instance_type)
     )
     Endpoint.create(endpoint_name=name, endpoint_config_name=name, tags=tags, **same)
 
 
 def _variant(session: CloudSession, name: str, kind: str, instance_type: str) -> dict[str, Any]:
-    from sagemaker.core import shapes
-
-    machine: dict[str, Any] = {"initial_instance_count": 1, "instance_type": instance_type}
+    machine: dict[str, Any] = {"InitialInstanceCount": 1, "InstanceType": instance_type}
     more: dict[str, Any] = {}
     if kind == "serverless":
-        machine = {
-            "serverless_config": shapes.ProductionVariantServerlessConfig(
-                memory_size_in_mb=MEMORY_MB, max_concurrency=CONCURRENCY
-            )
-        }
+        size = {"MemorySizeInMB": MEMORY_MB, "MaxConcurrency": CONCURRENCY}
+        machine = {"ServerlessConfig": size}
     if kind == "asynchronous":
         place = session.uri("answers", name)
         session.ledger.add("s3 prefix", place, session.region)
-        output = shapes.AsyncInferenceOutputConfig(s3_output_path=place, s3_failure_path=place)
-        more = {"async_inference_config": shapes.AsyncInferenceConfig(output_config=output)}
-    variant = shapes.ProductionVariant(variant_name="AllTraffic", model_name=name, **machine)
-    return {"production_variants": [variant], **more}
+        output = {"S3OutputPath": place, "S3FailurePath": place}
+        more = {"AsyncInferenceConfig": {"OutputConfig": output}}
+    variant = {"VariantName": "AllTraffic", "ModelName": name, **machine}
+    return {"ProductionVariants": [variant], **more}
 
 
 def wait(session: CloudSession, name: str) -> None:

@@ -178,8 +178,9 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     Args:
         session: where.
         plan: of `plan_job`.
-        channels: name to address of its data, such as `{"training": "s3://..."}`; a name of
-            "training" is divided between several machines, all others go to each.
+        channels: name to address of its data, such as `{"training": "s3://..."}`. The shards of
+            "training" are divided between several machines; "validation", which holds all that
+            is not for training, goes to each.
 
     Raises:
         WorkshopError: the account may not run such machines, or AWS refuses the job.
