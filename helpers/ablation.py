@@ -35,7 +35,7 @@ from helpers.recipes import change, find_recipe, in_minutes
 from helpers.settings import artifacts_folder
 
 DEFAULT = "the default recipe"  # or the one that --recipe names
-BASE = "default"
+BASE = "street"
 HELPED = "all tasks, others at half weight"
 STARTED = "a backbone that was trained before"
 KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks

@@ -56,7 +56,6 @@ PUBLISHED_ATTRIBUTES = Recipe(
 
 RECIPES: dict[str, Recipe] = {
     **PLAIN_RECIPES,
-    "default": Recipe(),
     "published-attributes": PUBLISHED_ATTRIBUTES,
 }
 COLUMNS = [field.name for field in dataclasses.fields(Stage)]

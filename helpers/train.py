@@ -60,7 +60,7 @@ def add_recipe_arguments(add) -> None:
     """Adds the flags that `recipe_from` reads; `add` is a parser's `add_argument`."""
     add(
         "--recipe",
-        help="signs, published-attributes or another name in helpers.recipes, or a JSON file",
+        help="street (default), signs, lenet, published, published-attributes, or a JSON file",
     )
     add("--epochs", type=int, help="epochs of each stage (default 10)")
     add("--minutes", type=float, help="train by the clock: end all stages after so many minutes")
@@ -110,7 +110,7 @@ def recipe_from(arguments: argparse.Namespace):
     changes = {name: value for name, value in given.items() if name in names}
     if arguments.recipe is None and not changes:
         return None
-    return change(find_recipe(arguments.recipe or "default"), **changes)
+    return change(find_recipe(arguments.recipe or "street"), **changes)
 
 
 def _parse_size(text: str) -> tuple[int, int]:

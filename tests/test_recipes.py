@@ -136,7 +136,7 @@ def test_the_command_prints_and_writes(command: Callable, tmp_path: Path) -> Non
     assert code == 0 and "freeze_backbone" in printed and "'DenseNet121'" in printed
     written = recipes.find_recipe(str(out))
     assert written == recipes.in_minutes(recipes.scaled(PUBLISHED, 0.5), 20)
-    code, _, error = command(recipes.main, "default", "--plan")
+    code, _, error = command(recipes.main, "street", "--plan")
     assert code == 2 and "expected --manifest" in error
 
 
