@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from helpers.errors import WorkshopError
 from helpers.manifest import Manifest
@@ -184,6 +184,7 @@ def stage_curves(table: pd.DataFrame) -> Figure:
     axes.plot(table["epoch"], table["val_accuracy"], "-o", color=BLUE, ms=4, label="accuracy")
     axes.plot(table["epoch"], table["val_macro_f1"], "-s", color=ORANGE, ms=4, label="macro-F1")
     axes.set_xlim(table["epoch"].iloc[0] - 0.5, table["epoch"].iloc[-1] + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean of the tasks")
     axes.grid(axis="y")
