@@ -8,7 +8,7 @@ PEOPLE := data/generated/people/manifest.csv
 BENCH := artifacts/full/bench/manifest.csv
 BIN := $(VENV)/bin
 
-.PHONY: workshop test lab lint format screenshots bench lock clean help
+.PHONY: workshop test lab lint format screenshots bench ablation lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## shows this list
@@ -40,6 +40,11 @@ bench: $(VENV)/.installed  ## measures each part beside its peer or limit, in mi
 	test -f $(PEOPLE) || $(BIN)/python -m data.generate.people --out $(dir $(PEOPLE))
 	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
 	$(BIN)/python -m helpers.bench --manifest $(BENCH) $(ARGS)
+
+ablation:  ## trains a recipe and each idea with three seeds, for hours; says what helps
+	test -f $(PEOPLE) || $(BIN)/python -m data.generate.people --out $(dir $(PEOPLE))
+	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
+	$(BIN)/python -m helpers.ablation --manifest $(BENCH) $(or $(ARGS),--minutes 2)
 
 lock:  ## renews requirements.lock from a fresh environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -1,18 +1,24 @@
-"""Trains the default recipe and one idea after the other, for the same minutes, with several seeds.
+"""Trains a recipe and one idea after the other, equally long, with several seeds.
 
     python -m helpers.ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
+        [--recipe published-attributes]
+
+With --epochs N instead each is trained for so many epochs: what to choose on a machine that others
+use, where equal minutes are not equal work.
 
 Every training leaves its line in `runs.csv` when it ends; the same command goes on where a killed
-one stopped. The table then says for each idea what it adds to each task, and whether that is more
-than the seeds alone do.
+one stopped. A table then says for each idea what it adds to each task, and whether that is more
+than the seeds alone do: one in accuracy, and one each in balanced accuracy and macro-F1, in which
+a rare class counts as much as a frequent one.
+
+With --ideas "published attributes at 100 pixels" the published recipe stands beside ours.
 """
 
 import argparse
-import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,13 +30,20 @@ from helpers.files import read_json, write_json, write_text
 from helpers.labels import did_you_mean
 from helpers.processes import Measured
 from helpers.progress import progress_bar
-from helpers.recipe import Recipe, Stage
+from helpers.recipe import Recipe
+from helpers.recipes import change, find_recipe, in_minutes
 from helpers.settings import artifacts_folder
 
-DEFAULT = "the default recipe"
+DEFAULT = "the default recipe"  # or the one that --recipe names
+BASE = "street"
+HELPED = "all tasks, others at half weight"
+STARTED = "a backbone that was trained before"
+KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95
+JUDGED = ("accuracy", "balanced_accuracy", "macro_f1")
 
-# What each idea changes: fields of `Recipe`, or of its stage.
+# What each idea changes: fields of `Recipe`, or of its stage; "others" trains every task of the
+# manifest, with this weight for those that are not asked for.
 IDEAS: dict[str, dict[str, Any]] = {
     "average pooling only": {"pooling": "average"},
     "average and max pooling": {"pooling": "average+max"},
@@ -39,6 +52,7 @@ IDEAS: dict[str, dict[str, Any]] = {
     "label smoothing": {"label_smoothing": 0.1},
     "balanced class weights": {"class_weights": "balanced"},
     "learned task weights": {"task_weights": "uncertainty"},
+    HELPED: {"others": 0.5},
     "no augmentation": {"augmentation": "none"},
     "flips only": {"augmentation": "flip"},
     "strong augmentation": {"augmentation": "strong"},
@@ -47,31 +61,91 @@ IDEAS: dict[str, dict[str, Any]] = {
     "batches of 64": {"batch_size": 64},
     "constant rate": {"schedule": "constant"},
     "cosine rate": {"schedule": "cosine"},
+    "cyclic rate": {"schedule": "cyclic"},
     "MobileNetV3Small": {"backbone": "MobileNetV3Small"},
+    "EfficientNetV2B0": {"backbone": "EfficientNetV2B0"},
+    "ConvNeXtTiny": {"backbone": "ConvNeXtTiny"},
+    "residual network": {"backbone": "residual"},
+    "small dense network": {"backbone": "dense"},
+    "balanced gradients": {"task_weights": "gradients"},
+    "random erasing": {"augmentation": "erasing"},
+    "RandAugment": {"augmentation": "randaugment"},
+    "MixUp": {"mix": "mixup"},
+    "CutMix": {"mix": "cutmix"},
+    "pixels of the data set": {"pixels": "dataset"},
+    "group normalization": {"normalization": "group"},
+    "He initialization": {"initialization": "he_normal"},
+    "no dropout": {"dropout": 0.0},
+    "focal loss": {"focal": 2.0},
+    "logit adjustment": {"logit_adjustment": 1.0},
+    "balanced sampling": {"sampling": "rarest"},
+}
+# Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
+PEERS: dict[str, dict[str, Any]] = {
+    "published attributes": {"recipe": "published-attributes"},
+    "published attributes at 100 pixels": {
+        "recipe": "published-attributes",
+        "image_size": (100, 100),
+    },
+}
+# Ideas by a name for all of them: what is said to help rare classes is judged by macro-F1.
+TOGETHER = {
+    "rare": ["balanced class weights", "focal loss", "balanced sampling", "logit adjustment"],
 }
 
 
-def recipe_of(idea: str, minutes: float, seed: int) -> Recipe:
-    """Returns the default recipe with one idea in it.
+class Length(NamedTuple):
+    """How long each recipe is trained: by the clock, or where `minutes` is 0 by the epoch."""
+
+    minutes: float = 0.0
+    epochs: int = 1
+
+
+def recipe_of(
+    idea: str,
+    length: Length,
+    seed: int,
+    tasks: Sequence[str] = (),
+    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
+    base: str = BASE,
+) -> Recipe:
+    """Returns a recipe with one idea in it.
+
+    Args:
+        idea: `DEFAULT`, or a name in `IDEAS`.
+        length: minutes of all of its stages together, or epochs of each.
+        seed: of the training.
+        tasks: those that are asked for, where an idea weighs the others.
+        ideas: what each changes.
+        base: the recipe that the idea changes, by name or file; its stages all change.
 
     Raises:
-        WorkshopError: an idea that is not in `IDEAS`.
+        WorkshopError: an idea that is not in `ideas`.
     """
-    if idea not in IDEAS and idea != DEFAULT:
+    if idea not in ideas and idea != DEFAULT:
         raise WorkshopError(
-            f"expected an idea of {', '.join(IDEAS)}; found {idea!r}. {did_you_mean(idea, IDEAS)}"
+            f"expected an idea of {', '.join(ideas)}; found {idea!r}. {did_you_mean(idea, ideas)}"
         )
-    changes, recipe = IDEAS.get(idea, {}), Recipe(seed=seed)
-    in_stage = {field.name for field in dataclasses.fields(Stage)} & set(changes)
-    stage = dataclasses.replace(
-        recipe.stages[0], minutes=minutes, **{name: changes[name] for name in in_stage}
-    )
-    rest = {name: value for name, value in changes.items() if name not in in_stage}
-    return dataclasses.replace(recipe, stages=(stage,), **rest)
+    changes = dict(ideas.get(idea, {}))
+    if others := changes.pop("others", None):
+        changes["task_weights"] = ",".join([f"*={others}", *(f"{task}=1" for task in tasks)])
+    recipe = find_recipe(changes.pop("recipe", base))
+    if "image_size" in changes:  # before the minutes, which are divided by the pixels
+        recipe = change(recipe, image_size=changes.pop("image_size"))
+    recipe = in_minutes(recipe, length.minutes)
+    if not length.minutes:
+        recipe = change(recipe, epochs=length.epochs)
+    return change(recipe, seed=seed, **changes)
 
 
 def run_ideas(
-    data: measures.Data, ideas: Sequence[str], minutes: float, seeds: Sequence[int], folder: Path
+    data: measures.Data,
+    names: Sequence[str],
+    length: Length,
+    seeds: Sequence[int],
+    folder: Path,
+    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
+    base: str = BASE,
 ) -> pd.DataFrame:
     """Trains what `folder` does not hold yet.
 
@@ -79,37 +153,45 @@ def run_ideas(
 
     Args:
         data: pictures, labels and split.
-        ideas: names in `IDEAS`; the default recipe is always trained.
-        minutes: of each training.
+        names: of ideas; the recipe without any is always trained.
+        length: of each training.
         seeds: each recipe is trained once with each.
         folder: holds `runs.csv`, a line for each training.
+        ideas: what each changes.
+        base: the recipe that the ideas change, by name or file.
 
     Returns:
-        A row for each training: recipe, seed, minutes, epochs, and the validation accuracy of
-        each task.
+        A row for each training: recipe, seed, minutes, epochs, and of each task that is asked for
+        the scores in `helpers.measures.SCORES` on the validation split.
 
     Raises:
-        WorkshopError: `folder` holds trainings on other data, or for other minutes.
+        WorkshopError: `folder` holds trainings on other data, or of another length.
     """
-    _check_plan(folder / "plan.json", data, minutes)
+    tasks = data.tasks or list(data.read().labels.tasks)
+    _check_plan(folder / "plan.json", data, length, base)
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
-    plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *ideas)]
-    recipes = {plan: recipe_of(plan[0], minutes, plan[1]) for plan in plans}
+    plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]
+    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks, ideas, base) for plan in plans}
+    columns = [f"{task}{suffix}" for task in tasks for suffix in measures.SCORES.values()]
     left = [plan for plan in plans if plan not in done]
     bar = progress_bar(iterable=left, unit="training")
     for idea, seed in bar:
         bar.set_description(f"{idea}, seed {seed}")
-        rows.append({"recipe": idea, "seed": seed, **train_once(data, recipes[idea, seed])})
+        trained_on = data._replace(tasks=None) if "others" in ideas.get(idea, {}) else data
+        row = train_once(trained_on, recipes[idea, seed])
+        kept = {name: row[name] for name in (*KEPT, *columns)}
+        rows.append({"recipe": idea, "seed": seed, **kept})
         write_text(path, pd.DataFrame(rows).to_csv(index=False))
     runs = pd.DataFrame(rows)
     return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
 
 
-def _check_plan(path: Path, data: measures.Data, minutes: float) -> None:
+def _check_plan(path: Path, data: measures.Data, length: Length, base: str) -> None:
     """Notes what the trainings of a folder have in common, and refuses to mix them with others."""
-    plan = {"manifest": str(data.manifest), "tasks": data.tasks, "minutes": minutes}
+    plan = {"manifest": str(data.manifest), "tasks": data.tasks, **length._asdict()}
+    plan |= {} if base == BASE else {"recipe": base}
     if path.exists() and (found := read_json(path)) != plan:
         raise WorkshopError(
             f"expected in {path.parent} trainings of {plan}, found those of {found}. Name another "
@@ -131,18 +213,20 @@ def train_once(
     return row
 
 
-def judge(runs: pd.DataFrame) -> pd.DataFrame:
-    """Says what each idea adds to the default recipe.
+def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
+    """Says what each idea adds to the recipe without it.
 
     Args:
         runs: of `run_ideas`, with two seeds or more.
+        score: by which, a key of `helpers.measures.SCORES`.
 
     Returns:
-        A row for each recipe: its mean accuracy for each task, for the ideas with the difference
+        A row for each recipe: its mean score for each task, for the ideas with the difference
         to the default and its interval of `CONFIDENCE` (paired t over the seeds), and the verdict:
         "helps" or "harms" where the interval of the mean over the tasks leaves out 0, else
         "noise".
     """
+    runs = scores_of(runs, score)
     tasks = list(runs.columns.drop(["recipe", "seed", "minutes", "epochs"]))
     by_recipe = {
         name: group.set_index("seed") for name, group in runs.groupby("recipe", sort=False)
@@ -161,6 +245,18 @@ def judge(runs: pd.DataFrame) -> pd.DataFrame:
             row["verdict"] = "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
+
+
+def scores_of(runs: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Returns the runs with one score for each task, in a column of the task's name."""
+    suffix = measures.SCORES[score]
+    others = tuple(other for other in measures.SCORES.values() if other and other != suffix)
+    runs = runs[[column for column in runs.columns if not column.endswith(others)]]
+    if not suffix:
+        return runs
+    own = [column for column in runs.columns if column.endswith(suffix)]
+    kept = runs[["recipe", "seed", *KEPT, *own]]
+    return kept.rename(columns={column: column.removesuffix(suffix) for column in own})
 
 
 def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]:
@@ -187,26 +283,38 @@ def main() -> None:
     parser = argparse.ArgumentParser("helpers.ablation", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="the manifest CSV, split by group")
-    add("--minutes", type=float, required=True, help="of each training")
+    add("--minutes", type=float, default=0, help="of each training, or ...")
+    add("--epochs", type=int, default=0, help="... so many epochs of each")
     add("--seeds", default="0,1,2", help="each recipe is trained with each (default 0,1,2)")
-    add("--ideas", help="only these, by name, joined by a comma; all by default")
+    add("--ideas", help="only these, by name, joined by a comma; rare: those for rare classes")
+    add("--recipe", default=BASE, help="what the ideas change: a name of helpers.recipes or a file")
     add("--tasks", help="only these tasks")
+    add("--weights", type=Path, help=f"a saved model, which the idea {STARTED!r} starts from")
     add(
         "--out", type=Path, help="folder of runs.csv and the table (default artifacts/.../ablation)"
     )
     arguments = parser.parse_args()
     if not all(seed.isdecimal() for seed in arguments.seeds.split(",")):
         raise WorkshopError(f"expected --seeds such as 0,1,2, found {arguments.seeds!r}.")
-    if arguments.minutes <= 0:
-        raise WorkshopError(f"expected --minutes above 0, found {arguments.minutes:g}.")
-    ideas = arguments.ideas.split(",") if arguments.ideas else list(IDEAS)
+    if (arguments.minutes > 0) == (arguments.epochs > 0) or min(
+        arguments.minutes, arguments.epochs
+    ) < 0:
+        raise WorkshopError("expected either --minutes or --epochs above 0. Give one of the two.")
+    ideas = dict(IDEAS)
+    if arguments.weights:
+        ideas[STARTED] = {"weights": str(arguments.weights)}
+    together = {**TOGETHER, "all": list(ideas)}  # without the peers
+    ideas |= PEERS
+    asked = (arguments.ideas or "all").split(",")
+    names = [idea for name in asked for idea in together.get(name, [name])]
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     folder = arguments.out or artifacts_folder("ablation")
     data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
-    runs = run_ideas(data, ideas, arguments.minutes, seeds, folder)
-    table = markdown_table(judge(runs))
-    write_text(folder / "ablation.md", table)
-    print(table)
+    length = Length(arguments.minutes, arguments.epochs or 1)
+    runs = run_ideas(data, names, length, seeds, folder, ideas, arguments.recipe)
+    page = "\n".join(f"{name}\n\n{markdown_table(judge(runs, name))}" for name in JUDGED)
+    write_text(folder / "ablation.md", page)
+    print(page)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import os
 import platform
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +27,15 @@ import numpy as np
 import pandas as pd
 
 from helpers import measures
-from helpers.ablation import markdown_table, train_once
+from helpers.ablation import (
+    DEFAULT,
+    HELPED,
+    KEPT,
+    Length,
+    markdown_table,
+    recipe_of,
+    train_once,
+)
 from helpers.errors import WorkshopError, run_command
 from helpers.files import write_text
 from helpers.processes import Measured
@@ -48,12 +58,11 @@ def compare(
     Args:
         ours: returns a speed.
         theirs: likewise.
-        rounds: how often each is measured, after once that is not counted.
+        rounds: how often each is measured.
 
     Returns:
         The median speed of each, and the median of ours by theirs over the rounds.
     """
-    ours(), theirs()
     pairs = np.array([(ours(), theirs()) for _ in range(rounds)])
     return *np.median(pairs, axis=0), float(np.median(pairs[:, 0] / pairs[:, 1]))
 
@@ -66,6 +75,10 @@ def pairs_of(data: measures.Data, run: Path) -> Iterator[tuple]:
     ours = (measures.training, data, recipe.to_json(), "pipeline")
     yield (
         *("read, decode, resize", speed, (measures.decoding, data, size)),
+        *("decode_jpeg alone", (measures.bare_decoding, data)),
+    )
+    yield (
+        *("batches of an epoch, augmented", speed, (measures.batching, data, recipe.to_json())),
         *("decode_jpeg alone", (measures.bare_decoding, data)),
     )
     for beside, other in (
@@ -89,6 +102,39 @@ def pairs_of(data: measures.Data, run: Path) -> Iterator[tuple]:
     )
 
 
+class Sides:
+    """The measures in progress: each starts when it is first compared and ends after the last time.
+
+    Starting one costs seconds (a process, TensorFlow, a network), and one peer stands beside many.
+
+    Args:
+        pairs: of `pairs_of`.
+        start: makes a measure that can be closed.
+    """
+
+    def __init__(self, pairs: Sequence[tuple], start: Callable[..., Any]):
+        self._left = Counter(repr(side) for *_, ours, _, theirs in pairs for side in (ours, theirs))
+        self._start, self._running = start, {}
+
+    def of(self, *sides: tuple) -> list[Any]:
+        """Returns the measures of `sides`, started and warm."""
+        new = {repr(side): side for side in sides if repr(side) not in self._running}
+        with ThreadPoolExecutor(max(1, len(new))) as together:
+            self._running |= zip(new, together.map(lambda side: self._start(*side), new.values()))
+        for key in new:
+            self._running[key]()  # the first measurement does not count
+        return [self._running[repr(side)] for side in sides]
+
+    def release(self, *sides: tuple) -> list[float]:
+        """Returns the peak memory of each in GB so far; ends those that are not needed again."""
+        self._left.subtract(repr(side) for side in sides)
+        over = [not self._left[repr(side)] for side in sides]
+        return [
+            self._running.pop(repr(side)).close() if ended else self._running[repr(side)].peak()
+            for side, ended in zip(sides, over)
+        ]
+
+
 def run_bench(
     data: measures.Data, rounds: int = 3, start: Callable[..., Any] = Measured
 ) -> pd.DataFrame:
@@ -108,12 +154,12 @@ def run_bench(
         image_size = Recipe().stages[0].image_size
         start(measures.exporting, data, image_size, run).close()
         pairs = list(pairs_of(data, run))
+        sides = Sides(pairs, start)
         bar = progress_bar(iterable=pairs, unit="comparison")
         for what, unit, ours, beside, theirs in bar:
             bar.set_description(what)
-            sides = start(*ours), start(*theirs)
-            speed, other, ratio = compare(*sides, rounds)
-            peak, their_peak = (side.close() for side in sides)
+            speed, other, ratio = compare(*sides.of(ours, theirs), rounds)
+            peak, their_peak = sides.release(ours, theirs)
             row = (what, speed, peak, beside, other, their_peak, unit, ratio)
             rows.append(dict(zip(COLUMNS, row)))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -124,24 +170,32 @@ def run_training(data: measures.Data, minutes: float, seeds: Sequence[int]) -> p
 
     Args:
         data: pictures, labels and split.
-        minutes: for each network; the published recipe also gets its three epochs, once.
-        seeds: each network is trained once with each.
+        minutes: for each network; the published recipe also gets its three epochs.
+        seeds: ours is trained once with each, a peer with the first.
 
     Returns:
         A row for each training: recipe, seed, minutes, epochs, and a column for each task.
     """
-    plans = [("published, 3 epochs", PUBLISHED, "pipeline", seeds[0], 0.0)]
-    for seed in seeds:
-        plans += [
-            ("ours", Recipe(), "pipeline", seed, minutes),
-            ("ours, from a Sequence with OpenCV", Recipe(), "sequence", seed, minutes),
-            ("published", PUBLISHED, "pipeline", seed, minutes),
-        ]
+    tasks = data.tasks or list(data.read().labels.tasks)
+    by_clock = Length(minutes=minutes)
+    plans = [("ours", recipe_of(DEFAULT, by_clock, seed), "pipeline", data) for seed in seeds]
+    if data.tasks:  # the manifest's other tasks may help
+        everything = data._replace(tasks=None)
+        for seed in seeds:
+            recipe = recipe_of(HELPED, by_clock, seed, tasks)
+            plans.append((f"ours, {HELPED}", recipe, "pipeline", everything))
+    first = recipe_of(DEFAULT, by_clock, seeds[0])
+    stage = dataclasses.replace(PUBLISHED.stages[0], minutes=minutes)
+    plans += [
+        ("ours, from a Sequence with OpenCV", first, "sequence", data),
+        ("published", dataclasses.replace(PUBLISHED, stages=(stage,)), "pipeline", data),
+        ("published, 3 epochs", PUBLISHED, "pipeline", data),
+    ]
     rows = []
-    for name, recipe, source, seed, limit in progress_bar(iterable=plans, unit="training"):
-        stage = dataclasses.replace(recipe.stages[0], minutes=limit)
-        plan = dataclasses.replace(recipe, stages=(stage,), seed=seed)
-        rows.append({"recipe": name, "seed": seed, **train_once(data, plan, source)})
+    for name, recipe, source, trained_on in progress_bar(iterable=plans, unit="training"):
+        row = train_once(trained_on, recipe, source)
+        kept = {column: row[column] for column in (*KEPT, *tasks)}
+        rows.append({"recipe": name, "seed": recipe.seed, **kept})
         print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 

@@ -36,9 +36,8 @@ from helpers.augmentation import AUGMENTATIONS
 from helpers.backend import keras, tf
 from helpers.errors import WorkshopError
 from helpers.labels import IMAGE
-from helpers.losses import class_counts
+from helpers.losses import class_counts, labels_of, sampling_chances
 from helpers.manifest import Manifest
-from helpers.model import load_model
 from helpers.pipeline import training_batches
 from helpers.recipe import Recipe, Stage
 from helpers.runs import Run
@@ -54,6 +53,7 @@ from helpers.training import (
     losses_of,
     open_or_create,
     seed_dropout,
+    start_from_before,
 )
 
 PORT = 2222  # of every host, TensorFlow's usual one
@@ -238,6 +238,7 @@ def train_on_hosts(
         recipe = Recipe.from_json(hosts.share(run and run.recipe.to_json()))
         data = manifest.select(hosts.share(run and list(run.labels.tasks)))
         run = run or Run(Path(folder), data.labels, recipe)
+        _check_stages(recipe)
         training, validation = part_of_host(data, hosts)
         for number in range(hosts.share(state and state.stage), len(recipe.stages)):
             stage, clock = recipe.stages[number], None
@@ -247,6 +248,15 @@ def train_on_hosts(
             SharedStage(run, number, hosts, state, clock, training, validation).train()
             began = time.monotonic()
     return run if hosts.is_first else None
+
+
+def _check_stages(recipe: Recipe) -> None:
+    """Refuses what the optimizer cannot do where several hosts add up their gradients."""
+    if any(stage.accumulate > 1 for stage in recipe.stages):
+        raise WorkshopError(
+            "expected stages with accumulate 1 on several hosts, found more: there a batch is "
+            "divided between the hosts already. Leave --accumulate out."
+        )
 
 
 def part_of_host(manifest: Manifest, hosts: Hosts) -> tuple[Manifest, Manifest]:
@@ -352,9 +362,7 @@ class SharedStage:
         run, state = self.run, self.state
         keras.utils.set_random_seed(run.recipe.seed)
         twin = build_stage_model(run, self.stage)
-        if state.epoch and not state.weights:
-            best = run.mark_best(pd.DataFrame(state.rows))
-            twin.set_weights(load_model(run.epoch_path(best)).get_weights())
+        start_from_before(twin, run, self.stage, state, self.training)
         compile_model(twin, self.training, run.recipe, self.stage, steps, self.counts)
         twin.optimizer.build(twin.trainable_variables)
         state.restore(twin)
@@ -389,6 +397,8 @@ class SharedStage:
             self.stage.image_size,
             self.stage.batch_size,
             augmentation=AUGMENTATIONS[self.stage.augmentation],
+            mixed=self.stage.mix,
+            chances=sampling_chances(self.training, self.run.recipe.sampling),
             seed=self.run.recipe.seed + NEXT_HOST * self.hosts.number,
             first_epoch=epoch,
             steps=self.steps,
@@ -487,6 +497,7 @@ def _variables(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> lis
 
 def _right_and_known(targets: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
     """Returns how many labels are guessed rightly, and how many are known: float32 (2,)."""
+    targets = labels_of(targets, probabilities.shape[-1])
     known = targets >= 0
     right = known & (tf.argmax(probabilities, axis=-1, output_type=targets.dtype) == targets)
     return tf.stack([tf.reduce_sum(tf.cast(mask, tf.float32)) for mask in (right, known)])

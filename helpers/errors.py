@@ -27,6 +27,9 @@ def run_command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as stop:
         print(f"\nstopped. {stop}".rstrip(), file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever reads has seen enough: predict ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+        sys.exit(0)
     except OSError as error:
         if error.errno not in _DISK_ADVICE:
             raise

@@ -8,6 +8,7 @@ An exercise that asks about data gets that data after the answer, as further arg
 `exercises.check("01-persons", answer, manifest)`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,11 @@ from typing import Any
 import numpy as np
 
 from helpers.errors import WorkshopError
+from helpers.files import read_json
 from helpers.metrics import choose_threshold, score_by
+from helpers.recipes import PUBLISHED_ATTRIBUTES, shares_of_work
+from helpers.settings import ROOT
+from helpers.sources import hvc
 
 NOT_ANSWERED = "not answered yet: put your answer in the place of the three dots"
 RIGHT = "right"
@@ -129,6 +134,28 @@ def _threshold_of_90(answer: Any, targets: Any, probabilities: Any) -> bool:
     return answer == expected or abs(answer - expected) < 0.005
 
 
+def _tracks_of_rarest_sign(answer: Any, manifest: Any) -> bool:
+    counts = manifest.frame["sign"].value_counts()
+    rarest = counts.index[counts == counts.min()]  # several may be as rare
+    tracks = manifest.frame.groupby("sign")["group"].nunique()
+    return answer in set(tracks[rarest])
+
+
+def _most_that_it_costs(answer: Any) -> bool:
+    price = read_json(ROOT / "helpers" / "cloud" / "prices.json")["per_hour"]["ml.c5.xlarge"]
+    return abs(float(answer) - 4 * 0.75 * price) < 0.005
+
+
+def _finds_test_accuracy(answer: Any) -> bool:
+    line = "validation sign accuracy=0.9310; test sign accuracy=0.9240;"
+    found = re.search(answer, line)
+    return float(found[1]) == 0.924 and re.search(answer, line.split(";")[0]) is None
+
+
+def _outputs_of_published_attributes(answer: Any) -> bool:
+    return int(answer) == answer == sum(len(classes) for classes in hvc.TASKS.values())
+
+
 # "NN-topic", NN being the notebook's number. notebooks/README.md says how to add one.
 EXERCISES: dict[str, Exercise] = {
     "00-outputs": Exercise(
@@ -189,5 +216,44 @@ EXERCISES: dict[str, Exercise] = {
     "04-export": Exercise(
         lambda answer: answer == "LiteRT, from files",
         "which ways start from the bytes of a file, and which of these run without TensorFlow?",
+    ),
+    "05-tracks": Exercise(
+        _tracks_of_rarest_sign,
+        "value_counts() of the column sign names the rarest; count the different groups of its "
+        "rows with nunique().",
+    ),
+    "05-price": Exercise(
+        _most_that_it_costs,
+        "prices.price_per_hour gives the price of one machine for an hour. How many machine-hours "
+        "are 4 machines in 45 minutes?",
+    ),
+    "05-pattern": Exercise(
+        _finds_test_accuracy,
+        "a text with the name of the metric, an equals sign, and ([0-9.]+) for the number. It must "
+        "not find the validation accuracy.",
+    ),
+    "06-limit": Exercise(
+        lambda answer: answer == 4 * 1024 * 1024 // (60_000 // 3 * 4),
+        "how many letters does one file become? A part of a file does not fit.",
+    ),
+    "06-precision": Exercise(
+        lambda answer, by_class: by_class["precision"][answer] == by_class["precision"].min(),
+        "by_class['precision'].idxmin() leaves out what is nan.",
+    ),
+    "06-status": Exercise(
+        lambda answer: int(answer) == 413,
+        "4xx is the sender's mistake; which of them says that a body is too large?",
+    ),
+    "07-outputs": Exercise(
+        _outputs_of_published_attributes,
+        "every class of every task has an output; hvc.TASKS holds the classes of each task.",
+    ),
+    "07-work": Exercise(
+        lambda answer: int(answer) == answer == shares_of_work(PUBLISHED_ATTRIBUTES).argmax() + 1,
+        "how many times as many pixels has a picture of 200x200 as one of 100x100?",
+    ),
+    "07-floor": Exercise(
+        lambda answer, scores: scores["lift"][answer] == scores["lift"].min(),
+        "the answer is the name of a row of scores; its column lift has an idxmin().",
     ),
 }

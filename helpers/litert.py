@@ -1,4 +1,4 @@
-"""Predicts with LiteRT and Pillow, without importing TensorFlow: a start of tenths of a second."""
+"""Predicts with LiteRT and OpenCV, without importing TensorFlow: a start of tenths of a second."""
 
 import io
 import re
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from struct import error as StructError
 
+import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageOps
@@ -16,6 +17,9 @@ from helpers.pictures import MAX_PIXELS
 from helpers.quiet import standard_error_silenced
 from helpers.settings import LITERT_FILE
 
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+PLAIN_BYTES = 2**17  # of a JPEG that may be decoded whole: a few megapixels at most
+HEAD_BYTES = 4096  # in which a JPEG says that it takes care
 # What Pillow raises for a file that is no picture, or a broken one, depending on where it notices.
 _DAMAGED = (
     OSError,
@@ -29,7 +33,7 @@ _DAMAGED = (
 
 
 def decode_picture(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
-    """Does what `helpers.pipeline.decode_picture` does, with Pillow and numpy.
+    """Does what `helpers.pipeline.decode_picture` does, with OpenCV and Pillow.
 
     Args:
         image_bytes: a picture file.
@@ -41,6 +45,32 @@ def decode_picture(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarra
     Raises:
         WorkshopError: the bytes are no picture, or a broken one.
     """
+    pixels = _decode_plain_jpeg(image_bytes, image_size)
+    if pixels is None:
+        pixels = _decode_with_care(image_bytes, image_size)
+    # half-pixel centers and no antialiasing, as `tf.image.resize` does
+    resized = cv2.resize(pixels, image_size[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.round(resized).astype(np.uint8)
+
+
+def _decode_plain_jpeg(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray | None:
+    """Decodes a small JPEG with OpenCV: the pixels that Pillow gives, in a fifth of the time.
+
+    Returns:
+        float32 (height, width, 3), or None for a picture that takes care: cut off, with an
+        orientation (Exif), perhaps CMYK (Adobe), or large enough to be decoded at a lower scale.
+    """
+    whole = image_bytes.startswith(JPEG_START) and image_bytes.endswith(JPEG_END)
+    head = image_bytes[:HEAD_BYTES]
+    if not whole or len(image_bytes) > PLAIN_BYTES or b"Exif" in head or b"Adobe" in head:
+        return None
+    pixels = cv2.imdecode(np.frombuffer(image_bytes, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None or _reduction(pixels.shape, image_size) > 1:
+        return None
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.float32)
+
+
+def _decode_with_care(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(image_bytes)) as picture:
             if picture.width * picture.height > MAX_PIXELS:  # before a pixel of it is decoded
@@ -48,9 +78,15 @@ def decode_picture(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarra
                     f"expected at most {MAX_PIXELS:,} pixels, found {picture.width:,} x "
                     f"{picture.height:,}. Make the picture smaller."
                 )
-            return _resize(_load_reduced(picture, image_size), image_size)
+            return _load_reduced(picture, image_size)
     except _DAMAGED as error:
         raise _unreadable(error) from error
+
+
+def _reduction(shape: Sequence[int], image_size: tuple[int, int]) -> int:
+    """Returns the largest of 1, 2, 4, 8 by which (height, width) still covers `image_size`."""
+    times = min(shape[0] // image_size[0], shape[1] // image_size[1])
+    return max(step for step in (1, 2, 4, 8) if step <= max(times, 1))
 
 
 def _unreadable(error: Exception) -> WorkshopError:
@@ -65,9 +101,7 @@ def _load_reduced(picture: Image.Image, image_size: tuple[int, int]) -> np.ndarr
     """Decodes at the smallest of the scales 1, 1/2, 1/4, 1/8 that covers `image_size`."""
     is_jpeg = picture.format in ("JPEG", "MPO")  # MPO: a camera's JPEG with a second one behind it
     lying = is_jpeg and picture.getexif().get(0x0112) in (5, 6, 7, 8)
-    width, height = picture.size[::-1] if lying else picture.size
-    times = min(height // image_size[0], width // image_size[1])
-    reduction = max(step for step in (1, 2, 4, 8) if step <= max(times, 1))
+    reduction = _reduction(picture.size if lying else picture.size[::-1], image_size)
     if is_jpeg:
         # draft() takes the smallest JPEG scale that is not below this size
         picture.draft("RGB", (picture.width // reduction, picture.height // reduction))
@@ -88,19 +122,6 @@ def _average(pixels: np.ndarray, times: int) -> np.ndarray:
     missing = ((0, height * times - pixels.shape[0]), (0, width * times - pixels.shape[1]), (0, 0))
     blocks = np.pad(pixels, missing, "symmetric").reshape(height, times, width, times, 3)
     return blocks.mean(axis=(1, 3))
-
-
-def _resize(pixels: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Resizes bilinearly as `tf.image.resize` does: half-pixel centers, no antialiasing."""
-    for axis, size in enumerate(image_size):
-        place = (np.arange(size) + 0.5) * (pixels.shape[axis] / size) - 0.5
-        low = np.floor(place)
-        share = (place - low).astype(np.float32)
-        last = pixels.shape[axis] - 1
-        first, second = low.clip(0, last).astype(int), (low + 1).clip(0, last).astype(int)
-        share = share[:, None, None] if axis == 0 else share[:, None]
-        pixels = pixels.take(first, axis) * (1 - share) + pixels.take(second, axis) * share
-    return np.round(pixels).astype(np.uint8)
 
 
 def _open(path: Path, threads: int) -> Interpreter:
@@ -133,12 +154,16 @@ class LiteRTPredictor:
                 f"expected an export with {LITERT_FILE} in {export_folder}, found none. Export the "
                 "run with helpers.serving.export_run."
             )
-        self.labels = Labels.read(path.parent / LABELS_FILE)
+        self.labels, self._folder = Labels.read(path.parent / LABELS_FILE), Path(export_folder)
         with standard_error_silenced():  # a notice that a delegate was made
             self._interpreter = _open(path, threads)
         self._runner = self._interpreter.get_signature_runner("serving_default")
         shape = self._runner.get_input_details()["pixels"]["shape_signature"]
         self.image_size = (int(shape[1]), int(shape[2]))
+
+    def twin(self, threads: int) -> "LiteRTPredictor":
+        """Returns another one of the same export: one thread may use each at a time."""
+        return LiteRTPredictor(self._folder, threads)
 
     def predict_pixels(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Predicts uint8 (batch, height, width, 3).

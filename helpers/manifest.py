@@ -360,7 +360,8 @@ def split_by_group(
     balances one task, leaves .10 in 11 s.
 
     Args:
-        manifest: What to split. A split that it has is replaced.
+        manifest: What to split. A split that it has is replaced; where only some rows have one
+            (a given test set), those keep it and the others are split.
         shares: Split name to share; they add up to 1. Default .7, .15, .15.
         stratify: The task or tasks whose classes are balanced; all where None.
         seed: The order of groups of equal size.
@@ -369,9 +370,12 @@ def split_by_group(
         The manifest with the column `split`.
 
     Raises:
-        WorkshopError: Wrong shares, or fewer groups than splits.
+        WorkshopError: Wrong shares, fewer groups than splits, or a share for a test set that is
+            given.
     """
     shares = _checked_shares(shares)
+    if manifest.has_split and (manifest.frame[SPLIT] == "").any():
+        return _split_the_rest(manifest, shares, stratify, seed)
     tasks = [stratify] if isinstance(stratify, str) else stratify or manifest.tasks
     counts, group_of_row = _group_counts(manifest, tasks)
     if len(counts) < len(shares):
@@ -380,13 +384,44 @@ def split_by_group(
             f"found {len(counts)}. Add groups, or ask for fewer splits."
         )
     side = assign_groups(counts, np.array([*shares.values()]), np.random.default_rng(seed))
-    empty = [name for number, name in enumerate(shares) if number not in side]
+    _check_none_is_empty(manifest, list(shares), side)
+    return _with_split(manifest, np.array(list(shares))[side][group_of_row])
+
+
+def _check_none_is_empty(manifest: Manifest, names: Sequence[str], side: np.ndarray) -> None:
+    empty = [name for number, name in enumerate(names) if number not in side]
     if empty:
         raise WorkshopError(
-            f"{manifest.name}: {len(counts)} groups are too few: nothing is left for "
+            f"{manifest.name}: {len(side)} groups are too few: nothing is left for "
             f"{' and '.join(empty)}, as train needs every class. Add groups."
         )
-    return _with_split(manifest, np.array(list(shares))[side][group_of_row])
+
+
+def _split_the_rest(
+    manifest: Manifest,
+    shares: Mapping[str, float],
+    stratify: str | Sequence[str] | None,
+    seed: int,
+) -> Manifest:
+    """Splits the rows without a split by group; a group that has one keeps it as a whole."""
+    given = manifest.frame[SPLIT].to_numpy(str)
+    mixed = [name for name in shares if name != "train" and (given == name).any()]
+    if mixed:
+        left = {name: share for name, share in shares.items() if name not in mixed}
+        rest = [f"{left.get(name, 0) / sum(left.values()):.2g}" for name in SPLITS]
+        raise WorkshopError(
+            f"{manifest.name}: expected no share for {' and '.join(mixed)}, which is given for "
+            f"some rows, found {shares}. Divide the other rows alone: --split {','.join(rest)}"
+        )
+    known = dict(zip(manifest.groups[given != ""], given[given != ""]))
+    split = np.array([known.get(group, "") for group in manifest.groups])
+    split = np.where(given != "", given, split)
+    free = split == ""
+    part = manifest.rows(free)
+    part = replace(part, frame=part.frame.assign(**{SPLIT: ""}))
+    split = split.astype(object)
+    split[free] = split_by_group(part, shares, stratify, seed).frame[SPLIT].to_numpy()
+    return _with_split(manifest, split)
 
 
 def split_at_random(

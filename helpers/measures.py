@@ -4,6 +4,7 @@ Each function prepares something and returns a measure: a function that works fo
 `SECONDS` and returns a speed. Each runs in a process of its own, so imports stand inside.
 """
 
+import dataclasses
 import subprocess
 import sys
 import time
@@ -15,11 +16,13 @@ import numpy as np
 
 from helpers.settings import LITERT_FILE, ONNX_FILE, ROOT, SAVED_MODEL
 
-SECONDS = 1.5  # of work in a measurement
-WARM_UP = 3  # training steps before it, which fill buffers
+SECONDS = 1.0  # of work in a measurement
+WARM_UP = 3  # training steps before it, which fill buffers; fewer of a network that is slow
 MOST_FILES = 2000  # pictures that are read from the disk
 BATCH = 32  # pictures predicted at once
 MODEL_FILE = "model.keras"
+
+SCORES = {"accuracy": "", "macro_f1": "_macro_f1", "balanced_accuracy": "_balanced_accuracy"}
 
 Measure = Callable[[], float]
 
@@ -76,6 +79,20 @@ def decoding(data: Data, image_size: tuple[int, int]) -> Measure:
     return speed_of(lambda: sum(1 for _ in decoded(few, image_size)))
 
 
+def batching(data: Data, recipe: dict) -> Measure:
+    """Ours: the batches of an epoch after the first, from the cache of decoded pictures."""
+    from helpers.recipe import Recipe
+
+    plan = Recipe.from_json(recipe)
+    batches = iter(pipeline_batches(data.training(), plan))
+
+    def work() -> int:
+        pictures, _ = next(batches)
+        return len(pictures)
+
+    return speed_of(work)
+
+
 def bare_decoding(data: Data) -> Measure:
     """The limit: the same files through `tf.io.decode_jpeg` and nothing else."""
     from helpers.backend import tf
@@ -120,13 +137,46 @@ def training(data: Data, recipe: dict, source: str) -> Measure:
     return measure
 
 
-def compiled_model(data, plan):
-    """Returns the network of a recipe's first stage, ready to be trained."""
+def stage_step(data: Data, recipe: dict) -> Callable[[], float]:
+    """Makes steps of the first stage of a recipe on random pixels.
+
+    What a step costs does not depend on them, and no picture has to be decoded.
+
+    Returns:
+        A function that returns the seconds of a step, the median of `WARM_UP`.
+    """
+    from helpers.recipe import Recipe
+
+    manifest, plan = data.training(), Recipe.from_json(recipe)
+    stage, rng = plan.stages[0], np.random.default_rng(0)
+    model = compiled_model(manifest, plan)
+    pixels = rng.integers(0, 256, (stage.batch_size, *stage.image_size, 3), np.uint8)
+    targets = {
+        task: rng.integers(0, len(classes), stage.batch_size)
+        for task, classes in manifest.labels.tasks.items()
+    }
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        model.train_on_batch(pixels, targets)
+        return time.perf_counter() - start
+
+    seconds()  # traces
+    return lambda: float(np.median([seconds() for _ in range(WARM_UP)]))
+
+
+def compiled_model(data, plan, fixed_rate: bool = False):
+    """Returns the network of a recipe's first stage, ready to be trained.
+
+    `fixed_rate` gives its optimizer no schedule, but a rate that one can set.
+    """
     from helpers.pipeline import steps_per_epoch
     from helpers.runs import Run
     from helpers.training import build_stage_model, compile_model
 
     stage = plan.stages[0]
+    if fixed_rate:
+        stage = dataclasses.replace(stage, schedule="constant")
     model = build_stage_model(Run(Path("unused"), data.labels, plan), stage)
     steps = steps_per_epoch(data, stage.batch_size) * stage.epochs
     compile_model(model, data, plan, stage, steps)
@@ -136,6 +186,7 @@ def compiled_model(data, plan):
 def pipeline_batches(data, plan):
     """Ours: `helpers.pipeline`."""
     from helpers.augmentation import AUGMENTATIONS
+    from helpers.losses import sampling_chances
     from helpers.pipeline import training_batches
 
     stage = plan.stages[0]
@@ -144,6 +195,8 @@ def pipeline_batches(data, plan):
         stage.image_size,
         stage.batch_size,
         augmentation=AUGMENTATIONS[stage.augmentation],
+        mixed=stage.mix,
+        chances=sampling_chances(data, plan.sampling),
         seed=plan.seed,
     )
 
@@ -210,12 +263,13 @@ def trained(data: Data, recipe: dict, source: str, folder: Path) -> Callable[[],
 
     Args:
         data: pictures, labels and split.
-        recipe: a `Recipe` of one stage as plain data.
+        recipe: a `Recipe` as plain data, for "sequence" of one stage.
         source: "pipeline" or "sequence", see `training`.
         folder: of the run.
 
     Returns:
-        A function that returns minutes, epochs, and the accuracy of each task.
+        A function that returns minutes, epochs, and for each task its accuracy, as {task}, and
+        its {task}_macro_f1 and {task}_balanced_accuracy.
     """
     from helpers.recipe import Recipe
 
@@ -224,26 +278,33 @@ def trained(data: Data, recipe: dict, source: str, folder: Path) -> Callable[[],
 
     def measure() -> dict:
         start = time.monotonic()
-        epochs, accuracies = way(whole, plan, folder)
-        return {"minutes": (time.monotonic() - start) / 60, "epochs": epochs, **accuracies}
+        epochs, scores = way(whole, plan, folder)
+        row = {"minutes": (time.monotonic() - start) / 60, "epochs": epochs}
+        for name, suffix in SCORES.items():
+            row |= {f"{task}{suffix}": float(score) for task, score in scores[name].items()}
+        return row
 
     return measure
 
 
-def _as_the_command(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
+def _as_the_command(whole, plan, folder: Path):
     import pandas as pd
 
+    from helpers.metrics import score_manifest
+    from helpers.model import load_model
     from helpers.pipeline import steps_per_epoch
-    from helpers.training import train
+    from helpers.training import predict_manifest, train
 
     run = train(whole, folder, plan)
     steps = len(pd.read_csv(folder / "batches.csv"))
     epochs = steps / steps_per_epoch(whole.subset("train"), plan.stages[0].batch_size)
-    last = run.log.iloc[-1]
-    return epochs, {task: float(last[f"val_{task}_accuracy"]) for task in whole.labels.tasks}
+    validation = whole.subset("validation")
+    # Of several stages the best epoch counts, from which each starts; else the last, not chosen.
+    model = load_model(run.best_path if len(plan.stages) > 1 else run.epoch_path(len(run.log)))
+    return epochs, score_manifest(validation, predict_manifest(model, validation), bootstraps=0)
 
 
-def _from_sequence(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
+def _from_sequence(whole, plan, folder: Path):
     from helpers.metrics import score_manifest
     from helpers.pipeline import steps_per_epoch
     from helpers.schedules import Clock
@@ -262,7 +323,7 @@ def _from_sequence(whole, plan, folder: Path) -> tuple[float, dict[str, float]]:
     )
     scores = score_manifest(validation, predict_manifest(model, validation), bootstraps=0)
     epochs = int(model.optimizer.iterations) / steps_per_epoch(data, stage.batch_size)
-    return epochs, dict(scores["accuracy"])
+    return epochs, scores
 
 
 def _step_timer():
@@ -271,13 +332,17 @@ def _step_timer():
     class StepTimer(keras.callbacks.Callback):
         steps, seconds = -WARM_UP, 0.0
 
+        def on_train_begin(self, logs=None):
+            self._start = time.perf_counter()
+
         def on_train_batch_end(self, batch, logs=None):
+            passed = time.perf_counter() - self._start
             self.steps += 1
-            if self.steps == 0:
-                self._start = time.perf_counter()
+            if self.steps <= 0 and (passed > SECONDS or self.steps == 0):
+                self.steps, self._start = 0, time.perf_counter()
             elif self.steps > 0:
-                self.seconds = time.perf_counter() - self._start
-                self.model.stop_training = self.seconds > SECONDS
+                self.seconds = passed
+                self.model.stop_training = passed > SECONDS
 
     return StepTimer()
 

@@ -198,6 +198,67 @@ def score_manifest(
     return table.rename_axis("task")
 
 
+def at_the_floor(scores: pd.DataFrame) -> list[str]:
+    """Names the tasks that were not learned: nothing shows that they beat the largest class.
+
+    Args:
+        scores: a table of `score_manifest`, with intervals.
+
+    Returns:
+        The tasks whose lift has an interval that is not all above 0: always answering the largest
+        class would do as well.
+    """
+    return [str(task) for task in scores.index[~(scores["lift_low"] > 0)]]
+
+
+def without_prior(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Divides each probability by the share of its class in training, and normalizes.
+
+    What the network would answer if all classes were equally frequent (logit adjustment after
+    training, Menon et al. 2021, equation 9).
+
+    Args:
+        probabilities: float (n, classes).
+        shares: (classes,) of the training labels; a class without any is left as it is.
+    """
+    evened = np.asarray(probabilities, float) / np.where(shares > 0, shares, 1.0)
+    return evened / evened.sum(axis=1, keepdims=True)
+
+
+def co_occurrence(manifest: Manifest, tasks: Sequence[str] | None = None) -> pd.DataFrame:
+    """Says how much more often two classes of two tasks meet in a picture than by chance.
+
+    Args:
+        manifest: pictures and labels.
+        tasks: which, or all.
+
+    Returns:
+        A square table with a row and a column for each class, both indexed by (task, class): the
+        share of pictures with both over the product of their shares, among those where both tasks
+        are known. 1 is chance; nan within a task, and where a class does not occur.
+    """
+    chosen = manifest.select(tasks) if tasks else manifest
+    known = {}
+    for task, classes in chosen.labels.tasks.items():
+        targets = chosen.targets(task)
+        known[task] = (targets[:, None] == np.arange(len(classes))).astype(float)
+    index = pd.MultiIndex.from_tuples(
+        [(task, name) for task, classes in chosen.labels.tasks.items() for name in classes],
+        names=["task", "class"],
+    )
+    table = pd.DataFrame(math.nan, index=index, columns=index)
+    for task, rows in known.items():
+        for other, columns in known.items():
+            if task == other:
+                continue
+            both = (rows.sum(axis=1) * columns.sum(axis=1)) > 0
+            share = rows[both].T @ columns[both] / max(both.sum(), 1)
+            by_chance = np.outer(rows[both].mean(axis=0), columns[both].mean(axis=0))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                table.loc[task, other] = np.where(by_chance > 0, share / by_chance, math.nan)
+    return table
+
+
 def score_lines(scores: pd.DataFrame) -> list[str]:
     """Writes the lines that are printed after every epoch, one per task, aligned.
 

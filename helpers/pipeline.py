@@ -8,10 +8,11 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from helpers.augmentation import AUGMENTATIONS, Augmentation, augment
+from helpers.augmentation import AUGMENTATIONS, Augmentation, augment, mix
 from helpers.backend import tf
 from helpers.errors import WorkshopError
 from helpers.files import whole_file
@@ -186,16 +187,15 @@ def load_pictures(
     if not path.exists():
         with whole_file(path) as draft:
             _reserve(draft, int(np.prod(shape)))
-            store = np.memmap(draft, dtype=np.uint8, mode="r+", shape=shape)
-            _fill(store, manifest, image_size)
-            store.flush()
+            with draft.open("r+b") as file:
+                _fill(file, manifest, image_size)
     return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
 
 
 def _reserve(path: Path, size: int) -> None:
     """Makes a file of `size` bytes that are really on the disk.
 
-    A mapped file that grows on a full disk kills the process (SIGBUS) instead of raising.
+    So a disk that is too small is told at once, and not after an hour of decoding.
     """
     try:
         with path.open("wb") as file:
@@ -209,12 +209,13 @@ def _reserve(path: Path, size: int) -> None:
         ) from error
 
 
-def _fill(store: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -> None:
+def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> None:
+    """Writes every decoded picture; in a map of the file each would count as memory in use."""
     done = 0  # not bar.n, which stays 0 where bars are switched off
-    with progress_bar(total=len(store), desc="decoding pictures", unit="picture") as bar:
+    with progress_bar(total=len(manifest), desc="decoding pictures", unit="picture") as bar:
         try:
             for batch in decoded(manifest, image_size).batch(DECODE_BATCH):
-                store[done : done + len(batch)] = batch
+                file.write(batch.numpy())
                 done += len(batch)
                 bar.update(len(batch))
         except tf.errors.OpError as error:
@@ -255,6 +256,8 @@ def training_batches(
     batch_size: int,
     *,
     augmentation: Augmentation = AUGMENTATIONS["none"],
+    mixed: str = "none",
+    chances: np.ndarray | None = None,
     seed: int = 0,
     first_epoch: int = 0,
     steps: int | None = None,
@@ -271,6 +274,9 @@ def training_batches(
         image_size: (height, width) in pixels.
         batch_size: pictures in a batch.
         augmentation: how pictures are changed.
+        mixed: "none", or how two pictures become one, see `helpers.augmentation.mix`.
+        chances: draw as many pictures as there are, each with this chance (n,), instead of each
+            once; see `helpers.losses.sampling_chances`.
         seed: of order and changes.
         first_epoch: the epoch to start with, counted from 0.
         steps: deal every epoch's pictures out to so many batches, whose sizes differ by one at
@@ -279,12 +285,18 @@ def training_batches(
 
     Returns:
         A dataset of (pictures, targets): uint8 (batch, height, width, 3), and a dict from task
-        to int32 (batch,), -1 where the label is not known.
+        to int32 (batch,), -1 where the label is not known; of mixed pictures float32 (batch,
+        classes), the share of each label.
     """
     count = len(manifest)
+    logits = None if chances is None else np.log(np.maximum(chances, 1e-30))[None]
 
     def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
+        if logits is None:
+            order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
+        else:
+            drawn = tf.random.stateless_categorical(logits, count, [seed, epoch], tf.int32)
+            order = drawn[0]
         if steps is None:
             rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         else:
@@ -295,9 +307,19 @@ def training_batches(
     def change(pictures: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         return augment(pictures, augmentation, np.random.default_rng(seeds))
 
+    def blend(pictures: np.ndarray, seeds: np.ndarray) -> tuple:
+        return mix(pictures, mixed, np.random.default_rng([*seeds, 1]))  # 1: not as in `change`
+
     epochs = tf.data.Dataset.range(first_epoch, 2**20)  # endless: `fit` takes as many as it wants
-    batches = epochs.flat_map(rows_of)
-    return _look_up(batches, manifest, image_size, cache, change).prefetch(tf.data.AUTOTUNE)
+    batches = _look_up(
+        epochs.flat_map(rows_of),
+        manifest,
+        image_size,
+        cache,
+        change,
+        None if mixed == "none" else blend,
+    )
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def steps_per_epoch(manifest: Manifest, batch_size: int) -> int:
@@ -323,8 +345,10 @@ def _look_up(
     image_size: tuple[int, int],
     cache: bool,
     change: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    blend: Callable[[np.ndarray, np.ndarray], tuple] | None = None,
 ) -> tf.data.Dataset:
     """Turns batches of (row numbers, seeds) into (pictures, targets)."""
+    sizes = {task: len(classes) for task, classes in manifest.labels.tasks.items()}
     targets = {task: tf.constant(manifest.targets(task)) for task in manifest.labels.tasks}
     store = _FileRows(load_pictures(manifest, image_size)) if cache else None
     paths = None if cache else tf.constant(manifest.paths)
@@ -339,9 +363,57 @@ def _look_up(
 
     def look_up(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple:
         labels = {task: tf.gather(values, numbers) for task, values in targets.items()}
-        return pictures_of(numbers, seeds), labels
+        pictures = pictures_of(numbers, seeds)
+        if blend is None:
+            return pictures, labels
+        types = (tf.uint8, tf.int32, tf.float32)
+        mixed, partner, share = tf.numpy_function(blend, [pictures, seeds], types, stateful=False)
+        partner, share = tf.ensure_shape(partner, [None]), tf.ensure_shape(share, [None])
+        labels = {
+            task: share_labels(values, partner, share, sizes[task])
+            for task, values in labels.items()
+        }
+        return tf.ensure_shape(mixed, pictures.shape), labels
 
     return rows.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def share_labels(
+    targets: tf.Tensor, partner: tf.Tensor, share: tf.Tensor, classes: int
+) -> tf.Tensor:
+    """Returns the labels of mixed pictures, float32 (batch, classes).
+
+    A label that is not known leaves its share empty, so that what is known of the other picture
+    still counts, and no more than it is there.
+
+    Args:
+        targets: int32 (batch,), -1 where not known.
+        partner: int32 (batch,), the row that is mixed in.
+        share: float32 (batch,), what the own label keeps.
+        classes: of the task.
+    """
+    own = tf.one_hot(targets, classes)  # of -1 all zeros
+    return own * share[:, None] + tf.gather(own, partner) * (1 - share[:, None])
+
+
+def channel_statistics(
+    manifest: Manifest, image_size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation of each channel, float64 (3,), RGB 0 to 255.
+
+    The pictures are those that training sees, in the same order of channels. They are read a few
+    at a time, so that memory stays bounded. Give it the training split alone: what is known of
+    the validation pictures must not reach the network.
+    """
+    store = load_pictures(manifest, image_size)
+    sums, squares = np.zeros(3), np.zeros(3)
+    for start in range(0, len(store), DECODE_BATCH):
+        pixels = np.asarray(store[start : start + DECODE_BATCH], np.float64).reshape(-1, 3)
+        sums += pixels.sum(axis=0)
+        squares += (pixels**2).sum(axis=0)
+    count = len(store) * image_size[0] * image_size[1]
+    mean = sums / count
+    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
 
 
 class _FileRows:

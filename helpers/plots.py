@@ -459,6 +459,34 @@ def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
     return figure
 
 
+@_styled
+def two_scores_by(table: pd.DataFrame, title: str = "") -> Figure:
+    """Draws two accuracies with their intervals for each value of another column.
+
+    Args:
+        table: a row per value; columns of two levels: which of the two (its name is shown), and
+            labelled, accuracy, accuracy_low, accuracy_high.
+        title: what is scored by what.
+    """
+    figure = _figure(0.42 * len(table) + 1.1, 7.5)
+    axes = figure.subplots()
+    rows = np.arange(len(table))
+    kinds = list(dict.fromkeys(table.columns.get_level_values(0)))
+    for kind, shift, color in zip(kinds, (-0.14, 0.14), (BLUE, ORANGE)):
+        _dots(axes, rows + shift, table[kind], color, kind)
+    first, second = (table[kind]["accuracy"] for kind in kinds)
+    for row, (value, gap) in zip(rows, (second - first).items()):
+        text = f"{_signed(gap)}  of {table[kinds[0]].loc[value, 'labelled']:,.0f}"
+        axes.text(1.02, row, text, va="center", transform=axes.get_yaxis_transform(), fontsize=9.5)
+    axes.set_yticks(rows, table.index)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.margins(x=0.08)
+    axes.grid(axis="x")
+    axes.set_title(title)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    return figure
+
+
 def _dots(axes: Axes, rows: np.ndarray, scores: pd.DataFrame, color: str, label: str) -> None:
     """Draws accuracies as dots, each with its interval as a line."""
     axes.hlines(rows, scores["accuracy_low"], scores["accuracy_high"], color=color, lw=2.2)

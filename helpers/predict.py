@@ -7,10 +7,12 @@ It uses the LiteRT export and never imports TensorFlow, so the first answer come
 
 import argparse
 import json
+import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,8 @@ from helpers.manifest import Labels
 from helpers.progress import progress_bar
 
 BATCH = 32  # pictures predicted at once
-AHEAD = 3  # batches that are decoded before their turn
+CORES = os.cpu_count() or 1
+AHEAD = CORES + 2  # batches on their way
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
 
@@ -53,19 +56,23 @@ def predict_files(
     A broken picture does not stop the others.
     """
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
-    with ThreadPoolExecutor() as pool:
+    mine = threading.local()
 
-        def start_decoding(batch: list[Path]) -> list[Future]:
-            return [pool.submit(_read, path, predictor.image_size) for path in batch]
+    def answer(batch: list[Path]) -> list[dict[str, np.ndarray] | str]:
+        if not hasattr(mine, "predictor"):
+            mine.predictor = predictor.twin(threads=1)
+        return _predict(mine.predictor, [_read(path, predictor.image_size) for path in batch])
 
-        # A few batches are decoded while the network is busy: no more, whatever the folder holds.
-        ahead = deque(start_decoding(batch) for batch in batches[:AHEAD])
+    # Each core reads, decodes and predicts batches of its own: nobody waits for anybody.
+    with ThreadPoolExecutor(CORES) as pool:
+        # Only a few batches are on their way, whatever the folder holds.
+        ahead = deque(pool.submit(answer, batch) for batch in batches[:AHEAD])
         try:
             for number, batch in enumerate(batches):
-                read = [future.result() for future in ahead.popleft()]
+                answers = ahead.popleft().result()
                 if number + AHEAD < len(batches):
-                    ahead.append(start_decoding(batches[number + AHEAD]))
-                yield from zip(batch, _predict(predictor, read))
+                    ahead.append(pool.submit(answer, batches[number + AHEAD]))
+                yield from zip(batch, answers)
         finally:  # whoever stops early does not wait for what nobody wants any more
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -79,16 +86,11 @@ def _read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:
 
 def _predict(
     predictor: LiteRTPredictor, read: list[np.ndarray | str]
-) -> Iterator[dict[str, np.ndarray] | str]:
+) -> list[dict[str, np.ndarray] | str]:
     pixels = [found for found in read if not isinstance(found, str)]
     answers = predictor.predict_pixels(np.stack(pixels)) if pixels else {}
-    row = iter(range(len(pixels)))
-    for found in read:
-        if isinstance(found, str):
-            yield found
-        else:
-            number = next(row)
-            yield {task: values[number] for task, values in answers.items()}
+    rows = ({task: values[row] for task, values in answers.items()} for row in range(len(pixels)))
+    return [found if isinstance(found, str) else next(rows) for found in read]
 
 
 def named(labels: Labels, answer: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

@@ -39,10 +39,14 @@ class Measured:
         self._connection.send("measure")
         return self._receive()
 
+    def peak(self) -> float:
+        """Returns the most memory that the process has had so far, in GB."""
+        self._connection.send("peak")
+        return self._receive()
+
     def close(self) -> float:
         """Ends the process; returns the most memory that it had, in GB."""
-        self._connection.send("end")
-        peak = self._receive()
+        peak = self.peak()
         self._process.kill()  # there is nothing to save, and TensorFlow's threads may not end
         self._process.join()
         return peak
@@ -63,14 +67,14 @@ def _serve(connection: Connection, prepare: Callable[..., Callable[[], Any]], ar
     try:
         measure = prepare(*arguments)
         connection.send(0.0)
-        while connection.recv() == "measure":
-            connection.send(measure())
-        connection.send(_peak())
+        answers = {"measure": measure, "peak": peak_memory}
+        while True:
+            connection.send(answers[connection.recv()]())
     except Exception as error:  # told by the parent: this process has no terminal of its own
         connection.send(f"{type(error).__name__}: {error}")
 
 
-def _peak() -> float:
+def peak_memory() -> float:
     """Returns the most memory of this process, or of one that it started, in GB."""
     unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux kilobytes
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

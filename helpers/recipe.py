@@ -4,10 +4,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from helpers.augmentation import AUGMENTATIONS
+from helpers.augmentation import AUGMENTATIONS, MIXES
 from helpers.errors import WorkshopError
 
-SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
+SCHEDULES = ("one-cycle", "cyclic", "cosine", "plateau", "constant")
+NORMALIZATIONS = ("batch", "group")
+INITIALIZATIONS = ("glorot_uniform", "he_normal", "lecun_normal", "orthogonal")
+PIXELS = ("fixed", "dataset")
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,17 @@ class Stage:
         image_size: (height, width) in pixels.
         batch_size: pictures in a step.
         learning_rate: the highest of the schedule.
-        schedule: "one-cycle" (up, then down to almost 0; Smith & Topin 2018), "cosine" (down),
-            "plateau" (times .7 after 3 epochs without progress) or "constant".
-        augmentation: "none", "flip", "standard" or "strong", see
+        schedule: "one-cycle" (up, then down to almost 0; Smith & Topin 2018), "cyclic" (up and
+            down four times, each time half as high; Smith 2017), "cosine" (down), "plateau"
+            (times .7 after 3 epochs without progress) or "constant".
+        augmentation: "none", "flip", "standard", "strong" or another name in
             `helpers.augmentation.AUGMENTATIONS`.
         freeze_backbone: train towers and heads only.
         early_stopping: end the stage after so many epochs without progress; 0 never.
+        accumulate: batches whose mean gradient makes one step: as large a step as one of
+            `accumulate` times `batch_size` pictures, in the memory of one batch. (Batch
+            normalization still sees one batch.)
+        mix: "none", "mixup" or "cutmix": two pictures in one, see `helpers.augmentation.mix`.
     """
 
     epochs: int
@@ -38,6 +46,8 @@ class Stage:
     freeze_backbone: bool = False
     early_stopping: int = 0
     minutes: float = 0.0
+    accumulate: int = 1
+    mix: str = "none"
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", tuple(self.image_size))
@@ -55,6 +65,8 @@ class Stage:
         _check(self.schedule in SCHEDULES, "schedule", " or ".join(SCHEDULES), self.schedule)
         names = " or ".join(AUGMENTATIONS)
         _check(self.augmentation in AUGMENTATIONS, "augmentation", names, self.augmentation)
+        _check(_is_whole(self.accumulate, 1), "accumulate", "at least 1 batch", self.accumulate)
+        _check(self.mix in MIXES, "mix", " or ".join(MIXES), self.mix)
 
 
 @dataclass(frozen=True)
@@ -72,8 +84,20 @@ class Recipe:
         ema: momentum of the moving average of the weights that is validated and saved; 0 for none.
         label_smoothing: share of a label that is spread over all classes.
         class_weights: "none" or "balanced", see `helpers.losses.balanced_class_weights`.
-        task_weights: "uncertainty", or weights such as "gender=1,top_color=2"; "" for all 1.
+        task_weights: "uncertainty", "gradients" (each task pulls at the shared features equally
+            hard, see `helpers.model.BalanceGradients`), or weights such as "gender=1,*=0.5", where
+            * is every other task; "" for all 1.
         seed: of initial weights, order and augmentation.
+        focal: how much less a picture counts the surer the network is of its label, an exponent;
+            0 for not at all (Lin et al. 2017).
+        logit_adjustment: how much of a class's share is taken out of its score while training, 0
+            to 1 (Menon et al. 2021).
+        sampling: "" (each picture once in an epoch), or draw pictures so that the classes of a
+            task come equally often: its name, or "rarest" for the rarest class of each picture.
+        normalization: "batch", or "group" in our own backbones (Wu & He 2018).
+        initialization: of the weights of our own backbones and the towers.
+        pixels: "fixed" scaling, or standardized by the "dataset": mean and deviation of the
+            training split.
     """
 
     stages: tuple[Stage, ...] = field(default_factory=lambda: (Stage(epochs=10),))
@@ -88,6 +112,12 @@ class Recipe:
     class_weights: str = "none"
     task_weights: str = ""
     seed: int = 0
+    focal: float = 0.0
+    logit_adjustment: float = 0.0
+    sampling: str = ""
+    normalization: str = "batch"
+    initialization: str = "glorot_uniform"
+    pixels: str = "fixed"
 
     def __post_init__(self):
         _check(len(self.stages) >= 1, "stages", "at least one", self.stages)
@@ -103,6 +133,15 @@ class Recipe:
         _check(
             self.class_weights in weights, "class weights", " or ".join(weights), self.class_weights
         )
+        _check(0 <= self.focal < 10, "focal", "0 to below 10", self.focal)
+        share = self.logit_adjustment
+        _check(0 <= share <= 2, "logit adjustment", "0 to 2", share)
+        for what, names in (
+            ("normalization", NORMALIZATIONS),
+            ("initialization", INITIALIZATIONS),
+            ("pixels", PIXELS),
+        ):
+            _check(getattr(self, what) in names, what, " or ".join(names), getattr(self, what))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the recipe as plain data."""
@@ -142,3 +181,41 @@ PUBLISHED = Recipe(
     dropout=0.0,
     weight_decay=0.0,
 )
+
+# Small pictures of traffic signs, on two cores.
+SIGNS = Recipe(
+    stages=(
+        Stage(
+            epochs=10,
+            image_size=(32, 32),
+            batch_size=64,
+            learning_rate=5e-3,
+            augmentation="signs",
+        ),
+    ),
+    backbone="sign",
+    pooling="flat",
+    dropout=0.3,
+)
+
+# The published recipe of the traffic signs: LeNet on 32x32 with Adam, nothing changed at random.
+LENET = Recipe(
+    stages=(
+        Stage(
+            epochs=10,
+            image_size=(32, 32),
+            batch_size=64,
+            learning_rate=1e-3,
+            schedule="constant",
+            augmentation="none",
+        ),
+    ),
+    backbone="lenet",
+    pooling="average",
+    tower=0,
+    dropout=0.0,
+    weight_decay=0.0,
+)
+
+# What `--recipe` knows by name.
+RECIPES = {"street": Recipe(), "signs": SIGNS, "lenet": LENET, "published": PUBLISHED}

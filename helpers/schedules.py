@@ -12,6 +12,7 @@ from helpers.recipe import Stage
 WARM_UP_SHARE = 0.3  # of all steps, in a one-cycle schedule (fastai's default)
 START_DIVISOR = 25.0  # the first rate is the highest divided by this (fastai's default)
 END_DIVISOR = 1e4  # and the last rate by this
+CYCLES = 4  # of a cyclic schedule
 PLANNED_STEPS = 1000  # of a schedule that follows the clock: steps so small that none is seen
 MEASURED_STEPS = 20
 RESERVED_SHARE = 0.02  # of a stage's minutes, until a validation has been timed
@@ -45,6 +46,33 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         return {"highest": self.highest, "steps": self.steps}
 
 
+class Cyclic(keras.optimizers.schedules.LearningRateSchedule):
+    """Up and down along straight lines, `CYCLES` times, each time half as high.
+
+    Source: Smith 2017, "Cyclical learning rates for training neural networks", "triangular2".
+
+    Args:
+        highest: the highest rate, in the middle of the first cycle.
+        steps: length of all cycles together.
+    """
+
+    def __init__(self, highest: float, steps: int):
+        self.highest, self.steps = highest, steps
+
+    def __call__(self, step):
+        """Returns the rate of a step, counted from 0."""
+        ops = keras.ops
+        place = ops.clip(ops.cast(step, "float32") / self.steps, 0.0, 1.0) * CYCLES
+        cycle = ops.minimum(ops.floor(place), CYCLES - 1.0)
+        height = (1 - ops.abs(2 * (place - cycle) - 1)) * 0.5**cycle
+        lowest = self.highest / START_DIVISOR
+        return lowest + (self.highest - lowest) * height
+
+    def get_config(self) -> dict:
+        """Returns what rebuilds the schedule."""
+        return {"highest": self.highest, "steps": self.steps}
+
+
 def _cosine(start: float, end: float, share):
     return end + (start - end) * (1 + keras.ops.cos(math.pi * share)) / 2
 
@@ -55,6 +83,8 @@ def learning_rate(stage: Stage, steps: int):
         return stage.learning_rate  # `Clock` changes it
     if stage.schedule == "one-cycle":
         return OneCycle(stage.learning_rate, steps)
+    if stage.schedule == "cyclic":
+        return Cyclic(stage.learning_rate, steps)
     if stage.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps)
     return stage.learning_rate  # "plateau" is lowered after an epoch, see helpers.training

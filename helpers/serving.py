@@ -163,10 +163,31 @@ def _no_saved_model(folder: Path) -> WorkshopError:
 
 
 def archive_export(run: Run, path: Path) -> Path:
-    """Packs the SavedModel as `1/` into a tar.gz, as TensorFlow Serving containers want it."""
-    if not (run.export_folder / SAVED_MODEL).is_dir():
-        raise _no_saved_model(run.export_folder)
+    """Packs a run's SavedModel as `1/` into a tar.gz, as TensorFlow Serving containers want it."""
+    return archive_folder(run.export_folder, path)
+
+
+def archive_folder(export: Path, path: Path, script: Path | None = None) -> Path:
+    """Packs the SavedModel of an export as `1/` into a tar.gz.
+
+    Args:
+        export: the folder of an export, or what a training job left.
+        path: of the archive.
+        script: what the container calls for each request, such as `helpers/cloud/inference.py`;
+            it goes in as `code/inference.py`, with the labels beside it.
+
+    Returns:
+        The path, with the ending .tar.gz.
+
+    Raises:
+        WorkshopError: there is no export.
+    """
+    if not (export / SAVED_MODEL).is_dir():
+        raise _no_saved_model(export)
     path = Path(f"{str(path).removesuffix('.tar.gz')}.tar.gz")
     with whole_file(path) as draft, tarfile.open(draft, "w:gz") as archive:
-        archive.add(run.export_folder / SAVED_MODEL, "1")
+        archive.add(export / SAVED_MODEL, "1")
+        if script:
+            archive.add(script, "code/inference.py")
+            archive.add(export / LABELS_FILE, f"code/{LABELS_FILE}")
     return path

@@ -19,7 +19,8 @@ def assign_groups(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generat
         rng: Decides the order of groups of equal size.
 
     Returns:
-        The number of the split (groups,), 0 is train. Every class is in train.
+        The number of the split (groups,), 0 is train. Every class is in train, and in the others
+        where it has groups enough.
     """
     wish = shares[:, None] * counts.sum(axis=0)  # (splits, classes)
     have = np.zeros_like(wish)
@@ -32,7 +33,7 @@ def assign_groups(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generat
         growth = ((2 * (have - wish) + count) * count / wish).sum(axis=1)
         side[group] = best = int(np.argmin(growth))
         have[best] += count
-    return _every_class_in_train(counts, side)
+    return _every_class_elsewhere(counts, _every_class_in_train(counts, side), len(shares))
 
 
 def _every_class_in_train(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
@@ -41,4 +42,22 @@ def _every_class_in_train(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
         holders = np.flatnonzero(counts[:, number])
         if not (side[holders] == 0).any():
             side[holders[np.argmin(counts[holders, 0])]] = 0
+    return side
+
+
+def _every_class_elsewhere(counts: np.ndarray, side: np.ndarray, splits: int) -> np.ndarray:
+    """Moves a small group of each class to each split that lacks it, if none lacks one after it.
+
+    A class of three groups would else often be in no validation, and nobody would know its score.
+    """
+    holds = counts > 0
+    for number in range(1, counts.shape[1]):
+        for split in range(1, splits):
+            if holds[side == split, number].any():
+                continue
+            for group in np.flatnonzero(holds[:, number])[np.argsort(counts[holds[:, number], 0])]:
+                others = (side == side[group]) & (np.arange(len(side)) != group)
+                if holds[others].any(axis=0)[holds[group]].all():
+                    side[group] = split
+                    break
     return side

@@ -52,28 +52,43 @@ def build_parser(job: Job | None = None) -> argparse.ArgumentParser:
     add("--no-check", action="store_true", help="do not look at every picture first")
     add("--no-export", action="store_true", help="do not export the best epoch at the end")
     group = parser.add_argument_group("recipe")
-    _add_recipe_arguments(group.add_argument)
+    add_recipe_arguments(group.add_argument)
     return parser
 
 
-def _add_recipe_arguments(add) -> None:
-    add("--recipe", help="a JSON file with a recipe; the flags below change it")
-    add("--epochs", type=int, help="epochs of the first stage (default 10)")
-    add("--minutes", type=float, help="train by the clock: end after so many minutes")
+def add_recipe_arguments(add) -> None:
+    """Adds the flags that `recipe_from` reads; `add` is a parser's `add_argument`."""
+    add(
+        "--recipe",
+        help="street (default), signs, lenet, published, published-attributes, or a JSON file",
+    )
+    add("--epochs", type=int, help="epochs of each stage (default 10)")
+    add("--minutes", type=float, help="train by the clock: end all stages after so many minutes")
     add("--image-size", help="height x width in pixels, such as 160x64 (the default)")
     add("--batch-size", type=int, help="pictures in a step (default 32)")
     add("--learning-rate", type=float, help="the highest rate (default 0.003)")
-    add("--schedule", help="one-cycle (default), cosine, plateau or constant")
-    add("--augmentation", help="none, flip, standard (default) or strong")
+    add("--schedule", help="one-cycle (default), cyclic, cosine, plateau or constant")
+    add(
+        "--augmentation", help="none, flip, standard (default), strong, signs, erasing, randaugment"
+    )
+    add("--mix", help="none (default), mixup or cutmix")
+    add("--accumulate", type=int, help="batches whose gradients make one step (default 1)")
     add("--early-stopping", type=int, help="end after so many epochs without progress; 0 never")
-    add("--backbone", help="street (default), or a name of keras.applications")
+    add("--backbone", help="street (default), residual, dense, sign, lenet, or a name of keras")
     add("--weights", help="none (default), imagenet, or a saved .keras model")
-    add("--pooling", help="average, max, stripes, joined by + (default all three)")
+    add("--pooling", help="average, max, stripes, flat, joined by + (default the first three)")
+    add("--pixels", help="fixed scaling (default), or dataset: mean and deviation of train")
+    add("--normalization", help="batch (default) or group")
+    add("--initialization", help="glorot_uniform (default), he_normal, lecun_normal, orthogonal")
+    add("--tower", type=int, help="units of the hidden layer before each head (default 128)")
     add("--dropout", type=float, help="share of units dropped before each head (default 0.2)")
     add("--ema", type=float, help="momentum of the moving average of the weights; 0 for none")
     add("--label-smoothing", type=float, help="share of a label spread over all classes")
     add("--class-weights", help="none (default) or balanced")
-    add("--task-weights", help="uncertainty, or such as gender=1,top_color=2")
+    add("--focal", type=float, help="exponent of the focal loss, such as 2; 0 for none")
+    add("--logit-adjustment", type=float, help="1 scores rare classes as if they were not; 0 none")
+    add("--sampling", help="draw the classes equally often: of a task by its name, or rarest")
+    add("--task-weights", help="uncertainty, gradients, or such as gender=1,*=0.5 (* all others)")
     add("--seed", type=int, help="of initial weights, order and augmentation (default 0)")
 
 
@@ -83,30 +98,19 @@ def recipe_from(arguments: argparse.Namespace):
     Returns:
         A `helpers.recipe.Recipe`, or None where neither file nor flag asks for one.
     """
-    from helpers.files import read_json
     from helpers.recipe import Recipe, Stage
+    from helpers.recipes import change, find_recipe
 
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     if "image_size" in given:
         given["image_size"] = _parse_size(given["image_size"])
     if given.get("weights") == "none":
         given["weights"] = None
-    in_stage = {f.name for f in dataclasses.fields(Stage)} & set(given)
-    in_recipe = {f.name for f in dataclasses.fields(Recipe)} & set(given)
-    if arguments.recipe is None and not in_stage and not in_recipe:
+    names = {f.name for part in (Stage, Recipe) for f in dataclasses.fields(part)}
+    changes = {name: value for name, value in given.items() if name in names}
+    if arguments.recipe is None and not changes:
         return None
-    recipe = Recipe()
-    if arguments.recipe is not None:
-        try:
-            recipe = Recipe.from_json(read_json(Path(arguments.recipe)))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WorkshopError(
-                f"expected a recipe in JSON, as run.json holds one, found {error} in "
-                f"{arguments.recipe}. Copy the recipe of a run and change that."
-            ) from error
-    first = dataclasses.replace(recipe.stages[0], **{name: given[name] for name in in_stage})
-    changes = {name: given[name] for name in in_recipe}
-    return dataclasses.replace(recipe, stages=(first, *recipe.stages[1:]), **changes)
+    return change(find_recipe(arguments.recipe or "street"), **changes)
 
 
 def _parse_size(text: str) -> tuple[int, int]:

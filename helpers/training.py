@@ -20,19 +20,30 @@ from helpers.losses import (
     build_losses,
     class_counts,
     parse_task_weights,
+    priors,
+    sampling_chances,
     weigh_by_uncertainty,
 )
 from helpers.manifest import Manifest, check_split
 from helpers.metrics import score_lines, score_manifest
-from helpers.model import build_model, load_model
-from helpers.pipeline import batches_in_order, load_pictures, steps_per_epoch, training_batches
+from helpers.model import Style, build_model, load_model, set_pixel_statistics
+from helpers.pipeline import (
+    batches_in_order,
+    channel_statistics,
+    load_pictures,
+    steps_per_epoch,
+    training_batches,
+)
+from helpers.processes import peak_memory
 from helpers.progress import progress_bar
 from helpers.recipe import Recipe, Stage
+from helpers.recipes import describe_stage, share_done
 from helpers.runs import Run, check_folder, check_labels, create_run, open_run
-from helpers.schedules import Clock, learning_rate
+from helpers.schedules import MEASURED_STEPS, Clock, learning_rate
 
 PLATEAU_FACTOR, PLATEAU_EPOCHS = 0.7, 3  # the person-attribute system's values
 ENDLESS = 2**20  # epochs
+LEARNED_WEIGHTS = ("uncertainty", "gradients")  # of tasks
 MIN_PROGRESS = 1e-3  # a smaller gain of the mean validation accuracy is no progress
 
 
@@ -115,8 +126,9 @@ def _try_out(manifest: Manifest, run: Run) -> None:
             f"{manifest.name}: expected labels in the split validation, found none. The best epoch "
             "could not be told from the others. Fill some in, or split again."
         )
-    if run.recipe.task_weights != "uncertainty":
+    if run.recipe.task_weights not in LEARNED_WEIGHTS:
         parse_task_weights(run.recipe.task_weights, run.labels)
+    sampling_chances(training, run.recipe.sampling)
     for stage in run.recipe.stages:
         build_stage_model(run, stage)
         load_pictures(training, stage.image_size)
@@ -183,9 +195,7 @@ def _train_stage(
     training, validation = manifest.subset("train"), manifest.subset("validation")
     keras.utils.set_random_seed(recipe.seed)  # here, so that a run resumed in stage 2 is the same
     model = build_stage_model(run, stage)
-    if state.epoch and not state.weights:  # a later stage starts from the best of those before
-        best = run.mark_best(pd.DataFrame(state.rows))
-        model.set_weights(load_model(run.epoch_path(best)).get_weights())
+    start_from_before(model, run, stage, state, training)
     steps = steps_per_epoch(training, stage.batch_size)
     compile_model(model, training, recipe, stage, steps * stage.epochs)
     model.optimizer.build(model.trainable_variables)
@@ -195,6 +205,8 @@ def _train_stage(
         stage.image_size,
         stage.batch_size,
         augmentation=AUGMENTATIONS[stage.augmentation],
+        mixed=stage.mix,
+        chances=sampling_chances(training, recipe.sampling),
         seed=recipe.seed,
         first_epoch=state.epoch,
     )
@@ -203,6 +215,8 @@ def _train_stage(
     until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
     is_over = clock.share >= 1 if clock and state.seconds else state.epoch >= last
     if not is_over and not recorder.has_stopped():
+        if len(recipe.stages) > 1:
+            print(describe_stage(recipe, number), flush=True)
         trace_once(model, batches)
         model.fit(
             batches,
@@ -212,14 +226,26 @@ def _train_stage(
             shuffle=False,  # the batches come shuffled
             verbose=0,
             callbacks=[
-                *([clock] if clock else []),
-                BatchLog(run.folder / "batches.csv", until),
+                clock or StagePlan(stage, last - state.epoch),
+                BatchLog(run.folder / "batches.csv", until, Overall(run.recipe, number, state)),
                 recorder,
             ],
         )
     else:  # killed after the last epoch was kept, perhaps before it was marked
         run.mark_best(pd.DataFrame(state.rows))
     state.start_next_stage()
+
+
+def start_from_before(
+    model: keras.Model, run: Run, stage: Stage, state: State, training: Manifest
+) -> None:
+    """Gives the network of a stage what comes before: the best epoch, or at first the pixels."""
+    if not state.epoch:
+        if run.recipe.pixels == "dataset":
+            set_pixel_statistics(model, *channel_statistics(training, stage.image_size))
+    elif not state.weights:  # a later stage starts from the best of those before
+        best = run.mark_best(pd.DataFrame(state.rows))
+        model.set_weights(load_model(run.epoch_path(best)).get_weights())
 
 
 def build_stage_model(run: Run, stage: Stage) -> keras.Model:
@@ -234,6 +260,9 @@ def build_stage_model(run: Run, stage: Stage) -> keras.Model:
         tower=recipe.tower,
         dropout=recipe.dropout,
         task_uncertainty=recipe.task_weights == "uncertainty",
+        balance_gradients=recipe.task_weights == "gradients",
+        style=Style(recipe.normalization, recipe.initialization),
+        pixels=recipe.pixels,
     )
     model.get_layer("backbone").trainable = not stage.freeze_backbone
     return model
@@ -273,12 +302,18 @@ def losses_of(
     counts: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[dict[str, keras.losses.Loss], dict[str, float]]:
     """Returns a loss for each task and its weight in the sum; arguments as in `compile_model`."""
-    class_weights = None
+    class_weights, prior = None, None
     if recipe.class_weights == "balanced":
         class_weights = balance(counts or class_counts(training))
-    losses = build_losses(training.labels, class_weights, recipe.label_smoothing)
+    if recipe.logit_adjustment:
+        prior = priors(counts or class_counts(training), recipe.logit_adjustment)
+    losses = build_losses(
+        training.labels, class_weights, recipe.label_smoothing, recipe.focal, prior
+    )
     if recipe.task_weights == "uncertainty":
         return weigh_by_uncertainty(model, losses), dict.fromkeys(losses, 1.0)
+    if recipe.task_weights == "gradients":
+        return losses, dict.fromkeys(losses, 1.0)
     return losses, parse_task_weights(recipe.task_weights, training.labels)
 
 
@@ -290,6 +325,7 @@ def build_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizer
         use_ema=recipe.ema > 0,
         ema_momentum=recipe.ema or 0.99,
         ema_overwrite_frequency=None,
+        gradient_accumulation_steps=stage.accumulate if stage.accumulate > 1 else None,
     )
     # Scales, offsets and biases are left alone, as usual: decay would pull them to no purpose.
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "log_variance"])
@@ -312,9 +348,9 @@ class BatchLog(keras.callbacks.Callback):
     The losses and accuracies are means since the start of the epoch, as Keras gives them.
     """
 
-    def __init__(self, path: Path, until: str):
+    def __init__(self, path: Path, until: str, overall: "Overall | None" = None):
         super().__init__()
-        self._path, self._until = path, until
+        self._path, self._until, self._overall = path, until, overall
         self._epoch, self._bar, self._file, self._writer = 0, None, None, None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -322,7 +358,7 @@ class BatchLog(keras.callbacks.Callback):
         self._epoch = epoch + 1
         self._bar = progress_bar(
             total=self.params["steps"],
-            desc=f"epoch {self._epoch}{self._until}",
+            desc=f"{self._overall or ''}epoch {self._epoch}{self._until}",
             unit="batch",
         )
 
@@ -358,6 +394,47 @@ class BatchLog(keras.callbacks.Callback):
         """Closes the file."""
         if self._file:
             self._file.close()
+
+
+class Overall:
+    """Says on the progress bar of each epoch how far a run of several stages is as a whole."""
+
+    def __init__(self, recipe: Recipe, number: int, state: State):
+        self._recipe, self._number, self._state = recipe, number, state
+
+    def __str__(self) -> str:
+        if (count := len(self._recipe.stages)) == 1:
+            return ""
+        epochs = self._state.epoch - self._state.stage_start
+        done = share_done(self._recipe, self._number, epochs, self._state.seconds)
+        return f"{done:.0%} of all, stage {self._number + 1}/{count}, "
+
+
+class StagePlan(keras.callbacks.Callback):
+    """Tells after a few steps how long a stage takes at most, and in how much memory.
+
+    Args:
+        stage: one that counts epochs; of another one, `Clock` tells.
+        epochs: that it has left.
+    """
+
+    def __init__(self, stage: Stage, epochs: int):
+        super().__init__()
+        self._stage, self._epochs, self._batches = stage, epochs, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Measures the first steps, and tells."""
+        if len(self._batches) > MEASURED_STEPS:
+            return
+        self._batches.append(time.monotonic())
+        if len(self._batches) == MEASURED_STEPS:
+            step = float(np.median(np.diff(self._batches)))
+            minutes = step * self.params["steps"] * self._epochs / 60
+            print(
+                f"{self._stage.batch_size / step:.0f} pictures/s: at most {minutes:.1f} minutes of "
+                f"training for {self._epochs} epochs; {peak_memory():.1f} GB of memory so far",
+                flush=True,
+            )
 
 
 class EpochRecorder(keras.callbacks.Callback):
@@ -415,8 +492,10 @@ class EpochRecorder(keras.callbacks.Callback):
             **self._training_columns(logs),
             "val_loss": float(np.nansum(list(losses.values()))),
             "val_accuracy": float(scores["accuracy"].mean()),
+            "val_macro_f1": float(scores["macro_f1"].mean()),
             **{f"val_{task}_loss": loss for task, loss in losses.items()},
             **{f"val_{task}_accuracy": scores.accuracy[task] for task in losses},
+            **{f"val_{task}_macro_f1": scores.macro_f1[task] for task in losses},
         }
         if self._clock:
             self._state.seconds = self._clock.elapsed

@@ -9,25 +9,30 @@ from scipy import stats
 
 from helpers import ablation
 from helpers.errors import WorkshopError
-from helpers.measures import Data
+from helpers.measures import SCORES, Data
 from helpers.recipe import Recipe
 
-DATA = Data(Path("manifest.csv"))
+DATA = Data(Path("manifest.csv"), ["gender"])
+ROW = {"minutes": 1.0, "epochs": 2.0, "gender": 0.5} | {
+    f"gender{suffix}": 0.4 for suffix in SCORES.values() if suffix
+}
+ONE = ablation.Length(minutes=1)
 
 
 @pytest.mark.parametrize("idea", ablation.IDEAS)
 def test_an_idea_changes_what_it_says_and_nothing_else(idea: str) -> None:
-    recipe, default = ablation.recipe_of(idea, 5, 1), ablation.recipe_of(ablation.DEFAULT, 5, 1)
+    five = ablation.Length(minutes=5)
+    recipe, default = (ablation.recipe_of(i, five, 1, ["gender"]) for i in (idea, ablation.DEFAULT))
     parts = {**vars(default), **vars(default.stages[0])}
     changed = {**vars(recipe), **vars(recipe.stages[0])}
     different = {name for name in parts if parts[name] != changed[name]} - {"stages"}
-    assert different == set(ablation.IDEAS[idea])
+    assert different == {{"others": "task_weights"}.get(n, n) for n in ablation.IDEAS[idea]}
     assert (recipe.stages[0].minutes, recipe.seed) == (5, 1)
 
 
 def test_an_unknown_idea_is_named() -> None:
     with pytest.raises(WorkshopError, match=r"found 'no tower'\. Did you mean 'no towers'"):
-        ablation.recipe_of("no tower", 5, 0)
+        ablation.recipe_of("no tower", ablation.Length(5), 0)
 
 
 def test_the_interval_is_that_of_a_paired_t_test() -> None:
@@ -68,28 +73,89 @@ def test_a_stopped_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         if len(trained) == 3:
             raise KeyboardInterrupt
         trained.append((recipe.tower, recipe.seed))
-        return {"minutes": 1.0, "epochs": 2.0, "gender": 0.5}
+        return ROW
 
     monkeypatch.setattr(ablation, "train_once", train_once)
     with pytest.raises(KeyboardInterrupt):
-        ablation.run_ideas(DATA, ["no towers"], 1, [0, 1], tmp_path)
+        ablation.run_ideas(DATA, ["no towers"], ONE, [0, 1], tmp_path)
     assert trained == [(128, 0), (0, 0), (128, 1)]
     kept, trained[:] = list(trained), []
-    runs = ablation.run_ideas(DATA, ["no towers"], 1, [0, 1], tmp_path)
+    runs = ablation.run_ideas(DATA, ["no towers"], ONE, [0, 1], tmp_path)
     assert trained == [(0, 1)] and len(kept) == 3
     assert len(runs) == 4 and len(pd.read_csv(tmp_path / "runs.csv")) == 4
-    fewer = ablation.run_ideas(DATA, [], 1, [0], tmp_path)  # the file may hold more than is asked
+    fewer = ablation.run_ideas(DATA, [], ONE, [0], tmp_path)  # the file may hold more than is asked
     assert fewer[["recipe", "seed"]].to_numpy().tolist() == [[ablation.DEFAULT, 0]]
 
 
 def test_other_minutes_or_data_are_not_mixed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    row = {"minutes": 1.0, "epochs": 2.0, "gender": 0.5}
-    monkeypatch.setattr(ablation, "train_once", lambda *_: row)
-    ablation.run_ideas(DATA, [], 1, [0], tmp_path)
+    monkeypatch.setattr(ablation, "train_once", lambda *_: ROW)
+    ablation.run_ideas(DATA, [], ONE, [0], tmp_path)
     with pytest.raises(WorkshopError, match="Name another --out"):
-        ablation.run_ideas(DATA, [], 2, [0], tmp_path)
+        ablation.run_ideas(DATA, [], ablation.Length(minutes=2), [0], tmp_path)
     with pytest.raises(WorkshopError, match="Name another --out"):
-        ablation.run_ideas(Data(DATA.manifest, ["gender"]), [], 1, [0], tmp_path)
+        ablation.run_ideas(Data(DATA.manifest, ["age"]), [], ONE, [0], tmp_path)
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 1
+
+
+def test_other_tasks_help_and_are_not_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def train_once(data: Data, recipe: Recipe) -> dict:
+        asked.append((data.tasks, recipe.task_weights, recipe.stages[0].epochs))
+        return {**ROW, "age": 0.4, "age_macro_f1": 0.3, "age_balanced_accuracy": 0.3}
+
+    monkeypatch.setattr(ablation, "train_once", train_once)
+    idea = "all tasks, others at half weight"
+    runs = ablation.run_ideas(DATA, [idea], ablation.Length(epochs=4), [0], tmp_path)
+    assert asked == [(["gender"], "", 4), (None, "*=0.5,gender=1", 4)]
+    assert list(runs.columns) == ["recipe", "seed", *ROW]
+
+
+def test_minutes_or_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given in ([], ["--minutes", "1", "--epochs", "1"], ["--epochs", "-1", "--minutes", "1"]):
+        monkeypatch.setattr("sys.argv", ["ablation", "--manifest", "m.csv", *given])
+        with pytest.raises(WorkshopError, match="either --minutes or --epochs"):
+            ablation.main()
+
+
+def test_rare_classes_are_judged_by_macro_f1() -> None:
+    """An idea may cost accuracy and still find rare classes."""
+    rows = []
+    for seed in range(3):
+        noise = 0.001 * seed
+        rows.append([ablation.DEFAULT, seed, 0.9 + noise, 0.5 + noise])
+        rows.append(["focal loss", seed, 0.85 + 2 * noise, 0.6 + 2 * noise])
+    runs = pd.DataFrame(rows, columns=["recipe", "seed", "gender", "gender_macro_f1"])
+    runs = runs.assign(minutes=1.0, epochs=2.0, gender_balanced_accuracy=0.5)
+    verdicts = {score: ablation.judge(runs, score).set_index("recipe") for score in ablation.JUDGED}
+    assert verdicts["accuracy"].loc["focal loss", "verdict"] == "harms"
+    assert verdicts["macro_f1"].loc["focal loss", "verdict"] == "helps"
+    assert list(verdicts["macro_f1"].columns) == ["epochs", "gender", "mean", "verdict"]
+    assert verdicts["macro_f1"].loc[ablation.DEFAULT, "gender"] == "0.501"
+
+
+def test_ideas_for_rare_classes_are_ideas() -> None:
+    assert set(ablation.TOGETHER["rare"]) <= set(ablation.IDEAS)
+
+
+def test_a_peer_is_another_recipe_in_the_same_minutes() -> None:
+    peer = ablation.recipe_of(
+        "published attributes at 100 pixels", ablation.Length(20), 0, ideas=ablation.PEERS
+    )
+    assert peer.backbone == "DenseNet121" and len(peer.stages) == 5
+    assert {stage.image_size for stage in peer.stages} == {(100, 100)}
+    minutes = [stage.minutes for stage in peer.stages]
+    assert sum(minutes) == pytest.approx(20) and minutes[3] == pytest.approx(minutes[0])
+
+
+def test_an_idea_changes_every_stage_of_the_published_recipe() -> None:
+    recipe = ablation.recipe_of("MixUp", ONE, 3, base="published-attributes")
+    assert [stage.mix for stage in recipe.stages] == ["mixup"] * 5
+    assert sum(stage.minutes for stage in recipe.stages) == pytest.approx(1)
+    assert (recipe.backbone, recipe.seed) == ("DenseNet121", 3)
+    counted = ablation.recipe_of("MixUp", ablation.Length(epochs=2), 0, base="published-attributes")
+    assert [(stage.minutes, stage.epochs) for stage in counted.stages] == [(0, 2)] * 5

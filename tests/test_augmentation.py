@@ -134,3 +134,28 @@ def test_a_color_stays_nearest_to_its_own_name(strength: str) -> None:
         nearest = ((middle[:, None] - colors) ** 2).sum(axis=-1).argmin(axis=1)
         wrong += (nearest != np.arange(len(colors))).sum()
     assert wrong / (30 * len(colors)) < {"standard": 0.02, "strong": 0.15}[strength]
+
+
+def test_signs_are_never_mirrored() -> None:
+    assert AUGMENTATIONS["signs"].flip == 0
+
+
+def test_smooth_moves_agree_with_those_of_nearest_pixels() -> None:
+    for options in ({"flip": 1.0}, {"shift": 0.2}, {"zoom": 0.2}, {"rotation": 15.0}):
+        one, other = (
+            augment(PICTURES, Augmentation(**options, smooth=smooth), np.random.default_rng(5))
+            for smooth in (False, True)
+        )
+        if "shift" not in options:  # drawn in another order: the same only for a picture alone
+            assert np.abs(one.astype(int) - other).mean() < 8, options
+        assert (other != PICTURES).any()
+
+
+def test_shear_slants_and_keeps_the_middle() -> None:
+    line = np.zeros((1, 41, 41, 3), np.uint8)
+    line[:, :, 20] = 255
+    changed = augment(line, Augmentation(shear=0.2, smooth=True), Extreme())
+    brightest = changed[0, :, :, 0].argmax(axis=1)
+    assert brightest[20] == 20
+    # a fifth of 20 rows, in a picture whose width is shrunk by a tenth
+    assert abs(brightest[0] - brightest[40]) == pytest.approx(0.2 * 40 / 1.1 / 0.9, abs=2)

@@ -47,13 +47,26 @@ class InProcess:
     def __call__(self) -> float:
         return self._measure()
 
+    def peak(self) -> float:
+        return 0.25
+
     def close(self) -> float:
         return 0.5
 
 
-def test_the_ratio_is_the_median_of_the_rounds_and_the_first_does_not_count() -> None:
+def test_a_side_starts_once_is_warmed_once_and_ends_after_its_last_use() -> None:
+    ours, first, second = (counting, 1), (counting, 10), (counting, 20)
+    pairs = [("a", "s", ours, "b", first), ("a", "s", ours, "c", second)]
+    sides = bench.Sides(pairs, InProcess)
+    assert [side() for side in sides.of(ours, first)] == [2, 11]  # 1 and 10 were to warm up
+    assert sides.release(ours, first) == [0.25, 0.5]
+    assert [side() for side in sides.of(ours, second)] == [3, 21]
+    assert sides.release(ours, second) == [0.5, 0.5]
+
+
+def test_the_ratio_is_the_median_of_the_rounds() -> None:
     # The machine is half as fast in the second round: both suffer, the ratio does not.
-    ours, theirs = speeds(999, 80, 40, 90), speeds(1, 100, 50, 100)
+    ours, theirs = speeds(80, 40, 90), speeds(100, 50, 100)
     assert bench.compare(ours, theirs, rounds=3) == (80, 100, pytest.approx(0.8))
 
 
@@ -103,10 +116,10 @@ def test_every_part_is_measured(
     monkeypatch.setattr(measures, "SECONDS", 0.01)
     monkeypatch.setattr(measures, "cold_start", lambda *_: lambda: 1.0)
     monkeypatch.setattr(measures, "cold_import", lambda: lambda: 2.0)
-    monkeypatch.setattr(bench, "PUBLISHED", Recipe())  # the published one has 23 million weights
+    monkeypatch.setattr(bench, "PUBLISHED", Recipe(seed=1))  # that has 23 million weights
     table = bench.run_bench(measures.Data(Path(people.source)), rounds=1, start=InProcess)
     assert list(table.columns) == bench.COLUMNS
-    assert len(table) == 14
+    assert len(table) == 15
     assert (table[["ours", "theirs", "ratio"]] > 0).all(axis=None)
 
 
@@ -124,6 +137,27 @@ def test_trainings_are_scored(
     )()
     assert row["epochs"] > 0 and row["minutes"] > 0
     assert all(0 <= row[task] <= 1 for task in people.labels.tasks)
+
+
+def test_ours_is_trained_with_every_seed_and_peers_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def train_once(data: measures.Data, recipe: Recipe, source: str) -> dict:
+        asked.append((data.tasks, recipe.backbone, recipe.task_weights, source))
+        asked.append(recipe.stages[0].minutes)
+        return {"minutes": 5.0, "epochs": 8.0, "gender": 0.8, "age": 0.4}
+
+    monkeypatch.setattr(bench, "train_once", train_once)
+    runs = bench.run_training(measures.Data(Path("m.csv"), ["gender"]), 5, [0, 1])
+    assert asked[1::2] == [5, 5, 5, 5, 5, 5, 0]  # the last is counted in epochs
+    assert asked[0::2] == [
+        *[(["gender"], "street", "", "pipeline")] * 2,
+        *[(None, "street", "*=0.5,gender=1", "pipeline")] * 2,
+        (["gender"], "street", "", "sequence"),
+        *[(["gender"], "ResNet50V2", "", "pipeline")] * 2,
+    ]
+    assert list(runs.columns) == ["recipe", "seed", "minutes", "epochs", "gender"]
+    assert runs["seed"].tolist() == [0, 1, 0, 1, 0, 0, 0]
 
 
 def test_the_sequence_gives_every_picture_once_an_epoch(people: Manifest) -> None:

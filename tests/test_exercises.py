@@ -68,6 +68,24 @@ def test_leak_exercise_counts_validation_pictures_of_known_persons():
     assert not exercises.is_right("03-leak", 0.5, manifest)
 
 
+def test_cloud_exercises():
+    manifest = people(sign=["stop", "stop", "yield", "yield"], group=["a", "b", "c", "c"])
+    manifest.frame.loc[4] = {"image_path": "e", "sign": "stop", "group": "d"}
+    assert exercises.is_right("05-tracks", 1, manifest)
+    assert not exercises.is_right("05-tracks", 3, manifest)
+    price = 0.204 * 3  # three machine-hours
+    assert exercises.is_right("05-price", price)
+    assert not exercises.is_right("05-price", price / 3)
+    assert exercises.is_right("05-pattern", r"test sign accuracy=([0-9.]+);")
+    assert not exercises.is_right("05-pattern", r"sign accuracy=([0-9.]+);")
+    assert exercises.is_right("06-limit", 52)
+    assert not exercises.is_right("06-limit", 69)
+    by_class = pd.DataFrame({"precision": [0.5, 0.9, np.nan]}, index=["stop", "yield", "never"])
+    assert exercises.is_right("06-precision", "stop", by_class)
+    assert not exercises.is_right("06-precision", "never", by_class)
+    assert exercises.is_right("06-status", 413)
+
+
 def test_unknown_exercise_names_the_known_ones():
     with pytest.raises(WorkshopError, match="00-outputs"):
         exercises.check("00-typo", 1)

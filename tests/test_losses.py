@@ -129,6 +129,7 @@ def test_a_class_without_rows_weighs_nothing(people: Manifest) -> None:
 def test_task_weights() -> None:
     assert parse_task_weights("", LABELS) == {"zebra": 1, "apple": 1, "mango": 1}
     assert parse_task_weights("mango=0.5,zebra=2", LABELS) == {"zebra": 2, "apple": 1, "mango": 0.5}
+    assert parse_task_weights("*=0.5,zebra=2", LABELS) == {"zebra": 2, "apple": 0.5, "mango": 0.5}
 
 
 @pytest.mark.parametrize(

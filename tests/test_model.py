@@ -11,7 +11,9 @@ from helpers.errors import WorkshopError
 from helpers.labels import Labels
 from helpers.model import (
     _SCALING,
+    OWN_BACKBONES,
     STRIPES,
+    EvenLight,
     ScalePixels,
     TaskUncertainty,
     backbone_names,
@@ -86,10 +88,11 @@ def test_the_default_backbone_takes_any_size() -> None:
 def test_the_names_are_those_of_keras() -> None:
     names = backbone_names()
     assert names[0] == "street" and {"DenseNet121", "ResNet50", "ConvNeXtTiny"} <= set(names)
-    assert all(hasattr(keras.applications, name) for name in names[1:])
+    assert names[: len(OWN_BACKBONES)] == list(OWN_BACKBONES)
+    assert all(hasattr(keras.applications, name) for name in names[len(OWN_BACKBONES) :])
 
 
-@pytest.mark.parametrize("name", [name for name in backbone_names() if name != "street"])
+@pytest.mark.parametrize("name", [name for name in backbone_names() if name not in OWN_BACKBONES])
 def test_every_backbone_gets_its_pixels_as_published(name: str) -> None:
     """Where the module's own `preprocess_input` does nothing, the network scales by itself."""
     module = importlib.import_module(getattr(keras.applications, name).__module__)
@@ -115,6 +118,47 @@ def test_pooling_is_numpys(rows: int) -> None:
         top, bottom = int(i * rows / STRIPES), int(np.ceil((i + 1) * rows / STRIPES))
         expected.append(features[:, top:bottom].mean(axis=(1, 2)))
     assert np.allclose(found, np.concatenate(expected, axis=1), atol=1e-6)
+
+
+def test_flat_pooling_keeps_every_place() -> None:
+    features = RNG.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    inputs = keras.Input(features.shape[1:])
+    found = keras.Model(inputs, pool(inputs, "flat+max"))(features)
+    expected = np.concatenate([features.reshape(2, -1), features.max(axis=(1, 2))], axis=1)
+    assert np.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("sign", (4, 4, 96)), ("lenet", (1, 1, 84))])
+def test_backbones_of_small_pictures(name: str, shape: tuple[int, ...]) -> None:
+    assert build_backbone((32, 32), name).output.shape[1:] == shape
+
+
+def test_lenet_has_the_published_number_of_weights() -> None:
+    model = build_model(Labels({"sign": tuple("abcdefghij")}), (32, 32), backbone="lenet",
+                        pooling="average", tower=0)  # fmt: skip
+    # LeNet-5 of three colors: 456 + 2,416 + 48,120 + 10,164 + 850
+    assert model.count_params() == 62_006
+
+
+def test_the_sign_backbone_sees_the_same_in_the_dark() -> None:
+    backbone = build_backbone((32, 32), "sign")
+    bright = RNG.integers(60, 250, (2, 32, 32, 3)).astype(np.float32)
+    one, other = backbone(bright).numpy(), backbone(bright * 0.4).numpy()
+    assert np.abs(one - other).max() < 0.02 * np.abs(one).max()
+
+
+def test_even_light_is_numpys() -> None:
+    pixels = RNG.uniform(0, 255, (1, 9, 8, 3)).astype(np.float32)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        rows = [[values[0, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean((0, 1))
+                 for x in range(8)] for y in range(9)]  # fmt: skip
+        return np.array(rows)[None]
+
+    offset = pixels - mean(pixels)
+    expected = offset / np.sqrt(mean(offset**2) + 4)
+    layer = EvenLight.from_config(EvenLight(3).get_config())
+    assert np.allclose(layer(pixels), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])

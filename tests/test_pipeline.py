@@ -184,8 +184,8 @@ def test_bars_that_are_switched_off_change_nothing(
 def test_a_stopped_fill_leaves_no_file(
     numbered: Manifest, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(store, *_):
-        store[:2] = 7
+    def stopped(file, *_):
+        file.write(b"7" * 100)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("helpers.pipeline._fill", stopped)

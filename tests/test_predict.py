@@ -1,5 +1,7 @@
 """Predicting a folder: every file answered in order, decoded ahead but not far ahead."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +26,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 PREDICTOR = SimpleNamespace(
-    image_size=(4, 2), predict_pixels=lambda pixels: {"task": pixels[:, 0, 0, :1].astype(float)}
+    image_size=(4, 2),
+    predict_pixels=lambda pixels: {"task": pixels[:, 0, 0, :1].astype(float)},
+    twin=lambda threads: PREDICTOR,
 )
 
 
@@ -45,3 +49,13 @@ def test_decoding_runs_only_a_few_batches_ahead(decoded: list) -> None:
     next(answers)
     answers.close()
     assert len(decoded) <= predict.BATCH * (predict.AHEAD + 1)
+
+
+def test_whoever_reads_may_stop_early() -> None:
+    talks = "from helpers.errors import run_command; run_command(lambda: print('y' * 10**6))"
+    command = [sys.executable, "-c", talks]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

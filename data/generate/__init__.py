@@ -1,4 +1,4 @@
-"""The generated street people: a labelled dataset that the workshop draws itself.
+"""The generated street people and traffic signs: labelled datasets that the workshop draws itself.
 
 people         the command: persons -> pictures -> manifest
 looks          who a person is, and how one picture of them is taken (classes and shares)
@@ -9,5 +9,12 @@ cloth          textures and folds
 drawing        body, clothes, hair, face, shoes and bag of one person onto a canvas
 scenes         streets, shop fronts, parks and stations behind the person
 camera         light, shadow, exposure, blur, noise and JPEG
+signs          the command: physical signs -> tracks of frames -> manifest
+sign_shapes    the 43 signs, each drawn once and crisp
+sign_pen       draws polygons, strokes and characters in a sign's own coordinates
+sign_wear      faded paint, dirt, stickers and graffiti on one physical sign
+sign_scenes    what stands behind and beside a sign
+sign_camera    photographs a sign badly, again and again as the car comes nearer
+writing        checks of numbers and folder, and work shared by processes, for both commands
 contact_sheet  the command that draws one sheet per attribute of any manifest
 """

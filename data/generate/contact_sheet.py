@@ -2,7 +2,8 @@
 
     python -m data.generate.contact_sheet --manifest data/generated/people/manifest.csv
 
-writes images/contact_sheets/TASK.jpg for each task, and people.jpg.
+writes images/contact_sheets/TASK.jpg for each task, and people.jpg; --overview gives the sheet of
+all another name.
 """
 
 import argparse
@@ -22,7 +23,7 @@ CELL_AREA = CELL[0] * CELL[1]
 PER_CLASS = 9  # pictures of each class
 OVERVIEW = (5, 12)  # rows and columns of the sheet of all
 MANY = 6  # more classes than this stand in two columns
-MOST = 24  # classes on one sheet; the most frequent ones are shown
+MOST = 48  # classes on one sheet; the most frequent ones are shown
 NAME_WIDTH = 112
 GAP = 4
 PAPER, INK, PALE = (255, 255, 255), (20, 20, 24), (110, 110, 116)
@@ -124,12 +125,14 @@ def _break(name: str) -> list[str]:
     return lines
 
 
-def draw_sheets(manifest: Manifest, out: Path, seed: int = 0) -> list[Path]:
+def draw_sheets(
+    manifest: Manifest, out: Path, seed: int = 0, overview: str = "people"
+) -> list[Path]:
     """Writes a sheet for each task and one of all to `out`; returns their paths."""
     if len(manifest) == 0:
         raise WorkshopError("The manifest has no pictures. Expected at least one row.")
     sheets = {task: draw_class_sheet(manifest, task, seed) for task in manifest.tasks}
-    sheets["people"] = draw_overview(manifest, seed)
+    sheets[overview] = draw_overview(manifest, seed)
     written = []
     for name, sheet in sheets.items():
         path = out / f"{name}.jpg"
@@ -146,8 +149,9 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.csv")
     parser.add_argument("--out", type=Path, default=ROOT / "images" / "contact_sheets")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
-    arguments = parser.parse_args()
-    draw_sheets(read_manifest(arguments.manifest), arguments.out, arguments.seed)
+    parser.add_argument("--overview", default="people", help="name of the sheet of all (people)")
+    given = parser.parse_args()
+    draw_sheets(read_manifest(given.manifest), given.out, given.seed, given.overview)
 
 
 if __name__ == "__main__":

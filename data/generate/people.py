@@ -6,7 +6,6 @@ writes images/, manifest.csv, labels.json and answers.csv, whole or not at all.
 """
 
 import argparse
-import multiprocessing
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from data.generate import camera, cloth, looks, scenes
-from helpers.errors import WorkshopError, run_command
+from data.generate.writing import check_folder, check_numbers, map_in_order
+from helpers.errors import run_command
 from helpers.files import whole_folder, write_json
 from helpers.progress import progress_bar
 
@@ -55,7 +55,7 @@ def generate_people(
         work = partial(draw_person_pictures, folder=draft / "images", height=height, width=width)
         rows = []
         with progress_bar(total=count, unit="picture", desc=f"drawing {len(plan)} people") as bar:
-            for person in _map(work, plan, workers):
+            for person in map_in_order(work, plan, workers, partial(prepare, height)):
                 rows.extend(person)
                 bar.update(len(person))
         _write_tables(draft, rows, seed)
@@ -89,17 +89,6 @@ def draw_person_pictures(
         row = {"image_path": f"images/{name}", "group": f"p{person:04d}"}
         rows.append(row | {"camera": f"c{view.camera + 1:02d}"} | view.truth)
     return rows
-
-
-def _map(work, plan: list, workers: int) -> Iterator[list[dict[str, str]]]:
-    if workers == 1:
-        yield from map(work, plan)
-        return
-    prepare(work.keywords["height"])  # before the fork, so that the workers share it
-    with multiprocessing.Pool(
-        workers, initializer=prepare, initargs=(work.keywords["height"],)
-    ) as pool:
-        yield from pool.imap(work, plan, chunksize=4)
 
 
 def prepare(height: int) -> None:
@@ -138,17 +127,8 @@ def spoil_labels(truth: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 def _check(out: Path, count: int, height: int, width: int, workers: int, per_person: int) -> None:
     limits = {"--count": (count, 1), "--height": (height, 48), "--width": (width, 20),
               "--workers": (workers, 1), "--per-person": (per_person, 1)}  # fmt: skip
-    for name, (found, least) in limits.items():
-        if found < least:
-            raise WorkshopError(f"{name} must be {least} or more, but is {found}.")
-    for place in (out, *out.parents):
-        if place.exists() and not place.is_dir():
-            raise WorkshopError(f"{place} should be a folder, but is a file. Choose another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / "labels.json").is_file():
-        raise WorkshopError(
-            f"{out} holds files, but not a generated dataset (no labels.json). It would be "
-            "replaced: choose another --out, or empty the folder first."
-        )
+    check_numbers(limits)
+    check_folder(out)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ One module per source. Each has `DESCRIPTION`, `add_arguments(parser)` for optio
 it never drops a picture in silence.
 """
 
-from helpers.sources import folders, hvc, market1501, peta, table
+from helpers.sources import folders, gtsrb, hvc, market1501, peta, table
 
 SOURCES = {
     "csv": table,
@@ -15,4 +15,5 @@ SOURCES = {
     "peta": peta,
     "market1501": market1501,
     "hvc": hvc,
+    "gtsrb": gtsrb,
 }

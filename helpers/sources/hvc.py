@@ -25,6 +25,36 @@ TASKS = {
     "emotion": ["Neutral", "Happy", "Angry/Serious", "Sad"],
     "bodypose": ["Front-Frontish", "Side", "Back"],
 }
+# Rows of each class in the whole data set, and the accuracy that its authors published.
+COUNTS = {
+    "gender": {"male": 7636, "female": 5937},
+    "imagequality": {"Average": 7509, "Good": 3824, "Bad": 2240},
+    "age": {"25-35": 5411, "35-45": 3435, "15-25": 2494, "45-55": 1490, "55+": 743},
+    "weight": {
+        "normal-healthy": 8628,
+        "slightly-overweight": 3196,
+        "over-weight": 891,
+        "underweight": 858,
+    },
+    "carryingbag": {
+        "None": 7649,
+        "Daily/Office/Work Bag": 4603,
+        "Grocery/Home/Plastic Bag": 1321,
+    },
+    "footwear": {"Normal": 6038, "CantSee": 5028, "Fancy": 2507},
+    "emotion": {"Neutral": 9660, "Happy": 1609, "Angry/Serious": 1500, "Sad": 804},
+    "bodypose": {"Front-Frontish": 8383, "Side": 2983, "Back": 2207},
+}
+PUBLISHED_ACCURACY = {
+    "gender": 0.889,
+    "imagequality": 0.585,
+    "age": 0.447,
+    "weight": 0.653,
+    "carryingbag": 0.698,
+    "footwear": 0.671,
+    "emotion": 0.704,
+    "bodypose": 0.857,
+}
 # images/Set1/5580_2 (3).jpg is detection 2 in video frame 5580 (frames are 30 apart); "(3)" tells
 # apart videos with equal numbers. images/Set1/IMG (219).jpg is picture 219 of a row of photographs.
 FRAME = re.compile(r"(Set\d+)/(\d+)_\d+(?: \(\d+\))?\.\w+$")
@@ -67,6 +97,20 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     tell(logger, "pictures absent, their rows stay in the manifest", missing)
     frame[GROUP] = frame["filename"].map(group_of)
     return make_manifest(frame.to_dict("records"), TASKS, root)
+
+
+def published_lifts() -> pd.DataFrame:
+    """Returns the published accuracy of each task beside the share of its largest class."""
+    rows = {
+        task: {
+            "accuracy": PUBLISHED_ACCURACY[task],
+            "largest_class": max(counts, key=counts.get),
+            "largest_class_share": max(counts.values()) / sum(counts.values()),
+        }
+        for task, counts in COUNTS.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.assign(lift=table["accuracy"] - table["largest_class_share"])
 
 
 def group_of(filename: str) -> str:

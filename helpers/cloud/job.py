@@ -1,0 +1,398 @@
+"""A training job: the command of your machine, on machines of AWS."""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import pandas as pd
+
+from helpers.cloud.checks import check_quota
+from helpers.cloud.prices import describe_price
+from helpers.cloud.rehearsal.processes import Guarded
+from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
+from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
+from helpers.errors import WorkshopError
+from helpers.files import whole_folder
+from helpers.job import CHECKPOINTS as CHECKPOINT_FOLDER
+from helpers.job import metric_definitions
+from helpers.progress import progress_bar
+from helpers.settings import ROOT
+
+IMAGE = {"framework": "tensorflow", "version": "2.21.0", "py_version": "py312"}
+INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
+DISK_GB = 30
+CHECKPOINTS = str(CHECKPOINT_FOLDER)
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+ENDED = ("Completed", "Failed", "Stopped")
+POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
+LAST_LINES = 15  # of a script that failed
+SHOWN_TO_MACHINES = re.compile(r"=[\d.]+;")  # lines of helpers.job.metric_line
+FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
+
+
+class JobError(WorkshopError):
+    """A job that failed, with the last lines of its script."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Shows the message alone in a notebook: the frames would be the SDK's and ours."""
+        return [f"JobError: {self}"]
+
+
+def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> None:
+    """Runs the job's command on this machine, and shows what it prints.
+
+    Args:
+        manifest: the CSV, in the place of the job's channel.
+        out: the folder of the run; replaced if one is there.
+        hyperparameters: as for `plan_job`.
+
+    Raises:
+        JobError: the command failed.
+    """
+    words = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
+    places = ["--manifest", str(Path(manifest).resolve()), "--out", str(Path(out).resolve())]
+    command = [*COMMAND.split(), *places, "--overwrite"]
+    print(" ".join([*command[:3], "...", *words]))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    program = Guarded([sys.executable, *command[1:], *words], environment, ROOT, subprocess.PIPE)
+    last = deque(maxlen=LAST_LINES)
+    try:
+        for line in program.output:
+            line = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
+            if line and not SHOWN_TO_MACHINES.search(line):
+                print(line, flush=True)
+                last.append(line)
+        code = program.wait()
+    finally:
+        program.stop()
+    if code:
+        reason = last[-1] if last else f"exit code {code}"
+        raise JobError("\n    ".join([f"the command failed: {reason}", *last])) from None
+
+
+@dataclass
+class JobPlan:
+    """A training job before it is started.
+
+    Attributes:
+        name: its name, which is also a folder in the bucket.
+        trainer: the SDK's `ModelTrainer`, ready to start.
+        instance_type: of its machines.
+        instance_count: of them.
+        spot: whether it runs on spare machines, which are cheaper and may be taken away.
+        minutes: the longest that it may run.
+        metrics: name to pattern, of `helpers.job.metric_definitions`.
+        source: the folder that the source code is sent from; it goes away with the plan.
+    """
+
+    name: str
+    trainer: Any
+    instance_type: str
+    instance_count: int
+    spot: bool
+    minutes: float
+    metrics: dict[str, str]
+    source: tempfile.TemporaryDirectory = field(repr=False)
+
+
+def plan_job(
+    session: CloudSession,
+    hyperparameters: Mapping[str, Any],
+    tasks: Sequence[str],
+    *,
+    instance_type: str = INSTANCE,
+    instance_count: int = 1,
+    spot: bool = False,
+    minutes: float = 30,
+    name: str = "signs",
+) -> JobPlan:
+    """Describes a job: source code, machines, folders. Nothing is started.
+
+    Args:
+        session: where.
+        hyperparameters: flags of `helpers.train`, such as `{"epochs": 3, "image-size": "32x32"}`.
+        tasks: of the manifest; their accuracies become metrics.
+        instance_type: of SageMaker.
+        instance_count: machines that train together.
+        spot: take spare machines: cheaper, and the job goes on from its checkpoint when one is
+            taken away.
+        minutes: the longest that it may run.
+        name: for people.
+    """
+    sdk = session.sdk()
+    from sagemaker.core import image_uris
+    from sagemaker.train import ModelTrainer, configs
+
+    stamp = datetime.now(UTC).strftime("%y%m%d-%H%M%S")
+    unique = f"{PREFIX}-{name}-{stamp}-{token_hex(2)}"
+    source = tempfile.TemporaryDirectory(prefix="workshop-source-")
+    seconds = int(minutes * 60)
+    wait = {"max_wait_time_in_seconds": 2 * seconds} if spot else {}  # for a machine to be spare
+    metrics = {item["Name"]: item["Regex"] for item in metric_definitions(tasks)}
+    trainer = ModelTrainer(
+        sagemaker_session=sdk,
+        role=session.role,
+        base_job_name=unique,
+        training_image=image_uris.retrieve(
+            **IMAGE, region=session.region, instance_type=instance_type, image_scope="training"
+        ),
+        source_code=configs.SourceCode(
+            source_dir=str(copy_source(Path(source.name) / "code")),
+            command=COMMAND,
+            requirements=REQUIREMENTS,
+        ),
+        compute=configs.Compute(
+            instance_type=instance_type,
+            instance_count=instance_count,
+            volume_size_in_gb=DISK_GB,
+            enable_managed_spot_training=spot,
+        ),
+        stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait),
+        output_data_config=configs.OutputDataConfig(s3_output_path=session.uri(unique, "output")),
+        checkpoint_config=configs.CheckpointConfig(
+            s3_uri=session.uri(unique, "checkpoints"), local_path=CHECKPOINTS
+        ),
+        hyperparameters=dict(hyperparameters),
+        environment={"PYTHONUNBUFFERED": "1", "SM_CHECKPOINT_DIR": CHECKPOINTS},
+        tags=[configs.Tag(key=TAG["Key"], value=TAG["Value"])],
+    ).with_metric_definitions(
+        [configs.MetricDefinition(name=key, regex=regex) for key, regex in metrics.items()]
+    )
+    return JobPlan(unique, trainer, instance_type, instance_count, spot, minutes, metrics, source)
+
+
+def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str]) -> "Job":
+    """Checks the quota, says what it costs, writes it down and starts it.
+
+    Args:
+        session: where.
+        plan: of `plan_job`.
+        channels: name to address of its data, such as `{"training": "s3://..."}`. The shards of
+            "training" are divided between several machines; "validation", which holds all that
+            is not for training, goes to each.
+
+    Raises:
+        WorkshopError: the account may not run such machines, or AWS refuses the job.
+    """
+    use = "spot training job usage" if plan.spot else "training job usage"
+    check_quota(session, plan.instance_type, use, plan.instance_count)
+    hours = plan.minutes / 60
+    print(describe_price(session, plan.instance_type, plan.instance_count, hours))
+    for kind, name in (
+        ("training job", plan.name),
+        ("log", f"{LOG_GROUP}|{plan.name}"),
+        ("s3 prefix", session.uri(plan.name)),
+    ):
+        session.ledger.add(kind, name, session.region)
+    inputs = [_channel(name, uri, plan.instance_count) for name, uri in channels.items()]
+    _create(plan, inputs)
+    name = plan.trainer._latest_training_job.training_job_name
+    session.ledger.remove("training job", plan.name)  # the SDK has added the time to the name
+    session.ledger.add("training job", name, session.region)
+    print(f"started {name}")
+    return Job(session, name, plan.metrics)
+
+
+def _channel(name: str, uri: str, machines: int) -> Any:
+    from sagemaker.train.configs import InputData, S3DataSource
+
+    sharded = machines > 1 and name == "training"
+    source = S3DataSource(
+        s3_data_type="S3Prefix",
+        s3_uri=f"{uri.rstrip('/')}/",
+        s3_data_distribution_type="ShardedByS3Key" if sharded else "FullyReplicated",
+    )
+    return InputData(channel_name=name, data_source=source)
+
+
+def _create(plan: JobPlan, inputs: list[Any]) -> None:
+    from botocore.exceptions import ClientError
+
+    quiet_sdk()
+    try:
+        plan.trainer.train(input_data_config=inputs, wait=False, logs=False)
+    except ClientError as error:
+        found = error.response["Error"]
+        raise WorkshopError(
+            f"expected AWS to take the job {plan.name}, found that it refused it: "
+            f"{found['Code']}: {found['Message']}"
+        ) from None
+
+
+@dataclass
+class Job:
+    """A training job that was started.
+
+    Attributes:
+        session: where it is.
+        name: its name.
+        metrics: name to pattern.
+        lines: what its first machine printed so far, of the script alone.
+    """
+
+    session: CloudSession
+    name: str
+    metrics: Mapping[str, str]
+    lines: list[str] = field(default_factory=list, repr=False)
+    _tokens: dict[str, str] = field(default_factory=dict, repr=False)
+    _inside: bool = field(default=False, repr=False)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what SageMaker says about it."""
+        return self.session.client("sagemaker").describe_training_job(TrainingJobName=self.name)
+
+    @property
+    def status(self) -> str:
+        """InProgress, Completed, Failed, Stopping or Stopped."""
+        return self.describe()["TrainingJobStatus"]
+
+    def follow(self) -> "Job":
+        """Shows its log until it ends; may be called again, and goes on where it was.
+
+        Raises:
+            JobError: it failed, with the last lines of the script and the reason.
+            WorkshopError: it was stopped.
+        """
+        began = time.monotonic()
+        with progress_bar(bar_format="{desc}", total=0) as bar:
+            while True:
+                said = self.describe()  # before the log: its last lines are there when it ends
+                for line in self._new_lines():
+                    if not self._numbers(line):  # a person reads the line before it
+                        bar.write(line)
+                state = f"{said['TrainingJobStatus']}, {said.get('SecondaryStatus', '')}"
+                bar.set_description_str(f"{state}, {time.monotonic() - began:.0f} s")
+                if said["TrainingJobStatus"] in ENDED:
+                    break
+                time.sleep(POLL_SECONDS[self.session.world])
+        if self.session.billed:  # CloudWatch is behind by some seconds
+            time.sleep(POLL_SECONDS[self.session.world])
+            print(*self._new_lines(), sep="\n")
+        self._judge(said)
+        return self
+
+    def _judge(self, said: Mapping[str, Any]) -> None:
+        status = said["TrainingJobStatus"]
+        if status == "Failed":
+            raise JobError(self._failure(said)) from None
+        if status == "Stopped":
+            raise WorkshopError(
+                f"expected the job {self.name} to end by itself, found that it was stopped "
+                f"({said.get('SecondaryStatus')}). Start it again, with more minutes if it needs "
+                "them."
+            )
+        seconds = said.get("TrainingTimeInSeconds", 0)
+        print(f"completed after {seconds} s: {self.model_uri}")
+
+    def _failure(self, said: Mapping[str, Any]) -> str:
+        last = [line for line in self.lines if line.strip()][-LAST_LINES:]
+        reason = last[-1].strip() if last else said.get("FailureReason", "no reason was given")
+        shown = "\n".join(f"    {line}" for line in last)
+        return (
+            f"the job {self.name} failed: {reason}\n\nthe last lines of its script:\n{shown}\n\n"
+            f"SageMaker says: {' '.join(said.get('FailureReason', '').split())}\n"
+            "Mend the script or its flags, try them on this machine with python -m helpers.train, "
+            "and start the job again."
+        )
+
+    def _new_lines(self) -> Iterator[str]:
+        """Yields the new lines of the script on the first machine."""
+        from botocore.exceptions import ClientError
+
+        logs = self.session.client("logs")
+        try:
+            found = logs.describe_log_streams(
+                logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self.name}/"
+            )
+        except ClientError:  # before the first job's first line there is no such group
+            return
+        streams = sorted(stream["logStreamName"] for stream in found["logStreams"])
+        for line in self._read(logs, streams[0]) if streams else ():
+            yield from self._of_script(line)
+
+    def _read(self, logs: Any, stream: str) -> Iterator[str]:
+        while True:
+            after = {"nextToken": self._tokens[stream]} if stream in self._tokens else {}
+            page = logs.get_log_events(
+                logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **after
+            )
+            for event in page["events"]:
+                yield event["message"].rstrip()
+            end = page["nextForwardToken"]
+            if self._tokens.get(stream) == end or not page["events"]:
+                self._tokens[stream] = end
+                return
+            self._tokens[stream] = end
+
+    def _of_script(self, line: str) -> Iterator[str]:
+        """Leaves out what the SDK's own scripts print around ours."""
+        if line.startswith((FIRST, f"+ echo '{FIRST}")):
+            self._inside = True
+        elif LAST in line or line.startswith("An error occurred with exit code"):
+            self._inside = False
+        elif self._inside and not re.match(r"\++ ", line):
+            line = line.rpartition("\r")[2]  # what a progress bar overwrote is left out
+            self.lines.append(line)
+            yield line
+
+    def _numbers(self, line: str) -> dict[str, float]:
+        found = {name: re.search(pattern, line) for name, pattern in self.metrics.items()}
+        return {name: float(match[1]) for name, match in found.items() if match}
+
+    def table(self) -> pd.DataFrame:
+        """Returns a row for each epoch and a column for each metric, from the log.
+
+        SageMaker finds the same numbers with the same patterns, and draws them in its console.
+        """
+        rows = [
+            numbers for line in self.lines if "training:loss" in (numbers := self._numbers(line))
+        ]
+        table = pd.DataFrame(rows, columns=list(self.metrics)).dropna(axis="columns", how="all")
+        return table.set_axis(range(1, len(table) + 1)).rename_axis("epoch")
+
+    def figures(self) -> dict[str, float]:
+        """Returns the last value of each metric, as SageMaker found it in the log."""
+        found = self.describe().get("FinalMetricDataList", [])
+        return {metric["MetricName"]: metric["Value"] for metric in found}
+
+    @property
+    def model_uri(self) -> str:
+        """Where its model is: everything that the script wrote to `SM_MODEL_DIR`, packed."""
+        return self.describe()["ModelArtifacts"]["S3ModelArtifacts"]
+
+    def download(self, folder: Path) -> Path:
+        """Fetches what the script left for serving and unpacks it: the export of the run.
+
+        Args:
+            folder: replaced if it is there.
+
+        Returns:
+            The folder.
+        """
+        bucket, _, key = self.model_uri.removeprefix("s3://").partition("/")
+        s3 = self.session.client("s3")
+        size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+        with whole_folder(folder) as draft:
+            packed = draft / "model.tar.gz"
+            with progress_bar(total=size, unit="B", unit_scale=True, desc="fetching") as bar:
+                s3.download_file(bucket, key, str(packed), Callback=bar.update)
+            with tarfile.open(packed) as archive:
+                archive.extractall(draft, filter="data")
+            packed.unlink()
+        return Path(folder)
+
+    def stop(self) -> None:
+        """Ends it before its time; does nothing where it has ended."""
+        if self.status == "InProgress":
+            self.session.client("sagemaker").stop_training_job(TrainingJobName=self.name)

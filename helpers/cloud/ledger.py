@@ -1,0 +1,74 @@
+"""What was created in the cloud, written down before it is made, so that nothing is forgotten.
+
+The ledger is a file. It outlives a notebook that is closed, and a kernel that is killed: the next
+session finds what is left, and deletes it.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from helpers.files import read_json, write_json
+from helpers.settings import artifacts_folder
+
+# The order of deletion: what uses something goes before what is used.
+KINDS = ("training job", "endpoint", "endpoint config", "model", "log", "s3 prefix", "bucket")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that was made.
+
+    Attributes:
+        kind: one of `KINDS`.
+        name: its name; of an S3 prefix its address, of a log its group, "|", and its stream.
+        region: where it is.
+        made: when it was written down, in UTC.
+    """
+
+    kind: str
+    name: str
+    region: str
+    made: str
+
+
+class Ledger:
+    """The list of what was made and is not deleted yet, in a file.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, world: str) -> "Ledger":
+        """Returns the ledger of a world."""
+        return cls(artifacts_folder("cloud") / f"ledger-{world}.json")
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What is in it, in the order of deletion."""
+        if not self.path.exists():
+            return []
+        found = [Entry(**entry) for entry in read_json(self.path)]
+        return sorted(found, key=lambda entry: KINDS.index(entry.kind))
+
+    def add(self, kind: str, name: str, region: str) -> None:
+        """Writes something down; call it before the thing is made."""
+        if kind not in KINDS:
+            raise ValueError(f"no kind {kind!r}")
+        kept = [entry for entry in self.entries if (entry.kind, entry.name) != (kind, name)]
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write([*kept, Entry(kind, name, region, made)])
+
+    def remove(self, kind: str, name: str) -> None:
+        """Strikes something out, after it is deleted."""
+        self._write([entry for entry in self.entries if (entry.kind, entry.name) != (kind, name)])
+
+    def _write(self, entries: list[Entry]) -> None:
+        if entries:
+            write_json(self.path, [asdict(entry) for entry in entries])
+        else:
+            self.path.unlink(missing_ok=True)

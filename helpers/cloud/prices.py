@@ -1,0 +1,50 @@
+"""What the thing that is about to start costs, from a table in the repository with its date."""
+
+from pathlib import Path
+from typing import Any
+
+from helpers.files import read_json
+
+TABLE = Path(__file__).with_name("prices.json")
+
+
+def price_per_hour(instance_type: str) -> float | None:
+    """Returns the on-demand price of an instance in US dollars; None where it is not known."""
+    return read_json(TABLE)["per_hour"].get(instance_type)
+
+
+def describe_price(
+    session: Any, instance_type: str, count: int = 1, hours: float | None = None, what: str = "job"
+) -> str:
+    """Says what something costs before it starts.
+
+    Args:
+        session: a `CloudSession`.
+        instance_type: such as "ml.m5.xlarge".
+        count: instances.
+        hours: the longest that it may run; until it is deleted where None.
+        what: what is started.
+    """
+    table = read_json(TABLE)
+    instances = f"{count} x {instance_type}"
+    price = price_per_hour(instance_type)
+    if price is None:
+        cost = f"the price is not in prices.json; look at {table['check']}"
+    else:
+        cost = f"${price * count:.3f} an hour"
+        cost += f", at most ${price * count * hours:.2f}" if hours else " until you delete it"
+        elsewhere = "" if session.region == table["region"] else f", not {session.region}"
+        cost += (
+            f" (on demand in {table['region']}{elsewhere}, as of {table['date']}, to be checked)"
+        )
+    told = f"price of this {what}: {instances}, {cost}"
+    return told if session.billed else f"{told}; rehearsal: nothing is billed"
+
+
+def describe_serverless_price(session: Any) -> str:
+    """Says how a serverless endpoint is billed: by use, so no sum can be told beforehand."""
+    told = (
+        "price of this endpoint: by the milliseconds of each request and its bytes, nothing while "
+        f"it is idle; see {read_json(TABLE)['check']}"
+    )
+    return told if session.billed else f"{told}; rehearsal: nothing is billed"

@@ -1,0 +1,209 @@
+"""Opens the cloud: your AWS account, or the rehearsal of one on this machine.
+
+`WORKSHOP_CLOUD=aws` takes credentials and region from where every AWS program takes them. Two more
+variables may be set: `WORKSHOP_ROLE`, the role that jobs and endpoints run with (in SageMaker
+Studio the space's own), and `WORKSHOP_BUCKET`.
+"""
+
+import logging
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from helpers.cloud.checks import (
+    check_bucket,
+    check_credentials,
+    check_region,
+    check_role,
+)
+from helpers.cloud.ledger import Ledger
+from helpers.settings import cloud_world
+
+REGION = "us-east-1"  # of the rehearsal; prices.json is for it as well
+TAG = {"Key": "workshop", "Value": "traffic-signs"}  # on everything that is made
+PREFIX = "workshop"  # of every name and every S3 key
+ACCOUNT = "123456789012"  # moto's
+ROLE = "WorkshopRole"
+TRUST = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": '
+    '{"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
+)
+
+
+@dataclass
+class CloudSession:
+    """Where things are made: everything that differs between the worlds.
+
+    Attributes:
+        world: "rehearsal" or "aws".
+        boto: the boto3 session.
+        account: its number.
+        role: the ARN of the role that jobs and endpoints run with.
+        bucket: for data, jobs and models.
+        ledger: what was made, and is not deleted yet.
+        rehearsal: the process that plays AWS; None in "aws".
+    """
+
+    world: str
+    boto: Any
+    account: str
+    role: str
+    bucket: str
+    ledger: Ledger
+    rehearsal: Any = None
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def region(self) -> str:
+        """The region that everything is in."""
+        return self.boto.region_name
+
+    @property
+    def billed(self) -> bool:
+        """Whether what is started costs money."""
+        return self.world == "aws"
+
+    def client(self, service: str, **options: Any) -> Any:
+        """Returns a boto3 client; without options, always the same one."""
+        if options:
+            return self.boto.client(service, **options)
+        if service not in self._clients:
+            self._clients[service] = self.boto.client(service)
+        return self._clients[service]
+
+    def uri(self, *parts: str) -> str:
+        """Returns an address in the bucket, below the workshop's prefix."""
+        return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
+
+    def sdk(self) -> Any:
+        """Returns the session of the SageMaker SDK, which takes seconds to import.
+
+        The SDK would tell Amazon what is called; the workshop turns that off.
+        """
+        if "sdk" not in self._clients:
+            quiet_sdk()
+            from sagemaker.core.helper.session_helper import Session
+
+            modules = {"Modules": {"TelemetryOptOut": True}}
+            self._clients["sdk"] = Session(
+                boto_session=self.boto,
+                default_bucket=self.bucket,
+                default_bucket_prefix=PREFIX,
+                sagemaker_config={"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": modules}},
+            )
+        return self._clients["sdk"]
+
+    def describe(self) -> str:
+        """Returns one line: which world this is, and whether it costs money."""
+        if self.world == "rehearsal":
+            return (
+                f"rehearsal: AWS is played on this machine ({self.rehearsal.address}); "
+                "nothing is billed, and nothing leaves it"
+            )
+        return (
+            f"aws: account {self.account}, region {self.region}, bucket {self.bucket}; "
+            "what you start from here on costs money"
+        )
+
+    def close(self) -> None:
+        """Ends the rehearsal's processes; in "aws" there is nothing to end. May be called twice."""
+        if self.rehearsal:
+            self.rehearsal.close()
+
+    def __enter__(self) -> "CloudSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_session(world: str | None = None) -> CloudSession:
+    """Opens the cloud, checks what can be checked before anything is made, and says where it is.
+
+    Args:
+        world: "rehearsal" or "aws"; what `WORKSHOP_CLOUD` says where None.
+
+    Raises:
+        WorkshopError: credentials, region, role or bucket are not as they must be.
+    """
+    world = world or cloud_world()
+    session = _rehearse() if world == "rehearsal" else _connect()
+    print(session.describe())
+    return session
+
+
+def _connect() -> CloudSession:
+    import boto3
+
+    boto = boto3.Session()
+    check_region(boto)
+    account = check_credentials(boto)
+    role = check_role(boto, os.environ.get("WORKSHOP_ROLE", ""))
+    bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{boto.region_name}"
+    return _with_bucket("aws", boto, account, role, bucket)
+
+
+def _rehearse() -> CloudSession:
+    from helpers.cloud.rehearsal.world import Rehearsal
+
+    rehearsal = Rehearsal(REGION)
+    try:
+        boto = loopback_session(rehearsal.address, rehearsal.runtime_address)
+        boto.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
+        role = check_role(boto, ROLE)
+        bucket = f"{PREFIX}-{ACCOUNT}-{REGION}"
+        return _with_bucket("rehearsal", boto, ACCOUNT, role, bucket, rehearsal)
+    except BaseException:
+        rehearsal.close()
+        raise
+
+
+def _with_bucket(
+    world: str, boto: Any, account: str, role: str, bucket: str, rehearsal: Any = None
+) -> CloudSession:
+    session = CloudSession(world, boto, account, role, bucket, Ledger.of(world), rehearsal)
+    if not check_bucket(boto, bucket, account):
+        create_bucket(session)
+    return session
+
+
+def create_bucket(session: CloudSession) -> None:
+    """Makes the session's bucket, and writes it down: clean-up deletes it again."""
+    session.ledger.add("bucket", session.bucket, session.region)
+    elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": session.region}}
+    s3 = session.client("s3")
+    s3.create_bucket(Bucket=session.bucket, **({} if session.region == "us-east-1" else elsewhere))
+    s3.put_bucket_tagging(Bucket=session.bucket, Tagging={"TagSet": [TAG]})
+
+
+def loopback_session(address: str, runtime_address: str, region: str = REGION) -> Any:
+    """Returns a boto3 session whose clients all talk to the rehearsal.
+
+    The addresses go into each client, and not into the environment: other code of this process
+    keeps talking to the AWS that it means.
+    """
+    import boto3
+
+    class LoopbackSession(boto3.Session):
+        """A boto3 session that stays on this machine."""
+
+        def client(self, service_name: str, *positional: Any, **options: Any) -> Any:
+            """Makes a client of the rehearsal."""
+            place = runtime_address if service_name == "sagemaker-runtime" else address
+            return super().client(service_name, *positional, **{"endpoint_url": place, **options})
+
+        def resource(self, service_name: str, *positional: Any, **options: Any) -> Any:
+            """Makes a resource of the rehearsal."""
+            return super().resource(
+                service_name, *positional, **{"endpoint_url": address, **options}
+            )
+
+    return LoopbackSession(
+        aws_access_key_id="rehearsal", aws_secret_access_key="rehearsal", region_name=region
+    )
+
+
+def quiet_sdk() -> None:
+    """Lets the SageMaker SDK say errors only: it prints boxes, and names its own internals."""
+    for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.core.utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)

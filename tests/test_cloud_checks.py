@@ -1,0 +1,205 @@
+"""What each mistake prints before anything is created: expected, found, what to do next."""
+
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, TokenRetrievalError
+from moto import mock_aws
+
+from helpers.cloud import session as cloud
+from helpers.cloud.checks import (
+    check_bucket,
+    check_credentials,
+    check_name_is_free,
+    check_quota,
+    check_region,
+    check_role,
+)
+from helpers.cloud.prices import describe_price, describe_serverless_price, price_per_hour
+from helpers.errors import WorkshopError
+from helpers.settings import cloud_world
+
+KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "a-secret"}
+REGION, ACCOUNT = "us-east-1", "123456789012"
+
+
+def session(region: str | None = REGION) -> boto3.Session:
+    return boto3.Session(**KEYS, region_name=region)
+
+
+class Refusing:
+    """A boto3 session whose every call fails in one way."""
+
+    region_name = REGION
+
+    def __init__(self, error: Exception):
+        self.error = error
+
+    def client(self, *_, **__):
+        def fail(*_, **__):
+            raise self.error
+
+        return SimpleNamespace(
+            get_caller_identity=fail,
+            get_role=fail,
+            head_bucket=fail,
+            describe_endpoint=fail,
+            get_paginator=lambda _: SimpleNamespace(paginate=fail),
+        )
+
+
+def refused(code: str, status: int = 400, **headers: str) -> Refusing:
+    metadata = {"HTTPStatusCode": status, "HTTPHeaders": headers}
+    answer = {"Error": {"Code": code, "Message": "said AWS"}, "ResponseMetadata": metadata}
+    return Refusing(ClientError(answer, "Call"))
+
+
+def with_quotas(**quotas: float) -> SimpleNamespace:
+    """A session whose account has these quotas."""
+    found = {f"ml.{name} for endpoint usage": value for name, value in quotas.items()}
+    return SimpleNamespace(_clients={"quotas": found}, region=REGION)
+
+
+@pytest.mark.parametrize(
+    "region, found",
+    [(None, "found none"), ("us-eats-1", "Did you mean us-east-1?"), ("xx", "'xx'")],
+)
+def test_wrong_region(region, found, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    with pytest.raises(WorkshopError, match="expected a region of AWS") as raised:
+        check_region(SimpleNamespace(region_name=region, get_available_regions=known_regions))
+    assert found in str(raised.value) and "AWS_DEFAULT_REGION" in str(raised.value)
+
+
+def known_regions(_: str) -> list[str]:
+    return ["eu-central-1", "us-east-1", "us-west-2"]
+
+
+def test_a_region_of_sagemaker():
+    assert check_region(session("eu-central-1")) == "eu-central-1"
+
+
+def test_no_credentials(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(WorkshopError, match="expected credentials for AWS, found none"):
+        check_credentials(boto3.Session(region_name=REGION))
+
+
+@pytest.mark.parametrize(
+    "boto, found",
+    [
+        (Refusing(NoCredentialsError()), "found none"),
+        (Refusing(TokenRetrievalError(provider="sso", error_msg="x")), "sign-in has ended"),
+        (refused("ExpiredToken"), r"refuses them \(ExpiredToken\)"),
+    ],
+)
+def test_credentials_that_do_not_work(boto, found):
+    with pytest.raises(WorkshopError, match=found) as raised:
+        check_credentials(boto)
+    assert "aws configure" in str(raised.value)
+
+
+@mock_aws
+def test_credentials_that_work_are_not_told(capsys):
+    assert check_credentials(session()) == ACCOUNT
+    assert "a-secret" not in capsys.readouterr().out
+
+
+@mock_aws
+def test_role():
+    iam = session().client("iam")
+    arn = iam.create_role(RoleName="Good", AssumeRolePolicyDocument=cloud.TRUST)["Role"]["Arn"]
+    other = cloud.TRUST.replace("sagemaker", "lambda")
+    iam.create_role(RoleName="Other", AssumeRolePolicyDocument=other)
+    assert check_role(session(), "Good") == check_role(session(), arn) == arn
+    with pytest.raises(WorkshopError, match=r"expected the role 'Missing'.*found no such role"):
+        check_role(session(), "Missing")
+    with pytest.raises(WorkshopError, match="'Other' does not trust sagemaker"):
+        check_role(session(), "Other")
+    with pytest.raises(WorkshopError, match="signed in as a user, who has none"):
+        check_role(session(), "")
+
+
+def test_a_role_that_may_not_be_looked_at_is_taken():
+    arn = "arn:aws:iam::123456789012:role/service-role/AmazonSageMaker-1"
+    assert check_role(refused("AccessDenied"), arn) == arn
+
+
+@mock_aws
+def test_bucket():
+    assert not check_bucket(session(), "workshop-free", ACCOUNT)
+    session().client("s3").create_bucket(Bucket="workshop-mine")
+    assert check_bucket(session(), "workshop-mine", ACCOUNT)
+
+
+def test_bucket_in_another_account():
+    """AWS answers 403; moto lets every account into every bucket, so its answer is made here."""
+    with pytest.raises(WorkshopError, match=r"belongs to another account.*WORKSHOP_BUCKET"):
+        check_bucket(refused("403", 403), "workshop-theirs", ACCOUNT)
+
+
+def test_bucket_in_another_region():
+    there = refused("301", 301, **{"x-amz-bucket-region": "eu-west-1"})
+    with pytest.raises(WorkshopError, match="in us-east-1, found it in eu-west-1"):
+        check_bucket(there, "workshop-far", ACCOUNT)
+
+
+def test_quota():
+    check_quota(with_quotas(**{"m5.large": 2}), "ml.m5.large", "endpoint usage", 2)
+    with pytest.raises(WorkshopError, match=r"quota of 1 or more for 'ml.p5.48xlarge'.*found 0"):
+        check_quota(with_quotas(**{"p5.48xlarge": 0}), "ml.p5.48xlarge", "endpoint usage")
+    with pytest.raises(WorkshopError, match=r"found 'ml\.m5\.huge', of which"):
+        check_quota(with_quotas(), "ml.m5.huge", "endpoint usage")
+
+
+def test_quotas_that_may_not_be_read_are_left_to_aws():
+    hidden = SimpleNamespace(_clients={}, client=refused("AccessDeniedException").client)
+    assert check_quota(hidden, "ml.m5.large", "endpoint usage") is None
+
+
+@mock_aws
+def test_endpoint_name_taken():
+    boto = session()
+    sagemaker = boto.client("sagemaker")
+    open_session = SimpleNamespace(client=lambda name: boto.client(name))
+    check_name_is_free(open_session, "workshop-signs")
+    sagemaker.create_model(ModelName="m", ExecutionRoleArn="arn:aws:iam::123456789012:role/x")
+    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large"}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="c", ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+    )
+    sagemaker.create_endpoint(EndpointName="workshop-signs", EndpointConfigName="c")
+    with pytest.raises(WorkshopError, match=r"'workshop-signs' is taken.*delete_all"):
+        check_name_is_free(open_session, "workshop-signs")
+
+
+def test_a_world_that_there_is_not(monkeypatch):
+    monkeypatch.setenv("WORKSHOP_CLOUD", "azure")
+    with pytest.raises(WorkshopError, match="expected WORKSHOP_CLOUD=rehearsal or aws"):
+        cloud_world()
+    monkeypatch.delenv("WORKSHOP_CLOUD")
+    assert cloud_world() == "rehearsal"
+
+
+def test_the_price_is_told_with_its_date_and_what_it_is_for():
+    here = SimpleNamespace(region=REGION, billed=True)
+    price = price_per_hour("ml.m5.xlarge")
+    told = describe_price(here, "ml.m5.xlarge", count=2, hours=0.5)
+    assert f"2 x ml.m5.xlarge, ${2 * price:.3f} an hour, at most ${price:.2f}" in told
+    assert "as of 20" in told and "rehearsal" not in told
+    assert "until you delete it" in describe_price(here, "ml.m5.large", what="endpoint")
+    there = SimpleNamespace(region="eu-west-1", billed=True)
+    assert "not eu-west-1" in describe_price(there, "ml.m5.large")
+
+
+def test_what_has_no_price_is_not_guessed():
+    here = SimpleNamespace(region=REGION, billed=False)
+    told = describe_price(here, "ml.x9.large")
+    assert "not in prices.json" in told and "$" not in told
+    assert told.endswith("rehearsal: nothing is billed")
+    assert "nothing is billed" in describe_serverless_price(here)

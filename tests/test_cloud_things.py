@@ -1,0 +1,351 @@
+"""Upload by content, the ledger, the clean-up, batches for an endpoint, and what a job prints."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import boto3
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from helpers.cloud import cleanup
+from helpers.cloud.bench import broken_bodies, compare, encode, endure
+from helpers.cloud.client import LIMITS, EndpointClient, as_arrays, refusal
+from helpers.cloud.data import digest, files_of, upload_folder
+from helpers.cloud.endpoint import upload_archive
+from helpers.cloud.job import Job, JobError, run_here
+from helpers.cloud.ledger import Ledger
+from helpers.cloud.session import TAG, CloudSession, create_bucket
+from helpers.cloud.source import copy_source
+from helpers.errors import WorkshopError
+from helpers.job import metric_definitions, metric_line
+from helpers.labels import Labels
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+LABELS = Labels({"sign": ("stop", "yield", "other")})
+
+
+@pytest.fixture
+def session(tmp_path):
+    """A session with a bucket, in moto inside this process."""
+    with mock_aws():
+        boto = boto3.Session("testing", "testing", region_name=REGION)
+        role = f"arn:aws:iam::{ACCOUNT}:role/x"
+        ledger = Ledger(tmp_path / "ledger.json")
+        found = CloudSession("rehearsal", boto, ACCOUNT, role, "workshop-bucket", ledger)
+        create_bucket(found)
+        yield found
+
+
+def keys(session: CloudSession) -> list[str]:
+    found = session.client("s3").list_objects_v2(Bucket=session.bucket)
+    return [item["Key"] for item in found.get("Contents", [])]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shards" / "deep").mkdir(parents=True)
+    (tmp_path / "shards" / "a.tar").write_bytes(b"one")
+    (tmp_path / "shards" / "deep" / "b.tar").write_bytes(b"two")
+    (tmp_path / "shards" / ".hidden").write_bytes(b"three")
+    return tmp_path / "shards"
+
+
+# upload by content
+
+
+def test_the_same_content_is_sent_once(session, folder, capsys):
+    first = upload_folder(session, folder, "signs")
+    assert "sent 2 files" in capsys.readouterr().out
+    before = keys(session)
+    assert upload_folder(session, folder, "signs") == first
+    assert "nothing is sent" in capsys.readouterr().out
+    assert keys(session) == before
+    assert [key.rpartition("content/")[2] for key in before][:2] == ["a.tar", "deep/b.tar"]
+    (folder / "a.tar").write_bytes(b"new")
+    assert upload_folder(session, folder, "signs") != first
+
+
+def test_an_upload_that_was_cut_off_is_sent_again(session, folder, capsys):
+    uri = upload_folder(session, folder, "signs")
+    mark = next(key for key in keys(session) if key.endswith("/whole"))
+    session.client("s3").delete_object(Bucket=session.bucket, Key=mark)
+    assert upload_folder(session, folder, "signs") == uri
+    assert "nothing is sent" not in capsys.readouterr().out
+
+
+def test_names_count_as_content(folder):
+    before = digest(folder, files_of(folder))
+    (folder / "a.tar").rename(folder / "c.tar")
+    assert digest(folder, files_of(folder)) != before
+
+
+def test_an_empty_folder_is_told(tmp_path):
+    with pytest.raises(WorkshopError, match="expected files to upload"):
+        files_of(tmp_path)
+
+
+# ledger and clean-up
+
+
+def test_the_ledger_outlives_the_session_and_is_sorted(tmp_path):
+    path = tmp_path / "ledger.json"
+    Ledger(path).add("model", "workshop-m", REGION)
+    Ledger(path).add("endpoint", "workshop-e", REGION)
+    Ledger(path).add("endpoint", "workshop-e", REGION)
+    assert [entry.kind for entry in Ledger(path).entries] == ["endpoint", "model"]
+    Ledger(path).remove("model", "workshop-m")
+    Ledger(path).remove("endpoint", "workshop-e")
+    assert not path.exists()
+    with pytest.raises(ValueError, match="no kind"):
+        Ledger(path).add("planet", "x", REGION)
+
+
+def make_endpoint(session: CloudSession, name: str, tags: list | None = None) -> None:
+    sagemaker = session.client("sagemaker")
+    tags = [TAG] if tags is None else tags
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=session.role, Tags=tags)
+    variant = {"VariantName": "v", "ModelName": name, "InstanceType": "ml.m5.large"}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[{**variant, "InitialInstanceCount": 1}],
+        Tags=tags,
+    )
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
+
+
+def test_all_is_listed_and_deleted_twice(session, folder, capsys):
+    upload_folder(session, folder, "signs")
+    for kind in ("model", "endpoint config", "endpoint"):
+        session.ledger.add(kind, "workshop-signs", REGION)
+    session.ledger.add("log", "/aws/sagemaker/Endpoints/workshop-signs|", REGION)
+    make_endpoint(session, "workshop-signs")
+    found = cleanup.list_all(session)
+    assert found["kind"].tolist() == ["endpoint", "endpoint config", "model", "s3 prefix", "bucket"]
+    assert found["known by"].tolist()[0] == "ledger and tag"
+    assert len(cleanup.delete_all(session)) == 0
+    printed = capsys.readouterr().out
+    assert "deleted endpoint workshop-signs" in printed and "deleted 5; left: nothing" in printed
+    assert len(cleanup.delete_all(session)) == 0
+    assert "deleted 0; left: nothing" in capsys.readouterr().out
+    assert session.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert session.ledger.entries == []
+
+
+def test_what_no_ledger_knows_is_found_by_its_tag(session):
+    make_endpoint(session, "workshop-lost")
+    make_endpoint(session, "workshop-of-somebody-else", tags=[])
+    found = cleanup.list_all(session)
+    assert set(found["name"]) == {"workshop-lost", session.bucket}
+    cleanup.delete_all(session)
+    left = session.client("sagemaker").list_endpoints()["Endpoints"]
+    assert [endpoint["EndpointName"] for endpoint in left] == ["workshop-of-somebody-else"]
+
+
+def test_what_was_noted_and_never_made_is_struck_out(session):
+    session.ledger.add("endpoint", "workshop-never", REGION)
+    session.ledger.add("s3 prefix", "s3://a-bucket-that-never-was/workshop/x", REGION)
+    assert "workshop-never" not in set(cleanup.list_all(session)["name"])
+    cleanup.delete_all(session)
+    assert session.ledger.entries == []
+
+
+def test_a_bucket_with_other_things_in_it_is_kept(session, capsys):
+    session.client("s3").put_object(Bucket=session.bucket, Key="mine", Body=b"x")
+    assert cleanup.delete_all(session)["kind"].tolist() == ["bucket"]
+    assert "kept bucket workshop-bucket" in capsys.readouterr().out
+    assert session.ledger.entries[0].name == session.bucket  # the next clean-up looks again
+
+
+def test_an_archive_is_sent_once(session, tmp_path):
+    (tmp_path / "model.tar.gz").write_bytes(b"archive")
+    uri = upload_archive(session, tmp_path / "model.tar.gz")
+    assert upload_archive(session, tmp_path / "model.tar.gz") == uri
+    assert [key for key in keys(session)] == [uri.removeprefix(f"s3://{session.bucket}/")]
+
+
+# the job
+
+
+EPOCHS = [
+    metric_line({"training loss": 0.9, "validation loss": 0.75, "validation accuracy": 0.5}),
+    metric_line({"training loss": 0.4, "validation sign accuracy": 0.75}),
+]
+LOG = [
+    "Executing command: python -m helpers.train",
+    "+ eval 'python -m helpers.train'",
+    *EPOCHS,
+    "epoch 1: 50%\repoch 1: 100%\rValueError: the learner's own mistake",
+    "An error occurred with exit code 1",
+]
+
+
+def fake_job(status: str, log: list[str]) -> Job:
+    """A job whose log and state are given."""
+    said = {"TrainingJobStatus": status, "SecondaryStatus": status, "FailureReason": "exit code: 1"}
+    said |= {"ModelArtifacts": {"S3ModelArtifacts": "s3://b/m"}, "TrainingTimeInSeconds": 7}
+    said |= {"FinalMetricDataList": [{"MetricName": "test:accuracy", "Value": 0.5}]}
+    pages = {None: log, "1": []}
+    clients = {
+        "sagemaker": SimpleNamespace(describe_training_job=lambda **_: said),
+        "logs": SimpleNamespace(
+            describe_log_streams=lambda **_: {"logStreams": [{"logStreamName": "j/algo-1"}]},
+            get_log_events=lambda nextToken=None, **_: {
+                "events": [{"message": line} for line in pages[nextToken]],
+                "nextForwardToken": "1",
+            },
+        ),
+    }
+    metrics = {item["Name"]: item["Regex"] for item in metric_definitions(["sign"])}
+    session = SimpleNamespace(client=lambda name: clients[name], world="rehearsal", billed=False)
+    return Job(session, "j", metrics)
+
+
+def test_a_job_that_fails_shows_the_last_lines_and_the_reason():
+    with pytest.raises(JobError) as raised:
+        fake_job("Failed", ["+ cat resourceconfig.json", *LOG]).follow()
+    message = str(raised.value)
+    assert message.startswith("the job j failed: ValueError: the learner's own mistake\n")
+    assert "eval" not in message and "resourceconfig" not in message
+    assert raised.value._render_traceback_() == [f"JobError: {message}"]
+    assert raised.value.__cause__ is None
+
+
+def test_a_job_that_was_stopped_is_told():
+    with pytest.raises(WorkshopError, match="found that it was stopped"):
+        fake_job("Stopped", LOG).follow()
+
+
+def test_the_metrics_of_a_log_are_a_table(capsys):
+    job = fake_job("Completed", LOG).follow()
+    assert "completed after 7 s" in capsys.readouterr().out
+    table = job.table()
+    assert table["training:loss"].to_dict() == {1: 0.9, 2: 0.4}
+    assert table["validation:sign:accuracy"][2] == 0.75
+    assert "test:accuracy" not in table
+    assert job.figures() == {"test:accuracy": 0.5}
+    job.follow()
+    assert len(job.lines) == len(EPOCHS) + 1  # nothing is read twice
+
+
+def test_the_patterns_find_what_a_training_prints(trained, capsys):
+    """The lines are those of `helpers.training`, not ones that this test makes up."""
+    from helpers.training import train
+    from tests.conftest import small_recipe
+
+    manifest = trained_manifest(trained)
+    capsys.readouterr()
+    train(manifest, trained.folder.parent / "again", small_recipe(epochs=1), overwrite=True)
+    printed = capsys.readouterr().out
+    for item in metric_definitions(["gender"]):
+        if item["Name"].startswith(("training", "validation")):
+            assert re.search(item["Regex"], printed), item["Name"]
+
+
+def trained_manifest(run):
+    from helpers.files import read_json
+    from helpers.manifest import read_manifest
+
+    return read_manifest(read_json(run.folder / "run.json")["manifest"])
+
+
+def test_the_source_of_a_job_runs_and_holds_no_cloud(tmp_path):
+    source = copy_source(tmp_path / "code")
+    assert (source / "helpers" / "train.py").exists()
+    assert not (source / "helpers" / "cloud").exists()
+    assert not list(source.rglob("__pycache__"))
+    wanted = (source / "requirements.txt").read_text().splitlines()
+    assert any(re.match(r"keras[<>]", line) for line in wanted)
+    assert not any(line.startswith(("tensorflow", "sagemaker")) for line in wanted)
+
+
+def test_a_command_that_fails_here_is_told_like_a_job(tmp_path, capfd):
+    with pytest.raises(JobError, match=r"the command failed: .*nowhere\.csv"):
+        run_here(tmp_path / "nowhere.csv", tmp_path / "run", {"epochs": 1})
+    assert "helpers.train ... --epochs 1" in capfd.readouterr().out
+
+
+# the client
+
+
+class Runtime:
+    """Stands in for an endpoint: every picture is a stop sign, but one that says BROKEN."""
+
+    def __init__(self):
+        self.sizes: list[int] = []
+
+    def client(self, *_, **__):
+        return SimpleNamespace(invoke_endpoint=self.invoke)
+
+    def invoke(self, Body, ContentType, **_):
+        self.sizes.append(len(Body))
+        if ContentType == "text/csv":
+            raise model_error(415, "wrong type")
+        count = len(json.loads(Body)["instances"]) if ContentType == "application/json" else 1
+        good = {"sign": [{"class": "yield", "probability": 0.25}]}
+        good["sign"].insert(0, {"class": "stop", "probability": 0.75})
+        answer = json.dumps({"predictions": [good] * count}).encode()
+        return {"Body": SimpleNamespace(read=lambda: answer)}
+
+
+def model_error(status: int, message: str) -> ClientError:
+    answer = {"Error": {"Code": "ModelError", "Message": "Received client error"}}
+    answer |= {"OriginalStatusCode": status, "OriginalMessage": json.dumps({"error": message})}
+    return ClientError(answer, "InvokeEndpoint")
+
+
+@pytest.mark.parametrize("kind", ["real-time", "serverless"])
+def test_batches_stay_below_the_limit(kind):
+    runtime = Runtime()
+    client = EndpointClient(runtime, "e", kind)
+    files = [bytes(500_000)] * 20 + [b"small"] * 200
+    answers = client.predict_files(files)
+    assert len(answers) == 220 and len(client.seconds) == len(runtime.sizes) > 4
+    assert max(runtime.sizes) < LIMITS[kind]
+
+
+def test_a_picture_over_the_limit_is_told():
+    with pytest.raises(WorkshopError, match=r"found 6.0 MB in picture 1"):
+        EndpointClient(Runtime(), "e").predict_files([b"x", bytes(6 * 2**20)])
+
+
+def test_a_refusal_is_told_in_the_words_of_the_script():
+    with pytest.raises(WorkshopError, match=r"refused the request \(415\): wrong type"):
+        EndpointClient(Runtime(), "e").send(b"x", "text/csv")
+    busy = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "Invoke")
+    assert "too busy" in refusal("e", busy)
+
+
+def test_answers_become_arrays_in_the_order_of_the_labels():
+    answers = EndpointClient(Runtime(), "e").predict_files([b"a", b"b"], top="all")
+    table = as_arrays(answers, LABELS)["sign"]
+    np.testing.assert_allclose(table, [[0.75, 0.25, 0]] * 2)
+    assert table.dtype == np.float32
+
+
+# the bench
+
+
+def test_the_bench_counts_wrong_answers_and_compares_both_ways(monkeypatch):
+    from PIL import Image
+
+    from helpers.cloud import bench
+
+    monkeypatch.setattr(bench, "SIZES", ((8, 8),))
+    picture = Image.new("RGB", (20, 10), "red")
+    file, pixels = encode(picture, (8, 8))
+    assert len(json.loads(pixels)["instances"][0]) == 8
+    clients = {name: EndpointClient(Runtime(), name) for name in (bench.FILES, bench.PIXELS)}
+    table = compare(clients, [picture], seconds=0.01)
+    assert table.loc[("8x8", "JPEG"), "requests/s"] > 0
+    expected = {"sign": np.array([[0.75, 0.25, 0.0], [0.1, 0.75, 0.15]])}
+    counts = endure(
+        clients[bench.FILES], [file, file], expected, LABELS.tasks, 200, memory=lambda: 1.0
+    )
+    assert counts["good"] == 198 and counts["broken"] == 2
+    assert counts["wrong answers"] == 100  # the second picture is no stop sign
+    assert counts["broken, not refused as it should be"] == 2
+    assert {status for _, _, status in broken_bodies(file)} == {400, 413, 415}

@@ -1,0 +1,123 @@
+"""What real data teaches: which rows train and answer, what is drawn, which pictures are shown."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import lessons
+from helpers.errors import WorkshopError
+from helpers.manifest import Labels, Manifest
+from helpers.recipe import Recipe
+
+CAMERAS = ("north", "south", "east", "west")
+
+
+@pytest.fixture
+def street() -> Manifest:
+    """Eighty persons of three pictures each, every person at one camera."""
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(80), 3)
+    frame = pd.DataFrame(
+        {
+            "image_path": [f"{row}.jpg" for row in range(len(person))],
+            "gender": np.array(["female", "male"])[rng.integers(0, 2, 80)][person],
+            "color": np.array(["red", "blue", "gray"])[rng.integers(0, 3, 80)][person],
+            "group": [f"p{number}" for number in person],
+            "camera": np.array(CAMERAS)[person % 4],
+        }
+    )
+    labels = Labels({"gender": ("female", "male"), "color": ("red", "blue", "gray")})
+    return Manifest(frame, labels, Path("street.csv"))
+
+
+def answer_by_training(trained: list[Manifest]):
+    """Stands in for a training: right where the camera was trained on, else the first class."""
+
+    def answers(split: Manifest, recipe: Recipe, asked: list[Manifest], name: str):
+        trained.append(split)
+        known = set(split.subset("train").frame["camera"])
+        found = []
+        for part in asked:
+            right = part.frame["camera"].isin(known).to_numpy()
+            table = {}
+            for task, classes in part.labels.tasks.items():
+                says = np.where(right, part.targets(task), 0)
+                table[task] = np.where(np.arange(len(classes)) == says[:, None], 0.8, 0.1)
+                table[task] /= table[task].sum(axis=1, keepdims=True)
+            found.append(table)
+        return found
+
+    return answers
+
+
+def test_nobody_who_answers_was_trained_on(
+    street: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Manifest] = []
+    monkeypatch.setattr(lessons, "_answers", answer_by_training(trained))
+    monkeypatch.setattr(lessons, "FEWEST", 1)
+    lessons.run_lessons(street, tmp_path / "real", epochs=1)
+    assert len(trained) == 2 + lessons.CAMERA_FOLDS
+    persons = [set(part.groups) for part in trained]
+    assert all(one <= persons[0] for one in persons) and len(persons[0]) == pytest.approx(64, abs=3)
+    at_random, by_person = trained[:2]
+    sides = [set(by_person.subset(side).groups) for side in ("train", "validation")]
+    assert not sides[0] & sides[1]
+    sides = [set(at_random.subset(side).groups) for side in ("train", "validation")]
+    assert sides[0] & sides[1]
+    left_out = [set(CAMERAS) - set(part.frame["camera"]) for part in trained[2:]]
+    assert sorted(camera for part in left_out for camera in part) == sorted(CAMERAS)
+
+
+def test_every_lesson_is_drawn_and_its_figures_are_kept(
+    street: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "_answers", answer_by_training([]))
+    monkeypatch.setattr(lessons, "FEWEST", 1)
+    lessons.run_lessons(street, tmp_path / "real", epochs=1)
+    for name in lessons.LESSONS:
+        assert (tmp_path / "real" / f"{name}.png").stat().st_size > 5000
+    figures = json.loads((tmp_path / "real" / "lessons.json").read_text())
+    assert figures["leak"]["by person"]["gender"] == {"promised": 1.0, "unseen": 1.0}
+    assert set(figures["cameras"]) == set(CAMERAS)
+    for accuracy in figures["cameras"].values():  # right where trained on, a guess where not
+        assert accuracy["trained on"] == 1 and accuracy["left out"] < 0.9
+
+
+@pytest.mark.parametrize("column", ["group", "camera"])
+def test_persons_and_cameras_are_needed(street: Manifest, column: str) -> None:
+    lacking = Manifest(street.frame.drop(columns=column), street.labels, street.source)
+    with pytest.raises(WorkshopError, match="expected the columns group and camera"):
+        lessons.camera_column(lacking)
+
+
+def test_committed_pictures_are_shown_where_no_data_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WORKSHOP_REAL", raising=False)
+    assert all(path.is_file() for path in lessons.lesson_pictures().values())
+    monkeypatch.setenv("WORKSHOP_REAL", str(tmp_path / "no.csv"))
+    with pytest.raises(WorkshopError, match=r"found no file .*no\.csv"):
+        lessons.lesson_pictures()
+
+
+def test_named_data_is_used_once(
+    people: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs = []
+
+    def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
+        runs.append(len(manifest))
+        folder.mkdir()
+        for name in lessons.LESSONS:
+            (folder / f"{name}.png").touch()
+
+    monkeypatch.setenv("WORKSHOP_REAL", str(people.source))
+    monkeypatch.setattr(lessons, "run_lessons", run_lessons)
+    monkeypatch.setattr(lessons, "artifacts_folder", lambda name: tmp_path / name)
+    shown = [lessons.lesson_pictures() for _ in range(2)]
+    assert runs == [len(people)] and shown[0] == shown[1]
+    assert {path.parent for path in shown[0].values()} == {tmp_path / "real"}

@@ -1,0 +1,231 @@
+"""Recipes by name, as tables, shortened; what a stage costs; a staged run that is interrupted."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import measures, recipes, train, training
+from helpers.errors import WorkshopError
+from helpers.manifest import Manifest
+from helpers.recipe import Recipe, Stage
+from tests.conftest import IMAGE_SIZE, small_recipe
+
+PUBLISHED = recipes.PUBLISHED_ATTRIBUTES
+ALL_AT_ONCE = {
+    "pixels": "dataset",
+    "task_weights": "gradients",
+    "sampling": "rarest",
+    "focal": 2.0,
+    "logit_adjustment": 1.0,
+}
+
+
+def flags(*arguments: str) -> Recipe:
+    parsed = train.build_parser().parse_args(["--manifest", "m", "--out", "r", *arguments])
+    return train.recipe_from(parsed)
+
+
+def test_the_published_stages() -> None:
+    table = recipes.as_table(PUBLISHED)
+    assert table["image_size"].tolist() == [(100, 100)] * 3 + [(200, 200)] * 2
+    assert table["freeze_backbone"].tolist() == [False, True, False, False, True]
+    assert table.index[table["augmentation"] == "strong erasing"].tolist() == [3]
+    assert table.loc[3, "learning_rate"] == 1e-4
+    assert (table["early_stopping"] == 8).all() and (table["schedule"] == "plateau").all()
+    from helpers.augmentation import AUGMENTATIONS
+
+    areas = {AUGMENTATIONS[name].erase_area for name in table["augmentation"]}
+    assert areas == {(0.01, 0.2)}
+    assert training.PLATEAU_FACTOR == 0.7 and training.PLATEAU_EPOCHS == 3
+    assert training.MIN_PROGRESS == 1e-3
+
+
+def test_a_table_is_edited() -> None:
+    table = recipes.as_table(PUBLISHED)
+    assert recipes.with_stages(PUBLISHED, table) == PUBLISHED
+    table["epochs"] = np.arange(1, 6)  # numpy's numbers must become Python's: JSON knows no others
+    table.loc[2, "mix"] = "cutmix"
+    edited = recipes.with_stages(PUBLISHED, table.drop(index=5))
+    assert [stage.epochs for stage in edited.stages] == [1, 2, 3, 4]
+    assert edited.stages[1].mix == "cutmix" and edited.backbone == "DenseNet121"
+    assert Recipe.from_json(json.loads(json.dumps(edited.to_json()))) == edited
+
+
+def test_a_wrong_table_is_refused() -> None:
+    table = recipes.as_table(PUBLISHED)
+    with pytest.raises(WorkshopError, match="found epoch"):
+        recipes.with_stages(PUBLISHED, table.rename(columns={"epochs": "epoch"}))
+    with pytest.raises(WorkshopError, match="augmentation: expected"):
+        recipes.with_stages(PUBLISHED, table.assign(augmentation="wild"))
+
+
+def test_minutes_are_divided_by_work() -> None:
+    short = recipes.in_minutes(PUBLISHED, 20)
+    minutes = np.array([stage.minutes for stage in short.stages])
+    assert minutes.sum() == pytest.approx(20)
+    assert minutes[3] == pytest.approx(4 * minutes[0]) and minutes[1] == pytest.approx(
+        minutes[0] / 3
+    )
+    again = recipes.in_minutes(short, 10)  # the old minutes do not count
+    assert [stage.minutes for stage in again.stages] == pytest.approx(minutes / 2)
+    assert recipes.in_minutes(short, 0) == PUBLISHED
+
+
+def test_sizes_are_scaled() -> None:
+    half = recipes.scaled(PUBLISHED, 0.5)
+    assert [stage.image_size for stage in half.stages] == [(50, 50)] * 3 + [(100, 100)] * 2
+    assert recipes.scaled(PUBLISHED, 0.1).stages[0].image_size == (32, 32)
+
+
+def test_flags_change_every_stage_of_a_named_recipe() -> None:
+    recipe = flags("--recipe", "published-attributes", "--batch-size", "16", "--accumulate", "4")
+    assert {(s.batch_size, s.accumulate) for s in recipe.stages} == {(16, 4)}
+    assert recipe.stages[3].image_size == (200, 200)
+    timed = flags("--recipe", "published-attributes", "--minutes", "20", "--backbone", "dense")
+    assert sum(stage.minutes for stage in timed.stages) == pytest.approx(20)
+    assert timed.backbone == "dense"
+    assert flags("--minutes", "5").stages == (Stage(epochs=10, minutes=5.0),)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "where", "expected"),
+    [
+        ("--schedule", "cyclic", "stage", "cyclic"), ("--mix", "mixup", "stage", "mixup"),
+        ("--augmentation", "randaugment", "stage", "randaugment"),
+        ("--task-weights", "gradients", "", "gradients"), ("--pixels", "dataset", "", "dataset"),
+        ("--normalization", "group", "", "group"), ("--focal", "2", "", 2.0),
+        ("--initialization", "he_normal", "", "he_normal"), ("--dropout", "0", "", 0.0),
+        ("--logit-adjustment", "1", "", 1.0), ("--sampling", "rarest", "", "rarest"),
+        ("--backbone", "residual", "", "residual"), ("--tower", "0", "", 0),
+    ],
+)  # fmt: skip
+def test_each_idea_is_one_flag(flag: str, value: str, where: str, expected: object) -> None:
+    recipe = flags(flag, value)
+    owner = recipe.stages[0] if where else recipe
+    name = flag[2:].replace("-", "_")
+    assert getattr(owner, name) == expected
+    default = Recipe().stages[0] if where else Recipe()
+    assert dataclasses.replace(owner, **{name: getattr(default, name)}) == default
+
+
+def test_an_unknown_recipe_is_named() -> None:
+    with pytest.raises(WorkshopError, match=r"Did you mean 'published-attributes'"):
+        recipes.find_recipe("published-atributes")
+
+
+def test_how_much_is_done() -> None:
+    assert recipes.share_done(PUBLISHED, 0, 0) == 0
+    assert recipes.share_done(PUBLISHED, 4, 50) == pytest.approx(1)
+    shares = recipes.shares_of_work(PUBLISHED)
+    assert recipes.share_done(PUBLISHED, 1, 25) == pytest.approx(shares[0] + shares[1] / 2)
+    timed = recipes.in_minutes(PUBLISHED, 10)
+    late = recipes.share_done(timed, 2, 99, seconds=1e6)
+    assert late == pytest.approx(shares[:3].sum())
+
+
+def test_the_command_prints_and_writes(command: Callable, tmp_path: Path) -> None:
+    out = tmp_path / "recipe.json"
+    code, printed, _ = command(
+        recipes.main, "published-attributes", "--minutes", 20, "--scale", 0.5, "--out", out
+    )
+    assert code == 0 and "freeze_backbone" in printed and "'DenseNet121'" in printed
+    written = recipes.find_recipe(str(out))
+    assert written == recipes.in_minutes(recipes.scaled(PUBLISHED, 0.5), 20)
+    code, _, error = command(recipes.main, "street", "--plan")
+    assert code == 2 and "expected --manifest" in error
+
+
+class FixedProcess:
+    """Stands in for `helpers.processes.Measured`: half a second a step, 2 GB."""
+
+    def __init__(self, prepare: Callable, data: measures.Data, recipe: dict):
+        assert prepare is measures.stage_step and len(recipe["stages"]) == 1
+
+    def __call__(self) -> float:
+        return 0.5
+
+    def close(self) -> float:
+        return 2.0
+
+
+def test_a_plan_tells_time_and_memory(people: Manifest) -> None:
+    recipe = dataclasses.replace(PUBLISHED, stages=PUBLISHED.stages[2:4])
+    table = recipes.plan(recipe, measures.Data(Path(people.source)), FixedProcess)
+    assert table["size"].tolist() == ["100x100", "200x200"]
+    assert (table["pictures_per_second"] == 128).all() and (table["gigabytes"] == 2).all()
+    assert table["minutes"].tolist() == pytest.approx([50 * 27 / 128 / 60] * 2)
+    assert "--accumulate" in recipes.describe_plan(table)
+
+
+def test_a_step_is_measured(people: Manifest, tiny_backbone: None) -> None:
+    step = measures.stage_step(measures.Data(Path(people.source)), small_recipe().to_json())
+    assert 0 < step() < 60
+
+
+def test_a_run_killed_in_stage_3_goes_on_in_stage_3(
+    people: Manifest,
+    tiny_backbone: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    stage = Stage(2, IMAGE_SIZE, 8, 0.01, "plateau", accumulate=2, mix="cutmix")
+    stages = (stage, dataclasses.replace(stage, epochs=1, freeze_backbone=True), stage)
+    recipe = Recipe(**{**vars(small_recipe()), "stages": stages, **ALL_AT_ONCE})
+    save = training.State.save_epoch
+
+    def killed(self, model, row) -> None:
+        save(self, model, row)
+        if self.epoch == 4:  # the first of stage 3 is on the disk
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.State, "save_epoch", killed)
+    with pytest.raises(KeyboardInterrupt, match="4 whole epochs are kept"):
+        training.train(people, tmp_path / "run", recipe)
+    capsys.readouterr()
+    monkeypatch.undo()
+    run = training.train(people, tmp_path / "run", resume=True)
+    printed = capsys.readouterr().out
+    assert "stage 3 of 3: 32x16, all layers" in printed and "stage 2 of 3" not in printed
+    assert "epoch 5:" in printed and "epoch 4:" not in printed
+    assert list(run.log["stage"]) == [1, 1, 2, 3, 3]
+    assert not pd.isna(run.log[["val_macro_f1", "val_gender_macro_f1"]]).any(axis=None)
+    from helpers.model import load_model
+    from helpers.pipeline import channel_statistics
+
+    mean, deviation = channel_statistics(people.subset("train"), IMAGE_SIZE)
+    layer = load_model(run.epoch_path(5)).get_layer("backbone").get_layer("standardize")
+    np.testing.assert_allclose(layer.mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.deviation, deviation, rtol=1e-5)
+
+
+def test_published_lifts_show_what_was_not_learned() -> None:
+    from helpers.sources import hvc
+
+    assert sum(map(len, hvc.TASKS.values())) == 27
+    assert all(set(hvc.COUNTS[task]) == set(classes) for task, classes in hvc.TASKS.items())
+    assert {sum(counts.values()) for counts in hvc.COUNTS.values()} == {13573}
+    table = hvc.published_lifts()
+    assert table["largest_class_share"].round(2).to_dict() == {
+        "gender": 0.56, "imagequality": 0.55, "age": 0.40, "weight": 0.64, "carryingbag": 0.56,
+        "footwear": 0.44, "emotion": 0.71, "bodypose": 0.62,
+    }  # fmt: skip
+    assert table.index[table["lift"] < 0.02].tolist() == ["weight", "emotion"]
+
+
+def test_a_network_that_scales_inside_takes_no_other_scaling() -> None:
+    from helpers.model import build_backbone
+
+    with pytest.raises(WorkshopError, match="scales inside"):
+        build_backbone((64, 64), "EfficientNetB0", pixels="dataset")
+
+
+def test_gradients_are_accumulated() -> None:
+    stage = Stage(1, accumulate=4)
+    assert training.build_optimizer(Recipe(), stage, 8).gradient_accumulation_steps == 4
+    assert training.build_optimizer(Recipe(), Stage(1), 8).gradient_accumulation_steps is None

@@ -1,0 +1,238 @@
+"""The rehearsal from start to end: real jobs, a real endpoint, and nothing that is left over.
+
+One rehearsal and one trained job serve all tests of this file; each takes seconds to start.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.cloud import cleanup, job
+from helpers.cloud.client import EndpointClient
+from helpers.cloud.data import upload_folder
+from helpers.cloud.endpoint import SCRIPT, deploy
+from helpers.cloud.ledger import Ledger
+from helpers.cloud.rehearsal.processes import Guarded
+from helpers.cloud.session import CloudSession, open_session
+from helpers.errors import WorkshopError
+from helpers.manifest import Manifest
+from helpers.metrics import score_manifest
+from helpers.serving import SavedModelPredictor, archive_folder
+from helpers.settings import ROOT
+from helpers.shards import write_shards
+from tests.picture_files import BROKEN
+
+QUICK = {"epochs": 1, "image-size": "32x16", "batch-size": 16, "no-check": True}
+TASKS = ["top_color", "gender", "age"]
+NAME = "workshop-test"
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory) -> Iterator[CloudSession]:
+    with pytest.MonkeyPatch.context() as patch:
+        path = tmp_path_factory.mktemp("cloud") / "ledger.json"
+        patch.setattr(Ledger, "of", classmethod(lambda cls, world: cls(path)))
+        with open_session("rehearsal") as opened:
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def data(session, people: Manifest, tmp_path_factory) -> str:
+    shards = tmp_path_factory.mktemp("shards") / "people"
+    write_shards(people, shards, count=2)
+    return upload_folder(session, shards, "people")
+
+
+@pytest.fixture(scope="module")
+def finished(session, data) -> job.Job:
+    plan = job.plan_job(session, QUICK, TASKS)
+    return job.start_job(session, plan, {"training": data}).follow()
+
+
+@pytest.fixture(scope="module")
+def export(finished, tmp_path_factory) -> Path:
+    return finished.download(tmp_path_factory.mktemp("export") / "export")
+
+
+@pytest.fixture(scope="module")
+def client(session, export, tmp_path_factory) -> EndpointClient:
+    archive = archive_folder(export, tmp_path_factory.mktemp("archive") / "model", SCRIPT)
+    return EndpointClient(session, NAME, deploy(session, archive, NAME))
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of running processes that name `text`; only Linux has /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if text in line:
+            found.append(line)
+    return found
+
+
+def wait_until_none(text: str, seconds: float = 30) -> list[str]:
+    end = time.monotonic() + seconds
+    while (found := processes_with(text)) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
+
+
+def test_the_session_says_that_nothing_is_billed(session):
+    assert session.describe().startswith("rehearsal: ")
+    assert "nothing is billed" in session.describe()
+    assert session.rehearsal.address.startswith("http://127.0.0.1:")
+    assert "AWS_ENDPOINT_URL" not in os.environ
+
+
+def test_a_created_job_really_runs(finished, session):
+    said = finished.describe()
+    assert said["TrainingJobStatus"] == "Completed"
+    steps = [step["Status"] for step in said["SecondaryStatusTransitions"]]
+    assert steps == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert said["HyperParameters"]["image-size"] in ("32x16", '"32x16"')
+    assert list(finished.table().index) == [1]
+    assert 0 <= finished.figures()["validation:gender:accuracy"] <= 1
+    assert finished.model_uri.startswith(f"s3://{session.bucket}/workshop/")
+
+
+def test_what_a_job_leaves_is_an_export(export):
+    names = {path.name for path in export.iterdir()}
+    assert {"saved_model", "labels.json", "log.csv", "scores.json"} <= names
+
+
+def test_a_job_that_fails_is_told_in_the_words_of_its_script(session, data):
+    plan = job.plan_job(session, {**QUICK, "backbone": "nonsense"}, TASKS)
+    failing = job.start_job(session, plan, {"training": data})
+    with pytest.raises(job.JobError) as raised:
+        failing.follow()
+    first, _, rest = str(raised.value).partition("\n")
+    assert "nonsense" in first and failing.name in first
+    assert "helpers.train" in rest and "sagemaker/core" not in str(raised.value)
+    assert failing.describe()["FailureReason"].startswith("AlgorithmError:")
+
+
+def test_an_instance_type_without_quota_is_refused_before_anything_is_made(session, data):
+    before = [entry.name for entry in session.ledger.entries]
+    plan = job.plan_job(session, QUICK, TASKS, instance_type="ml.p4d.24xlarge")
+    with pytest.raises(WorkshopError, match=r"quota of 1 or more for 'ml.p4d.24xlarge'.*found 0"):
+        job.start_job(session, plan, {"training": data})
+    assert [entry.name for entry in session.ledger.entries] == before
+
+
+def test_the_endpoint_says_what_the_network_says(client, export, people: Manifest):
+    test = people.subset("test")
+    probabilities = client.predict_manifest(test)
+    files = [Path(path).read_bytes() for path in test.paths]
+    expected = SavedModelPredictor(export).predict_bytes(files)
+    for task, values in probabilities.items():
+        np.testing.assert_allclose(values, expected[task], atol=1e-4)
+    assert len(score_manifest(test, probabilities)) == len(TASKS)
+
+
+def test_broken_pictures_do_not_end_the_server(client, people: Manifest):
+    good = Path(people.paths[0]).read_bytes()
+    answers = client.predict_files([good, *BROKEN.values(), good], top=1)
+    assert ["error" in answer for answer in answers] == [False, *[True] * len(BROKEN), False]
+    for name, file in BROKEN.items():
+        with pytest.raises(WorkshopError, match=r"refused the request \(400\)"):
+            client.send(file, "image/jpeg")
+            pytest.fail(name)
+    with pytest.raises(WorkshopError, match=r"\(415\): expected the content type"):
+        client.send(good, "text/csv")
+    assert client.predict_file(good, top=1) == answers[0]
+
+
+def test_the_front_has_the_limits_of_aws(client):
+    with pytest.raises(WorkshopError, match=r"\(413\): it is larger"):
+        client.send(bytes(6 * 2**20 + 1), "image/jpeg")
+
+
+def test_a_name_that_is_taken(client, session, export, tmp_path):
+    with pytest.raises(WorkshopError, match=f"'{NAME}' is taken"):
+        deploy(session, archive_folder(export, tmp_path / "model", SCRIPT), NAME)
+
+
+@pytest.mark.parametrize("kind", ["serverless", "asynchronous"])
+def test_other_kinds_of_endpoint_are_one_flag(client, session, export, people, tmp_path, kind):
+    archive = archive_folder(export, tmp_path / "model", SCRIPT)
+    name = f"{NAME}-{kind}"
+    found = deploy(session, archive, name, **{kind: True})
+    assert found == kind
+    other = EndpointClient(session, name, found)
+    file = Path(people.paths[0]).read_bytes()
+    assert other.predict_file(file, top=2) == client.predict_file(file, top=2)
+    with pytest.raises(WorkshopError, match=r"expected a JPEG or PNG"):
+        other.predict_file(b"text")
+    session.client("sagemaker").delete_endpoint(EndpointName=name)
+
+
+def test_an_archive_that_cannot_be_served_is_told(session, tmp_path):
+    import tarfile
+
+    with tarfile.open(tmp_path / "empty.tar.gz", "w:gz") as archive:
+        archive.add(SCRIPT, "code/inference.py")
+    with pytest.raises(WorkshopError, match=r"found it Failed: .*no 1/saved_model.pb"):
+        deploy(session, tmp_path / "empty.tar.gz", f"{NAME}-empty")
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc (Linux)")
+def test_at_the_end_nothing_is_left(client, session):
+    assert len(cleanup.list_all(session)) > 4
+    assert len(cleanup.delete_all(session)) == 0
+    assert len(cleanup.delete_all(session)) == 0
+    assert session.ledger.entries == []
+    folder = str(session.rehearsal.folder)
+    assert processes_with(folder), "the rehearsal's own process"
+    session.close()
+    session.close()
+    assert wait_until_none(folder) == []
+    assert not Path(folder).exists()
+
+
+KILLED = """
+import os, signal
+from helpers.cloud.rehearsal.world import Rehearsal
+print(Rehearsal("us-east-1").folder, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc (Linux)")
+def test_a_killed_notebook_leaves_no_process():
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert killed.returncode == -signal.SIGKILL
+    folder = killed.stdout.strip()
+    assert wait_until_none(folder) == []
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_guarded_program_ends_with_its_owner_and_all_that_it_started(tmp_path):
+    command = ["bash", "-c", f"sleep 600 & echo $! > {tmp_path}/child; sleep 600"]
+    program = Guarded(command, os.environ, tmp_path, subprocess.DEVNULL)
+    while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
+        time.sleep(0.05)
+    child = int((tmp_path / "child").read_text())
+    program.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_a_guarded_program_tells_how_it_ended(tmp_path):
+    for code, command in ((3, "exit 3"), (0, "true"), (137, "kill -9 $$")):
+        program = Guarded(["bash", "-c", command], os.environ, tmp_path, subprocess.DEVNULL)
+        assert program.wait(30) == code
+        program.stop()
