@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from helpers.cloud import cleanup, job
+from helpers.cloud.bench import memory_of
 from helpers.cloud.client import EndpointClient
 from helpers.cloud.data import upload_folder
 from helpers.cloud.endpoint import SCRIPT, deploy
@@ -138,6 +139,11 @@ def test_the_endpoint_says_what_the_network_says(client, export, people: Manifes
     for task, values in probabilities.items():
         np.testing.assert_allclose(values, expected[task], atol=1e-4)
     assert len(score_manifest(test, probabilities)) == len(TASKS)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc (Linux)")
+def test_the_memory_of_the_servers_is_read(client, session):
+    assert memory_of(session) > 300  # TensorFlow alone takes more
 
 
 def test_broken_pictures_do_not_end_the_server(client, people: Manifest):

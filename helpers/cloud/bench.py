@@ -274,6 +274,7 @@ def run_bench(
             deploy(session, archive, name)
     clients = {name: EndpointClient(session, name) for name in archives}
     table = compare(clients, pictures[:8], seconds)
+    print(table.round(1).to_string(), flush=True)  # the second part takes minutes
     counts = endure(
         clients[FILES], files, expected, predictor.labels.tasks, count, lambda: memory_of(session)
     )
@@ -290,10 +291,9 @@ def main() -> None:
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.manifest, check_classes=False)
     with open_session("rehearsal") as session:
-        table, counts = run_bench(
+        _, counts = run_bench(
             session, open_run(arguments.run), manifest, arguments.requests, arguments.seconds
         )
-        print(table.round(1).to_string())
         print(json.dumps(counts, indent=2))
         from helpers.cloud.cleanup import delete_all
 

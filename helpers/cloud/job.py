@@ -132,7 +132,8 @@ def plan_job(
     """
     sdk = session.sdk()
     from sagemaker.core import image_uris
-    from sagemaker.train import ModelTrainer, configs
+    from sagemaker.core.training import configs
+    from sagemaker.train import ModelTrainer
 
     stamp = datetime.now(UTC).strftime("%y%m%d-%H%M%S")
     unique = f"{PREFIX}-{name}-{stamp}-{token_hex(2)}"
@@ -205,7 +206,7 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
 
 
 def _channel(name: str, uri: str, machines: int) -> Any:
-    from sagemaker.train.configs import InputData, S3DataSource
+    from sagemaker.core.training.configs import InputData, S3DataSource
 
     sharded = machines > 1 and name == "training"
     source = S3DataSource(

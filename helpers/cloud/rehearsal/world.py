@@ -64,6 +64,11 @@ class Rehearsal:
         )
 
     @property
+    def pid(self) -> int:
+        """The process id that all its processes descend from."""
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether its process lives."""
         return self._process.running()
