@@ -231,11 +231,12 @@ def test_the_metrics_of_a_log_are_a_table(capsys):
     assert len(job.lines) == len(EPOCHS) + 1  # nothing is read twice
 
 
-def test_the_patterns_find_what_a_training_prints(trained, capsys):
+def test_the_patterns_find_what_a_training_prints(trained, capsys, monkeypatch, tmp_path):
     """The lines are those of `helpers.training`, not ones that this test makes up."""
     from helpers.training import train
     from tests.conftest import small_recipe
 
+    monkeypatch.setenv("SM_MODEL_DIR", str(tmp_path))  # only a job prints them
     manifest = trained_manifest(trained)
     capsys.readouterr()
     train(manifest, trained.folder.parent / "again", small_recipe(epochs=1), overwrite=True)

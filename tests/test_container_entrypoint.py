@@ -16,7 +16,7 @@ from helpers.cloud import job
 from helpers.cloud.data import upload_folder
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal.host import Host
-from helpers.cloud.rehearsal.processes import Guarded
+from helpers.cloud.rehearsal.processes import Guarded, free_port
 from helpers.cloud.session import open_session
 from helpers.manifest import Manifest
 from helpers.shards import write_shards
@@ -48,7 +48,6 @@ def start(host: Host, folder: Path) -> Guarded:
     (folder / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
     unshare = ["unshare", "-m", "--propagation", "private", "bash", "-c", MOUNT, str(folder)]
     environment = host.environment() | host.job["Environment"]
-    del environment["WORKSHOP_HOST_ADDRESSES"]  # /etc/hosts knows the hosts
     with (folder / "log.txt").open("wb") as log:
         return Guarded([*unshare, *command], environment, folder, log)
 
@@ -69,9 +68,11 @@ def test_two_hosts_train_through_the_entrypoint_of_the_sdk(
         plan = job.plan_job(session, hyperparameters, people.tasks, instance_count=2)
         request = plan.trainer._create_training_job_args(inputs, boto3=True)
         hosts = {name: tmp_path / name for name in ("algo-1", "algo-2")}
+        # TensorFlow listens on every address of a machine, and here both hosts are the same one.
+        places = {name: f"127.0.0.1:{free_port()}" for name in hosts}
         running = []
         for name, folder in hosts.items():
-            host = Host(name, dict.fromkeys(hosts, ""), folder, request)
+            host = Host(name, places, folder, request)
             host.fill(session.client("s3"))
             running.append(start(host, folder))
         try:
