@@ -7,7 +7,7 @@ from typing import Any
 from helpers.augmentation import AUGMENTATIONS, MIXES
 from helpers.errors import WorkshopError
 
-SCHEDULES = ("one-cycle", "cyclic", "cosine", "plateau", "constant")
+SCHEDULES = ("one-cycle", "cosine", "plateau", "constant", "cyclic")
 NORMALIZATIONS = ("batch", "group")
 INITIALIZATIONS = ("glorot_uniform", "he_normal", "lecun_normal", "orthogonal")
 PIXELS = ("fixed", "dataset")
