@@ -36,7 +36,7 @@ from helpers.settings import artifacts_folder
 
 DEFAULT = "the default recipe"  # or the one that --recipe names
 BASE = "street"
-HELPED = "all tasks, others at half weight"
+HELPED = "all tasks (others at half weight)"
 STARTED = "a backbone that was trained before"
 KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95

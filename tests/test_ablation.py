@@ -109,7 +109,7 @@ def test_other_tasks_help_and_are_not_judged(
         return {**ROW, "age": 0.4, "age_macro_f1": 0.3, "age_balanced_accuracy": 0.3}
 
     monkeypatch.setattr(ablation, "train_once", train_once)
-    idea = "all tasks, others at half weight"
+    idea = "all tasks (others at half weight)"
     runs = ablation.run_ideas(DATA, [idea], ablation.Length(epochs=4), [0], tmp_path)
     assert asked == [(["gender"], "", 4), (None, "*=0.5,gender=1", 4)]
     assert list(runs.columns) == ["recipe", "seed", *ROW]
