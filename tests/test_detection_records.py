@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -118,9 +119,9 @@ def test_sparse_records_of_others_are_read(tmp_path):
 def test_broken_shard_is_named(tmp_path):
     written = make_records(tmp_path)
     bad, other = records.shard_files(written.pattern("train"))
-    data = bytearray(open(bad, "rb").read())
+    data = bytearray(Path(bad).read_bytes())
     data[len(data) // 2] ^= 0xFF
-    open(bad, "wb").write(data)
+    Path(bad).write_bytes(data)
     with pytest.raises(WorkshopError, match="1 broken files of 2") as caught:
         records.require_whole([bad, other])
     assert bad in str(caught.value) and other not in str(caught.value)
