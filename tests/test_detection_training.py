@@ -4,16 +4,19 @@ import base64
 import dataclasses
 import io
 import json
+import tarfile
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.backend import tf
 from helpers.detection import describe, evaluate, inference, runs, serving, train, training
 from helpers.detection.config import Config
 from helpers.detection.drawing import draw_boxes
 from helpers.detection.network import FasterRCNN
+from helpers.detection.pictures import fit_picture
 from helpers.errors import WorkshopError
 from tests.detection_data import SIZE, make_records
 
@@ -148,9 +151,6 @@ def test_export_answers_a_batch_in_pixels_of_each_picture(run, detector):
     files = [picture((300, 100)), picture((40, 200), "PNG")]
     answers = detector.detect_bytes(files, threshold=0.0, most=7)
     network = run.network()
-    from helpers.backend import tf
-    from helpers.detection.pictures import fit_picture
-
     for data, answer, (width, height) in zip(files, answers, ((300, 100), (40, 200))):
         pixels, _ = fit_picture(tf.constant(data), (64, 96))
         found = network.detect(tf.cast(pixels, tf.float32)[None], 0.0, 7)
@@ -167,51 +167,80 @@ def test_export_answers_a_batch_in_pixels_of_each_picture(run, detector):
         detector.detect_bytes([b"no picture"])
 
 
-def context(kind: str, attributes: str = "") -> SimpleNamespace:
-    return SimpleNamespace(
-        request_content_type=kind, accept_header="application/json", custom_attributes=attributes
-    )
+class Context(SimpleNamespace):
+    rest_uri = "unused"
+    custom_attributes = ""
 
 
-def test_inference_handlers_speak_with_the_export(detector):
-    data = picture()
-    query = json.loads(
-        inference.input_handler(io.BytesIO(data), context("image/jpeg", "threshold=0,max_boxes=3"))
-    )
-    assert query["signature_name"] == "detect"
-    files = [base64.b64decode(one["b64"]) for one in query["inputs"]["image_bytes"]]
-    found = detector._detect(
-        image_bytes=np.array(files, object),
-        threshold=np.float32(query["inputs"]["threshold"]),
-        most=np.int32(query["inputs"]["most"]),
-    )
-    outputs = {name: value.numpy().tolist() for name, value in found.items()}
-    outputs["names"] = [[name.decode() for name in row] for row in outputs["names"]]
-    reply = SimpleNamespace(status_code=200, content=json.dumps({"outputs": outputs}).encode())
-    body, kind = inference.output_handler(reply, context("image/jpeg"))
-    (answer,) = json.loads(body)["predictions"]
-    assert kind == "application/json" and (answer["width"], answer["height"]) == SIZE
-    assert 0 < len(answer["objects"]) <= 3
-    assert set(answer["objects"][0]) == {"class", "score", "box", "box_normalized"}
+def serving_stand_in(detector):
+    """TensorFlow Serving's REST API in its columnar form, over the real export."""
+
+    def post(uri: str, data: str):
+        inputs = json.loads(data)["inputs"]
+        files = [base64.b64decode(one["b64"]) for one in inputs["image_bytes"]]
+        try:
+            found = detector._detect(
+                image_bytes=tf.constant(files),
+                threshold=tf.constant(inputs["threshold"], tf.float32),
+                most=tf.constant(inputs["most"]),
+            )
+        except tf.errors.InvalidArgumentError:
+            return SimpleNamespace(status_code=400, text="no picture")
+        outputs = {name: value.numpy().tolist() for name, value in found.items()}
+        outputs["names"] = [[name.decode() for name in row] for row in outputs["names"]]
+        return SimpleNamespace(status_code=200, json=lambda: {"outputs": outputs})
+
+    return post
+
+
+def test_endpoint_answers_each_picture_and_names_the_broken_one(detector):
+    good, broken = picture(), picture()[:-500]
+    instances = [{"b64": base64.b64encode(f).decode()} for f in (good, broken, b"text", good)]
+    body = json.dumps({"instances": instances, "threshold": 0, "max_boxes": 3}).encode()
+    context = Context(request_content_type="application/json")
+    answers = inference.answer_request(body, context, serving_stand_in(detector))["predictions"]
+    assert answers[0] == answers[3] and (answers[0]["width"], answers[0]["height"]) == SIZE
+    assert 0 < len(answers[0]["objects"]) <= 3
+    assert set(answers[0]["objects"][0]) == {"class", "score", "box", "box_normalized"}
+    assert answers[1] == {"error": "picture 1: the file is damaged"}
+    assert "neither" in answers[2]["error"]
+    one = Context(request_content_type="image/jpeg", custom_attributes="threshold=1,max_boxes=2")
+    (alone,) = inference.answer_request(good, one, serving_stand_in(detector))["predictions"]
+    assert alone["objects"] == []
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "status", "match"),
+    ("body", "kind", "attributes", "status", "match"),
     [
-        (b"", "image/jpeg", 400, "empty body"),
-        (b"text", "image/jpeg", 400, "another format"),
-        (picture(), "text/csv", 415, "content type"),
-        (b'{"images": "x"}', "application/json", 400, "another form"),
-        (b'{"images": []}', "application/json", 400, "1 to 16"),
-        (b"[" * 90_000, "application/json", 400, "another form"),
-        (b"\xff" * 6_000_001, "image/jpeg", 413, "at most"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * 8 + b"\0\1\0\0" * 2, "image/png", 400, "65,536 x 65,536"),
+        (b"", "image/jpeg", "", 400, "empty body"),
+        (b"text", "image/jpeg", "", 400, "neither"),
+        (picture(), "text/csv", "", 415, "content type"),
+        (picture(), "image/jpeg", "threshold=2", 400, "threshold from 0 to 1"),
+        (picture(), "image/jpeg", "max_boxes=nan", 400, "max_boxes"),
+        (b'{"instances": "x"}', "application/json", "", 400, "instances"),
+        (b"[" * 90_000, "application/json", "", 400, "no JSON"),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0\1\0\0" * 2,
+            "image/png",
+            "",
+            413,
+            "million pixels",
+        ),
     ],
 )
-def test_bad_requests_are_refused(body, kind, status, match):
-    with pytest.raises(inference.BadRequestError, match=match) as caught:
-        inference.input_handler(io.BytesIO(body), context(kind))
+def test_bad_requests_are_refused(body, kind, attributes, status, match):
+    context = Context(request_content_type=kind, custom_attributes=attributes)
+    with pytest.raises(inference.RefusedError, match=match) as caught:
+        inference.answer_request(body, context, post=None)
     assert caught.value.status == status
+
+
+def test_status_reaches_the_container():
+    res = SimpleNamespace(status="200 OK")
+    context = Context(request_content_type="text/csv")
+    body, kind = inference.handler(io.BytesIO(b"x"), context)
+    assert res.status == "415 Unsupported Media Type" and kind == "application/json"
+    assert "content type" in json.loads(body)["error"]
 
 
 def test_commands(run, config, tmp_path, command):
@@ -222,8 +251,6 @@ def test_commands(run, config, tmp_path, command):
     code, _, err = command(train.main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
     assert code == 2 and "Check --config" in err
     archive = serving.archive_export(run, tmp_path / "model")
-    import tarfile
-
     with tarfile.open(archive) as file:
         names = set(file.getnames())
     assert {"1/saved_model.pb", "code/inference.py"} <= names

@@ -114,7 +114,8 @@ def _draw(candidates: tf.Tensor, dice: tf.Tensor, count: tf.Tensor) -> tf.Tensor
     """Draws up to `count` (batch,) of the candidates (batch, n): bool (batch, n)."""
     dice = tf.where(candidates, dice, -1.0)
     ordered = tf.sort(dice, axis=-1, direction="DESCENDING")
-    last = tf.gather(ordered, tf.maximum(count, 1) - 1, batch_dims=1)[:, None]
+    last = tf.clip_by_value(count, 1, tf.shape(dice)[1]) - 1
+    last = tf.gather(ordered, last, batch_dims=1)[:, None]
     return candidates & (dice >= last) & (count > 0)[:, None]
 
 
