@@ -37,6 +37,7 @@ ASPECT, BODY, FEET = 100 / 240, 0.9, 0.955
 BODY_CUT = 0.95  # of the height, where the lower edge of the picture cuts a person
 NEAR_EDGE = 0.01  # of the picture's height: a box that ends there is cut
 BATCH = 8  # people described at once
+SAME_PERSON = 0.5  # IoU from which a found box is that of somebody
 STEPS = ("decode", "detect", "describe", "draw")
 
 
@@ -175,7 +176,7 @@ class Describer:
         kept = [i for i, cls in enumerate(found.names) if cls == PERSON]
         size = self.predictor.image_size
         crops = [cut_out(picture, found.boxes[i], size) for i in kept]
-        answers = self._attributes(crops)
+        answers = self.describe_crops(crops)
         people = [
             Person(found.boxes[i], found.normalized[i], float(found.scores[i]), answer, crop)
             for i, answer, crop in zip(kept, answers, crops)
@@ -184,7 +185,7 @@ class Describer:
         times = (decoding, detected - start, end - detected, 0.0)
         return Described(name, picture, people, dict(zip(STEPS, times)))
 
-    def _attributes(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
+    def describe_crops(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
         """Describes crops as batches of one size.
 
         A batch that is not full is filled up: LiteRT prepares its network anew for every other
@@ -251,6 +252,38 @@ def cut_out(picture: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.
     ]
     whole = Image.fromarray(np.pad(pixels, missing, "edge"))
     return np.asarray(whole.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def compare(found: Described, truth: pd.DataFrame) -> pd.DataFrame:
+    """Sets what was said beside the truth, for everybody who was found.
+
+    Args:
+        found: a described picture.
+        truth: the rows of its people, as `data.generate.streets` writes them.
+
+    Returns:
+        A row per person and task: `person`, `task`, `said`, `true`, `right`.
+    """
+    edges = ["ymin", "xmin", "ymax", "xmax"]
+    boxes = truth[edges].astype(float).to_numpy()
+    rows = []
+    for number, one in enumerate(found.people, 1):
+        overlap = [intersection_over_union(one.box, box) for box in boxes]
+        if not overlap or max(overlap) < SAME_PERSON:
+            continue
+        real = truth.iloc[int(np.argmax(overlap))]
+        for task in (task for task in one.attributes if task in truth):
+            said = next(iter(one.attributes[task]))
+            rows.append((number, task, said, real[task], said == real[task]))
+    return pd.DataFrame(rows, columns=["person", "task", "said", "true", "right"])
+
+
+def intersection_over_union(one: np.ndarray, other: np.ndarray) -> float:
+    """Returns how much of two boxes (4,) together they share: 0 to 1."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    shared = float(np.prod(np.maximum(sides, 0)))
+    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
+    return shared / max(sum(areas) - shared, 1e-9)
 
 
 def describe_places(
