@@ -214,6 +214,7 @@ class FasterRCNN(keras.Model):
     def __init__(self, config: Config, classes: int):
         super().__init__(name="faster_rcnn")
         self.image_size, self.classes = tuple(config.image_size), classes
+        self.backbone = config.backbone
         self.anchors = build_anchors(self.image_size, config.anchor_sizes, config.anchor_ratios)
         self.pyramid = build_pyramid(self.image_size, config.backbone, config.weights)
         self.proposer = build_proposer(len(config.anchor_ratios))

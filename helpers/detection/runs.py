@@ -105,11 +105,27 @@ def open_run(folder: Path) -> DetectionRun:
     return DetectionRun(folder, config, LabelMap.read(folder / LABEL_MAP_FILE))
 
 
+def named_variables(
+    network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
+) -> dict[str, keras.Variable]:
+    """Names every variable in a way that does not depend on what else was built before.
+
+    Keras numbers layers without a name through the whole process, so those of the backbone go by
+    their place in it.
+    """
+    backbone = network.pyramid.get_layer("backbone").variables
+    named = {f"{network.backbone}/{i:03d}/{v.name}": v for i, v in enumerate(backbone)}
+    inside = {id(variable) for variable in backbone}
+    named |= {v.path: v for v in network.variables if id(v) not in inside}
+    own = optimizer.variables if optimizer else ()
+    return named | {f"optimizer/{i:03d}": v for i, v in enumerate(own)}
+
+
 def save_checkpoint(
     run: DetectionRun, step: int, network: FasterRCNN, optimizer: keras.optimizers.Optimizer
 ) -> Path:
     """Writes weights and optimizer, whole, and deletes all but the newest few checkpoints."""
-    values = {v.path: v.numpy() for v in (*network.variables, *optimizer.variables)}
+    values = {name: v.numpy() for name, v in named_variables(network, optimizer).items()}
     path = run.checkpoint_path(step)
     with whole_file(path) as draft:
         np.savez(draft, **{STEP: np.array(step)}, **values)
@@ -143,14 +159,13 @@ def restore(
         WorkshopError: the checkpoint belongs to another network.
     """
     values = read_checkpoint(path)
-    variables = [*network.variables, *(optimizer.variables if optimizer else ())]
-    for variable in variables:
-        found = values.get(variable.path)
+    for name, variable in named_variables(network, optimizer).items():
+        found = values.get(name)
         if found is None or found.shape != tuple(variable.shape):
             what = "nothing" if found is None else f"{found.shape}"
             raise WorkshopError(
                 f"{path} belongs to another network: expected {tuple(variable.shape)} for "
-                f"{variable.path}, found {what}. Start from it with `checkpoint:` in the config."
+                f"{name}, found {what}. Start from it with `checkpoint:` in the config."
             )
         variable.assign(found)
     return int(values[STEP])
@@ -179,17 +194,15 @@ def start_from(place: Path, network: FasterRCNN) -> list[str]:
         path = found[-1]
     values = read_checkpoint(path)
     taken, anew = [], []
-    for variable in network.variables:
-        value = values.get(variable.path)
+    for name, variable in named_variables(network).items():
+        value = values.get(name)
         if value is not None and value.shape == tuple(variable.shape):
             variable.assign(value)
             taken.append(variable)
         elif value is None:
-            anew.append(f"made anew: {variable.path}, which the checkpoint has not")
+            anew.append(f"made anew: {name}, which the checkpoint has not")
         else:
-            anew.append(
-                f"made anew: {variable.path}, {tuple(variable.shape)} instead of {value.shape}"
-            )
+            anew.append(f"made anew: {name}, {tuple(variable.shape)} instead of {value.shape}")
     if not taken:
         raise WorkshopError(f"checkpoint: expected weights that fit, found none in {path}.")
     return [f"{len(taken)} of {len(network.variables)} weights taken from {path}", *anew]

@@ -95,7 +95,8 @@ def export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -
     limits = (tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most"))
     usual = (tf.constant(THRESHOLD), tf.constant(MOST))
     archive = keras.export.ExportArchive()
-    archive.track(network)
+    for part in (network.pyramid, network.proposer, network.box_head):
+        archive.track(part)
     archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
     archive.add_endpoint(
         "serving_default", tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
