@@ -19,6 +19,7 @@ serving     run -> export: files in, probabilities out
 litert      predicts with the export, without TensorFlow
 timing      how fast each way to predict is
 bench       each part beside its peer or its limit (measures, processes)
+detection   street scenes: records, a detector, and a description of everybody it finds
 ablation    ideas beside the default recipe, over several seeds
 
 Commands:
