@@ -25,7 +25,7 @@ class Side:
 
 def test_every_side_on_every_folder(tmp_path, monkeypatch, command):
     monkeypatch.setattr(bench, "Measured", Side)
-    code, out, _ = command(
+    code, *_ = command(
         bench.main, "--records", tmp_path / "streets", tmp_path / "raccoon", "--minutes", 2,
         "--peer", tmp_path, "--checkpoint", tmp_path / "run", "--out", tmp_path / "page",
     )  # fmt: skip

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -128,6 +129,9 @@ def test_config_file_round_trip(config, tmp_path):
     (tmp_path / "config.yaml").write_text("label_map: a/map\ntrain: a/*\nnum_classes: 7\n")
     read = Config.read(tmp_path / "config.yaml")
     assert read.train == (f"{tmp_path}/a/*",)
+    relative = dataclasses.replace(config, train="here/*")
+    relative.write(tmp_path / "other" / "config.yaml")
+    assert Config.read(tmp_path / "other" / "config.yaml").train == (f"{Path.cwd()}/here/*",)
     wrong = dataclasses.replace(config, num_classes=7)
     with pytest.raises(WorkshopError, match="num_classes: expected 2"):
         wrong.read_label_map()

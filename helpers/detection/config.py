@@ -27,6 +27,7 @@ STRIDES = (8, 16, 32)  # of the pyramid's levels
 BACKBONES = (SMALL, "ResNet50", "ResNet101")
 LOSSES = ("objectness", "proposal_box", "class", "box")
 MOST_BYTES = 1_000_000
+PATHS = ("label_map", "train", "val", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -140,16 +141,17 @@ class Config:
         for name in ("label_map", "train"):
             if not value.get(name):
                 raise WorkshopError(f"expected {name!r} to be given, found nothing. Add the line.")
-        paths = {
-            name: _absolute(value[name], folder)
-            for name in ("label_map", "train", "val", "checkpoint")
-            if value.get(name)
-        }
+        paths = {name: _absolute(value[name], folder) for name in PATHS if value.get(name)}
         return cls(**{**value, **paths})
 
+    def absolute(self) -> "Config":
+        """Returns the config with absolute paths; relative ones are those of this process."""
+        paths = {name: _absolute(getattr(self, name), Path.cwd()) for name in PATHS}
+        return dataclasses.replace(self, **paths)
+
     def write(self, path: Path | str) -> None:
-        """Writes the config as YAML, whole."""
-        value = dataclasses.asdict(self)
+        """Writes the config as YAML, whole, with absolute paths."""
+        value = dataclasses.asdict(self.absolute())
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
         write_text(Path(path), yaml.safe_dump(plain, sort_keys=False))
 

@@ -58,6 +58,7 @@ def train(
 
 
 def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool) -> DetectionRun:
+    config = config.absolute()
     label_map = config.read_label_map()
     is_run = (folder / CONFIG_FILE).exists()
     if resume and is_run:
@@ -73,6 +74,7 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
                 f"expected the config that {folder} was started with, found another "
                 f"{', '.join(changed)}. Resume with its own {CONFIG_FILE}, or use another --out."
             )
+        config.write(folder / CONFIG_FILE)  # it may be longer than before
         return DetectionRun(folder, config, run.label_map)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not (is_run and overwrite):
@@ -228,6 +230,11 @@ def train_step(
 
 
 def most_boxes(files: list[str], run: DetectionRun) -> int:
-    """Returns to how many boxes the pictures of the records are filled up, 1 or more."""
-    counts = read_records(files, run.label_map).map(lambda one: tf.shape(one["boxes"])[0])
-    return max(1, min(MOST_BOXES, max(int(count) for count in counts)))
+    """Returns to how many boxes pictures are filled up; tells of boxes of unknown classes."""
+    most = unknown = 0
+    for one in read_records(files, run.label_map).map(lambda one: one["labels"]):
+        labels = one.numpy()
+        most, unknown = max(most, len(labels)), unknown + int((labels == 0).sum())
+    if unknown:
+        print(f"note: {unknown:,} boxes of classes that the label map has not are left out")
+    return max(1, min(MOST_BOXES, most))
