@@ -126,12 +126,16 @@ def generate_streets(
                 rows += scene_rows
                 places += scene_places
                 bar.update(len(scene_places))
-        columns = ["image_path", "group", "person", "xmin", "ymin", "xmax", "ymax", "difficult"]
-        table = pd.DataFrame(rows, columns=[*columns, *looks.TASKS])
-        table.to_csv(draft / "people.csv", index=False)
-        pd.DataFrame(places).to_csv(draft / "pictures.csv", index=False)
-        tasks = {task: list(classes) for task, classes in looks.SHARES.items()}
-        write_json(draft / "labels.json", {"tasks": tasks})
+        _write_tables(draft, rows, places)
+
+
+def _write_tables(folder: Path, rows: list[dict], places: list[dict]) -> None:
+    columns = ["image_path", "group", "person", "xmin", "ymin", "xmax", "ymax", "difficult"]
+    table = pd.DataFrame(rows, columns=[*columns, *looks.TASKS])
+    table.to_csv(folder / "people.csv", index=False)
+    pd.DataFrame(places).to_csv(folder / "pictures.csv", index=False)
+    tasks = {task: list(classes) for task, classes in looks.SHARES.items()}
+    write_json(folder / "labels.json", {"tasks": tasks})
 
 
 def _map(work, plan: list, workers: int) -> Iterator[tuple[list[dict], list[dict]]]:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from xml.etree.ElementTree import Element, ParseError
 
@@ -123,15 +124,12 @@ def read_annotations(
     shelf = _Shelf(folder)
     found: list[Annotated] = []
     problems: list[Problem] = []
-
-    def read(path: Path) -> tuple[Annotated | None, list[Problem]]:
-        return read_one(path, shelf, names, class_from)
-
+    read = partial(read_one, shelf=shelf, names=names, class_from=class_from)
     with ThreadPoolExecutor(THREADS) as pool:
-        results = progress_bar(
-            iterable=pool.map(read, files), total=len(files), desc="reading annotations"
-        )
-        for annotated, its_problems in results:
+        results = pool.map(read, files)
+        for annotated, its_problems in progress_bar(
+            iterable=results, total=len(files), desc="reading annotations"
+        ):
             problems += its_problems
             if annotated:
                 group = (groups or {}).get(annotated.picture.stem, annotated.picture.stem)

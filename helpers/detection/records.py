@@ -93,13 +93,9 @@ def write_records(
     names = label_map.names if label_map else None
     found, problems = read_annotations(folder, names, class_from, groups)
     if not found:
-        raise WorkshopError(
-            f"{folder}: expected at least one picture with a good annotation, found none.\n"
-            f"{describe(problems)}"
-        )
-    label_map = label_map or LabelMap.of(box.name for one in found for box in one.boxes)
-    if not label_map.ids:
-        raise WorkshopError(f"{folder}: expected boxes, found none in {len(found)} annotations.")
+        expected = "expected at least one picture with a good annotation, found none"
+        raise WorkshopError(f"{folder}: {expected}.\n{describe(problems)}")
+    label_map = label_map or _label_map_of(folder, found)
     name = name or Path(folder).resolve().name
     sides = split_pictures(found, label_map, val_share, seed)
     with whole_folder(Path(out)) as draft:
@@ -109,11 +105,19 @@ def write_records(
         if problems:
             write_text(draft / REPORT_FILE, problems_table(problems).to_csv(index=False))
     pictures = {split: len(side) for split, side in sides.items()}
-    boxes = {
-        split: Counter(box.name for one in side for box in one.boxes)
-        for split, side in sides.items()
-    }
+    boxes = {split: Counter(_names(side)) for split, side in sides.items()}
     return Written(Path(out), label_map, pictures, boxes, problems)
+
+
+def _names(side: Sequence[Annotated]) -> Iterator[str]:
+    return (box.name for one in side for box in one.boxes)
+
+
+def _label_map_of(folder: Path, found: Sequence[Annotated]) -> LabelMap:
+    label_map = LabelMap.of(_names(found))
+    if not label_map.ids:
+        raise WorkshopError(f"{folder}: expected boxes, found none in {len(found)} annotations.")
+    return label_map
 
 
 def _check(out: Path, shards: int, val_share: float) -> None:

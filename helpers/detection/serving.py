@@ -9,7 +9,7 @@ Beside the SavedModel, an endpoint's archive carries `helpers.detection.inferenc
 """
 
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +66,22 @@ def export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -
     and `names` (batch, most), `count` (batch,) and `size` (batch, 2), height and width. Signature
     "serving_default" takes `image_bytes` alone, with the usual threshold and number.
     """
+    answer = _answering(network, label_map)
+    files = tf.TensorSpec([None], tf.string, name="image_bytes")
+    limits = (tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most"))
+    usual = (tf.constant(THRESHOLD), tf.constant(MOST))
+    archive = keras.export.ExportArchive()
+    for part in (network.pyramid, network.proposer, network.box_head):
+        archive.track(part)
+    archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
+    archive.add_endpoint(
+        "serving_default", tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
+    )
+    archive.write_out(str(folder), verbose=False)
+    label_map.write(folder / "assets.extra" / LABEL_MAP_FILE)
+
+
+def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
     names = tf.constant(["", *label_map.names])
     image_size = network.image_size
 
@@ -91,18 +107,7 @@ def export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -
             "size": size,
         }
 
-    files = tf.TensorSpec([None], tf.string, name="image_bytes")
-    limits = (tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most"))
-    usual = (tf.constant(THRESHOLD), tf.constant(MOST))
-    archive = keras.export.ExportArchive()
-    for part in (network.pyramid, network.proposer, network.box_head):
-        archive.track(part)
-    archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
-    archive.add_endpoint(
-        "serving_default", tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
-    )
-    archive.write_out(str(folder), verbose=False)
-    label_map.write(folder / "assets.extra" / LABEL_MAP_FILE)
+    return answer
 
 
 class Detector:
