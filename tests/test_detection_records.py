@@ -101,7 +101,7 @@ def test_sparse_records_of_others_are_read(tmp_path):
     Image.new("RGB", (8, 8)).save(file, "PNG")
     path = str(tmp_path / "theirs.record")
     with tf.io.TFRecordWriter(path) as writer:
-        for extra in ({"label": [2, 9]}, {"text": [b"lamp", b"boat"]}):
+        for extra in ({"label": [7, 9]}, {"text": [b"lamp", b"boat"]}):
             values = {"image/encoded": [file.getvalue()], "image/source_id": [b"7"]}
             values |= {f"image/object/bbox/{e}": [0.1, 0.2] for e in ("xmin", "ymin")}
             values |= {f"image/object/bbox/{e}": [0.5, 1.7] for e in ("xmax", "ymax")}
@@ -109,7 +109,7 @@ def test_sparse_records_of_others_are_read(tmp_path):
             features = {key: records._feature(value) for key, value in values.items()}
             one = tf.train.Example(features=tf.train.Features(feature=features))
             writer.write(one.SerializeToString())
-    label_map = LabelMap({"cup": 1, "lamp": 2})
+    label_map = LabelMap({"cup": 3, "lamp": 7})  # numbers with gaps
     by_number, by_name = records.read_records([path], label_map).as_numpy_iterator()
     assert list(by_number["labels"]) == [2, 0] and list(by_name["labels"]) == [2, 0]
     assert by_name["boxes"].max() == 1.0 and by_name["name"] == b"7"

@@ -229,7 +229,7 @@ def _score_peer(model: Any, config: Config, label_map: Any) -> pd.DataFrame:
                 tuple(np.asarray(found[n][row][:count]) for n in ("boxes", "confidence", "labels"))
             )
             truths.append((batch.boxes[row].numpy()[labels != 0], labels[labels != 0]))
-    return average_precision(truths, answers, label_map.names, tuple(label_map.ids.values()))
+    return average_precision(truths, answers, label_map.names)
 
 
 def compare(

@@ -287,7 +287,7 @@ class FasterRCNN(keras.Model):
         Args:
             pixels: (batch, height, width, 3), RGB 0 to 255.
             boxes: (batch, most, 4), filled up with zeros.
-            labels: int32 (batch, most): a class's number from 1 on, 0 where `boxes` is filled up,
+            labels: int32 (batch, most): place of the class from 1 on, 0 where `boxes` is filled up,
                 -1 for a difficult object, which is neither learned nor learned as background.
             seed: int32 (2,), decides which anchors and proposals are taken.
             training: whether layers behave as in training.

@@ -24,7 +24,7 @@ class Example(NamedTuple):
     Attributes:
         pixels: uint8 (height, width, 3); float32 in a training batch.
         boxes: float32 (most, 4) in pixels of the network's picture, filled up with zeros.
-        labels: int32 (most,): class number, 0 filled up, -1 difficult.
+        labels: int32 (most,): place of the class from 1 on, 0 filled up, -1 difficult.
         size: int32 (2,), height and width of the picture as it is in its file.
         name: of the file.
     """

@@ -283,17 +283,23 @@ def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
         ymax, xmax from 0 to 1, `labels` int32 (n,), a class's number or 0 where the label map
         has none, `difficult` bool (n,).
     """
-    table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(
-            list(label_map.names), list(label_map.ids.values()), value_dtype=tf.int64
-        ),
-        default_value=0,
-    )
+    by_name = _places_of(tf.constant(list(label_map.names)))
+    by_number = _places_of(tf.constant(list(label_map.ids.values()), tf.int64))
     records = tf.data.TFRecordDataset(list(files))
-    return records.map(lambda record: _parse(record, table), num_parallel_calls=tf.data.AUTOTUNE)
+    return records.map(
+        lambda record: _parse(record, by_name, by_number), num_parallel_calls=tf.data.AUTOTUNE
+    )
 
 
-def _parse(record: tf.Tensor, table: tf.lookup.StaticHashTable) -> dict[str, tf.Tensor]:
+def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
+    """Returns a table from each key to its place, from 1 on, and from all others to 0."""
+    pairs = tf.lookup.KeyValueTensorInitializer(keys, tf.range(1, 1 + len(keys)))
+    return tf.lookup.StaticHashTable(pairs, default_value=0)
+
+
+def _parse(
+    record: tf.Tensor, by_name: tf.lookup.StaticHashTable, by_number: tf.lookup.StaticHashTable
+) -> dict[str, tf.Tensor]:
     found = tf.io.parse_single_example(record, FEATURES)
     sides = [
         tf.sparse.to_dense(found[f"image/object/bbox/{side}"])
@@ -307,17 +313,15 @@ def _parse(record: tf.Tensor, table: tf.lookup.StaticHashTable) -> dict[str, tf.
         values = tf.sparse.to_dense(found[f"image/object/{name}"])[:count]
         return tf.pad(values, [[0, count - tf.shape(values)[0]]])
 
-    by_name = table.lookup(column("class/text"))
-    number = column("class/label")
-    known = tf.reduce_any(number[:, None] == table.export()[1][None], axis=1)
     # the name says more than a number that may belong to another label map
-    number = tf.where(column("class/text") == "", tf.where(known, number, 0), by_name)
+    name, number = column("class/text"), column("class/label")
+    label = tf.where(name == "", by_number.lookup(number), by_name.lookup(name))
     source, filename = found["image/source_id"], found["image/filename"]
     return {
         "encoded": found["image/encoded"],
         "name": tf.where(filename == "", source, filename),
         "boxes": tf.ensure_shape(boxes, (None, 4)),
-        "labels": tf.ensure_shape(tf.cast(number, tf.int32), (None,)),
+        "labels": tf.ensure_shape(label, (None,)),
         "difficult": tf.ensure_shape(column("difficult") > 0, (None,)),
     }
 

@@ -40,28 +40,26 @@ def score_network(
             answers.append(tuple(part))
             labels = batch.labels[row].numpy()
             truths.append((batch.boxes[row].numpy()[labels != 0], labels[labels != 0]))
-    return average_precision(truths, answers, label_map.names, tuple(label_map.ids.values()))
+    return average_precision(truths, answers, label_map.names)
 
 
 def average_precision(
     truths: Sequence[tuple[np.ndarray, np.ndarray]],
     answers: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     names: Sequence[str],
-    numbers: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """Scores answers against the truth.
 
     Args:
-        truths: of each picture boxes (n, 4) as ymin, xmin, ymax, xmax, and labels (n,): a class's
-            number, or -1 for a difficult object of whatever class.
+        truths: of each picture boxes (n, 4) as ymin, xmin, ymax, xmax, and labels (n,): the place
+            of the class from 1 on, or -1 for a difficult object of whatever class.
         answers: of each picture boxes (m, 4), scores (m,), and classes (m,), from 0.
         names: of the classes.
-        numbers: their numbers in `truths`; 1, 2, ... where None.
 
     Returns:
         As `score_network`; nan where a class has no box.
     """
-    numbers = list(numbers or range(1, len(names) + 1))
+    numbers = list(range(1, len(names) + 1))
     things = {
         "images": [{"id": i} for i in range(1, len(truths) + 1)],
         "categories": [{"id": n, "name": name} for n, name in zip(numbers, names)],

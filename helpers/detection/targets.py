@@ -22,7 +22,7 @@ class Chosen(NamedTuple):
     Attributes:
         anchors: (..., 4), the anchors or proposals themselves.
         boxes: (..., 4), the object of each; the nearest one where it is background.
-        labels: int32 (...), number of the object's class, 0 for background.
+        labels: int32 (...), place of the object's class from 1 on, 0 for background.
         found: float (...), 1 where an object is to be found and it was drawn.
         used: float (...), 1 where it was drawn.
     """
