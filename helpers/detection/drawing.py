@@ -22,6 +22,7 @@ SURE, LIKELY = 0.8, 0.5  # probabilities from which on an answer is called so
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 PAPER, TRACK = "#FFFFFF", "#E8E8E8"
 CARD, ROW, HEAD, GAP = 330, 15, 22, 8  # pixels: width, height of a task, of the title, between
+MOST_ROW = 26  # height of a task where a card has room
 THUMB = 62  # width of the small picture
 LEAST_CARD = 108  # height: the small picture needs it
 LEGEND = 22
@@ -106,8 +107,9 @@ def draw_card(number: int, one: "Person", tall: int) -> Image.Image:
     crop = Image.fromarray(one.crop)
     wide = min(THUMB, round(high * crop.width / crop.height))
     card.paste(crop.resize((wide, round(wide * crop.height / crop.width))), (0, HEAD))
+    step = min(MOST_ROW, max(ROW, (high - GAP) // max(1, len(one.attributes))))
     for row, (task, classes) in enumerate(one.attributes.items()):
-        _draw_answer(pen, task, classes, THUMB + 8, HEAD + row * ROW)
+        _draw_answer(pen, task, classes, wide + 10, HEAD + 2 + row * step)
     pen.rectangle((0, 0, CARD - 1, tall - 1), outline=color)
     return card
 
