@@ -189,3 +189,12 @@ def test_boxes_move_with_the_picture():
         moved += abs(box[1] - 30) > 3
     assert moved > 4
     assert (changed.boxes.numpy()[:, 1] == 0).all()
+
+
+def test_published_backbone_gives_the_same_maps():
+    pyramid = net.build_pyramid((64, 96), "ResNet50")
+    shapes = [one.shape[1:] for one in pyramid.outputs]
+    assert shapes == [(64 // s, 96 // s, net.CHANNELS) for s in (8, 16, 32)]
+    last = pyramid.get_layer("backbone").outputs
+    assert [one.shape[-1] for one in last] == [512, 1024, 2048]  # conv3, conv4 and conv5
+    assert "scale_pixels" in " ".join(layer.name for layer in pyramid.layers)
