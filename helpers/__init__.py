@@ -25,6 +25,7 @@ cloud       the same as a job and behind an endpoint: on AWS, or rehearsed on th
 timing      how fast each way to predict is
 bench       each part beside its peer or its limit (measures, processes)
 signs_bench our recipe for signs and the published one, by track and by picture
+detection   street scenes: records, a detector, and a description of everybody it finds
 ablation    ideas beside the default recipe, over several seeds
 rate_range  a learning rate, by a test
 lessons     what real pictures with persons and cameras teach
@@ -33,6 +34,7 @@ Commands:
 python -m helpers.{sources,sources.download,manifest,recipes,rate_range,train,evaluate,predict}
 python -m helpers.{bench,signs_bench,ablation,lessons,workshop,environment}
 python -m helpers.cloud.{bench,cleanup}
+python -m helpers.detection.{records,train,bench,describe}
 Everywhere: errors (a mistake that the user can mend), files (written whole or not at all),
 settings (where things are, what is small in a fast run), backend (TensorFlow and Keras, without
 their notices), quiet, exercises.

@@ -156,6 +156,19 @@ def _outputs_of_published_attributes(answer: Any) -> bool:
     return int(answer) == answer == sum(len(classes) for classes in hvc.TASKS.values())
 
 
+def _difficult_boxes(answer: Any, found: Any) -> bool:
+    return answer == sum(box.difficult for one in found for box in one.boxes)
+
+
+def _pixels_of_first_box(answer: Any, one: Any, width: int) -> bool:
+    _, xmin, _, xmax = one["boxes"][0]
+    return abs(float(answer) - (xmax - xmin) * width) < 0.6
+
+
+def _sure_people(answer: Any, found: Any) -> bool:
+    return answer == sum(person.score >= 0.9 for person in found.people)
+
+
 # "NN-topic", NN being the notebook's number. notebooks/README.md says how to add one.
 EXERCISES: dict[str, Exercise] = {
     "00-outputs": Exercise(
@@ -255,5 +268,29 @@ EXERCISES: dict[str, Exercise] = {
     "07-floor": Exercise(
         lambda answer, scores: scores["lift"][answer] == scores["lift"].min(),
         "the answer is the name of a row of scores; its column lift has an idxmin().",
+    ),
+    "08-difficult": Exercise(
+        _difficult_boxes,
+        "each picture of found has boxes, and each box says whether it is difficult.",
+    ),
+    "08-pixels": Exercise(
+        _pixels_of_first_box,
+        "the order is ymin, xmin, ymax, xmax, and x counts along the width.",
+    ),
+    "09-anchors": Exercise(
+        lambda answer: answer == 2 * (32**2 + 16**2 + 8**2),
+        "how many cells has each of the three maps? Every cell has an anchor for each ratio.",
+    ),
+    "09-iou": Exercise(
+        lambda answer: abs(float(answer) - 1 / 3) < 0.005,
+        "the shared area by what both cover together; do not count the shared part twice.",
+    ),
+    "10-strict": Exercise(
+        _sure_people,
+        "go through found.people and look at the score of each.",
+    ),
+    "10-batch": Exercise(
+        lambda answer: answer == 24,
+        "a batch that is not full is filled up; how many does a batch hold?",
     ),
 }

@@ -43,15 +43,34 @@ def decode_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Te
     Raises:
         tf.errors.InvalidArgumentError: the bytes are no picture, or a broken one.
     """
+    picture, _ = decode_reduced(image_bytes, image_size)
+    picture = tf.image.resize(picture, image_size, method="bilinear")
+    return tf.ensure_shape(tf.cast(tf.round(picture), tf.uint8), (*image_size, 3))
+
+
+def decode_reduced(
+    image_bytes: tf.Tensor, image_size: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes one picture, upright, at the smallest scale that covers `image_size`.
+
+    Args:
+        image_bytes: scalar string, a JPEG, PNG, BMP or GIF (first frame) file.
+        image_size: (height, width) in pixels.
+
+    Returns:
+        float32 (height', width', 3), RGB, 0 to 255, and int32 (2,), height and width of the
+        whole picture, upright.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are no picture, or a broken one.
+    """
     orientation = exif_orientation(image_bytes)
-    picture = tf.cond(
+    picture, size = tf.cond(
         tf.io.is_jpeg(image_bytes),
         lambda: _decode_jpeg(image_bytes, image_size, orientation),
         lambda: _decode_other(image_bytes, image_size),
     )
-    picture = _turn_upright(picture, orientation)
-    picture = tf.image.resize(picture, image_size, method="bilinear")
-    return tf.ensure_shape(tf.cast(tf.round(picture), tf.uint8), (*image_size, 3))
+    return tf.ensure_shape(_turn_upright(picture, orientation), (None, None, 3)), size
 
 
 def _reduction(height: tf.Tensor, width: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -62,7 +81,7 @@ def _reduction(height: tf.Tensor, width: tf.Tensor, image_size: tuple[int, int])
 
 def _decode_jpeg(
     image_bytes: tf.Tensor, image_size: tuple[int, int], orientation: tf.Tensor
-) -> tf.Tensor:
+) -> tuple[tf.Tensor, tf.Tensor]:
     shape = tf.io.extract_jpeg_shape(image_bytes)
     lying = orientation >= 5  # these orientations swap height and width
     height = tf.where(lying, shape[1], shape[0])
@@ -76,10 +95,13 @@ def _decode_jpeg(
         )
 
     branches = [lambda ratio=ratio: decode_at(ratio) for ratio in (1, 2, 4, 8)]
-    return tf.cast(tf.switch_case(_reduction(height, width, image_size), branches), tf.float32)
+    picture = tf.switch_case(_reduction(height, width, image_size), branches)
+    return tf.cast(picture, tf.float32), tf.stack([height, width])
 
 
-def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+def _decode_other(
+    image_bytes: tf.Tensor, image_size: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
     picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     picture = tf.cast(tf.ensure_shape(picture, (None, None, 3)), tf.float32)
     shape = tf.shape(picture)
@@ -88,7 +110,7 @@ def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Ten
     height, width = -(-shape[0] // times), -(-shape[1] // times)
     missing = [[0, height * times - shape[0]], [0, width * times - shape[1]], [0, 0]]
     blocks = tf.reshape(tf.pad(picture, missing, "SYMMETRIC"), (height, times, width, times, 3))
-    return tf.reduce_mean(blocks, axis=(1, 3))
+    return tf.reduce_mean(blocks, axis=(1, 3)), shape[:2]
 
 
 def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:

@@ -28,20 +28,21 @@ def take_picture(look: Look, view: View, height: int, width: int) -> bytes:
     faults = [rng.uniform(*limits) for limits in FAULTS[view.truth["imagequality"]]]
     # A sensor with fewer pixels: everything is drawn at its size and enlarged at the end.
     tall, wide = (max(8, round(side / faults[0])) for side in (height, width))
-    light = _sample_light(rng, camera)
+    light = sample_light(rng, camera)
     framing = _frame(rng, view, camera)
     place = _background(rng, camera, light, tall, wide)
     step = 2 if faults[1] < SOFT else 1  # blur makes edges soft as well, and is cheaper
     figure, alpha = render_person(look, view, light, framing, tall, wide, step)
-    place = _ground_shadow(place, alpha, light, framing)
+    place = ground_shadow(place, alpha, light, framing)
     picture = place * (1 - alpha) + figure
-    picture = _light_pools(rng, picture, light)
+    picture = light_pools(rng, picture, light)
     picture = _front_objects(rng, picture, view, tall, wide)
-    encoded = _expose(rng, picture, camera)
-    return _degrade(rng, encoded, camera, faults, (width, height))
+    encoded = expose(rng, picture, camera)
+    return degrade(rng, encoded, camera, faults, (width, height))
 
 
-def _sample_light(rng: np.random.Generator, camera: scenes.Camera) -> Light:
+def sample_light(rng: np.random.Generator, camera: scenes.Camera) -> Light:
+    """Draws the light of a moment: the sun's direction and strength, and the sky's."""
     angle, up = rng.uniform(-1.3, 1.3), rng.uniform(0.35, 1.1)
     direction = np.array([np.sin(angle) * np.cos(up), np.sin(up), np.cos(angle) * np.cos(up)])
     warm = rng.uniform(0, 1)
@@ -105,7 +106,7 @@ def passers() -> tuple[Image.Image, ...]:
     return tuple(figures)
 
 
-def _ground_shadow(place: np.ndarray, alpha: np.ndarray, light: Light, framing: Framing):
+def ground_shadow(place: np.ndarray, alpha: np.ndarray, light: Light, framing: Framing):
     """Darkens the ground below the feet, and where the person stands in the sun's way."""
     height, width = alpha.shape
     foot = (framing.foot_y - 0.012) * height
@@ -127,7 +128,7 @@ def _ground_shadow(place: np.ndarray, alpha: np.ndarray, light: Light, framing: 
     return place * (1 - 0.85 * sun * flat) * (1 - 0.65 * soft)
 
 
-def _light_pools(rng: np.random.Generator, picture: np.ndarray, light: Light) -> np.ndarray:
+def light_pools(rng: np.random.Generator, picture: np.ndarray, light: Light) -> np.ndarray:
     """Lays the shadow of a building, or of leaves, over person and place alike."""
     if light.sun.mean() < 0.5 or rng.random() < 0.6:
         return picture
@@ -192,7 +193,7 @@ def _hide_feet(rng: np.random.Generator, layer: Image.Image, pen, kind: str) -> 
             pen.rectangle((0, top, width, top + height // 40), (*light, 255))
 
 
-def _expose(rng: np.random.Generator, picture: np.ndarray, camera: scenes.Camera) -> np.ndarray:
+def expose(rng: np.random.Generator, picture: np.ndarray, camera: scenes.Camera) -> np.ndarray:
     """Returns the picture as a camera encodes it: (height, width, 3), 0..255 float32."""
     gain = np.exp(rng.normal(0.34, 0.16))
     if rng.random() < 0.06:
@@ -235,7 +236,7 @@ def _grain() -> np.ndarray:
     return noise + rng.standard_normal((512, 512, 1), np.float32) * 0.8
 
 
-def _degrade(rng: np.random.Generator, encoded: np.ndarray, camera, faults: list, size) -> bytes:
+def degrade(rng: np.random.Generator, encoded: np.ndarray, camera, faults: list, size) -> bytes:
     """Loses detail as a camera of that quality does, enlarges to `size`, and writes a JPEG."""
     shrink, blur, motion, grain, jpeg = faults
     zoom = encoded.shape[0] / 240

@@ -33,16 +33,17 @@ class Camera:
 @lru_cache(maxsize=1)
 def cameras() -> tuple[Camera, ...]:
     """Draws the scenes of all cameras; the same ones in every process."""
-    return tuple(_build_camera(number) for number in range(CAMERAS))
+    return tuple(build_camera(number) for number in range(CAMERAS))
 
 
-def _build_camera(number: int) -> Camera:
+def build_camera(number: int) -> Camera:
+    """Draws the scene of a camera; any number from 0 on gives another place."""
     rng = np.random.default_rng((1_000, number))
     high = rng.random() < 0.5  # hangs high: mostly ground is seen
     wall = "none" if high and rng.random() < 0.6 else WALLS[1 + number % (len(WALLS) - 1)]
     base = int(rng.integers(5, 60)) if high else int(rng.integers(130, 215))
     ground = "tiles" if wall == "station" else GROUNDS[rng.integers(len(GROUNDS))]
-    poor = number / CAMERAS
+    poor = number % CAMERAS / CAMERAS
     return Camera(
         scene=_draw_scene(rng, ground, wall, base),
         base=base,

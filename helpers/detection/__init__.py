@@ -1,0 +1,20 @@
+"""Detection: from annotations to boxes to described people, in the order of the data.
+
+VOC XML, Penn-Fudan's text, TFRecords of others
+annotations   reads what people have; names every bad file
+label_map     class names and their numbers (label_map.pbtxt)
+records       the command: pictures and boxes into sharded TFRecords, and back
+config        the YAML file that says what a run does
+pictures      records -> batches: decoded, fitted into the network's size, augmented
+network       Faster R-CNN: backbone, feature pyramid, proposals, RoIAlign, box head
+targets       which anchor answers for which box; the four losses
+training      config + records -> a run: checkpoints, log, TensorBoard; goes on after a kill
+scores        mean average precision, by pycocotools
+serving       run -> export: picture files in, boxes, names and scores out
+inference     what the endpoint runs around the export
+describe      the command: detect people, describe each, draw, table, JSON
+drawing       boxes and a card for each person
+bench         ours beside KerasHub's RetinaNet
+
+Commands: python -m helpers.detection.{records,train,evaluate,export,describe,bench}
+"""

@@ -1,0 +1,34 @@
+"""Scores a detection run.
+
+python -m helpers.detection.evaluate --run RUN [--records GLOB]
+"""
+
+import argparse
+from pathlib import Path
+
+from helpers.errors import WorkshopError, run_command
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        "helpers.detection.evaluate", description="Scores the newest checkpoint of a run."
+    )
+    parser.add_argument("--run", type=Path, required=True, help="the folder of the run")
+    parser.add_argument("--records", help="records to score on (default: the config's val)")
+    arguments = parser.parse_args()
+    from helpers.detection.records import require_whole, shard_files
+    from helpers.detection.runs import open_run
+    from helpers.detection.scores import score_network
+
+    run = open_run(arguments.run)
+    patterns = [arguments.records] if arguments.records else list(run.config.val)
+    if not patterns:
+        raise WorkshopError(f"{arguments.run}: expected val in the config, or --records.")
+    files = shard_files(patterns)
+    require_whole(files)
+    print(score_network(run.network(), files, run.label_map).round(3).to_string())
+
+
+if __name__ == "__main__":
+    run_command(main)

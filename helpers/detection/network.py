@@ -1,0 +1,311 @@
+"""Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017), in Keras 3.
+
+pixels -> backbone -> pyramid -> proposals -> RoIAlign -> box head -> boxes, classes, scores
+
+Boxes are float32 (..., 4) as ymin, xmin, ymax, xmax in pixels of the network's picture, the order
+that TensorFlow's functions want; keras.utils.bounding_boxes calls it "yxyx".
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from keras.utils import bounding_boxes
+
+from helpers.backend import keras, layers, tf
+from helpers.detection import targets
+from helpers.detection.config import SMALL, STRIDES, Config
+from helpers.model import build_backbone, street_features
+
+SMALL_WIDTHS = (32, 64, 128, 192)  # channels of the small backbone at strides 4, 8, 16 and 32
+CHANNELS = 64  # of every level of the pyramid
+HIDDEN = 256  # units of the box head's two layers
+CELLS = 7  # RoIAlign gives CELLS x CELLS features of each box (Ren et al. 2015)
+SAMPLES = 2  # points on each side of a cell whose mean is its feature (He et al. 2017)
+BASE_SIZE = 112.0  # boxes of this side are looked at on the second level, as 7 x 7 cells of it
+BEFORE_NMS, PROPOSALS = 256, 64  # best anchors that are compared, proposals that remain
+PROPOSAL_IOU, ANSWER_IOU = 0.7, 0.5  # two boxes that overlap more are one
+LARGEST_GROWTH = 4.0  # log of the factor by which a delta may change a side: more overflows
+SCALES = (0.1, 0.1, 0.2, 0.2)  # of deltas, so that all four losses are of one size
+
+
+class Answer(NamedTuple):
+    """What was found in a batch of pictures, best first, filled up with zeros.
+
+    Attributes:
+        boxes: (batch, most, 4).
+        scores: (batch, most), 0 to 1.
+        classes: int32 (batch, most), index of the class name, from 0.
+        count: int32 (batch,), how many were found.
+    """
+
+    boxes: tf.Tensor
+    scores: tf.Tensor
+    classes: tf.Tensor
+    count: tf.Tensor
+
+
+def build_anchors(
+    image_size: tuple[int, int], sizes: Sequence[float], ratios: Sequence[float]
+) -> np.ndarray:
+    """Places the boxes that proposals start from: every ratio at every cell of every level.
+
+    Args:
+        image_size: (height, width) of the network's picture, multiples of the largest stride.
+        sizes: side of the square anchor of each level.
+        ratios: height by width; the area stays that of the square.
+
+    Returns:
+        float32 (anchors, 4), in the order level, row, column, ratio.
+    """
+    anchors = []
+    for stride, size in zip(STRIDES, sizes):
+        rows, columns = (side // stride for side in image_size)
+        y, x = np.mgrid[:rows, :columns].reshape(2, -1, 1) * stride + stride / 2
+        half = np.sqrt(ratios) * size / 2, size / np.sqrt(ratios) / 2  # height, width
+        anchors.append(np.stack([y - half[0], x - half[1], y + half[0], x + half[1]], axis=-1))
+    return np.concatenate([level.reshape(-1, 4) for level in anchors]).astype(np.float32)
+
+
+def encode(anchors: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """Returns how to move and stretch each anchor so that it becomes its box: (..., 4)."""
+    return bounding_boxes.encode_box_to_deltas(anchors, boxes, "yxyx", "yxyx", variance=SCALES)
+
+
+def decode(anchors: tf.Tensor, deltas: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Moves and stretches anchors by deltas, and clips them to the picture: (..., 4)."""
+    deltas = tf.concat(
+        [deltas[..., :2], tf.minimum(deltas[..., 2:], LARGEST_GROWTH / SCALES[2])], axis=-1
+    )
+    boxes = bounding_boxes.decode_deltas_to_boxes(anchors, deltas, "yxyx", "yxyx", variance=SCALES)
+    return tf.clip_by_value(boxes, 0.0, tf.constant([*image_size] * 2, tf.float32))
+
+
+def build_pyramid(
+    image_size: tuple[int, int], backbone: str = SMALL, weights: str | None = None
+) -> keras.Model:
+    """Builds backbone and pyramid: pixels to a map of `CHANNELS` for each of `STRIDES`.
+
+    The coarse map knows what is there, the fine one where: each level gets the coarser one,
+    enlarged, added to its own.
+    """
+    image = keras.Input((*image_size, 3), name="pixels")
+    stages = _stages(image, image_size, backbone, weights)
+    maps = [layers.Conv2D(CHANNELS, 1, name=f"lateral_{s}")(x) for s, x in zip(STRIDES, stages)]
+    for level in (1, 0):
+        coarser = layers.UpSampling2D(2, name=f"enlarge_{STRIDES[level + 1]}")(maps[level + 1])
+        maps[level] = layers.Add(name=f"merge_{STRIDES[level]}")([maps[level], coarser])
+    smooth = [
+        layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name=f"level_{s}")(x)
+        for s, x in zip(STRIDES, maps)
+    ]
+    return keras.Model(image, smooth, name="pyramid")
+
+
+def _stages(image, image_size: tuple[int, int], name: str, weights: str | None) -> list:
+    """Returns the last map of the backbone at each stride."""
+    if name == SMALL:
+        x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+        network = keras.Model(image, street_features(x, SMALL_WIDTHS), name="backbone")
+    else:
+        whole = build_backbone(image_size, name, weights)
+        network = keras.Model(whole.layers[-1].input, whole.layers[-1].output, name="backbone")
+        if weights:  # batches are too small for statistics of their own
+            for layer in network.layers:
+                layer.trainable = not isinstance(layer, layers.BatchNormalization)
+    last = {
+        image_size[0] // layer.output.shape[1]: layer.output
+        for layer in network.layers
+        if len(layer.output.shape) == 4
+    }
+    x = image
+    if name != SMALL:
+        for scale in whole.layers[1:-1]:
+            x = scale(x)
+    return keras.Model(network.input, [last[s] for s in STRIDES], name="backbone")(x)
+
+
+def build_proposer(anchors_per_cell: int) -> keras.Model:
+    """Builds the small network that runs over every level: is there something, and where?
+
+    Returns:
+        A model from a map to objectness (cells, ratios) as logits, and deltas (cells, ratios, 4).
+    """
+    features = keras.Input((None, None, CHANNELS))
+    x = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="look")(features)
+    objectness = layers.Conv2D(anchors_per_cell, 1, name="objectness")(x)
+    deltas = layers.Conv2D(4 * anchors_per_cell, 1, name="proposal_deltas")(x)
+    flat = layers.Reshape((-1,))(objectness), layers.Reshape((-1, 4))(deltas)
+    return keras.Model(features, flat, name="proposer")
+
+
+def build_box_head(classes: int) -> keras.Model:
+    """Builds what looks at one box: which class, and where exactly?
+
+    Returns:
+        A model from (boxes, CELLS, CELLS, CHANNELS) to logits (boxes, 1 + classes), the
+        background first, and deltas (boxes, 4), the same for every class.
+    """
+    features = keras.Input((CELLS, CELLS, CHANNELS))
+    x = layers.Flatten()(features)
+    for number in (1, 2):
+        x = layers.Dense(HIDDEN, activation="relu", name=f"hidden_{number}")(x)
+    logits = layers.Dense(1 + classes, name="class_logits", dtype="float32")(x)
+    deltas = layers.Dense(4, name="box_deltas", dtype="float32")(x)
+    return keras.Model(features, [logits, deltas], name="box_head")
+
+
+def levels_of(boxes: tf.Tensor) -> tf.Tensor:
+    """Returns the level of the pyramid on which each box is looked at: int32 (...)."""
+    sides = tf.maximum(boxes[..., 2:] - boxes[..., :2], 1e-3)
+    size = tf.sqrt(tf.reduce_prod(sides, axis=-1))
+    level = 1 + tf.cast(tf.floor(tf.math.log(size / BASE_SIZE) / tf.math.log(2.0)), tf.int32)
+    return tf.clip_by_value(level, 0, len(STRIDES) - 1)
+
+
+def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
+    """Cuts the features of every box out of the level that suits its size (He et al. 2017).
+
+    The levels are laid on one another as if they were pictures of one batch, so that a single
+    `tf.image.crop_and_resize` serves all of them with shapes that never change.
+
+    Args:
+        maps: (batch, rows, columns, channels) for each of `STRIDES`, the finest first.
+        boxes: (batch, boxes, 4).
+
+    Returns:
+        (batch * boxes, CELLS, CELLS, channels).
+    """
+    batch = tf.shape(boxes)[0]
+    rows, columns = maps[0].shape[1] + 2, maps[0].shape[2] + 2
+    padded = []
+    for one in maps:
+        # a copy of the edge around each map: a point outside has the value of the nearest cell
+        edged = tf.pad(one, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+        room = [[0, 0], [0, rows - edged.shape[1]], [0, columns - edged.shape[2]], [0, 0]]
+        padded.append(tf.pad(edged, room))
+    stack = tf.concat(padded, axis=0)  # (levels * batch, rows, columns, channels)
+    level = levels_of(boxes)
+    stride = tf.gather(tf.constant(STRIDES, tf.float32), level)[..., None]
+    # the first sample lies half a step inside the box; the middle of a cell is at its number
+    low, high = boxes[..., :2] / stride, boxes[..., 2:] / stride
+    half = (high - low) / (2 * CELLS * SAMPLES)
+    corners = tf.concat([low + half + 0.5, high - half + 0.5], axis=-1)  # + 1 edge - .5 center
+    corners /= tf.constant([rows - 1, columns - 1] * 2, tf.float32)
+    where = level * batch + tf.range(batch)[:, None]
+    crops = tf.image.crop_and_resize(
+        stack,
+        tf.reshape(corners, (-1, 4)),
+        tf.reshape(where, (-1,)),
+        (CELLS * SAMPLES, CELLS * SAMPLES),
+    )
+    crops = tf.ensure_shape(crops, (None, *(CELLS * SAMPLES,) * 2, maps[0].shape[-1]))
+    return tf.nn.avg_pool2d(crops, SAMPLES, SAMPLES, "VALID")
+
+
+class FasterRCNN(keras.Model):
+    """The detector.
+
+    Args:
+        config: sizes, anchors and backbone.
+        classes: without the background.
+    """
+
+    def __init__(self, config: Config, classes: int):
+        super().__init__(name="faster_rcnn")
+        self.image_size, self.classes = tuple(config.image_size), classes
+        self.backbone = config.backbone
+        self.anchors = build_anchors(self.image_size, config.anchor_sizes, config.anchor_ratios)
+        self.pyramid = build_pyramid(self.image_size, config.backbone, config.weights)
+        self.proposer = build_proposer(len(config.anchor_ratios))
+        self.box_head = build_box_head(classes)
+
+    def propose(
+        self, pixels: tf.Tensor, training: bool = False
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Returns the maps, and objectness (batch, anchors) and deltas of every anchor."""
+        maps = self.pyramid(pixels, training=training)
+        answers = [self.proposer(one, training=training) for one in maps]
+        objectness, deltas = (tf.concat(part, axis=1) for part in zip(*answers))
+        return maps, objectness, deltas
+
+    def best_proposals(self, objectness: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
+        """Turns anchors into the few boxes worth a closer look: (batch, PROPOSALS, 4).
+
+        Boxes that overlap a better one are dropped; the rest is filled up with zeros.
+        """
+        best = tf.math.top_k(objectness, min(BEFORE_NMS, len(self.anchors)))
+        anchors = tf.gather(tf.constant(self.anchors), best.indices)
+        boxes = decode(anchors, tf.gather(deltas, best.indices, batch_dims=1), self.image_size)
+        kept = tf.image.combined_non_max_suppression(
+            boxes[:, :, None],
+            tf.sigmoid(best.values)[..., None],
+            max_output_size_per_class=PROPOSALS,
+            max_total_size=PROPOSALS,
+            iou_threshold=PROPOSAL_IOU,
+            clip_boxes=False,
+        )
+        return tf.stop_gradient(kept.nmsed_boxes)
+
+    def detect(self, pixels: tf.Tensor, threshold: float = 0.05, most: int = 100) -> Answer:
+        """Finds objects.
+
+        Args:
+            pixels: (batch, height, width, 3), RGB 0 to 255, of the network's size.
+            threshold: lowest score of an answer.
+            most: answers for each picture, at most.
+        """
+        maps, objectness, deltas = self.propose(pixels)
+        proposals = self.best_proposals(objectness, deltas)
+        logits, deltas = self.box_head(roi_align(maps, proposals))
+        shape = (-1, PROPOSALS)
+        boxes = decode(proposals, tf.reshape(deltas, (*shape, 4)), self.image_size)
+        scores = tf.reshape(tf.nn.softmax(logits)[:, 1:], (*shape, self.classes))
+        real = tf.reduce_any(proposals > 0, axis=-1, keepdims=True)  # not filled up with zeros
+        found = tf.image.combined_non_max_suppression(
+            boxes[:, :, None],
+            tf.where(real, scores, 0.0),
+            max_output_size_per_class=most,
+            max_total_size=most,
+            iou_threshold=ANSWER_IOU,
+            score_threshold=threshold,
+            clip_boxes=False,
+        )
+        classes = tf.cast(found.nmsed_classes, tf.int32)
+        return Answer(found.nmsed_boxes, found.nmsed_scores, classes, found.valid_detections)
+
+    def losses(
+        self,
+        pixels: tf.Tensor,
+        boxes: tf.Tensor,
+        labels: tf.Tensor,
+        seed: tf.Tensor,
+        training: bool = True,
+    ) -> dict[str, tf.Tensor]:
+        """Returns the four losses of a batch: one more multi-task network.
+
+        Args:
+            pixels: (batch, height, width, 3), RGB 0 to 255.
+            boxes: (batch, most, 4), filled up with zeros.
+            labels: int32 (batch, most): place of the class from 1 on, 0 where `boxes` is filled up,
+                -1 for a difficult object, which is neither learned nor learned as background.
+            seed: int32 (2,), decides which anchors and proposals are taken.
+            training: whether layers behave as in training.
+        """
+        maps, objectness, deltas = self.propose(pixels, training)
+        anchors = tf.constant(self.anchors)
+        chosen = targets.choose_anchors(anchors, boxes, labels, seed)
+        first = {
+            "objectness": targets.objectness_loss(objectness, chosen),
+            "proposal_box": targets.box_loss(deltas, encode(anchors, chosen.boxes), chosen.found),
+        }
+        proposals = tf.concat([self.best_proposals(objectness, deltas), boxes], axis=1)
+        rois = targets.choose_proposals(proposals, boxes, labels, seed)
+        logits, deltas = self.box_head(roi_align(maps, rois.anchors), training=training)
+        shape = tf.shape(rois.found)
+        deltas = tf.reshape(deltas, (shape[0], shape[1], 4))
+        logits = tf.reshape(logits, (shape[0], shape[1], 1 + self.classes))
+        return first | {
+            "class": targets.class_loss(logits, rois),
+            "box": targets.box_loss(deltas, encode(rois.anchors, rois.boxes), rois.found),
+        }

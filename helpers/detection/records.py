@@ -1,0 +1,430 @@
+"""Writes pictures and their boxes as sharded TFRecords, and reads such records back.
+
+    python -m helpers.detection.records --voc DIR --out DIR [--shards 10] [--label-map FILE]
+    python -m helpers.detection.records --check DIR
+
+writes NAME_train.record-00000-of-00010 and so on, NAME_val.record-..., label_map.pbtxt, and
+report.csv with every file that was left out. The features have the names of TensorFlow's Object
+Detection API, so its users can read these records, and theirs are read here.
+"""
+
+import argparse
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from helpers.backend import tf
+from helpers.detection.annotations import Annotated, Box, read_annotations, read_groups
+from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
+from helpers.errors import WorkshopError, run_command
+from helpers.files import whole_folder, write_text
+from helpers.pictures import THREADS
+from helpers.problems import Problem, describe, problems_table
+from helpers.progress import progress_bar
+from helpers.splits import assign_groups
+
+DESCRIPTION = "Writes pictures and their boxes as sharded TFRecords, or checks such records."
+REPORT_FILE = "report.csv"
+SPLITS = ("train", "val")  # as the API's guides name them
+JPEG_QUALITY = 95  # of pictures that have to be converted
+MOST_SHARDS = 10_000
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        folder: where.
+        label_map: the classes.
+        pictures: split to its number of pictures.
+        boxes: split to (class to its number of boxes).
+        problems: everything that was left out or mended.
+    """
+
+    folder: Path
+    label_map: LabelMap
+    pictures: dict[str, int]
+    boxes: dict[str, Counter]
+    problems: list[Problem]
+
+    def pattern(self, split: str) -> str:
+        """Returns the glob of a split's shards."""
+        return str(self.folder / f"*_{split}.record-*")
+
+
+def write_records(
+    folder: Path,
+    out: Path,
+    *,
+    name: str = "",
+    shards: int = 10,
+    val_share: float = 0.2,
+    seed: int = 0,
+    label_map: LabelMap | None = None,
+    class_from: str = "annotation",
+    groups: Mapping[str, str] | None = None,
+) -> Written:
+    """Turns a folder of annotated pictures into records; the same bytes every time.
+
+    Args:
+        folder: pictures and annotations, see `helpers.detection.annotations`.
+        out: where the records go; what it held of them is replaced.
+        name: what the records are called; like the folder by default.
+        shards: files of each split.
+        val_share: share of the pictures that goes to the split val.
+        seed: of the order and of the split.
+        label_map: the classes there may be; those that are met, numbered, where None.
+        class_from: see `read_annotations`.
+        groups: likewise; what belongs together stays on one side of the split.
+
+    Raises:
+        WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
+    """
+    _check(Path(out), shards, val_share)
+    names = label_map.names if label_map else None
+    found, problems = read_annotations(folder, names, class_from, groups)
+    if not found:
+        expected = "expected at least one picture with a good annotation, found none"
+        raise WorkshopError(f"{folder}: {expected}.\n{describe(problems)}")
+    label_map = label_map or _label_map_of(folder, found)
+    name = name or Path(folder).resolve().name
+    sides = split_pictures(found, label_map, val_share, seed)
+    with whole_folder(Path(out)) as draft:
+        for split, side in sides.items():
+            _write_shards(side, draft / f"{name}_{split}.record", shards, label_map)
+        label_map.write(draft / LABEL_MAP_FILE)
+        if problems:
+            write_text(draft / REPORT_FILE, problems_table(problems).to_csv(index=False))
+    pictures = {split: len(side) for split, side in sides.items()}
+    boxes = {split: Counter(_names(side)) for split, side in sides.items()}
+    return Written(Path(out), label_map, pictures, boxes, problems)
+
+
+def _names(side: Sequence[Annotated]) -> Iterator[str]:
+    return (box.name for one in side for box in one.boxes)
+
+
+def _label_map_of(folder: Path, found: Sequence[Annotated]) -> LabelMap:
+    label_map = LabelMap.of(_names(found))
+    if not label_map.ids:
+        raise WorkshopError(f"{folder}: expected boxes, found none in {len(found)} annotations.")
+    return label_map
+
+
+def _check(out: Path, shards: int, val_share: float) -> None:
+    if not 1 <= shards <= MOST_SHARDS:
+        raise WorkshopError(f"--shards: expected 1 to {MOST_SHARDS:,}, found {shards}.")
+    if not 0 <= val_share < 1:
+        raise WorkshopError(f"--val: expected a share from 0 to below 1, found {val_share}.")
+    if out.exists() and not out.is_dir():
+        raise WorkshopError(f"{out} should be a folder, but is a file. Choose another --out.")
+    if out.is_dir() and any(out.iterdir()) and not (out / LABEL_MAP_FILE).is_file():
+        raise WorkshopError(
+            f"{out} holds files, but no records (no {LABEL_MAP_FILE}). It would be replaced: "
+            "choose another --out, or empty the folder first."
+        )
+
+
+def split_pictures(
+    found: Sequence[Annotated], label_map: LabelMap, val_share: float, seed: int
+) -> dict[str, list[Annotated]]:
+    """Divides pictures by their groups, so that both sides get their share of every class.
+
+    Returns:
+        Split to its pictures, in a random order that depends on the seed alone.
+    """
+    rng = np.random.default_rng(seed)
+    groups = sorted({one.group for one in found})
+    row = {group: number for number, group in enumerate(groups)}
+    counts = np.zeros((len(groups), 1 + label_map.classes))
+    for one in found:
+        counts[row[one.group], 0] += 1
+        for box in one.boxes:
+            counts[row[one.group], 1 + label_map.index(box.name)] += 1
+    counts = counts[:, counts.any(axis=0)]
+    shares = np.array([1 - val_share, val_share])
+    # a split without a wish gets nothing; the division by its wish would fail
+    side = assign_groups(counts, shares, rng) if val_share > 0 else np.zeros(len(groups), int)
+    mixed = [found[number] for number in rng.permutation(len(found))]
+    return {
+        split: [one for one in mixed if side[row[one.group]] == number]
+        for number, split in enumerate(SPLITS)
+    }
+
+
+def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: LabelMap) -> None:
+    def write(number: int) -> None:
+        with tf.io.TFRecordWriter(f"{path}-{number:05d}-of-{shards:05d}") as writer:
+            for one in side[number::shards]:
+                writer.write(example_of(one, label_map).SerializeToString())
+                bar.update()
+
+    with (
+        progress_bar(total=len(side), desc=f"writing {path.stem}", unit="picture") as bar,
+        ThreadPoolExecutor(THREADS) as pool,
+    ):
+        list(pool.map(write, range(shards)))
+
+
+def example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
+    """Makes the record of a picture; boxes are normalized by its width and height."""
+    data, kind = rgb_file(one.picture)
+    name = one.picture.name
+    values: dict[str, Any] = {
+        "image/encoded": [data],
+        "image/format": [kind],
+        "image/filename": [name],
+        "image/source_id": [name],
+        "image/key/sha256": [hashlib.sha256(data).hexdigest()],
+        "image/height": [one.height],
+        "image/width": [one.width],
+    }
+    columns: dict[str, Callable[[Box], Any]] = {
+        "bbox/xmin": lambda box: box.xmin / one.width,
+        "bbox/xmax": lambda box: box.xmax / one.width,
+        "bbox/ymin": lambda box: box.ymin / one.height,
+        "bbox/ymax": lambda box: box.ymax / one.height,
+        "class/text": lambda box: box.name,
+        "class/label": lambda box: label_map.ids[box.name],
+        "difficult": lambda box: int(box.difficult),
+        "truncated": lambda box: int(box.truncated),
+        "view": lambda box: box.view,
+    }
+    for column, value_of in columns.items():
+        values[f"image/object/{column}"] = [value_of(box) for box in one.boxes]
+    features = {key: _feature(value) for key, value in values.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _feature(values: list) -> tf.train.Feature:
+    if not values:  # a list of the wrong kind could not be read; none at all is an empty one
+        return tf.train.Feature()
+    if isinstance(values[0], str | bytes):
+        values = [value.encode() if isinstance(value, str) else value for value in values]
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    if isinstance(values[0], int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+
+def rgb_file(path: Path) -> tuple[bytes, str]:
+    """Returns the bytes of an upright RGB JPEG or PNG and its format's name.
+
+    The file itself where it already is one; else it is converted: grey gets three equal
+    channels, transparency is dropped, and what EXIF asks for is done.
+    """
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as picture:
+        kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(picture.format, "png")
+        lying = picture.getexif().get(0x0112, 1) != 1
+        if picture.mode == "RGB" and picture.format in ("JPEG", "PNG") and not lying:
+            return data, kind
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode.startswith("I"):  # 16-bit grey: convert() would clip it
+            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        file = io.BytesIO()
+        options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
+        picture.convert("RGB").save(file, kind, **options)
+        return file.getvalue(), kind
+
+
+# --- reading -------------------------------------------------------------------------------
+
+_TEXT, _WHOLE, _FLOAT = (tf.io.VarLenFeature(kind) for kind in (tf.string, tf.int64, tf.float32))
+# What every writer of this format gives, and what only some do.
+FEATURES = {
+    "image/encoded": tf.io.FixedLenFeature([], tf.string),
+    "image/filename": tf.io.FixedLenFeature([], tf.string, ""),
+    "image/source_id": tf.io.FixedLenFeature([], tf.string, ""),
+    "image/height": tf.io.FixedLenFeature([], tf.int64, 0),
+    "image/width": tf.io.FixedLenFeature([], tf.int64, 0),
+    "image/object/bbox/ymin": _FLOAT,
+    "image/object/bbox/xmin": _FLOAT,
+    "image/object/bbox/ymax": _FLOAT,
+    "image/object/bbox/xmax": _FLOAT,
+    "image/object/class/text": _TEXT,
+    "image/object/class/label": _WHOLE,
+    "image/object/difficult": _WHOLE,
+}
+
+
+def shard_files(patterns: str | Sequence[str]) -> list[str]:
+    """Returns the files that match any of the globs, sorted.
+
+    Raises:
+        WorkshopError: a glob that matches nothing.
+    """
+    files: set[str] = set()
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        found = tf.io.gfile.glob(str(pattern))
+        if not found:
+            raise WorkshopError(
+                f"expected records at {pattern}, found none. Write them with "
+                "python -m helpers.detection.records, or correct the path."
+            )
+        files.update(found)
+    return sorted(files)
+
+
+def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
+    """Reads records as the API and others write them, in the order of the files.
+
+    Returns:
+        A dataset of dicts: `encoded` string, `name` string, `boxes` float32 (n, 4) as ymin, xmin,
+        ymax, xmax from 0 to 1, `labels` int32 (n,), a class's number or 0 where the label map
+        has none, `difficult` bool (n,).
+    """
+    by_name = _places_of(tf.constant(list(label_map.names)))
+    by_number = _places_of(tf.constant(list(label_map.ids.values()), tf.int64))
+    records = tf.data.TFRecordDataset(list(files))
+    return records.map(
+        lambda record: _parse(record, by_name, by_number), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
+    """Returns a table from each key to its place, from 1 on, and from all others to 0."""
+    pairs = tf.lookup.KeyValueTensorInitializer(keys, tf.range(1, 1 + len(keys)))
+    return tf.lookup.StaticHashTable(pairs, default_value=0)
+
+
+def _parse(
+    record: tf.Tensor, by_name: tf.lookup.StaticHashTable, by_number: tf.lookup.StaticHashTable
+) -> dict[str, tf.Tensor]:
+    found = tf.io.parse_single_example(record, FEATURES)
+    sides = [
+        tf.sparse.to_dense(found[f"image/object/bbox/{side}"])
+        for side in ("ymin", "xmin", "ymax", "xmax")
+    ]
+    boxes = tf.clip_by_value(tf.stack(sides, axis=-1), 0.0, 1.0)
+    count = tf.shape(boxes)[0]
+
+    def column(name: str) -> tf.Tensor:
+        """Fills up what the writer left out."""
+        values = tf.sparse.to_dense(found[f"image/object/{name}"])[:count]
+        return tf.pad(values, [[0, count - tf.shape(values)[0]]])
+
+    # the name says more than a number that may belong to another label map
+    name, number = column("class/text"), column("class/label")
+    label = tf.where(name == "", by_number.lookup(number), by_name.lookup(name))
+    source, filename = found["image/source_id"], found["image/filename"]
+    return {
+        "encoded": found["image/encoded"],
+        "name": tf.where(filename == "", source, filename),
+        "boxes": tf.ensure_shape(boxes, (None, 4)),
+        "labels": tf.ensure_shape(label, (None,)),
+        "difficult": tf.ensure_shape(column("difficult") > 0, (None,)),
+    }
+
+
+def check_shards(files: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Reads every record of every file; TensorFlow compares its checksums (CRC32C).
+
+    Returns:
+        The records of each good file, and what is wrong with each broken one.
+    """
+    good: dict[str, int] = {}
+    broken: dict[str, str] = {}
+    for file in progress_bar(iterable=files, desc="checking records", unit="file"):
+        count = 0
+        try:
+            for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
+                if "image/encoded" not in tf.train.Example.FromString(record).features.feature:
+                    raise ValueError("no image/encoded in it")
+                count += 1
+            good[file] = count
+        except (tf.errors.OpError, ValueError) as error:
+            reason = "damaged" if isinstance(error, tf.errors.OpError) else str(error)
+            broken[file] = f"record {count + 1}: {reason}"
+        except Exception as error:  # protobuf's DecodeError is not public
+            broken[file] = f"record {count + 1}: no tf.train.Example ({type(error).__name__})"
+    return good, broken
+
+
+def require_whole(files: Sequence[str]) -> dict[str, int]:
+    """Returns the number of records of each file.
+
+    Raises:
+        WorkshopError: a file is broken; the message names each and its first bad record.
+    """
+    good, broken = check_shards(files)
+    if broken:
+        lines = "\n".join(f"  {file}: {reason}" for file, reason in broken.items())
+        raise WorkshopError(
+            f"expected whole records, found {len(broken)} broken files of {len(files)}:\n{lines}\n"
+            "Write them again with python -m helpers.detection.records, or copy them again."
+        )
+    return good
+
+
+def describe_written(written: Written) -> str:
+    """Returns what was written and what was not, for people."""
+    lines = []
+    for split, count in written.pictures.items():
+        classes = ", ".join(f"{n} {c:,}" for n, c in sorted(written.boxes[split].items()))
+        lines.append(f"{split}: {count:,} pictures; boxes: {classes or 'none'}")
+    errors = {p.file for p in written.problems if p.severity == "error"}
+    lines.append(f"left out: {len(errors):,} files")
+    if written.problems:
+        lines += [describe(written.problems), f"all of them: {written.folder / REPORT_FILE}"]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "helpers.detection.records", description=__doc__.split("\n")[0]
+    )
+    add = parser.add_argument
+    add("--voc", type=Path, help="folder with VOC XML, the pets layout, or Penn-Fudan's")
+    add("--out", type=Path, help="folder to write")
+    add("--name", default="", help="what the records are called (default: like the folder)")
+    add("--shards", type=int, default=10, help="files of each split (default 10)")
+    add("--val", type=float, default=0.2, help="share of pictures for val (default 0.2)")
+    add("--seed", type=int, default=0, help="of order and split (default 0)")
+    add("--label-map", type=Path, help="the classes there may be (default: those that are met)")
+    ways = ("annotation", "file")
+    add("--class-from", choices=ways, default=ways[0], help="file: from names like beagle_12.jpg")
+    add("--groups", type=Path, help="CSV with image_path and group; a group is never split")
+    add("--check", help="only read records: a folder, or a glob")
+    return parser
+
+
+def _checked(place: str) -> Iterator[str]:
+    pattern = f"{place}/*record*" if Path(place).is_dir() else place
+    for file, count in require_whole(shard_files(pattern)).items():
+        yield f"{file}: {count:,} records"
+
+
+def main() -> None:
+    """Runs the command."""
+    arguments = _parser().parse_args()
+    if arguments.check:
+        print("\n".join(_checked(arguments.check)))
+        return
+    if not (arguments.voc and arguments.out):
+        raise WorkshopError("expected --voc and --out, or --check. See --help.")
+    written = write_records(
+        arguments.voc,
+        arguments.out,
+        name=arguments.name,
+        shards=arguments.shards,
+        val_share=arguments.val,
+        seed=arguments.seed,
+        label_map=LabelMap.read(arguments.label_map) if arguments.label_map else None,
+        class_from=arguments.class_from,
+        groups=read_groups(arguments.groups) if arguments.groups else None,
+    )
+    print(describe_written(written))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,208 @@
+"""The folder of a detection run, and its checkpoints.
+
+RUN/config.yaml       what the run does
+    label_map.pbtxt   the classes
+    log.csv           a line for each checkpoint: losses since the last one, scores on `val`
+    checkpoints/      the newest ones: step-000250.npz, weights and optimizer
+    tensorboard/      losses and scores for TensorBoard
+    export/           what serving needs
+"""
+
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers.backend import keras
+from helpers.detection.config import CONFIG_FILE, Config
+from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
+from helpers.detection.network import FasterRCNN
+from helpers.errors import WorkshopError
+from helpers.files import whole_file
+
+TRAIN = "python -m helpers.detection.train --config CONFIG --out RUN"
+STEP = "step"  # beside the variables in a checkpoint
+
+
+@dataclass(frozen=True)
+class DetectionRun:
+    """A run's folder, its config and its classes."""
+
+    folder: Path
+    config: Config
+    label_map: LabelMap
+
+    @property
+    def log_path(self) -> Path:
+        """The file with a line for each checkpoint."""
+        return self.folder / "log.csv"
+
+    @property
+    def export_folder(self) -> Path:
+        """What serving needs."""
+        return self.folder / "export"
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """A row for each checkpoint; empty before the first."""
+        return pd.read_csv(self.log_path) if self.log_path.exists() else pd.DataFrame()
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The kept checkpoints, the newest last."""
+        return checkpoints_in(self.folder)
+
+    def checkpoint_path(self, step: int) -> Path:
+        """Where the checkpoint after a step goes."""
+        return self.folder / "checkpoints" / f"step-{step:06d}.npz"
+
+    def network(self) -> FasterRCNN:
+        """Returns the network of the newest checkpoint.
+
+        Raises:
+            WorkshopError: there is none.
+        """
+        if not self.checkpoints:
+            raise WorkshopError(
+                f"expected a run with a checkpoint in {self.folder}, found none. Train it: {TRAIN}"
+            )
+        network = FasterRCNN(_without_download(self.config), self.label_map.classes)
+        restore(self.checkpoints[-1], network)
+        return network
+
+
+def _without_download(config: Config) -> Config:
+    """The weights come from a checkpoint: nothing has to be fetched."""
+    return Config(**{**config.__dict__, "weights": None})
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Returns the checkpoints of a run's folder, the newest last."""
+    found = Path(folder).glob("checkpoints/step-*.npz")
+    return sorted((p for p in found if re.fullmatch(r"step-\d{6,}", p.stem)), key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
+
+
+def open_run(folder: Path) -> DetectionRun:
+    """Opens the folder of a run.
+
+    Raises:
+        WorkshopError: it holds no run.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG_FILE).exists():
+        raise WorkshopError(
+            f"expected the folder of a detection run, found no {CONFIG_FILE} in {folder}. "
+            f"Train one: {TRAIN}"
+        )
+    config = Config.read(folder / CONFIG_FILE)
+    return DetectionRun(folder, config, LabelMap.read(folder / LABEL_MAP_FILE))
+
+
+def named_variables(
+    network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
+) -> dict[str, keras.Variable]:
+    """Names every variable in a way that does not depend on what else was built before.
+
+    Keras numbers layers without a name through the whole process, so those of the backbone go by
+    their place in it.
+    """
+    backbone = network.pyramid.get_layer("backbone").variables
+    named = {f"{network.backbone}/{i:03d}/{v.name}": v for i, v in enumerate(backbone)}
+    inside = {id(variable) for variable in backbone}
+    named |= {v.path: v for v in network.variables if id(v) not in inside}
+    own = optimizer.variables if optimizer else ()
+    return named | {f"optimizer/{i:03d}": v for i, v in enumerate(own)}
+
+
+def save_checkpoint(
+    run: DetectionRun, step: int, network: FasterRCNN, optimizer: keras.optimizers.Optimizer
+) -> Path:
+    """Writes weights and optimizer, whole, and deletes all but the newest few checkpoints."""
+    values = {name: v.numpy() for name, v in named_variables(network, optimizer).items()}
+    path = run.checkpoint_path(step)
+    with whole_file(path) as draft:
+        np.savez(draft, **{STEP: np.array(step)}, **values)
+    for old in run.checkpoints[: -run.config.keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
+    """Reads a checkpoint: name of each variable to its value.
+
+    Raises:
+        WorkshopError: it is missing, damaged or something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
+        raise WorkshopError(
+            f"expected a checkpoint of helpers.detection.train, found none that can be read at "
+            f"{path} ({error}). Name another one, or delete it: --resume then takes the one before."
+        ) from None
+
+
+def restore(
+    path: Path, network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
+) -> int:
+    """Puts everything back as it was at a checkpoint of the same run; returns its step.
+
+    Raises:
+        WorkshopError: the checkpoint belongs to another network.
+    """
+    values = read_checkpoint(path)
+    for name, variable in named_variables(network, optimizer).items():
+        found = values.get(name)
+        if found is None or found.shape != tuple(variable.shape):
+            what = "nothing" if found is None else f"{found.shape}"
+            raise WorkshopError(
+                f"{path} belongs to another network: expected {tuple(variable.shape)} for "
+                f"{name}, found {what}. Start from it with `checkpoint:` in the config."
+            )
+        variable.assign(found)
+    return int(values[STEP])
+
+
+def start_from(place: Path, network: FasterRCNN) -> list[str]:
+    """Takes from another run's checkpoint all weights that fit.
+
+    Args:
+        place: a checkpoint, or the folder of a run.
+        network: takes them.
+
+    Returns:
+        What to tell: how much was taken, and each part that is made anew, such as class heads of
+        another size.
+
+    Raises:
+        WorkshopError: there is no checkpoint, or nothing in it fits.
+    """
+    place = Path(place)
+    path = place
+    if place.is_dir():
+        found = checkpoints_in(place)
+        if not found:
+            raise WorkshopError(f"checkpoint: expected checkpoints in {place}, found none.")
+        path = found[-1]
+    values = read_checkpoint(path)
+    taken, anew = [], []
+    for name, variable in named_variables(network).items():
+        value = values.get(name)
+        if value is not None and value.shape == tuple(variable.shape):
+            variable.assign(value)
+            taken.append(variable)
+        elif value is None:
+            anew.append(f"made anew: {name}, which the checkpoint has not")
+        else:
+            anew.append(f"made anew: {name}, {tuple(variable.shape)} instead of {value.shape}")
+    if not taken:
+        raise WorkshopError(f"checkpoint: expected weights that fit, found none in {path}.")
+    return [f"{len(taken)} of {len(network.variables)} weights taken from {path}", *anew]

@@ -1,0 +1,181 @@
+"""Exports a detection run: picture files in; boxes, names and scores out.
+
+export/
+    saved_model/      signatures "serving_default" (files alone) and "detect" (files, threshold
+                      and most)
+    label_map.pbtxt   the classes
+
+Beside the SavedModel, an endpoint's archive carries `helpers.detection.inference`.
+"""
+
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from helpers.backend import keras, tf
+from helpers.detection import inference
+from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
+from helpers.detection.network import FasterRCNN
+from helpers.detection.pictures import fit_picture, scale_of
+from helpers.detection.runs import DetectionRun
+from helpers.errors import WorkshopError
+from helpers.files import whole_file, whole_folder
+from helpers.settings import SAVED_MODEL
+
+THRESHOLD, MOST = inference.THRESHOLD, inference.MOST
+ADVICE = "Export the run with helpers.detection.serving.export_run."
+
+
+class Detections(NamedTuple):
+    """What was found in one picture, best first.
+
+    Attributes:
+        boxes: float32 (found, 4), ymin, xmin, ymax, xmax in pixels of the picture as one sees it.
+        normalized: the same as shares of its height and width, 0 to 1.
+        names: the class of each.
+        scores: float32 (found,), 0 to 1.
+    """
+
+    boxes: np.ndarray
+    normalized: np.ndarray
+    names: list[str]
+    scores: np.ndarray
+
+
+def export_run(run: DetectionRun) -> Path:
+    """Exports the newest checkpoint of a run and returns the folder.
+
+    Raises:
+        WorkshopError: the run has no checkpoint.
+    """
+    network = run.network()
+    with whole_folder(run.export_folder) as folder:
+        run.label_map.write(folder / LABEL_MAP_FILE)
+        export_saved_model(network, run.label_map, folder / SAVED_MODEL)
+    return run.export_folder
+
+
+def export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -> None:
+    """Writes a SavedModel that takes the bytes of picture files.
+
+    Signature "detect": `image_bytes` string (batch,), `threshold` float scalar, `most` int scalar,
+    to a dict of `boxes` (batch, most, 4) in pixels of the picture, `boxes_normalized`, `scores`
+    and `names` (batch, most), `count` (batch,) and `size` (batch, 2), height and width. Signature
+    "serving_default" takes `image_bytes` alone, with the usual threshold and number.
+    """
+    answer = _answering(network, label_map)
+    files = tf.TensorSpec([None], tf.string, name="image_bytes")
+    limits = (tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most"))
+    usual = (tf.constant(THRESHOLD), tf.constant(MOST))
+    archive = keras.export.ExportArchive()
+    for part in (network.pyramid, network.proposer, network.box_head):
+        archive.track(part)
+    archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
+    archive.add_endpoint(
+        "serving_default", tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
+    )
+    archive.write_out(str(folder), verbose=False)
+    label_map.write(folder / "assets.extra" / LABEL_MAP_FILE)
+
+
+def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
+    names = tf.constant(["", *label_map.names])
+    image_size = network.image_size
+
+    def answer(image_bytes, threshold, most) -> dict[str, tf.Tensor]:
+        pixels, size = tf.map_fn(
+            lambda one: fit_picture(one, image_size),
+            image_bytes,
+            fn_output_signature=(
+                tf.TensorSpec((*image_size, 3), tf.uint8),
+                tf.TensorSpec((2,), tf.int32),
+            ),
+        )
+        found = network.detect(tf.cast(pixels, tf.float32), threshold, most)
+        whole = tf.cast(tf.tile(size, [1, 2]), tf.float32)[:, None]
+        boxes = tf.minimum(found.boxes / scale_of(size, image_size)[:, None, None], whole)
+        real = tf.sequence_mask(found.count, tf.shape(boxes)[1], tf.int32)
+        return {
+            "boxes": boxes,
+            "boxes_normalized": boxes / whole,
+            "scores": found.scores,
+            "names": tf.gather(names, (found.classes + 1) * real),
+            "count": found.count,
+            "size": size,
+        }
+
+    return answer
+
+
+class Detector:
+    """Answers with the exported SavedModel.
+
+    Args:
+        export_folder: what `export_run` made.
+
+    Raises:
+        WorkshopError: there is no export.
+    """
+
+    def __init__(self, export_folder: Path):
+        folder = Path(export_folder)
+        if not (folder / SAVED_MODEL / "saved_model.pb").is_file():
+            raise WorkshopError(f"expected a detector's export in {folder}, found none. {ADVICE}")
+        self.label_map = LabelMap.read(folder / LABEL_MAP_FILE)
+        self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
+        if "detect" not in self._model.signatures:
+            raise WorkshopError(f"expected a detector in {folder}, found another model. {ADVICE}")
+        self._detect = self._model.signatures["detect"]
+
+    def detect_bytes(
+        self, files: Sequence[bytes], threshold: float = THRESHOLD, most: int = MOST
+    ) -> list[Detections]:
+        """Finds objects in picture files.
+
+        Args:
+            files: a batch of JPEG, PNG, BMP or GIF files.
+            threshold: lowest score, 0 to 1.
+            most: answers for each picture, 1 or more.
+
+        Raises:
+            WorkshopError: one of them is no picture, or a number is out of its range.
+        """
+        if not 0 <= threshold <= 1 or most < 1:
+            raise WorkshopError(
+                "expected a threshold from 0 to 1 and 1 or more boxes, found "
+                f"{threshold} and {most}."
+            )
+        try:
+            found = self._detect(
+                image_bytes=tf.constant(list(files)),
+                threshold=tf.constant(threshold, tf.float32),
+                most=tf.constant(most),
+            )
+        except tf.errors.InvalidArgumentError as error:
+            raise WorkshopError(
+                "expected JPEG, PNG, BMP or GIF pictures, found at least one that cannot be read. "
+                "Send them one by one to see which."
+            ) from error
+        return [_detections(found, row) for row in range(len(files))]
+
+
+def _detections(found: dict[str, tf.Tensor], row: int) -> Detections:
+    part = slice(0, int(found["count"][row]))
+    boxes, normalized, scores, names = (
+        found[name][row, part].numpy() for name in ("boxes", "boxes_normalized", "scores", "names")
+    )
+    return Detections(boxes, normalized, [name.decode() for name in names], scores)
+
+
+def archive_export(run: DetectionRun, path: Path) -> Path:
+    """Packs SavedModel (`1/`) and `code/inference.py` into a tar.gz for an endpoint."""
+    if not (run.export_folder / SAVED_MODEL).is_dir():
+        raise WorkshopError(f"expected an export in {run.export_folder}, found none. {ADVICE}")
+    path = Path(f"{str(path).removesuffix('.tar.gz')}.tar.gz")
+    with whole_file(path) as draft, tarfile.open(draft, "w:gz") as archive:
+        archive.add(run.export_folder / SAVED_MODEL, "1")
+        archive.add(inference.__file__, "code/inference.py")
+    return path

@@ -1,0 +1,64 @@
+"""Trains a detector from records.
+
+    python -m helpers.detection.train --config config.yaml --out RUN [--num-steps 20] [--resume]
+
+Every setting of the config has a flag of its name, which comes before the file.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from helpers.detection.config import Config
+from helpers.errors import WorkshopError, run_command
+
+DESCRIPTION = "Trains a detector from records. Flags come before what the config says."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("helpers.detection.train", description=DESCRIPTION)
+    add = parser.add_argument
+    add("--config", type=Path, help="the YAML file")
+    add("--out", type=Path, required=True, help="the folder of the run")
+    add("--resume", action="store_true", help="go on after the newest checkpoint in --out")
+    add("--overwrite", action="store_true", help="replace a run that is in --out")
+    add("--no-export", action="store_true", help="do not export the last checkpoint")
+    for item in dataclasses.fields(Config):
+        add(f"--{item.name.replace('_', '-')}", help="a value as in YAML")
+    return parser
+
+
+def config_from(arguments: argparse.Namespace) -> Config:
+    """Builds the config from the file and the flags."""
+    names = [item.name for item in dataclasses.fields(Config)]
+    try:
+        given = {
+            name: yaml.safe_load(value)
+            for name in names
+            if (value := getattr(arguments, name)) is not None
+        }
+    except yaml.YAMLError as error:
+        raise WorkshopError(f"expected values as in YAML, found {error}.") from None
+    if arguments.config:
+        return dataclasses.replace(Config.read(arguments.config), **given)
+    return Config.from_dict(given, Path.cwd())
+
+
+def main() -> None:
+    """Runs the command."""
+    arguments = _parser().parse_args()
+    config = config_from(arguments)
+    from helpers.detection.training import train
+
+    run = train(config, arguments.out, resume=arguments.resume, overwrite=arguments.overwrite)
+    print(f"trained: {run.checkpoints[-1]}")
+    if not arguments.no_export:
+        from helpers.detection.serving import export_run
+
+        print(f"exported to {export_run(run)}")
+
+
+if __name__ == "__main__":
+    run_command(main)

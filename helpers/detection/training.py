@@ -1,0 +1,240 @@
+"""Trains the detector by a config: checkpoints, log and TensorBoard, and a way to go on."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers.backend import keras, tf
+from helpers.detection.config import CONFIG_FILE, LOSSES, Config
+from helpers.detection.label_map import LABEL_MAP_FILE
+from helpers.detection.network import FasterRCNN
+from helpers.detection.pictures import Example, training_batches
+from helpers.detection.records import read_records, require_whole, shard_files
+from helpers.detection.runs import DetectionRun, open_run, restore, save_checkpoint, start_from
+from helpers.detection.scores import COLUMNS, score_network
+from helpers.errors import WorkshopError
+from helpers.files import write_text
+from helpers.progress import progress_bar
+from helpers.schedules import PLANNED_STEPS, OneCycle
+
+CLIP = 10.0  # norm of all gradients: the first steps on a new picture can be wild
+TELL_EVERY = 20  # steps between two points in TensorBoard
+MOST_BOXES = 64  # in a picture, to train on; of more, the largest
+
+
+def train(
+    config: Config, folder: Path, *, resume: bool = False, overwrite: bool = False
+) -> DetectionRun:
+    """Trains a detector.
+
+    Args:
+        config: what to do. A resumed run keeps its own, but for its length.
+        folder: where the run goes.
+        resume: go on after the newest checkpoint of the run in `folder`.
+        overwrite: replace a run that is there.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        WorkshopError: bad records, a folder in use, another config to resume with, or a loss
+            that is no number any more.
+        KeyboardInterrupt: on Ctrl-C; everything up to the last checkpoint is kept.
+    """
+    run = _open_or_create(config, Path(folder), resume, overwrite)
+    session = Session(run, resume)
+    try:
+        session.work()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{len(run.checkpoints)} checkpoints are kept in {run.folder}. The same command with "
+            "--resume goes on after the newest."
+        ) from None
+    return run
+
+
+def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool) -> DetectionRun:
+    config = config.absolute()
+    label_map = config.read_label_map()
+    is_run = (folder / CONFIG_FILE).exists()
+    if resume and is_run:
+        run = open_run(folder)
+        free = {"num_steps": None, "minutes": None, "keep": None}
+        changed = [
+            name
+            for name, value in run.config.__dict__.items()
+            if name not in free and value != getattr(config, name)
+        ]
+        if changed:
+            raise WorkshopError(
+                f"expected the config that {folder} was started with, found another "
+                f"{', '.join(changed)}. Resume with its own {CONFIG_FILE}, or use another --out."
+            )
+        config.write(folder / CONFIG_FILE)  # it may be longer than before
+        return DetectionRun(folder, config, run.label_map)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (is_run and overwrite):
+            what = "a run" if is_run else "other files"
+            ways = "--resume to go on, --overwrite to replace it, or " if is_run else ""
+            raise WorkshopError(
+                f"expected an empty or new folder, found {what} in {folder}. Use {ways}another "
+                "--out."
+            )
+        shutil.rmtree(folder)
+    config.write(folder / CONFIG_FILE)
+    label_map.write(folder / LABEL_MAP_FILE)
+    return DetectionRun(folder, config, label_map)
+
+
+class Session:
+    """One start of a run: from a new network, or from the newest checkpoint.
+
+    Args:
+        run: what to train.
+        resume: whether to look for a checkpoint of the run itself.
+    """
+
+    def __init__(self, run: DetectionRun, resume: bool):
+        self.run, self.config = run, run.config
+        self.began = time.monotonic()
+        self._files = shard_files(self.config.train)
+        self._val = shard_files(self.config.val) if self.config.val else []
+        require_whole(self._val)
+        self._pictures = sum(require_whole(self._files).values())
+        if self._pictures < self.config.batch_size:
+            raise WorkshopError(
+                f"train: expected at least batch_size = {self.config.batch_size} pictures, found "
+                f"{self._pictures}. Lower batch_size, or write more records."
+            )
+        self._most = most_boxes(self._files, run)
+        keras.utils.set_random_seed(self.config.seed)
+        self.network = FasterRCNN(self.config, run.label_map.classes)
+        self.optimizer = build_optimizer(self.network, self.config)
+        self.step, self.used = 0, 0.0
+        self._rows: list[dict] = []
+        if resume and run.checkpoints:
+            self._take_up()
+        elif self.config.checkpoint:
+            print("\n".join(start_from(Path(self.config.checkpoint), self.network)), flush=True)
+        self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+        schedule = OneCycle(self.config.learning_rate, PLANNED_STEPS)
+        self._rates = keras.ops.convert_to_numpy(schedule(np.arange(PLANNED_STEPS + 1)))
+
+    def _take_up(self) -> None:
+        self.step = restore(self.run.checkpoints[-1], self.network, self.optimizer)
+        log = self.run.log
+        self._rows = log[log["step"] <= self.step].to_dict("records") if len(log) else []
+        self.used = self._rows[-1]["seconds"] if self._rows else 0.0
+        print(f"going on after step {self.step}", flush=True)
+
+    @property
+    def share(self) -> float:
+        """How much of the run is over: 0 to 1, and more when it is late."""
+        if self.config.minutes is None:
+            return self.step / self.config.num_steps
+        return (self.used + time.monotonic() - self.began) / (60 * self.config.minutes)
+
+    def work(self) -> None:
+        """Trains to the end, with a checkpoint every so many steps and one at the end."""
+        config = self.config
+        take_step = train_step(self.network, self.optimizer, config.loss_weights)
+        batches = iter(
+            training_batches(
+                self._files, self.run.label_map, config, self._pictures, self._most, self.step
+            )
+        )
+        while self.share < 1:
+            self._train_until_checkpoint(take_step, batches)
+
+    def _train_until_checkpoint(self, take_step, batches: Iterator[Example]) -> None:
+        every, sums, count = self.config.checkpoint_every, np.zeros(len(LOSSES)), 0
+        with progress_bar(total=every, unit="step", desc=self._title()) as bar:
+            while self.share < 1 and (count == 0 or self.step % every):
+                rate = self._rates[min(int(self.share * PLANNED_STEPS), PLANNED_STEPS)]
+                self.optimizer.learning_rate = float(rate)
+                seed = tf.constant([self.config.seed, self.step])
+                losses = take_step(next(batches), seed).numpy()
+                sums, count = sums + losses, count + 1
+                self.step += 1
+                bar.update()
+                if self.step % TELL_EVERY == 0:
+                    self._tell(losses, float(rate), bar)
+        self._keep(sums / count)
+
+    def _title(self) -> str:
+        if self.config.minutes is None:
+            return f"step {self.step} of {self.config.num_steps}"
+        return f"step {self.step}, {self.config.minutes:g} minutes in all"
+
+    def _tell(self, losses: np.ndarray, rate: float, bar) -> None:
+        if not np.isfinite(losses).all():
+            raise WorkshopError(
+                f"expected losses that are numbers, found {losses.tolist()} at step "
+                f"{self.step}. Lower learning_rate, then go on with --resume."
+            )
+        bar.set_postfix(loss=f"{losses.sum():.2f}", refresh=False)
+        with self._board.as_default(step=self.step):
+            for name, value in zip(LOSSES, losses):
+                tf.summary.scalar(f"loss/{name}", value)
+            tf.summary.scalar("learning_rate", rate)
+
+    def _keep(self, losses: np.ndarray) -> None:
+        """Writes the checkpoint first: scores can be computed again, training cannot."""
+        save_checkpoint(self.run, self.step, self.network, self.optimizer)
+        row = {"step": self.step, **dict(zip(LOSSES, losses.round(4).tolist()))}
+        if self._val:
+            table = score_network(self.network, self._val, self.run.label_map)
+            row |= {name: round(float(table.loc["all", name]), 4) for name in COLUMNS}
+        row["seconds"] = round(self.used + time.monotonic() - self.began, 1)
+        self._rows.append(row)
+        text = pd.DataFrame(self._rows).to_csv(index=False, lineterminator="\n")
+        write_text(self.run.log_path, text)
+        with self._board.as_default(step=self.step):
+            for name in COLUMNS:
+                if name in row:
+                    tf.summary.scalar(f"val/{name}", row[name])
+        self._board.flush()
+        shown = (f"{name} {value:.3f}" for name, value in row.items() if name not in ("step",))
+        print(f"step {self.step}: {', '.join(shown)}", flush=True)
+
+
+def build_optimizer(network: FasterRCNN, config: Config) -> keras.optimizers.Optimizer:
+    """Returns AdamW for a network; scales, offsets and biases are not decayed."""
+    optimizer = keras.optimizers.AdamW(
+        config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=CLIP
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def train_step(
+    network: FasterRCNN, optimizer: keras.optimizers.Optimizer, loss_weights: dict[str, float]
+):
+    """Returns a function that learns from a batch and returns its losses, as `LOSSES` (4,)."""
+
+    @tf.function
+    def step(batch: Example, seed: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            losses = network.losses(batch.pixels, batch.boxes, batch.labels, seed)
+            total = tf.add_n([loss_weights[name] * losses[name] for name in LOSSES])
+        gradients = tape.gradient(total, network.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables))
+        return tf.stack([losses[name] for name in LOSSES])
+
+    return step
+
+
+def most_boxes(files: list[str], run: DetectionRun) -> int:
+    """Returns to how many boxes pictures are filled up; tells of boxes of unknown classes."""
+    most = unknown = 0
+    for one in read_records(files, run.label_map).map(lambda one: one["labels"]):
+        labels = one.numpy()
+        most, unknown = max(most, len(labels)), unknown + int((labels == 0).sum())
+    if unknown:
+        print(f"note: {unknown:,} boxes of classes that the label map has not are left out")
+    return max(1, min(MOST_BOXES, most))

@@ -1,0 +1,47 @@
+"""The comparison's table and its messages; the trainings themselves are measured, not tested."""
+
+import sys
+
+import pandas as pd
+import pytest
+
+from helpers.detection import bench
+from helpers.errors import WorkshopError
+
+
+class Side:
+    """Stands in for a process that trains."""
+
+    def __init__(self, prepare, config, place):
+        self.is_ours = prepare is bench.ours
+        self.started_from = config["checkpoint"]
+
+    def __call__(self):
+        return bench._row(0.4, 0.8 if self.is_ours else 0.5, 100, 8, 50.0, 70.0)
+
+    def close(self):
+        return 1.5
+
+
+def test_every_side_on_every_folder(tmp_path, monkeypatch, command):
+    monkeypatch.setattr(bench, "Measured", Side)
+    code, *_ = command(
+        bench.main, "--records", tmp_path / "streets", tmp_path / "raccoon", "--minutes", 2,
+        "--peer", tmp_path, "--checkpoint", tmp_path / "run", "--out", tmp_path / "page",
+    )  # fmt: skip
+    assert code == 0
+    page = (tmp_path / "page/detection.md").read_text()
+    assert page.startswith("2 minutes") and page.count("| from ours |") == 2
+    assert page.count("RetinaNet") == 2 and "16.0" in page  # 100 steps of 8 in 50 s
+
+
+def test_ours_alone_without_a_peer(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "Measured", Side)
+    table = bench.compare([tmp_path / "streets"], 1.0, None, None, tmp_path)
+    assert list(table.index) == [("streets", "ours")] and isinstance(table, pd.DataFrame)
+
+
+def test_absent_peer_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    with pytest.raises(WorkshopError, match="--no-deps keras-hub"):
+        bench._import_peer(tmp_path)

@@ -1,0 +1,279 @@
+"""A run from its config to boxes: checkpoints, a kill, another start, export, and people."""
+
+import base64
+import dataclasses
+import io
+import json
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.backend import tf
+from helpers.detection import describe, evaluate, inference, runs, serving, train, training
+from helpers.detection.config import Config
+from helpers.detection.drawing import draw_boxes
+from helpers.detection.network import FasterRCNN
+from helpers.detection.pictures import fit_picture
+from helpers.errors import WorkshopError
+from tests.detection_data import SIZE, make_records
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    return make_records(tmp_path_factory.mktemp("detection"), 16)
+
+
+@pytest.fixture(scope="module")
+def config(records) -> Config:
+    return Config(
+        label_map=str(records.folder / "label_map.pbtxt"),
+        train=records.pattern("train"),
+        val=records.pattern("val"),
+        image_size=(64, 96),
+        anchor_sizes=(16, 24, 48),
+        batch_size=2,
+        num_steps=6,
+        checkpoint_every=2,
+        keep=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(config, tmp_path_factory):
+    """Killed in step 5, between two checkpoints, and resumed."""
+    folder = tmp_path_factory.mktemp("run") / "run"
+    whole = training.Session._tell, training.TELL_EVERY
+
+    def stop(self, *_):
+        if self.step == 5:
+            raise KeyboardInterrupt
+
+    training.Session._tell, training.TELL_EVERY = stop, 1
+    try:
+        with pytest.raises(KeyboardInterrupt, match="--resume"):
+            training.train(config, folder)
+    finally:
+        training.Session._tell, training.TELL_EVERY = whole
+    assert [p.stem for p in runs.checkpoints_in(folder)] == ["step-000002", "step-000004"]
+    return training.train(config, folder, resume=True)
+
+
+def test_killed_run_goes_on_and_keeps_the_newest(run):
+    assert [p.stem for p in run.checkpoints] == ["step-000004", "step-000006"]
+    assert list(run.log["step"]) == [2, 4, 6]
+    assert (run.log["AP50"].between(0, 1)).all() and run.log["seconds"].is_monotonic_increasing
+    assert list((run.folder / "tensorboard").glob("events*"))
+    assert runs.open_run(run.folder).config == run.config
+
+
+def test_checkpoint_brings_back_the_same_answers(run):
+    first, second = run.network(), run.network()
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("f4")
+    a, b = first.detect(pixels, 0.0, 5), second.detect(pixels, 0.0, 5)
+    np.testing.assert_array_equal(a.boxes, b.boxes)
+    assert (a.boxes.numpy()[..., 2] <= 64).all() and int(a.count[0]) <= 5
+
+
+def test_other_number_of_classes_makes_the_head_anew_and_says_so(run):
+    network = FasterRCNN(run.config, 5)
+    told = runs.start_from(run.folder, network)
+    anew = [line for line in told if line.startswith("made anew")]
+    assert len(anew) == 2 and all("class_logits" in line for line in anew)
+    mine = {name: v.numpy() for name, v in runs.named_variables(network).items()}
+    theirs = {name: v.numpy() for name, v in runs.named_variables(run.network()).items()}
+    same = [path for path in theirs if "class_logits" not in path]
+    assert all((mine[path] == theirs[path]).all() for path in same)
+
+
+def test_what_cannot_be_used_is_said(run, config, tmp_path):
+    with pytest.raises(WorkshopError, match="--resume to go on"):
+        training.train(config, run.folder)
+    with pytest.raises(WorkshopError, match="another learning_rate"):
+        training.train(dataclasses.replace(config, learning_rate=1e-5), run.folder, resume=True)
+    bad = tmp_path / "step-000001.npz"
+    bad.write_bytes(b"no archive")
+    with pytest.raises(WorkshopError, match="expected a checkpoint"):
+        runs.start_from(bad, FasterRCNN(config, 2))
+    with pytest.raises(WorkshopError, match="batch_size = 99"):
+        training.train(dataclasses.replace(config, batch_size=99), tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"num_step": 20}, "Did you mean 'num_steps'"),
+        ({"num_steps": 0}, "num_steps: expected a whole number from 1"),
+        ({"num_steps": "20"}, "num_steps"),
+        ({"image_size": [100, 100]}, "multiples of 32"),
+        ({"backbone": "VGG"}, "one of small"),
+        ({"weights": "imagenet"}, "Choose ResNet50"),
+        ({"anchor_sizes": [1, 2]}, "anchor_sizes"),
+        ({"loss_weights": {"box": 1}}, "loss_weights"),
+        ({"train": ""}, "expected 'train'"),
+        ({"flip": 1}, "true or false"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+    ],
+)
+def test_mistakes_in_the_config(change, match):
+    with pytest.raises(WorkshopError, match=match):
+        Config.from_dict({"label_map": "map", "train": "glob"} | change)
+
+
+def test_config_file_round_trip(config, tmp_path):
+    config.write(tmp_path / "config.yaml")
+    assert Config.read(tmp_path / "config.yaml") == config
+    (tmp_path / "config.yaml").write_text("label_map: a/map\ntrain: a/*\nnum_classes: 7\n")
+    read = Config.read(tmp_path / "config.yaml")
+    assert read.train == (f"{tmp_path}/a/*",)
+    relative = dataclasses.replace(config, train="here/*")
+    relative.write(tmp_path / "other" / "config.yaml")
+    assert Config.read(tmp_path / "other" / "config.yaml").train == (f"{Path.cwd()}/here/*",)
+    wrong = dataclasses.replace(config, num_classes=7)
+    with pytest.raises(WorkshopError, match="num_classes: expected 2"):
+        wrong.read_label_map()
+    (tmp_path / "config.yaml").write_text("a: [1")
+    with pytest.raises(WorkshopError, match="expected YAML"):
+        Config.read(tmp_path / "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def detector(run) -> serving.Detector:
+    return serving.Detector(serving.export_run(run))
+
+
+def picture(size=SIZE, kind="JPEG") -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise(size, 80).convert("RGB").save(file, kind)
+    return file.getvalue()
+
+
+def test_export_answers_a_batch_in_pixels_of_each_picture(run, detector):
+    files = [picture((300, 100)), picture((40, 200), "PNG")]
+    answers = detector.detect_bytes(files, threshold=0.0, most=7)
+    network = run.network()
+    for data, answer, (width, height) in zip(files, answers, ((300, 100), (40, 200))):
+        pixels, _ = fit_picture(tf.constant(data), (64, 96))
+        found = network.detect(tf.cast(pixels, tf.float32)[None], 0.0, 7)
+        count = int(found.count[0])
+        assert len(answer.scores) == count == len(answer.names) > 0
+        scale = min(64 / height, 96 / width)
+        wanted = np.minimum(found.boxes[0, :count] / scale, [height, width] * 2)
+        np.testing.assert_allclose(answer.boxes, wanted, atol=0.05)
+        np.testing.assert_allclose(answer.normalized * ([height, width] * 2), answer.boxes, 1e-4)
+        assert set(answer.names) <= set(run.label_map.names)
+    assert len(detector.detect_bytes(files, 0.0, 2)[0].scores) <= 2
+    assert len(detector.detect_bytes(files, 1.0, 5)[0].scores) == 0
+    with pytest.raises(WorkshopError, match="cannot be read"):
+        detector.detect_bytes([b"no picture"])
+
+
+class Context(SimpleNamespace):
+    rest_uri = "unused"
+    custom_attributes = ""
+
+
+def serving_stand_in(detector):
+    """TensorFlow Serving's REST API in its columnar form, over the real export."""
+
+    def post(uri: str, data: str):
+        inputs = json.loads(data)["inputs"]
+        files = [base64.b64decode(one["b64"]) for one in inputs["image_bytes"]]
+        try:
+            found = detector._detect(
+                image_bytes=tf.constant(files),
+                threshold=tf.constant(inputs["threshold"], tf.float32),
+                most=tf.constant(inputs["most"]),
+            )
+        except tf.errors.InvalidArgumentError:
+            return SimpleNamespace(status_code=400, text="no picture")
+        outputs = {name: value.numpy().tolist() for name, value in found.items()}
+        outputs["names"] = [[name.decode() for name in row] for row in outputs["names"]]
+        return SimpleNamespace(status_code=200, json=lambda: {"outputs": outputs})
+
+    return post
+
+
+def test_endpoint_answers_each_picture_and_names_the_broken_one(detector):
+    good, broken = picture(), picture()[:-500]
+    instances = [{"b64": base64.b64encode(f).decode()} for f in (good, broken, b"text", good)]
+    body = json.dumps({"instances": instances, "threshold": 0, "max_boxes": 3}).encode()
+    context = Context(request_content_type="application/json")
+    answers = inference.answer_request(body, context, serving_stand_in(detector))["predictions"]
+    assert answers[0] == answers[3] and (answers[0]["width"], answers[0]["height"]) == SIZE
+    assert 0 < len(answers[0]["objects"]) <= 3
+    assert set(answers[0]["objects"][0]) == {"class", "score", "box", "box_normalized"}
+    assert answers[1] == {"error": "picture 1: the file is damaged"}
+    assert "neither" in answers[2]["error"]
+    one = Context(request_content_type="image/jpeg", custom_attributes="threshold=1,max_boxes=2")
+    (alone,) = inference.answer_request(good, one, serving_stand_in(detector))["predictions"]
+    assert alone["objects"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "attributes", "status", "match"),
+    [
+        (b"", "image/jpeg", "", 400, "empty body"),
+        (b"text", "image/jpeg", "", 400, "neither"),
+        (picture(), "text/csv", "", 415, "content type"),
+        (picture(), "image/jpeg", "threshold=2", 400, "threshold from 0 to 1"),
+        (picture(), "image/jpeg", "max_boxes=nan", 400, "max_boxes"),
+        (b'{"instances": "x"}', "application/json", "", 400, "instances"),
+        (b"[" * 90_000, "application/json", "", 400, "no JSON"),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0\1\0\0" * 2,
+            "image/png",
+            "",
+            413,
+            "million pixels",
+        ),
+    ],
+)
+def test_bad_requests_are_refused(body, kind, attributes, status, match):
+    context = Context(request_content_type=kind, custom_attributes=attributes)
+    with pytest.raises(inference.RefusedError, match=match) as caught:
+        inference.answer_request(body, context, post=None)
+    assert caught.value.status == status
+
+
+def test_status_reaches_the_container():
+    res = SimpleNamespace(status="200 OK")
+    context = Context(request_content_type="text/csv")
+    body, kind = inference.handler(io.BytesIO(b"x"), context)
+    assert res.status == "415 Unsupported Media Type" and kind == "application/json"
+    assert "content type" in json.loads(body)["error"]
+
+
+def test_commands(run, config, tmp_path, command):
+    code, out, _ = command(evaluate.main, "--run", run.folder)
+    assert code == 0 and "AP50" in out and "lamp" in out
+    code, _, err = command(train.main, "--out", tmp_path / "x", "--num-steps", 5)
+    assert code == 2 and "'label_map'" in err
+    code, _, err = command(train.main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
+    assert code == 2 and "Check --config" in err
+    archive = serving.archive_export(run, tmp_path / "model")
+    with tarfile.open(archive) as file:
+        names = set(file.getnames())
+    assert {"1/saved_model.pb", "code/inference.py"} <= names
+
+
+@pytest.mark.parametrize(
+    ("box", "cut"), [((10, 30, 50, 45), False), ((40, 0, 64, 12), True), ((0, 90, 20, 96), False)]
+)
+def test_cut_out_has_the_shape_of_the_attribute_network(box, cut):
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 96, 3)).astype(np.uint8)
+    crop = describe.cut_out(Image.fromarray(pixels), np.array(box, float), (160, 64))
+    assert crop.shape == (160, 64, 3)
+    flat = Image.fromarray(np.full((64, 96, 3), 77, np.uint8))
+    assert (describe.cut_out(flat, np.array(box, float), (160, 64)) == 77).all()
+
+
+def test_boxes_are_drawn_where_they_are():
+    dark = Image.new("RGB", (200, 100))
+    drawn = np.asarray(draw_boxes(dark, np.array([[40, 50, 90, 120]]), ["cup"], ["#FF0000"]))
+    assert tuple(drawn[60, 50]) == (255, 0, 0) and tuple(drawn[89, 80]) == (255, 0, 0)
+    assert not drawn[70, 80].any() and not drawn[5, 180].any()
+    assert not np.asarray(dark).any()
