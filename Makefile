@@ -16,7 +16,7 @@ help:  ## shows this list
 
 workshop: $(VENV)/.installed  ## sets up, makes the data, runs notebooks 01 to 04 in full, prints the scores
 	$(BIN)/python -m helpers.environment --quiet
-	$(BIN)/python -m helpers.workshop
+	$(BIN)/python -m helpers.workshop $(ARGS)
 
 test: lint  ## sets up, lints, runs the unit tests, then every notebook in fast mode
 	$(BIN)/pytest -n 2 --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests notebooks

@@ -1,12 +1,14 @@
 """Runs the workshop from start to end: notebooks 01 to 04 in full, then the scores.
 
-python -m helpers.workshop
+python -m helpers.workshop            the main line
+python -m helpers.workshop 08 09 10   these notebooks
 """
 
 import argparse
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from helpers.files import read_json, write_text
 from helpers.settings import ROOT, artifacts_folder
 
 NOTEBOOKS = ROOT / "notebooks"
-MAIN_LINE = "0[1-4]_*.ipynb"
+MAIN_LINE = ("01", "02", "03", "04")
 SCORES = "scores.json"  # written by 03_validate: {task: {metric: number}}
 CELL_SECONDS = 1800  # a cell that takes longer hangs: the longest trains for minutes
 
@@ -92,17 +94,32 @@ def _write_copies(notebook: nbformat.NotebookNode, target: Path, pictures: Path)
     write_text(target.with_suffix(".html"), page)
 
 
-def run_workshop() -> None:
-    """Runs the notebooks of the main line in order and prints scores and places.
+def find_notebooks(numbers: Sequence[str] = MAIN_LINE) -> list[Path]:
+    """Returns the notebooks with these numbers ("01" or "1"), in the order given.
+
+    Raises:
+        WorkshopError: there is none with that number.
+    """
+    paths = []
+    for number in numbers:
+        found = sorted(NOTEBOOKS.glob(f"{number:0>2}_*.ipynb")) if number.isdigit() else []
+        if not found:
+            there = sorted(path.name[:2] for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+            raise WorkshopError(
+                f"expected numbers of notebooks in {NOTEBOOKS}, of {', '.join(there) or 'none'}; "
+                f"found {number!r}. {'Choose one of them.' if there else 'Clone again.'}"
+            )
+        paths += found
+    return paths
+
+
+def run_workshop(numbers: Sequence[str] = MAIN_LINE) -> None:
+    """Runs notebooks in the order given and prints scores and places.
 
     Raises:
         WorkshopError: a notebook failed, or there is none.
     """
-    paths = sorted(NOTEBOOKS.glob(MAIN_LINE))
-    if not paths:
-        raise WorkshopError(
-            f"expected notebooks {MAIN_LINE} in {NOTEBOOKS}, found none. Clone again."
-        )
+    paths = find_notebooks(numbers)
     folder = artifacts_folder("notebooks")
     seconds = {path.stem: run_notebook(path, folder) for path in paths}
     for name, took in seconds.items():
@@ -134,11 +151,13 @@ def _short(path: Path) -> str:
 def main() -> None:
     """Runs the workshop; `--scores` only prints the results of the last run again."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", help="their numbers (default: 01 to 04)")
     parser.add_argument("--scores", action="store_true", help="print the last run's results only")
-    if parser.parse_args().scores:
+    args = parser.parse_args()
+    if args.scores:
         print(describe_results())
     else:
-        run_workshop()
+        run_workshop(args.notebooks or MAIN_LINE)
 
 
 if __name__ == "__main__":

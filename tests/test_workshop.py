@@ -34,6 +34,8 @@ def write(project, name, source):
 def test_runs_the_main_line_in_order_and_prints_scores_and_places(project, capsys):
     write(project, "02_second.ipynb", "print(open('first.txt').read())")
     write(project, "01_first.ipynb", "open('first.txt', 'w').write('made by 01')" + SAVE)
+    write(project, "03_third.ipynb", "pass")
+    write(project, "04_fourth.ipynb", "pass")
     write(project, "05_cloud.ipynb", "1 / 0")
     workshop.run_workshop()
     copy = json.loads((project / "artifacts/full/notebooks/02_second.ipynb").read_text())
@@ -46,5 +48,19 @@ def test_runs_the_main_line_in_order_and_prints_scores_and_places(project, capsy
 
 
 def test_without_notebooks_it_says_what_it_looked_for(project):
-    with pytest.raises(WorkshopError, match=r"0\[1-4\]_\*\.ipynb"):
+    with pytest.raises(WorkshopError, match=r"of none; found '01'\. Clone again"):
         workshop.run_workshop()
+
+
+def test_runs_only_the_notebooks_that_are_named_in_the_order_of_the_names(project):
+    for number in ("02", "05", "10"):
+        write(project, f"{number}_any.ipynb", f"open('order.txt', 'a').write('{number} ')")
+    workshop.run_workshop(["10", "5"])
+    assert (project / "notebooks/order.txt").read_text() == "10 05 "
+
+
+@pytest.mark.parametrize("number", ["11", "x", "../05", "*"])
+def test_a_number_that_no_notebook_has_names_those_that_are_there(project, number):
+    write(project, "05_any.ipynb", "pass")
+    with pytest.raises(WorkshopError, match="of 05; found"):
+        workshop.find_notebooks([number])
