@@ -311,12 +311,14 @@ def sign_features(
     # A group of all three channels keeps the colors; epsilon is small beside 255 squared.
     whole = layers.GroupNormalization(1, epsilon=1.0, center=False, scale=False)(image)
     x = layers.Concatenate()([whole, EvenLight(NEIGHBORHOOD)(image)])
-    for width, kernel in zip(widths, (5, 3, 3)):
-        x = layers.Activation("relu")(_convolve(x, width, kernel, style=style))
-        if width == widths[-1]:
-            x = layers.Activation("relu")(layers.Add()([_convolve(x, width, style=style), x]))
-        x = layers.MaxPooling2D(2)(x)
-    return x
+    # Normalizing after the pooling is the same idea on a quarter of the numbers: on two cores a
+    # step takes four fifths of the time.
+    for width, kernel in zip(widths[:-1], (5, 3)):
+        x = layers.MaxPooling2D(2)(_plain_convolution(x, width, kernel, style=style))
+        x = layers.Activation("relu")(_normalize(x, style))
+    x = layers.Activation("relu")(_convolve(x, widths[-1], style=style))
+    x = layers.Activation("relu")(layers.Add()([_convolve(x, widths[-1], style=style), x]))
+    return layers.MaxPooling2D(2)(x)
 
 
 def lenet_features(x: keras.KerasTensor):
@@ -365,7 +367,13 @@ class EvenLight(layers.Layer):
 def _convolve(
     x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1, style: Style = PLAIN
 ):
-    x = layers.Conv2D(
+    return _normalize(_plain_convolution(x, width, kernel, strides, style), style)
+
+
+def _plain_convolution(
+    x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1, style: Style = PLAIN
+):
+    return layers.Conv2D(
         width,
         kernel,
         strides,
@@ -373,6 +381,9 @@ def _convolve(
         use_bias=False,
         kernel_initializer=style.initialization,
     )(x)
+
+
+def _normalize(x: keras.KerasTensor, style: Style):
     if style.normalization == "group":
         return layers.GroupNormalization(GROUPS)(x)
     # A momentum of .9 instead of .99: the runs here are a few hundred steps long.
