@@ -26,6 +26,8 @@ from helpers.pipeline import decode_picture
 from helpers.runs import Run
 from helpers.settings import LITERT_FILE, ONNX_FILE, SAVED_MODEL
 
+PICTURE_REQUESTS = Path(__file__).parent / "cloud" / "picture_requests.py"
+
 FORMATS = ("saved_model", "litert", "onnx")
 
 
@@ -174,7 +176,7 @@ def archive_folder(export: Path, path: Path, script: Path | None = None) -> Path
         export: the folder of an export, or what a training job left.
         path: of the archive.
         script: what the container calls for each request, such as `helpers/cloud/inference.py`;
-            it goes in as `code/inference.py`, with the labels beside it.
+            it goes in as `code/inference.py`, with `picture_requests.py` and the labels beside it.
 
     Returns:
         The path, with the ending .tar.gz.
@@ -189,5 +191,7 @@ def archive_folder(export: Path, path: Path, script: Path | None = None) -> Path
         archive.add(export / SAVED_MODEL, "1")
         if script:
             archive.add(script, "code/inference.py")
-            archive.add(export / LABELS_FILE, f"code/{LABELS_FILE}")
+            archive.add(PICTURE_REQUESTS, f"code/{PICTURE_REQUESTS.name}")
+            if (export / LABELS_FILE).exists():  # the names that the script answers with
+                archive.add(export / LABELS_FILE, f"code/{LABELS_FILE}")
     return path

@@ -179,7 +179,7 @@ class Context(SimpleNamespace):
 def serving_stand_in(detector):
     """TensorFlow Serving's REST API in its columnar form, over the real export."""
 
-    def post(uri: str, data: str):
+    def post(uri: str, data: str, timeout: float):
         inputs = json.loads(data)["inputs"]
         files = [base64.b64decode(one["b64"]) for one in inputs["image_bytes"]]
         try:
@@ -194,22 +194,24 @@ def serving_stand_in(detector):
         outputs["names"] = [[name.decode() for name in row] for row in outputs["names"]]
         return SimpleNamespace(status_code=200, json=lambda: {"outputs": outputs})
 
-    return post
+    return SimpleNamespace(post=post)
 
 
-def test_endpoint_answers_each_picture_and_names_the_broken_one(detector):
+def test_endpoint_answers_each_picture_and_names_the_broken_one(detector, monkeypatch):
+    stand_in = serving_stand_in(detector)
+    monkeypatch.setattr(inference.requested, "_connection", lambda: stand_in)
     good, broken = picture(), picture()[:-500]
     instances = [{"b64": base64.b64encode(f).decode()} for f in (good, broken, b"text", good)]
     body = json.dumps({"instances": instances, "threshold": 0, "max_boxes": 3}).encode()
     context = Context(request_content_type="application/json")
-    answers = inference.answer_request(body, context, serving_stand_in(detector))["predictions"]
+    answers = inference.answer_request(body, context)["predictions"]
     assert answers[0] == answers[3] and (answers[0]["width"], answers[0]["height"]) == SIZE
     assert 0 < len(answers[0]["objects"]) <= 3
     assert set(answers[0]["objects"][0]) == {"class", "score", "box", "box_normalized"}
     assert answers[1] == {"error": "picture 1: the file is damaged"}
     assert "neither" in answers[2]["error"]
     one = Context(request_content_type="image/jpeg", custom_attributes="threshold=1,max_boxes=2")
-    (alone,) = inference.answer_request(good, one, serving_stand_in(detector))["predictions"]
+    (alone,) = inference.answer_request(good, one)["predictions"]
     assert alone["objects"] == []
 
 
@@ -234,8 +236,8 @@ def test_endpoint_answers_each_picture_and_names_the_broken_one(detector):
 )
 def test_bad_requests_are_refused(body, kind, attributes, status, match):
     context = Context(request_content_type=kind, custom_attributes=attributes)
-    with pytest.raises(inference.RefusedError, match=match) as caught:
-        inference.answer_request(body, context, post=None)
+    with pytest.raises(inference.requested.RefusedError, match=match) as caught:
+        inference.answer_request(body, context)
     assert caught.value.status == status
 
 
@@ -257,7 +259,8 @@ def test_commands(run, config, tmp_path, command):
     archive = serving.archive_export(run, tmp_path / "model")
     with tarfile.open(archive) as file:
         names = set(file.getnames())
-    assert {"1/saved_model.pb", "code/inference.py"} <= names
+    scripts = {"code/inference.py", "code/picture_requests.py"}
+    assert {"1/saved_model.pb"} | scripts <= names
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 
 from helpers.cloud.rehearsal.container import Context, Response, find_model, load_script
 from helpers.files import write_json
+from helpers.serving import PICTURE_REQUESTS
 from tests.picture_files import BROKEN, FILES
 
 SCRIPT = Path(__file__).parent.parent / "helpers" / "cloud" / "inference.py"
+DETECTOR = SCRIPT.parent.parent / "detection" / "inference.py"
 LABELS = {
     "tasks": {"color": ["red", "green", "blue"], "gender": ["male", "female"]},
     "display": {"gender": {"male": "Mann"}},
@@ -33,7 +36,7 @@ class Serving:
         self.row: object = ROW
         self.status = 200
 
-    def post(self, uri: str, data: str) -> "Serving":
+    def post(self, uri: str, data: str, timeout: float) -> "Serving":
         assert uri == "http://serving:predict"
         files = [base64.b64decode(item["b64"]) for item in json.loads(data)["instances"]]
         self.batches.append(len(files))
@@ -46,16 +49,22 @@ class Serving:
         return {"predictions": self.rows}
 
 
+def pack(script: Path, folder: Path) -> None:
+    """Lays out the scripts as `archive_folder` packs them."""
+    folder.mkdir()
+    shutil.copy(script, folder / "inference.py")
+    shutil.copy(PICTURE_REQUESTS, folder)
+
+
 @pytest.fixture
-def script(tmp_path: Path) -> Iterator:
+def script(tmp_path: Path, monkeypatch) -> Iterator:
     """The script, imported from an archive's folder."""
-    (tmp_path / "code").mkdir()
-    shutil.copy(SCRIPT, tmp_path / "code" / "inference.py")
+    pack(SCRIPT, tmp_path / "code")
     write_json(tmp_path / "code" / "labels.json", LABELS)
     before = list(sys.path)
     module = load_script(tmp_path)
     module.serving = Serving()
-    module._connection = lambda: module.serving
+    monkeypatch.setattr(module.requested, "_connection", lambda: module.serving)
     yield module
     sys.path[:] = before
 
@@ -167,7 +176,7 @@ def test_pixels_are_counted_before_anything_is_decoded(script):
 def test_sizes_are_read_from_the_head(script, name):
     from PIL import Image
 
-    assert script.picture_size(FILES[name]) == Image.open(io.BytesIO(FILES[name])).size
+    assert script.requested.picture_size(FILES[name]) == Image.open(io.BytesIO(FILES[name])).size
 
 
 def test_what_serving_cannot_do_is_500(script):
@@ -178,14 +187,29 @@ def test_what_serving_cannot_do_is_500(script):
 
 def test_without_a_response_to_set_the_message_goes_out_as_an_error(script):
     context = Context(*[None] * 7, "text/csv", None, 0)
-    with pytest.raises(script.Refused, match="content type"):
+    with pytest.raises(script.requested.RefusedError, match="content type"):
         script.handler(io.BytesIO(b"x"), context)
 
 
-def test_the_script_needs_nothing_of_the_workshop():
-    assert "helpers" not in "".join(
-        line for line in SCRIPT.read_text().splitlines() if "import" in line
+@pytest.mark.parametrize("script", [SCRIPT, DETECTOR], ids=["classifier", "detector"])
+def test_the_scripts_need_nothing_of_the_workshop(script, tmp_path):
+    pack(script, tmp_path / "code")
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "code")!r})
+import inference
+print(inference.requested.__file__)
+"""
+    # -S: without the packages that are installed, and so without the workshop
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
     )
+    assert done.stdout.strip() == str(tmp_path / "code" / "picture_requests.py")
+
+
+def test_a_png_that_ends_in_its_head_is_refused(script):
+    status, answer = ask(script, PNG[:20], "image/png")
+    assert status == 400 and "neither" in answer["error"]
 
 
 def test_an_archive_without_a_network_is_told(tmp_path):

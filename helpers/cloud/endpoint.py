@@ -49,7 +49,7 @@ def deploy(
 
     Args:
         session: where.
-        archive: of `helpers.serving.archive_export`, with `code/inference.py`.
+        archive: of `helpers.serving.archive_folder`, with a script.
         name: of the endpoint; its configuration and its model are called the same.
         serverless: no machine of your own: it costs nothing while it is idle, and the first
             answer after a pause takes long.

@@ -8,7 +8,6 @@ export/
 Beside the SavedModel, an endpoint's archive carries `helpers.detection.inference`.
 """
 
-import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,8 @@ from helpers.detection.network import FasterRCNN
 from helpers.detection.pictures import fit_picture, scale_of
 from helpers.detection.runs import DetectionRun
 from helpers.errors import WorkshopError
-from helpers.files import whole_file, whole_folder
+from helpers.files import whole_folder
+from helpers.serving import archive_folder
 from helpers.settings import SAVED_MODEL
 
 THRESHOLD, MOST = inference.THRESHOLD, inference.MOST
@@ -171,11 +171,5 @@ def _detections(found: dict[str, tf.Tensor], row: int) -> Detections:
 
 
 def archive_export(run: DetectionRun, path: Path) -> Path:
-    """Packs SavedModel (`1/`) and `code/inference.py` into a tar.gz for an endpoint."""
-    if not (run.export_folder / SAVED_MODEL).is_dir():
-        raise WorkshopError(f"expected an export in {run.export_folder}, found none. {ADVICE}")
-    path = Path(f"{str(path).removesuffix('.tar.gz')}.tar.gz")
-    with whole_file(path) as draft, tarfile.open(draft, "w:gz") as archive:
-        archive.add(run.export_folder / SAVED_MODEL, "1")
-        archive.add(inference.__file__, "code/inference.py")
-    return path
+    """Packs SavedModel and script into a tar.gz, see `helpers.serving.archive_folder`."""
+    return archive_folder(run.export_folder, path, Path(inference.__file__))

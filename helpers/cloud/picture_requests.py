@@ -1,0 +1,243 @@
+"""What every endpoint of pictures does with a request, before and after its network.
+
+It lies in `model.tar.gz` as `code/picture_requests.py`, beside the `inference.py` that uses it:
+AWS's container has the folder `code` on its path (see its serve.py). It may import nothing that the
+container lacks, so nothing of the workshop.
+
+    image/jpeg, image/png   the bytes of one file
+    application/json        {"instances": [{"b64": "..."}, ...]}, files as base64
+
+The answer has an entry for each picture, in order. A broken picture costs the others nothing. A
+request that has no good picture at all gets 400, a wrong type 415, too much at once 413; each with
+a message, and the server lives on.
+"""
+
+import base64
+import functools
+import json
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+MAX_PIXELS = 50_000_000  # in a request: decoding holds 12 bytes a pixel, and cameras stay below
+PICTURE_TYPES = ("image/jpeg", "image/png")
+JSON_TYPE = "application/json"
+EXPECTED = 'expected {"instances": [{"b64": "..."}, ...]} with JPEG or PNG files as base64'
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+class RefusedError(Exception):
+    """A request that the sender can mend.
+
+    Attributes:
+        status: the HTTP status, 4xx.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tuple[str, str]:
+    """Answers a request of the container, in its form.
+
+    Args:
+        answer: takes the body and the context; what it refuses gets 4xx and a message.
+        data: a stream with the request's body.
+        context: the container's description of the request.
+
+    Returns:
+        The body of the answer and its type.
+    """
+    try:
+        content = answer(data.read(), context)
+    except RefusedError as refused:
+        _set_status(refused)
+        content = {"error": str(refused)}
+    return json.dumps(content, ensure_ascii=False), JSON_TYPE
+
+
+def take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], dict]:
+    """Takes the picture files out of a request, and what else its JSON says.
+
+    Args:
+        body: of the request.
+        kind: its content type.
+        most: files in a request.
+
+    Raises:
+        RefusedError: another type, no files, or too many.
+    """
+    kind = (kind or "").partition(";")[0].strip().lower()
+    if kind not in (*PICTURE_TYPES, JSON_TYPE):
+        known = ", ".join((*PICTURE_TYPES, JSON_TYPE))
+        raise RefusedError(415, f"expected the content type {known}, found {kind or 'none'!r}")
+    if not body:
+        raise RefusedError(400, "expected a picture, found an empty body")
+    return _files_of_json(body, most) if kind == JSON_TYPE else ([body], {})
+
+
+def _files_of_json(body: bytes, most: int) -> tuple[list[bytes], dict]:
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        raise RefusedError(400, f"{EXPECTED}, found a body that is no JSON") from None
+    instances = request.get("instances") if isinstance(request, dict) else None
+    if not isinstance(instances, list):
+        raise RefusedError(400, f"{EXPECTED}, found no list 'instances'")
+    if not instances:
+        raise RefusedError(400, f"{EXPECTED}, found an empty list")
+    if len(instances) > most:
+        found = f"expected at most {most} pictures in a request, found {len(instances)}"
+        raise RefusedError(413, f"{found}. Send them in several requests")
+    return [_file(instance) for instance in instances], request
+
+
+def _file(instance: Any) -> bytes:
+    """Takes one file out of its JSON; what cannot be read becomes no bytes, and then an error."""
+    text = instance.get("b64") if isinstance(instance, dict) else instance
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, TypeError):
+        return b""
+
+
+def predictions(files: Sequence[bytes], predict: Callable[[list[bytes]], list]) -> dict[str, list]:
+    """Answers each file: what `predict` says of the good ones, an error for each of the others.
+
+    Args:
+        files: of `take_files`.
+        predict: returns an answer for each file; None for one that turns out to be damaged.
+
+    Raises:
+        RefusedError: too many pixels, or no good file at all.
+    """
+    errors = _look_at(files)
+    good = [number for number in range(len(files)) if number not in errors]
+    answers = dict(zip(good, predict([files[number] for number in good]))) if good else {}
+    damaged = [number for number, answer in answers.items() if answer is None]
+    errors.update({number: f"picture {number}: the file is damaged" for number in damaged})
+    if len(errors) == len(files):
+        raise RefusedError(400, "; ".join(errors[number] for number in sorted(errors))[:2000])
+    return {
+        "predictions": [
+            {"error": errors[number]} if number in errors else answers[number]
+            for number in range(len(files))
+        ]
+    }
+
+
+def _look_at(files: Sequence[bytes]) -> dict[int, str]:
+    """Looks at sizes before anything is decoded; returns picture number to what is wrong."""
+    errors, pixels = {}, 0
+    for number, file in enumerate(files):
+        size = picture_size(file)
+        if size is None or 0 in size:
+            found = f"{len(file)} bytes that are neither" if file else "nothing that can be read"
+            errors[number] = f"picture {number}: expected a JPEG or PNG file, found {found}"
+        else:
+            pixels += size[0] * size[1]
+    if pixels > MAX_PIXELS:
+        limit = MAX_PIXELS // 1_000_000
+        raise RefusedError(
+            413,
+            f"expected at most {limit} million pixels in a request, found {pixels:,}. Send "
+            "smaller pictures, or fewer of them",
+        )
+    return errors
+
+
+def picture_size(file: bytes) -> tuple[int, int] | None:
+    """Reads (width, height) from the head of a JPEG or PNG file; None where it is neither."""
+    if file[:8] == PNG_START:
+        is_whole = file[12:16] == b"IHDR" and len(file) >= 24
+        return struct.unpack(">II", file[16:24]) if is_whole else None
+    return _jpeg_size(file) if file[:2] == b"\xff\xd8" else None
+
+
+def _jpeg_size(file: bytes) -> tuple[int, int] | None:
+    """Walks from segment to segment to the frame header, which has the size."""
+    at = 2
+    while at + 9 <= len(file):
+        if file[at] != 0xFF:
+            return None
+        marker = file[at + 1]
+        if marker == 0xFF:  # padding
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", file[at + 5 : at + 9])
+            return width, height
+        elif marker in (0x01, *range(0xD0, 0xD9)):  # without a length
+            at += 2
+        else:
+            at += 2 + int.from_bytes(file[at + 2 : at + 4], "big")
+    return None
+
+
+def ask_serving(
+    files: Sequence[bytes],
+    batch: int,
+    uri: str,
+    request: Callable[[list[dict]], dict],
+    rows: Callable[[dict, int], list],
+) -> list:
+    """Asks TensorFlow Serving about files, a batch at a time.
+
+    Serving refuses a batch as a whole: halving it finds the file that is broken.
+
+    Args:
+        files: at least one.
+        batch: files that go to it at once.
+        uri: its address.
+        request: makes the body from files as `{"b64": ...}`.
+        rows: takes an answer apart: it and the number of files to an answer for each.
+
+    Returns:
+        An answer for each file, or None where Serving cannot decode it.
+
+    Raises:
+        RuntimeError: Serving answers neither 200 nor 400.
+    """
+    found: list = []
+    for start in range(0, len(files), batch):
+        found += _ask(files[start : start + batch], uri, request, rows)
+    return found
+
+
+def _ask(files: Sequence[bytes], uri: str, request: Callable, rows: Callable) -> list:
+    body = json.dumps(request([{"b64": base64.b64encode(file).decode()} for file in files]))
+    response = _connection().post(uri, data=body, timeout=60)
+    if response.status_code == 200:
+        return rows(response.json(), len(files))
+    if response.status_code != 400:
+        raise RuntimeError(f"TensorFlow Serving answered {response.status_code}: {response.text}")
+    if len(files) == 1:
+        return [None]
+    middle = len(files) // 2
+    return _ask(files[:middle], uri, request, rows) + _ask(files[middle:], uri, request, rows)
+
+
+@functools.lru_cache(maxsize=1)
+def _connection():
+    import requests
+
+    return requests.Session()  # keeps the connection: opening one takes longer than a prediction
+
+
+def _set_status(refused: RefusedError) -> None:
+    """Sets the status of the answer to 4xx.
+
+    The container sets 200, calls `handler`, and makes 500 of every exception. It hands over no
+    way to answer anything else, but its response is the variable `res` of whoever called us.
+    Where there is none (another version of the container), the message goes out with a 500.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        response = frame.f_locals.get("res")
+        if hasattr(response, "status"):
+            response.status = f"{refused.status} {HTTPStatus(refused.status).phrase}"
+            return
+        frame = frame.f_back
+    raise refused
