@@ -202,10 +202,13 @@ def _scaled(pixels: Any) -> Any:
 
 
 def _peer_detects(model: Any) -> Callable:
-    """Returns a graph from pixels to answers; `predict_on_batch` fails in KerasHub 0.32."""
+    """Returns a graph from pixels to answers; `predict_on_batch` fails in KerasHub 0.32.
+
+    A graph for each size of a batch: the peer's own suppression needs to know it.
+    """
     from helpers.backend import tf
 
-    @tf.function(reduce_retracing=True)
+    @tf.function
     def detect(pixels: tf.Tensor) -> dict:
         pixels = _scaled(pixels)
         return model.decode_predictions(model(pixels, training=False), pixels)
