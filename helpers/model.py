@@ -311,8 +311,7 @@ def sign_features(
     # A group of all three channels keeps the colors; epsilon is small beside 255 squared.
     whole = layers.GroupNormalization(1, epsilon=1.0, center=False, scale=False)(image)
     x = layers.Concatenate()([whole, EvenLight(NEIGHBORHOOD)(image)])
-    # Normalizing after the pooling is the same idea on a quarter of the numbers: on two cores a
-    # step takes four fifths of the time.
+    # Normalizing after the pooling is the same idea on a quarter of the numbers.
     for width, kernel in zip(widths[:-1], (5, 3)):
         x = layers.MaxPooling2D(2)(_plain_convolution(x, width, kernel, style=style))
         x = layers.Activation("relu")(_normalize(x, style))

@@ -125,14 +125,18 @@ def run_workshop(numbers: Sequence[str] = MAIN_LINE) -> None:
     for name, took in seconds.items():
         print(f"{name:28}{took / 60:6.1f} min")
     print(f"{'all':28}{sum(seconds.values()) / 60:6.1f} min\n")
-    print(describe_results())
+    print(describe_results(scored=any(name.startswith("03") for name in seconds)))
 
 
-def describe_results() -> str:
-    """Returns the scores that the notebooks saved, and where their pages and pictures are."""
+def describe_results(scored: bool = True) -> str:
+    """Returns the scores that 03 saved, and where the notebooks' pages and pictures are.
+
+    Args:
+        scored: whether the scores belong to what is told; those of an older run would mislead.
+    """
     lines = []
     scores = artifacts_folder(SCORES)
-    if scores.exists():
+    if scored and scores.exists():
         table = pd.DataFrame(read_json(scores)).T
         lines += [f"scores on unseen persons ({_short(scores)})", table.to_string(), ""]
     pages = sorted(artifacts_folder("notebooks").glob("*.html"))

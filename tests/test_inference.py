@@ -67,6 +67,7 @@ def script(tmp_path: Path, monkeypatch) -> Iterator:
     monkeypatch.setattr(module.requested, "_connection", lambda: module.serving)
     yield module
     sys.path[:] = before
+    sys.modules.pop("picture_requests", None)  # the next archive brings its own
 
 
 def ask(script, body: bytes, kind: str = "application/json", attributes: str | None = None):

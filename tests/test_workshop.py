@@ -52,11 +52,15 @@ def test_without_notebooks_it_says_what_it_looked_for(project):
         workshop.run_workshop()
 
 
-def test_runs_only_the_notebooks_that_are_named_in_the_order_of_the_names(project):
+def test_runs_only_the_notebooks_that_are_named_in_the_order_of_the_names(project, capsys):
+    write(project, "03_validate.ipynb", SAVE)
+    workshop.run_workshop(["3"])
+    assert "0.913" in capsys.readouterr().out
     for number in ("02", "05", "10"):
         write(project, f"{number}_any.ipynb", f"open('order.txt', 'a').write('{number} ')")
     workshop.run_workshop(["10", "5"])
     assert (project / "notebooks/order.txt").read_text() == "10 05 "
+    assert "0.913" not in capsys.readouterr().out  # of another run
 
 
 @pytest.mark.parametrize("number", ["11", "x", "../05", "*"])

@@ -367,8 +367,7 @@ def main() -> None:
         seconds = ", ".join(f"{step} {1000 * s:.0f} ms" for step, s in one.seconds.items())
         print(f"{one.name}: {len(one.people)} people; {seconds}", flush=True)
     if values:
-        table = pd.concat(tables) if tables else pd.DataFrame()
-        write_text(arguments.out / "people.csv", table.to_csv(index=False))
+        write_text(arguments.out / "people.csv", pd.concat(tables).to_csv(index=False))
         write_json(arguments.out / "people.json", values)
     if failed:
         raise WorkshopError("\n".join([f"{len(failed)} pictures could not be read:", *failed]))
