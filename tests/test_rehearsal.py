@@ -21,6 +21,7 @@ from helpers.cloud.client import EndpointClient
 from helpers.cloud.data import upload_folder
 from helpers.cloud.endpoint import SCRIPT, deploy
 from helpers.cloud.ledger import Ledger
+from helpers.cloud.rehearsal.jobs import copy_folder
 from helpers.cloud.rehearsal.processes import Guarded
 from helpers.cloud.session import CloudSession, open_session
 from helpers.errors import WorkshopError
@@ -121,6 +122,40 @@ def test_a_job_that_fails_is_told_in_the_words_of_its_script(session, data):
     assert "nonsense" in first and failing.name in first
     assert "helpers.train" in rest and "sagemaker/core" not in str(raised.value)
     assert failing.describe()["FailureReason"].startswith("AlgorithmError:")
+
+
+def test_checkpoints_that_a_run_replaces_while_they_are_copied(tmp_path):
+    """A run removes the state of its last epoch at any moment: between listing and copying too."""
+    for name in ("a.h5", "b.h5", "c.h5"):
+        (tmp_path / name).write_text(name)
+    bucket: list[tuple[str, str]] = []
+
+    class FakeS3:
+        def upload_file(self, path: str, name: str, key: str) -> None:
+            (tmp_path / "b.h5").unlink(missing_ok=True)  # after all three have been listed
+            assert Path(path).exists()
+            bucket.append((name, key))
+
+    copied = copy_folder(FakeS3(), tmp_path, "s3://lake/run", {})
+    assert bucket == [("lake", "run/a.h5"), ("lake", "run/c.h5")]
+    assert set(copied) == {"run/a.h5", "run/c.h5"}
+    (tmp_path / "d.h5").write_text("new")
+    assert copy_folder(FakeS3(), tmp_path, "s3://lake/run", copied).keys() - copied == {"run/d.h5"}
+    assert bucket[2:] == [("lake", "run/d.h5")], "what has not changed is not copied again"
+
+
+def test_a_checkpoint_that_vanishes_while_it_is_read(session, tmp_path, monkeypatch):
+    """boto3 raises this one itself, when it opens the file."""
+    (tmp_path / "gone.h5").write_text("state")
+    s3, upload = session.client("s3"), session.client("s3").upload_file
+    s3.create_bucket(Bucket="vanishing")
+
+    def late(path: str, bucket: str, key: str) -> None:
+        Path(path).unlink()
+        upload(path, bucket, key)
+
+    monkeypatch.setattr(s3, "upload_file", late)
+    assert copy_folder(s3, tmp_path, "s3://vanishing/run", {}) == {}
 
 
 def test_an_instance_type_without_quota_is_refused_before_anything_is_made(session, data):

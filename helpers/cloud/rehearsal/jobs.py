@@ -1,5 +1,6 @@
 """Runs the training jobs that were created, and tells the truth about them."""
 
+import os
 import re
 import shutil
 import tarfile
@@ -181,16 +182,10 @@ class Job:
 
     def _copy_checkpoints(self, job: Mapping[str, Any]) -> None:
         uri = job.get("CheckpointConfig", {}).get("S3Uri")
-        folder = self._hosts[0].ml / "checkpoints"
-        if not uri:
-            return
-        bucket, prefix = split_uri(uri)
-        for path in sorted(folder.rglob("*")):
-            key = f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}"
-            stamp = path.stat().st_mtime_ns if path.is_file() else None
-            if stamp and self._copied.get(key) != stamp:
-                self._clients["s3"].upload_file(str(path), bucket, key)
-                self._copied[key] = stamp
+        if uri:
+            self._copied = copy_folder(
+                self._clients["s3"], self._hosts[0].ml / "checkpoints", uri, self._copied
+            )
 
     def _end(self, status: str, reason: str = "", secondary: str = "") -> None:
         self._deliver()  # whoever sees the end must find the whole log
@@ -201,6 +196,36 @@ class Job:
 
 def _has_failed(host: Host) -> bool:
     return not host.process.running() and bool(host.process.wait())
+
+
+def copy_folder(s3, folder: Path, uri: str, copied: Mapping[str, int]) -> dict[str, int]:
+    """Copies to S3 the files of a folder in which a program is at work.
+
+    A file that the program has removed since the folder was listed is left out: a run replaces
+    its state of the last epoch by that of the next.
+
+    Args:
+        s3: a client.
+        folder: what is copied.
+        uri: the prefix that it goes to, as `s3://bucket/prefix`.
+        copied: key to modification time, in nanoseconds, of what was copied before.
+
+    Returns:
+        `copied`, with what was copied now.
+    """
+    bucket, prefix = split_uri(uri)
+    done = dict(copied)
+    places = sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names)
+    for path in places:
+        key = f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}"
+        try:
+            stamp = path.stat().st_mtime_ns
+            if done.get(key) != stamp:
+                s3.upload_file(str(path), bucket, key)
+                done[key] = stamp
+        except FileNotFoundError:
+            continue
+    return done
 
 
 def make_stream(logs, group: str, stream: str) -> None:
