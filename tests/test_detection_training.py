@@ -274,6 +274,31 @@ def test_cut_out_has_the_shape_of_the_attribute_network(box, cut):
     assert (describe.cut_out(flat, np.array(box, float), (160, 64)) == 77).all()
 
 
+@pytest.mark.parametrize(
+    "box", [(10, 30, 50, 45), (-5, -8, 40, 10), (30, 85, 64, 97), (-9, 20, 70, 60)]
+)
+def test_cut_out_shows_the_person_and_repeats_the_edge(box):
+    """The slope of a picture tells for each pixel of the crop where it comes from."""
+    columns, rows = np.meshgrid(np.arange(96.0), np.arange(64.0))
+    pixels = np.stack([2 * columns, 3 * rows, 0 * rows], -1).astype(np.uint8)
+    crop = describe.cut_out(Image.fromarray(pixels), np.array(box, float), (160, 64))
+    is_cut = box[2] >= 0.99 * 64
+    tall = (box[2] - box[0]) / (describe.BODY_CUT if is_cut else describe.BODY)
+    bottom = box[2] if is_cut else box[2] + (1 - describe.FEET) * tall
+    place_y = np.clip(bottom - tall + (np.arange(160) + 0.5) / 160 * tall - 0.5, 0, 63)
+    wide = tall * describe.ASPECT
+    left = (box[1] + box[3]) / 2 - wide / 2
+    place_x = np.clip(left + (np.arange(64) + 0.5) / 64 * wide - 0.5, 0, 95)
+    assert np.abs(crop[..., 0] / 2 - place_x).max() < 1.5  # pixels of the picture
+    assert np.abs(crop[..., 1] / 3 - place_y[:, None]).max() < 1.5
+
+
+@pytest.mark.parametrize("box", [(10, 200, 50, 230), (200, 10, 260, 40), (5, -90, 40, -70)])
+def test_cut_out_of_a_box_beside_the_picture(box):
+    flat = Image.fromarray(np.full((64, 96, 3), 77, np.uint8))
+    assert (describe.cut_out(flat, np.array(box, float), (160, 64)) == 77).all()
+
+
 def test_boxes_are_drawn_where_they_are():
     dark = Image.new("RGB", (200, 100))
     drawn = np.asarray(draw_boxes(dark, np.array([[40, 50, 90, 120]]), ["cup"], ["#FF0000"]))

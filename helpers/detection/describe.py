@@ -174,9 +174,7 @@ class Describer:
         (found,) = self.detector.detect_bytes([data], self.threshold, self.most)
         detected = time.perf_counter()
         kept = [i for i, cls in enumerate(found.names) if cls == PERSON]
-        size = self.predictor.image_size
-        crops = [cut_out(picture, found.boxes[i], size) for i in kept]
-        answers = self.describe_crops(crops)
+        crops, answers = self.describe_boxes(picture, found.boxes[kept])
         people = [
             Person(found.boxes[i], found.normalized[i], float(found.scores[i]), answer, crop)
             for i, answer, crop in zip(kept, answers, crops)
@@ -184,6 +182,21 @@ class Describer:
         end = time.perf_counter()
         times = (decoding, detected - start, end - detected, 0.0)
         return Described(name, picture, people, dict(zip(STEPS, times)))
+
+    def describe_boxes(
+        self, picture: Image.Image, boxes: Sequence[np.ndarray]
+    ) -> tuple[list[np.ndarray], list[dict[str, dict[str, float]]]]:
+        """Cuts people out and describes them.
+
+        Args:
+            picture: RGB.
+            boxes: of the people, (4,) each: ymin, xmin, ymax, xmax in pixels.
+
+        Returns:
+            The crops as the attribute network saw them, and the answer of each.
+        """
+        crops = [cut_out(picture, box, self.predictor.image_size) for box in boxes]
+        return crops, self.describe_crops(crops)
 
     def describe_crops(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
         """Describes crops as batches of one size.
@@ -244,14 +257,21 @@ def cut_out(picture: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.
         max(min(wanted[2], picture.width), 1),
         max(min(wanted[3], picture.height), 1),
     )
-    pixels = np.asarray(picture.crop(inside))
-    missing = [
-        (max(inside[1] - wanted[1], 0), max(wanted[3] - inside[3], 0)),
-        (max(inside[0] - wanted[0], 0), max(wanted[2] - inside[2], 0)),
-        (0, 0),
-    ]
-    whole = Image.fromarray(np.pad(pixels, missing, "edge"))
-    return np.asarray(whole.resize(size[::-1], Image.Resampling.BILINEAR))
+    # Straight from the picture to the size of the network: what is outside is repeated there,
+    # where it is few pixels.
+    rows = _inside(wanted[1::2], inside[1::2], size[0])
+    columns = _inside(wanted[::2], inside[::2], size[1])
+    fit = (columns[1] - columns[0], rows[1] - rows[0])
+    pixels = np.asarray(picture.resize(fit, Image.Resampling.BILINEAR, box=inside))
+    missing = [(rows[0], size[0] - rows[1]), (columns[0], size[1] - columns[1]), (0, 0)]
+    return np.pad(pixels, missing, "edge") if fit != size[::-1] else pixels
+
+
+def _inside(wanted: Sequence[int], inside: Sequence[int], length: int) -> tuple[int, int]:
+    """Returns where the part inside of the picture begins and ends, of `length` pixels."""
+    scale = length / (wanted[1] - wanted[0])
+    first = min(max(round((inside[0] - wanted[0]) * scale), 0), length - 1)
+    return first, min(max(round((inside[1] - wanted[0]) * scale), first + 1), length)
 
 
 def compare(found: Described, truth: pd.DataFrame) -> pd.DataFrame:
