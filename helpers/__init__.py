@@ -18,7 +18,7 @@ job         what a SageMaker job tells the command `train`, and what that tells 
 distributed training on several machines
 metrics     predictions + manifest -> scores (no TensorFlow)
 explain     where a head looks
-plots, plots_attributes   every figure
+plots       every figure
 serving     run -> export: files in, probabilities out
 litert      predicts with the export, without TensorFlow
 cloud       the same as a job and behind an endpoint: on AWS, or rehearsed on this machine

@@ -113,7 +113,7 @@ def main() -> None:
         lowest=arguments.lowest,
         highest=arguments.highest,
     )
-    from helpers.plots_attributes import learning_rate_range
+    from helpers.plots import learning_rate_range
 
     write_text(folder / "rate_range.csv", table.to_csv(index=False))
     learning_rate_range(table, proposed_rate(table)).savefig(folder / "rate_range.png", dpi=150)

@@ -13,6 +13,7 @@ from PIL import Image
 from helpers import metrics, plots
 from helpers.errors import WorkshopError
 from helpers.manifest import Labels, Manifest
+from helpers.plots.style import PAINT, WIDTH, clipped
 
 COLORS = (
     *("black", "white", "red", "yellow", "blue", "green"),
@@ -55,7 +56,7 @@ def predictions(manifest):
 def drawn(figure, draw=True):
     """Draws the figure as a notebook does. Drawing is slow: `draw` False leaves it out."""
     assert isinstance(figure, Figure)
-    assert figure.get_figwidth() <= plots.WIDTH
+    assert figure.get_figwidth() <= WIDTH
     if draw:
         assert figure._repr_png_().startswith(b"\x89PNG")
     assert plt.get_fignums() == []
@@ -98,7 +99,7 @@ def test_class_shares_paints_colors_in_themselves(folder):
     figure = plots.class_shares(manifest_of(THREE, folder))
     axes = panels(figure)["top color"]
     looks = dict(zip(labels_of(axes), axes.containers[0]))
-    assert to_hex(looks["black"].get_facecolor()) == plots.PAINT["black"].lower()
+    assert to_hex(looks["black"].get_facecolor()) == PAINT["black"].lower()
     assert to_hex(looks["white"].get_facecolor()) == "#ffffff"
     assert looks["white"].get_linewidth() > 0
     assert looks["other"].get_hatch() == "////"
@@ -295,7 +296,7 @@ def test_probabilities_marks_the_answer_and_the_truth():
     bold = [label.get_fontweight() for label in shown["gender"].get_yticklabels()]
     assert bold == ["normal", "bold", "normal"]
     yellow = shown["top color"].containers[0][3]
-    assert to_hex(yellow.get_facecolor()) == plots.PAINT["yellow"].lower()
+    assert to_hex(yellow.get_facecolor()) == PAINT["yellow"].lower()
     unmarked = panels(plots.probabilities(picture, answers, {"gender": ""}))
     assert texts(unmarked["gender"]) == [".20", ".70", ".10"]
 
@@ -322,7 +323,7 @@ def test_probability_gallery_shows_the_top_and_the_truth(tasks, folder):
     assert len(figure.axes) == 2 * (1 + len(tasks))
     first, last = figure.axes[1], figure.axes[-1]
     name = tasks[next(iter(tasks))][0]
-    assert labels_of(first)[-1] == plots._clip(name)
+    assert labels_of(first)[-1] == clipped(name)
     assert any(text.endswith("truth") for text in texts(first))
     assert not any(text.endswith("truth") for text in texts(last))
     assert widths(last) == sorted(widths(last), reverse=True)

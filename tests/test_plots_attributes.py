@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import metrics, plots_attributes
+from helpers import metrics, plots
 from helpers.errors import WorkshopError
 from helpers.labels import Labels
 from helpers.manifest import Manifest
@@ -39,13 +39,13 @@ def test_co_occurrence_is_share_over_chance(manifest: Manifest) -> None:
     assert table.loc[("pose", "Back"), ("mood", "Happy")] == 0
     assert np.isnan(table.loc[("pose", "Back"), ("pose", "Front")])
     assert np.isnan(table.loc[("pose", "Back"), ("mood", "Sad")])
-    figure = plots_attributes.co_occurrence(table)
+    figure = plots.co_occurrence(table)
     drawn = figure.axes[0].images[0].get_array()
     assert drawn[1, 2] == pytest.approx(np.log2(expected)) and drawn[1, 3] == -2
 
 
 def test_the_gallery_shows_different_people_first(manifest: Manifest) -> None:
-    figure = plots_attributes.class_gallery(manifest, "mood", columns=4)
+    figure = plots.class_gallery(manifest, "mood", columns=4)
     assert len(figure.axes) == 12
     shown = [len(axes.images) for axes in figure.axes]
     assert shown == [1] * 8 + [0] * 4  # nobody is sad
@@ -56,10 +56,10 @@ def test_the_gallery_shows_different_people_first(manifest: Manifest) -> None:
 
 def test_augmentations_have_a_row_each() -> None:
     pictures = np.zeros((3, 20, 10, 3), np.uint8)
-    figure = plots_attributes.augmentation_gallery({"a": pictures, "b": pictures + 9}, columns=3)
+    figure = plots.augmentation_gallery({"a": pictures, "b": pictures + 9}, columns=3)
     assert [axes.get_title() for axes in figure.axes] == ["a", "", "", "b", "", ""]
     with pytest.raises(WorkshopError, match="3 pictures of a, found 2"):
-        plots_attributes.augmentation_gallery({"a": pictures[:2]}, columns=3)
+        plots.augmentation_gallery({"a": pictures[:2]}, columns=3)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def scores() -> pd.DataFrame:
 
 def test_a_task_at_its_floor_is_named_and_red(scores: pd.DataFrame) -> None:
     assert metrics.at_the_floor(scores) == ["guessed"]
-    axes = plots_attributes.lifts(scores).axes[0]
+    axes = plots.lifts(scores).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["learned", "guessed"]
     words = [text.get_text() for text in axes.texts]
     assert "at its floor" not in words[0] and "at its floor" in words[1]
@@ -103,14 +103,14 @@ def test_the_range_test_is_drawn_and_read() -> None:
     smooth = np.array([3.0, 2.9, 2.5, 2.0, 2.4, np.nan])
     table = pd.DataFrame({"rate": rates, "loss": smooth, "smooth": smooth})
     assert proposed_rate(table) == pytest.approx(rates[3] / 3)
-    axes = plots_attributes.learning_rate_range(table, 3e-3).axes[0]
+    axes = plots.learning_rate_range(table, 3e-3).axes[0]
     assert axes.get_xscale() == "log" and len(axes.lines) == 3
 
 
 def test_stages_are_bands() -> None:
     log = pd.DataFrame({"epoch": range(1, 6), "stage": [1, 1, 2, 3, 3]})
     log = log.assign(val_accuracy=0.5, val_macro_f1=np.linspace(0.1, 0.5, 5))
-    axes = plots_attributes.stage_curves(log).axes[0]
+    axes = plots.stage_curves(log).axes[0]
     assert [text.get_text() for text in axes.texts] == ["stage 1", "stage 2", "stage 3"]
     assert axes.lines[1].get_ydata().tolist() == log["val_macro_f1"].tolist()
 

@@ -1,4 +1,4 @@
-"""Figures of the attributes of persons, and of the recipes for them; as in `helpers.plots`."""
+"""Figures of the attributes of persons, and of the recipes for them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,16 +10,20 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from helpers.errors import WorkshopError
 from helpers.manifest import Manifest
 from helpers.metrics import at_the_floor
-from helpers.plots import BLUE, GRAY, INK, ORANGE, RED, WIDTH, Picture, picture_grid
-
-# The same figures in another file: what they are made of is not for others.
-from helpers.plots import _clip as clipped
-from helpers.plots import _figure as new_figure
-from helpers.plots import _read as read_picture
-from helpers.plots import _show as show_picture
-from helpers.plots import _signed as signed
-from helpers.plots import _styled as styled
-from helpers.plots import _title as task_title
+from helpers.plots.data import picture_grid
+from helpers.plots.panels import Picture, new_figure, read_picture, show_picture
+from helpers.plots.style import (
+    BLUE,
+    GRAY,
+    INK,
+    ORANGE,
+    RED,
+    WIDTH,
+    clipped,
+    signed,
+    styled,
+    task_title,
+)
 
 MOST_TIMES = 4.0  # as often as by chance: where the color of a co-occurrence ends
 

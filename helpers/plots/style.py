@@ -1,0 +1,118 @@
+"""Colors, type and words of the figures: one definition of how all of them look."""
+
+from collections.abc import Callable
+from functools import wraps
+from io import BytesIO
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+WIDTH = 10.0  # inches: the width of a notebook's output
+BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+INK, GRAY, PALE_BLUE, TRACK = "#262626", "#8A8A8A", "#A9C6DB", "#F0F0F0"
+# What a class that names a colour is painted in.
+PAINT = {
+    "black": "#1E1E1E",
+    "white": "#FFFFFF",
+    "red": "#D62B2B",
+    "yellow": "#F4D01F",
+    "blue": "#2158C7",
+    "green": "#2F9042",
+    "purple": "#7E3FA6",
+    "brown": "#80512B",
+    "grey": "#9C9C9C",
+    "gray": "#9C9C9C",
+    "orange": "#F08423",
+    "pink": "#F19AB6",
+    "beige": "#DCC9A3",
+}
+RAINBOW = "multicolor"
+STYLE = {
+    "figure.dpi": 110,
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#BBBBBB",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "grid.color": "#E4E4E4",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.7,
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.06,
+}
+LONGEST_NAME = 26  # letters
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows exactly once.
+
+    pyplot does not hold it: it would be shown a second time at the end of the cell, and kept.
+    """
+
+    def draw(self, renderer: Any) -> None:
+        """Draws in the workshop's style; some of matplotlib's settings are read only here."""
+        with rc_context(STYLE):
+            super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Lets a function draw in the workshop's style, whatever the notebook has set."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Figure:
+        with rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def clipped(name: str) -> str:
+    """Shortens a name that would take the room of the bars."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def task_title(task: str) -> str:
+    """Returns the name of a task as people write it."""
+    return str(task).replace("_", " ")
+
+
+def three_digits(value: float) -> str:
+    """Writes a number with three digits and a unit prefix: 1.23 M, 45.6 k, 789."""
+    for size, prefix in ((1e6, " M"), (1e4, " k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if prefix == ' k' else size):.3g}{prefix}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def as_share(value: float) -> str:
+    """Writes a probability with two digits: .07, .98, 1.00."""
+    return f"{value:.2f}" if value >= 0.995 else f"{value:.2f}".removeprefix("0")
+
+
+def as_times(factor: float) -> str:
+    """Writes a factor: ×1.5, ×23."""
+    return f"×{factor:.0f}" if factor >= 10 else f"×{factor:.1f}"
+
+
+def signed(value: float) -> str:
+    """Writes a difference with its sign and three digits."""
+    return f"{value:+.3f}".replace("-", "−")
