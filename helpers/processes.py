@@ -4,10 +4,13 @@ import multiprocessing
 import re
 import resource
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from helpers.errors import WorkshopError
 
@@ -64,6 +67,8 @@ class Measured:
 
 
 def _serve(connection: Connection, prepare: Callable[..., Callable[[], Any]], arguments) -> None:
+    # Its own lock is a semaphore of the system, which stays behind when this process is killed.
+    tqdm.set_lock(threading.RLock())
     try:
         measure = prepare(*arguments)
         connection.send(0.0)

@@ -1,5 +1,8 @@
 """The measurements: what they compare and how they tell it, with speeds made to order."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from helpers import bench, measures, processes
 from helpers.errors import WorkshopError
 from helpers.manifest import Manifest
 from helpers.recipe import PUBLISHED, Recipe
+from helpers.settings import ROOT
 from tests.conftest import small_recipe
 
 
@@ -28,6 +32,13 @@ def counting(first: int) -> Callable[[], float]:
 def holding(megabytes: int) -> Callable[[], float]:
     kept = np.ones(megabytes * 2**20, np.uint8)
     return lambda: float(kept[0])
+
+
+def showing() -> Callable[[], float]:
+    """A measure with a progress bar, as a training has."""
+    from helpers.progress import progress_bar
+
+    return lambda: float(len(list(progress_bar(iterable=range(3)))))
 
 
 def failing() -> Callable[[], float]:
@@ -79,6 +90,27 @@ def test_a_process_of_its_own_measures_and_tells_its_memory() -> None:
     small, large = processes.Measured(counting, 7), processes.Measured(holding, 300)
     assert (small(), small(), large()) == (7, 8, 1)
     assert 0.25 < large.close() - small.close() < 0.4
+
+
+SHOWING = """
+from helpers.processes import Measured
+from tests.test_bench import showing
+
+if __name__ == "__main__":
+    side = Measured(showing)
+    print(side())
+    side.close()
+"""
+
+
+def test_a_killed_process_leaves_nothing_in_the_system(tmp_path: Path) -> None:
+    """Python says so where a semaphore is left behind: at the end of the parent."""
+    (tmp_path / "show.py").write_text(SHOWING)
+    paths = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, tmp_path / "show.py"], capture_output=True, text=True, env=paths
+    )
+    assert done.stdout == "3.0\n" and "leaked" not in done.stderr
 
 
 @pytest.mark.parametrize(
