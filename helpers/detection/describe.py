@@ -22,7 +22,7 @@ from helpers.detection import drawing
 from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.errors import WorkshopError, run_command
 from helpers.files import whole_file, write_json, write_text
-from helpers.litert import LiteRTPredictor
+from helpers.litert import LiteRTPredictor, fit_pixels, reduction
 from helpers.pictures import MAX_PIXELS
 from helpers.predict import find_pictures, named
 from helpers.progress import progress_bar
@@ -257,12 +257,14 @@ def cut_out(picture: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.
         max(min(wanted[2], picture.width), 1),
         max(min(wanted[3], picture.height), 1),
     )
-    # Straight from the picture to the size of the network: what is outside is repeated there,
-    # where it is few pixels.
+    # As `decode_picture` makes a picture smaller: averaged as far as it goes, then bilinear. What
+    # is outside is repeated at the size of the network, where it is few pixels.
+    times = reduction((wanted[3] - wanted[1], wanted[2] - wanted[0]), size)
     rows = _inside(wanted[1::2], inside[1::2], size[0])
     columns = _inside(wanted[::2], inside[::2], size[1])
     fit = (columns[1] - columns[0], rows[1] - rows[0])
-    pixels = np.asarray(picture.resize(fit, Image.Resampling.BILINEAR, box=inside))
+    part = picture.reduce(times, inside) if times > 1 else picture.crop(inside)
+    pixels = fit_pixels(np.asarray(part), fit[::-1])
     missing = [(rows[0], size[0] - rows[1]), (columns[0], size[1] - columns[1]), (0, 0)]
     return np.pad(pixels, missing, "edge") if fit != size[::-1] else pixels
 
