@@ -18,7 +18,7 @@ SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("[0-9][0-9]_*.ipynb"))
 
 LONGEST_CELL = 30  # lines; more does not fit beside its prose
 MEDIAN_CELL = 4
-LONGEST_RUN = 3  # code cells without a word between them
+LONGEST_RUN = 2  # code cells without a word between them
 ROWS = ("Needs", "Makes", "Time", "Cost", "Tested with")
 ENDING = ("Recap", "Exercises", "Clean-up", "Next")  # the second and third where they apply
 
