@@ -1,4 +1,5 @@
 import importlib.metadata
+import tomllib
 
 import pytest
 from packaging.requirements import Requirement
@@ -41,3 +42,13 @@ def test_lock_fits_the_ranges():
 def test_every_range_has_its_reason():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     assert all("  # " in line for line in lines if line and not line.startswith("#"))
+
+
+def test_every_package_is_installed():
+    """An installation that copies files takes what is named here, and nothing else."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folders = (
+        path.parent for top in ("helpers", "data") for path in (ROOT / top).rglob("__init__.py")
+    )
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert set(settings["tool"]["setuptools"]["packages"]) == names
