@@ -76,6 +76,7 @@ IDEAS: dict[str, dict[str, Any]] = {
     "group normalization": {"normalization": "group"},
     "He initialization": {"initialization": "he_normal"},
     "no dropout": {"dropout": 0.0},
+    "more weight decay": {"weight_decay": 0.1},
     "focal loss": {"focal": 2.0},
     "logit adjustment": {"logit_adjustment": 1.0},
     "balanced sampling": {"sampling": "rarest"},

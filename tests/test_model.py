@@ -5,6 +5,7 @@ import importlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.applications import imagenet_utils
 
 from helpers.errors import WorkshopError
@@ -14,6 +15,7 @@ from helpers.model import (
     OWN_BACKBONES,
     STRIPES,
     EvenLight,
+    FusedBatchNormalization,
     ScalePixels,
     TaskUncertainty,
     backbone_names,
@@ -235,3 +237,29 @@ def test_but_none_that_tensorflow_refuses_later(task: str) -> None:
 def test_nor_that_of_another_layer(task: str) -> None:
     with pytest.raises(WorkshopError, match=f'"{task}" is used 2 times.*Rename the task'):
         build_model(Labels({task: ("a", "b")}), IMAGE_SIZE)
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_fused_normalization_does_what_that_of_keras_does(trainable: bool) -> None:
+    """Outputs, gradients and moving statistics, after some steps and at inference."""
+    plain = keras.layers.BatchNormalization(momentum=0.9, trainable=trainable)
+    fused = FusedBatchNormalization(momentum=0.9, trainable=trainable)
+    for layer in (plain, fused):
+        layer.build((None, 5, 4, 6))
+        layer.gamma.assign(np.linspace(0.5, 2, 6))
+        layer.beta.assign(np.linspace(-1, 1, 6))
+    for step in range(3):
+        x = tf.constant(RNG.normal(2, 3, (7, 5, 4, 6)).astype(np.float32) * (step + 1))
+        pull = tf.constant(RNG.normal(size=x.shape).astype(np.float32))
+        found = []
+        for layer in (plain, fused):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x, training=True)
+                loss = tf.reduce_sum(y * pull)
+            found.append((y, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])))
+        for ours, theirs in zip(found[1], found[0]):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    for ours, theirs in zip(fused.weights, plain.weights):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(fused(x), plain(x), rtol=1e-5, atol=1e-5)
