@@ -2,16 +2,20 @@
 
 import json
 import re
+import tarfile
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import boto3
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from PIL import Image
 
-from helpers.cloud import cleanup
+from helpers.backend import tf
+from helpers.cloud import bench, cleanup
 from helpers.cloud.bench import broken_bodies, compare, encode, endure
 from helpers.cloud.client import LIMITS, EndpointClient, as_arrays, refusal
 from helpers.cloud.data import digest, files_of, upload_folder
@@ -23,6 +27,7 @@ from helpers.cloud.source import copy_source
 from helpers.errors import WorkshopError
 from helpers.job import metric_definitions, metric_line
 from helpers.labels import Labels
+from helpers.model import load_model
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 LABELS = Labels({"sign": ("stop", "yield", "other")})
@@ -330,23 +335,41 @@ def test_answers_become_arrays_in_the_order_of_the_labels():
 # the bench
 
 
-def test_the_bench_counts_wrong_answers_and_compares_both_ways(monkeypatch):
-    from PIL import Image
-
-    from helpers.cloud import bench
-
+def test_the_bench_compares_ways_and_counts_wrong_answers(monkeypatch):
     monkeypatch.setattr(bench, "SIZES", ((8, 8),))
     picture = Image.new("RGB", (20, 10), "red")
-    file, pixels = encode(picture, (8, 8))
-    assert len(json.loads(pixels)["instances"][0]) == 8
-    clients = {name: EndpointClient(Runtime(), name) for name in (bench.FILES, bench.PIXELS)}
-    table = compare(clients, [picture], seconds=0.01)
-    assert table.loc[("8x8", "JPEG"), "requests/s"] > 0
+    bodies = encode(picture, (8, 8))
+    assert json.loads(bodies[bench.PIXELS])["instances"][0][0][0] == [255, 0, 0]
+    assert json.loads(bodies[bench.FRACTIONS])["instances"][0][0][0] == [1, 0, 0]
+    clients = {name: EndpointClient(Runtime(), name) for name in bench.WAYS}
+    too_large = WorkshopError("the endpoint refused the request (413): it is larger than it may be")
+    monkeypatch.setattr(clients[bench.FRACTIONS], "send", Mock(side_effect=too_large))
+    table = compare(clients, [picture], seconds=0.01).loc["8x8"]
+    files, pixels, fractions = (table.loc[shown] for shown, _ in bench.WAYS.values())
+    assert files["files: times"] == 1
+    assert pixels["files: times"] == pytest.approx(files["requests/s"] / pixels["requests/s"], 2)
+    assert fractions["kB"] > 0 and fractions.drop("kB").isna().all()
+
     expected = {"sign": np.array([[0.75, 0.25, 0.0], [0.1, 0.75, 0.15]])}
     counts = endure(
-        clients[bench.FILES], [file, file], expected, LABELS.tasks, 200, memory=lambda: 1.0
+        clients[bench.FILES], [bodies[bench.FILES]] * 2, expected, LABELS.tasks, 200, lambda: 1.0
     )
     assert counts["good"] == 198 and counts["broken"] == 2
     assert counts["wrong answers"] == 100  # the second picture is no stop sign
     assert counts["broken, not refused as it should be"] == 2
-    assert {status for _, _, status in broken_bodies(file)} == {400, 413, 415}
+    broken = broken_bodies(bodies[bench.FILES])
+    assert {status for _, _, status in broken} == {400, 413, 415}
+
+
+def test_both_archives_of_pixels_answer_as_the_network(trained, tmp_path):
+    model = load_model(trained.best_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *model.input_shape[1:])).astype("f4")
+    expected = model.predict(pixels, verbose=0)
+    for white in (255, 1):
+        packed = bench.archive_of_pixels(trained, tmp_path / str(white), white)
+        with tarfile.open(packed) as archive:
+            archive.extractall(tmp_path / f"model-{white}", filter="data")
+        served = tf.saved_model.load(str(tmp_path / f"model-{white}" / "1"))
+        found = served.signatures["serving_default"](pixels=tf.constant(pixels * (white / 255)))
+        for task, values in expected.items():
+            np.testing.assert_allclose(found[task], values, atol=1e-5)

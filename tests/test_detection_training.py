@@ -179,8 +179,8 @@ class Context(SimpleNamespace):
 def serving_stand_in(detector):
     """TensorFlow Serving's REST API in its columnar form, over the real export."""
 
-    def post(uri: str, data: str, timeout: float):
-        inputs = json.loads(data)["inputs"]
+    def post(uri: str, body: str) -> tuple[int, bytes]:
+        inputs = json.loads(body)["inputs"]
         files = [base64.b64decode(one["b64"]) for one in inputs["image_bytes"]]
         try:
             found = detector._detect(
@@ -189,17 +189,17 @@ def serving_stand_in(detector):
                 most=tf.constant(inputs["most"]),
             )
         except tf.errors.InvalidArgumentError:
-            return SimpleNamespace(status_code=400, text="no picture")
+            return 400, b"no picture"
         outputs = {name: value.numpy().tolist() for name, value in found.items()}
         outputs["names"] = [[name.decode() for name in row] for row in outputs["names"]]
-        return SimpleNamespace(status_code=200, json=lambda: {"outputs": outputs})
+        return 200, json.dumps({"outputs": outputs}).encode()
 
-    return SimpleNamespace(post=post)
+    return post
 
 
 def test_endpoint_answers_each_picture_and_names_the_broken_one(detector, monkeypatch):
     stand_in = serving_stand_in(detector)
-    monkeypatch.setattr(inference.requested, "_connection", lambda: stand_in)
+    monkeypatch.setattr(inference.requested, "_post", stand_in)
     good, broken = picture(), picture()[:-500]
     instances = [{"b64": base64.b64encode(f).decode()} for f in (good, broken, b"text", good)]
     body = json.dumps({"instances": instances, "threshold": 0, "max_boxes": 3}).encode()

@@ -2,11 +2,12 @@
 
     python -m helpers.cloud.bench --run RUN --manifest M [--requests 10000]
 
-The network of a run is served twice: by the workshop's archive, which
-takes files, and by one without a script, which takes pixels as JSON, as the published system did.
-Requests of the two go out in turn, one client, one at a time. Then many requests are sent of which
-one in a hundred is broken: every answer is compared with that of the network itself, and the
-memory of the servers is read from the operating system.
+The network of a run is served three times: by the workshop's archive, which takes files, and by
+two without a script, which take pixels as JSON: whole numbers from 0 to 255, or fractions from 0
+to 1, as a program sends that scales pictures before the network, not in it. Requests go out in
+turn, one client, one at a time. Then many requests are sent of which one in a hundred is broken:
+every answer is compared with that of the network itself, and the memory of the servers is read
+from the operating system.
 """
 
 import argparse
@@ -35,8 +36,12 @@ from helpers.progress import progress_bar
 from helpers.runs import Run, open_run
 from helpers.settings import SAVED_MODEL
 
-FILES, PIXELS = "workshop-files", "workshop-pixels"
-WAYS = ((FILES, "image/jpeg", 0), (PIXELS, "application/json", 1))  # endpoint, type, body
+FILES, PIXELS, FRACTIONS = "workshop-files", "workshop-pixels", "workshop-fractions"  # endpoints
+WAYS = {  # what is sent to each endpoint, and its type
+    FILES: ("JPEG", "image/jpeg"),
+    PIXELS: ("pixels as JSON, 0 to 255", "application/json"),
+    FRACTIONS: ("pixels as JSON, 0 to 1", "application/json"),
+}
 SIZES = ((32, 32), (240, 100), (480, 640))  # height, width: the network's, a person's, a camera's
 SECONDS = 4.0  # of each way in a round
 ROUNDS = 3
@@ -44,12 +49,17 @@ BROKEN_SHARE = 100  # one request of so many is broken
 CLOSE = 2e-4  # between two computations of a probability
 
 
-def encode(picture: Image.Image, size: tuple[int, int]) -> tuple[bytes, bytes]:
-    """Returns a picture in a size as a JPEG file, and as JSON of its pixels."""
+def encode(picture: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
+    """Returns the body of a request to each endpoint: a picture in a size, as `WAYS` has it."""
     sized = picture.convert("RGB").resize(size[::-1])
     file = io.BytesIO()
     sized.save(file, "JPEG", quality=90)
-    return file.getvalue(), json.dumps({"instances": [np.asarray(sized).tolist()]}).encode()
+    pixels = np.asarray(sized)
+    return {
+        FILES: file.getvalue(),
+        PIXELS: json.dumps({"instances": [pixels.tolist()]}).encode(),
+        FRACTIONS: json.dumps({"instances": [(pixels / np.float32(255)).tolist()]}).encode(),
+    }
 
 
 def seconds_of_calls(call: Callable[[], Any], seconds: float) -> list[float]:
@@ -68,26 +78,27 @@ def compare(
     """Measures files beside pixels as JSON, in turn.
 
     Args:
-        clients: of the endpoints `FILES` and `PIXELS`.
+        clients: of the endpoints of `WAYS`.
         pictures: what is sent, one after the other.
         seconds: of each way in each of `ROUNDS` rounds.
 
     Returns:
         A row for each size and way: kB of a request, requests per second (the median of the
-        rounds), the 50th and 99th percentile of the latency in ms, and how many times the
-        requests of the pixels.
+        rounds), the 50th and 99th percentile of the latency in ms, and how many times as many
+        requests the files get through. All of them but kB are missing where a request is refused
+        as too large.
     """
     rows = []
     with progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
         for size in SIZES:
             bodies = [encode(picture, size) for picture in pictures]
-            took: dict[str, list[list[float]]] = {FILES: [], PIXELS: []}
+            took: dict[str, list[list[float]]] = {name: [] for name in WAYS}
             for _ in range(ROUNDS):
-                for name, kind, which in WAYS:
-                    sent = itertools.cycle([body[which] for body in bodies])
+                for name, (_, kind) in WAYS.items():
+                    sent = itertools.cycle([body[name] for body in bodies])
                     call = partial(_send_next, clients[name], kind, sent)
-                    call()  # the first one opens connections and traces
-                    took[name].append(seconds_of_calls(call, seconds))
+                    if _is_accepted(call):  # the first one opens connections and traces, too
+                        took[name].append(seconds_of_calls(call, seconds))
                 bar.update()
             rows += _rows(size, bodies, took)
     return pd.DataFrame(rows).set_index(["size", "sent as"])
@@ -97,25 +108,36 @@ def _send_next(client: EndpointClient, kind: str, bodies: Iterator[bytes]) -> No
     client.send(next(bodies), kind)
 
 
+def _is_accepted(call: Callable[[], None]) -> bool:
+    try:
+        call()
+    except WorkshopError as error:
+        if "(413)" not in str(error):
+            raise
+        return False
+    return True
+
+
 def _rows(size: tuple[int, int], bodies: list, took: dict[str, list[list[float]]]) -> list[dict]:
     speeds = {
         name: np.array([len(part) / sum(part) for part in parts]) for name, parts in took.items()
     }
-    times = float(np.median(speeds[FILES] / speeds[PIXELS]))
     rows = []
-    for which, (name, parts) in enumerate(took.items()):
-        all_seconds = np.concatenate(parts)
-        rows.append(
-            {
-                "size": f"{size[0]}x{size[1]}",
-                "sent as": ("JPEG", "pixels as JSON")[which],
-                "kB": np.mean([len(body[which]) for body in bodies]) / 1e3,
+    for name, parts in took.items():
+        row = {
+            "size": f"{size[0]}x{size[1]}",
+            "sent as": WAYS[name][0],
+            "kB": np.mean([len(body[name]) for body in bodies]) / 1e3,
+        }
+        if parts:
+            all_seconds = np.concatenate(parts)
+            row |= {
                 "requests/s": float(np.median(speeds[name])),
                 "p50 ms": 1e3 * np.percentile(all_seconds, 50),
                 "p99 ms": 1e3 * np.percentile(all_seconds, 99),
-                "times": times if name == FILES else 1.0,
+                "files: times": float(np.median(speeds[FILES] / speeds[name])),
             }
-        )
+        rows.append(row)
     return rows
 
 
@@ -224,10 +246,18 @@ def _resident(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def archive_of_pixels(run: Run, path: Path) -> Path:
+def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
     """Packs the same network with a signature that takes pixels as numbers, and no script.
 
     Pixels may have any size: as with files, they are resized inside.
+
+    Args:
+        run: with the network.
+        path: of the archive, without its ending.
+        white: the number that stands for full light: 255, or 1.
+
+    Returns:
+        The archive.
     """
     from helpers.backend import keras, tf
     from helpers.model import load_model
@@ -241,7 +271,7 @@ def archive_of_pixels(run: Run, path: Path) -> Path:
     archive.add_endpoint(
         "serving_default",
         tf.function(
-            lambda pixels: model(tf.image.resize(pixels, size), training=False),
+            lambda pixels: model(tf.image.resize(pixels * (255 / white), size), training=False),
             input_signature=[spec],
         ),
     )
@@ -253,7 +283,7 @@ def archive_of_pixels(run: Run, path: Path) -> Path:
 def run_bench(
     session: CloudSession, run: Run, manifest: Manifest, count: int, seconds: float = SECONDS
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Serves the network of an exported run twice and measures it.
+    """Serves the network of an exported run in each of `WAYS` and measures it.
 
     Returns:
         The table of `compare` and the counts of `endure`.
@@ -262,13 +292,14 @@ def run_bench(
 
     paths = manifest.paths[:50]
     pictures = [Image.open(path) for path in paths]
-    files = [encode(picture, picture.size[::-1])[0] for picture in pictures]
+    files = [encode(picture, picture.size[::-1])[FILES] for picture in pictures]
     predictor = SavedModelPredictor(run.export_folder)
     expected = predictor.predict_bytes(files)
     with tempfile.TemporaryDirectory() as folder:
         archives = {
             FILES: archive_folder(run.export_folder, Path(folder) / "files", SCRIPT),
-            PIXELS: archive_of_pixels(run, Path(folder) / "pixels"),
+            PIXELS: archive_of_pixels(run, Path(folder) / "pixels", 255),
+            FRACTIONS: archive_of_pixels(run, Path(folder) / "fractions", 1),
         }
         for name, archive in archives.items():
             deploy(session, archive, name)
