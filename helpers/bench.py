@@ -83,6 +83,7 @@ def pairs_of(data: measures.Data, run: Path) -> Iterator[tuple]:
     )
     for beside, other in (
         ("one batch, repeated", (recipe, "repeated")),
+        ("Keras's batch normalization", (recipe, "unfused")),
         ("a Sequence with OpenCV", (recipe, "sequence")),
         ("the published recipe", (PUBLISHED, "pipeline")),
     ):

@@ -1,6 +1,6 @@
 """Scores a run on a split of a manifest.
 
-python -m helpers.evaluate --run RUN --manifest M [--split test] [--json scores.json]
+python -m helpers.evaluate --run RUN --manifest M [--split test] [--classes] [--json scores.json]
 """
 
 import argparse
@@ -14,7 +14,7 @@ import pandas as pd
 from helpers.errors import run_command
 from helpers.files import write_json
 from helpers.manifest import Manifest, read_manifest
-from helpers.metrics import score_manifest
+from helpers.metrics import per_class, score_manifest
 from helpers.runs import Run, check_labels, open_run
 
 
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--manifest", required=True, help="the manifest CSV")
     parser.add_argument("--split", default="test", help="train, validation, test (default) or all")
     parser.add_argument("--epoch", type=int, help="a certain epoch instead of the best")
+    parser.add_argument("--classes", action="store_true", help="also score each class")
     parser.add_argument("--json", help="also write the scores to this file")
     arguments = parser.parse_args()
 
@@ -79,9 +80,13 @@ def main() -> None:
     manifest = read_manifest(Path(arguments.manifest), labels=run.labels)
     if arguments.split != "all":
         manifest = manifest.subset(arguments.split)
-    scores, _ = evaluate(run, manifest, arguments.epoch)
+    scores, probabilities = evaluate(run, manifest, arguments.epoch)
     print(f"{len(manifest):,} pictures, split {arguments.split}")
     print(scores.round(3).T.to_string())
+    for task, values in probabilities.items() if arguments.classes else ():
+        table = per_class(manifest.targets(task), values, run.labels.tasks[task])
+        print(f"\n{task}, the worst recall first")
+        print(table.sort_values("recall").round(3).to_string())
     if arguments.json:
         write_json(Path(arguments.json), json.loads(scores.to_json(orient="index")))
 

@@ -52,7 +52,15 @@ def decode_picture(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarra
 
 
 def fit_pixels(pixels: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Stretches a decoded picture to (height, width): uint8 (height, width, 3)."""
+    """Stretches a decoded picture to the size of a network.
+
+    Args:
+        pixels: uint8 (any height, any width, 3).
+        image_size: (height, width) in pixels.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
     # half-pixel centers and no antialiasing, as `tf.image.resize` does
     resized = cv2.resize(
         pixels.astype(np.float32), image_size[::-1], interpolation=cv2.INTER_LINEAR

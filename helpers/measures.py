@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 
@@ -115,13 +116,18 @@ def training(data: Data, recipe: dict, source: str) -> Measure:
         data: pictures and labels.
         recipe: a `Recipe` as plain data; its first stage is measured.
         source: "pipeline" for ours, "repeated" for one batch again and again, "sequence" for
-            `sequence_batches`.
+            `sequence_batches`, "unfused" for ours with the batch normalization of Keras.
     """
+    from helpers import model as networks
+    from helpers.backend import keras
     from helpers.recipe import Recipe
     from helpers.training import trace_once
 
     manifest, plan = data.training(), Recipe.from_json(recipe)
-    model = compiled_model(manifest, plan)
+    fused = networks.FusedBatchNormalization
+    layer = keras.layers.BatchNormalization if source == "unfused" else fused
+    with mock.patch.object(networks, "FusedBatchNormalization", layer):
+        model = compiled_model(manifest, plan)
     batches = BATCHES_OF[source](manifest, plan)
     if source != "sequence":  # which gives no tf.data to trace with: `fit` then traces by itself
         model.optimizer.build(model.trainable_variables)
@@ -253,6 +259,7 @@ def sequence_batches(data, plan):
 
 BATCHES_OF = {
     "pipeline": pipeline_batches,
+    "unfused": pipeline_batches,
     "repeated": repeated_batches,
     "sequence": sequence_batches,
 }

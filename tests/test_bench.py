@@ -151,7 +151,7 @@ def test_every_part_is_measured(
     monkeypatch.setattr(bench, "PUBLISHED", Recipe(seed=1))  # that has 23 million weights
     table = bench.run_bench(measures.Data(Path(people.source)), rounds=1, start=InProcess)
     assert list(table.columns) == bench.COLUMNS
-    assert len(table) == 15
+    assert len(table) == 16
     assert (table[["ours", "theirs", "ratio"]] > 0).all(axis=None)
 
 

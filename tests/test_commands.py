@@ -331,10 +331,18 @@ def test_ctrl_c(
 def test_scores_on_the_test_split(command: Callable, trained: Run, tmp_path: Path) -> None:
     source = json.loads((trained.folder / "run.json").read_text())["manifest"]
     code, printed, error = command(
-        evaluate.main, "--run", trained.folder, "--manifest", source, "--json", tmp_path / "s.json"
+        evaluate.main,
+        *("--run", trained.folder, "--manifest", source, "--json", tmp_path / "s.json"),
+        "--classes",
     )
     assert code == 0, error
     assert "6 pictures, split test" in printed
+    for task, classes in LABELS.tasks.items():
+        _, _, table = printed.partition(f"{task}, the worst recall first\n")
+        lines = [line.split() for line in table.splitlines()[2 : 2 + len(classes)]]
+        assert {line[0] for line in lines} == set(classes)
+        recalls = [float(line[2]) for line in lines if line[2] != "NaN"]
+        assert recalls == sorted(recalls)
     scores = json.loads((tmp_path / "s.json").read_text())
     assert list(scores) == list(LABELS.tasks) and 0 <= scores["age"]["accuracy"] <= 1
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import litert
 from helpers.backend import tf
 from helpers.detection import describe, evaluate, inference, runs, serving, train, training
 from helpers.detection.config import Config
@@ -291,6 +292,18 @@ def test_cut_out_shows_the_person_and_repeats_the_edge(box):
     place_x = np.clip(left + (np.arange(64) + 0.5) / 64 * wide - 0.5, 0, 95)
     assert np.abs(crop[..., 0] / 2 - place_x).max() < 1.5  # pixels of the picture
     assert np.abs(crop[..., 1] / 3 - place_y[:, None]).max() < 1.5
+
+
+def test_cut_out_of_a_whole_picture_is_how_the_classifier_reads_its_file():
+    rng = np.random.default_rng(2)
+    picture = Image.fromarray(rng.integers(0, 256, (24, 10, 3)).astype(np.uint8)).resize((200, 480))
+    tall = describe.BODY * 480
+    box = np.array([describe.FEET * 480 - tall, 60, describe.FEET * 480, 140])
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    expected = litert.decode_picture(file.getvalue(), (160, 64)).astype(int)
+    assert np.ptp(expected) > 100
+    assert np.abs(describe.cut_out(picture, box, (160, 64)) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("box", [(10, 200, 50, 230), (200, 10, 260, 40), (5, -90, 40, -70)])

@@ -215,6 +215,7 @@ def copy_folder(s3, folder: Path, uri: str, copied: Mapping[str, int]) -> dict[s
     """
     bucket, prefix = split_uri(uri)
     done = dict(copied)
+    # os.walk skips a folder that vanishes meanwhile; Path.rglob raises.
     places = sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names)
     for path in places:
         key = f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}"
