@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from helpers.errors import WorkshopError
 from helpers.manifest import LABELS_FILE, Labels
-from helpers.pictures import MAX_PIXELS
+from helpers.pictures import check_size
 from helpers.quiet import standard_error_silenced
 from helpers.settings import LITERT_FILE
 
@@ -88,11 +88,7 @@ def _decode_plain_jpeg(image_bytes: bytes, image_size: tuple[int, int]) -> np.nd
 def _decode_with_care(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(image_bytes)) as picture:
-            if picture.width * picture.height > MAX_PIXELS:  # before a pixel of it is decoded
-                raise WorkshopError(
-                    f"expected at most {MAX_PIXELS:,} pixels, found {picture.width:,} x "
-                    f"{picture.height:,}. Make the picture smaller."
-                )
+            check_size(picture)
             return _load_reduced(picture, image_size)
     except _DAMAGED as error:
         raise _unreadable(error) from error

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from helpers.errors import WorkshopError
 from helpers.progress import progress_bar
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # what tf.io.decode_image reads; MPO is JPEG inside
@@ -77,6 +78,19 @@ def check_pictures(paths: Sequence[str], progress: bool = True) -> list[Finding 
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)  # or the pool would finish all pictures first
             raise
+
+
+def check_size(picture: Image.Image) -> None:
+    """Refuses an opened picture before its pixels are decoded.
+
+    Raises:
+        WorkshopError: it has more than `MAX_PIXELS`.
+    """
+    if picture.width * picture.height > MAX_PIXELS:
+        raise WorkshopError(
+            f"expected at most {MAX_PIXELS:,} pixels, found {picture.width:,} x "
+            f"{picture.height:,}. Make the picture smaller."
+        )
 
 
 def _wrong_form(picture: Image.Image) -> Finding | None:

@@ -4,8 +4,10 @@ The deterministic part, `decode_picture`, is also what the exported model carrie
 reaches the network in the same way in training and in serving.
 """
 
+import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +23,8 @@ from helpers.progress import progress_bar
 from helpers.settings import ROOT
 
 CACHE_FOLDER = ROOT / "artifacts" / "cache"
+CACHE_BYTES = 20e9  # of decoded pictures; beyond it, those go that were used longest ago
+IN_USE_SECONDS = 3600  # after a use: another process may be about to open the file
 CACHE_VERSION = 2  # raise it when decode_picture changes, so that no old pictures are used
 DECODE_BATCH = 64  # pictures decoded between two moves of the progress bar
 
@@ -191,7 +195,8 @@ def load_pictures(
     """Decodes every picture once and keeps them in a file that is mapped into memory.
 
     Later epochs and later runs read the file. The operating system keeps what fits in memory
-    and drops the rest, so the cache may be larger than the memory.
+    and drops the rest, so the cache may be larger than the memory. Where all files together would
+    take more than `CACHE_BYTES`, those are deleted that were used longest ago.
 
     Args:
         manifest: the pictures.
@@ -206,12 +211,30 @@ def load_pictures(
     """
     shape = (len(manifest), *image_size, 3)
     path = Path(cache_folder) / f"{_digest(manifest.paths, image_size)}.uint8"
-    if not path.exists():
+    if path.exists():
+        os.utime(path)  # used just now
+    else:
+        _forget_oldest(path.parent, int(np.prod(shape)))
         with whole_file(path) as draft:
             _reserve(draft, int(np.prod(shape)))
             with draft.open("r+b") as file:
                 _fill(file, manifest, image_size)
     return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
+
+
+def _forget_oldest(folder: Path, wanted: int) -> None:
+    """Deletes files of decoded pictures until `wanted` bytes more stay within `CACHE_BYTES`."""
+    files = []
+    for path in folder.glob("*.uint8"):
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            status = path.stat()
+            files.append((status.st_mtime, status.st_size, path))
+    room = CACHE_BYTES - wanted - sum(size for _, size, _ in files)
+    for used, size, path in sorted(files):
+        if room >= 0 or time.time() - used < IN_USE_SECONDS:
+            return
+        path.unlink(missing_ok=True)
+        room += size
 
 
 def _reserve(path: Path, size: int) -> None:

@@ -1,6 +1,6 @@
 """The folder of a training run: what lies where in it, and how it is opened again.
 
-RUN/run.json           recipe, manifest and versions
+RUN/run.json           recipe, manifest, a digest of its rows, and versions
     labels.json        tasks and class names, in the order of the heads
     log.csv            a line for each epoch
     batches.csv        a line for each batch
@@ -11,7 +11,9 @@ RUN/run.json           recipe, manifest and versions
     export/            what serving needs
 """
 
+import hashlib
 import io
+import os
 import platform
 import shutil
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ import pandas as pd
 
 from helpers.errors import WorkshopError
 from helpers.files import read_json, whole_file, write_json, write_text
+from helpers.labels import GROUP
 from helpers.manifest import LABELS_FILE, Labels, Manifest
 from helpers.recipe import Recipe
 
@@ -136,11 +139,51 @@ def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool
         {
             "recipe": recipe.to_json(),
             "manifest": str(manifest.source or ""),
+            "data": describe_data(manifest),
             "versions": {"python": platform.python_version()}
             | {name: version(name) for name in VERSIONS_OF},
         },
     )
     return Run(folder, manifest.labels, recipe)
+
+
+def describe_data(manifest: Manifest) -> dict[str, int | str]:
+    """Tells one split of one dataset from others, wherever its pictures lie.
+
+    Returns:
+        The number of pictures to train on and of those to validate on, and a digest of their
+        file names, groups and labels. Test pictures may come and go.
+    """
+    digest, counts = hashlib.sha256(), {}
+    for name in ("train", "validation"):
+        part = manifest.subset(name)
+        counts[name] = len(part)
+        digest.update("\n".join(map(os.path.basename, part.paths)).encode())
+        if GROUP in part.frame:
+            digest.update("\n".join(part.frame[GROUP]).encode())
+        for task in part.tasks:
+            digest.update(part.targets(task).astype("<i4").tobytes())
+    return {**counts, "digest": digest.hexdigest()[:32]}
+
+
+def check_data(run: Run, manifest: Manifest) -> None:
+    """Refuses a manifest with other pictures, labels or split than the run began with.
+
+    Raises:
+        WorkshopError: they differ.
+    """
+    began = read_json(run.folder / "run.json").get("data")  # runs of before 2026-11-22 have none
+    found = describe_data(manifest.select(list(run.labels.tasks)))
+    if began and began != found:
+        told = [
+            f"{data['train']:,} to train on, {data['validation']:,} to validate"
+            for data in (began, found)
+        ]
+        other = told[1] if told[0] != told[1] else "as many, but other rows, labels or order"
+        raise WorkshopError(
+            f"expected the pictures that {run.folder} was started with ({told[0]}), found {other} "
+            f"in {manifest.name}. Resume with that manifest, or train into another --out."
+        )
 
 
 def open_run(folder: Path) -> Run:

@@ -7,6 +7,7 @@ export/
     labels.json    the class names of every output
 """
 
+import io
 import logging
 import tarfile
 import tempfile
@@ -16,12 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from helpers.backend import keras, tf
 from helpers.errors import WorkshopError
 from helpers.files import whole_file, whole_folder
 from helpers.manifest import LABELS_FILE, Labels
 from helpers.model import load_model
+from helpers.pictures import check_size
 from helpers.pipeline import decode_picture
 from helpers.runs import Run
 from helpers.settings import LITERT_FILE, ONNX_FILE, SAVED_MODEL
@@ -145,8 +148,10 @@ class SavedModelPredictor:
             For each task float32 (files, classes), rows that sum to 1.
 
         Raises:
-            WorkshopError: one of them is no picture.
+            WorkshopError: one of them is no picture, or larger than `helpers.pictures` allows.
         """
+        for file in files:
+            _refuse_large(file)
         try:
             answers = self._serve(image_bytes=tf.constant(list(files)))
         except tf.errors.InvalidArgumentError as error:
@@ -155,6 +160,17 @@ class SavedModelPredictor:
                 "Send them one by one to see which."
             ) from error
         return {task: answers[task].numpy() for task in self.labels.tasks}
+
+
+def _refuse_large(file: bytes) -> None:
+    try:
+        picture = Image.open(io.BytesIO(file))
+    except Image.DecompressionBombError as error:
+        raise WorkshopError(f"expected a smaller picture: {error}") from None
+    except Exception:  # broken, in one of many ways: TensorFlow refuses it
+        return
+    with picture:
+        check_size(picture)
 
 
 def _no_saved_model(folder: Path) -> WorkshopError:

@@ -38,7 +38,7 @@ from helpers.processes import peak_memory
 from helpers.progress import progress_bar
 from helpers.recipe import Recipe, Stage
 from helpers.recipes import describe_stage, share_done
-from helpers.runs import Run, check_folder, check_labels, create_run, open_run
+from helpers.runs import Run, check_data, check_folder, check_labels, create_run, open_run
 from helpers.schedules import MEASURED_STEPS, Clock, learning_rate
 
 PLATEAU_FACTOR, PLATEAU_EPOCHS = 0.7, 3  # the person-attribute system's values
@@ -108,6 +108,7 @@ def open_or_create(
         return create_run(folder, manifest, recipe, overwrite)
     run = open_run(folder)
     check_labels(run, manifest)
+    check_data(run, manifest)
     if recipe and recipe != run.recipe:
         old, new = run.recipe.to_json(), recipe.to_json()
         changed = ", ".join(name for name in old if old[name] != new[name])

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,32 @@ def test_another_size_or_a_changed_file_is_decoded_anew(numbered: Manifest, cach
     assert len(list(cache.iterdir())) == 3
     changed = (second != first).any(axis=(1, 2, 3))
     assert np.array_equal(np.flatnonzero(changed), [3]) and (second[3] == (1, 2, 3)).all()
+
+
+def test_files_used_longest_ago_make_room(
+    numbered: Manifest, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.mkdir()
+    for name, hours in (("older", 9), ("oldest", 50), ("young", 0.1), ("old", 5)):
+        (cache / f"{name}.uint8").write_bytes(bytes(1000))
+        os.utime(cache / f"{name}.uint8", (time.time() - 3600 * hours,) * 2)
+    (cache / "notes.txt").write_text("not ours")
+
+    def left() -> set[str]:
+        return {path.stem for path in cache.iterdir()} & {"older", "oldest", "young", "old"}
+
+    size = COUNT * 16 * 8 * 3
+    monkeypatch.setattr("helpers.pipeline.CACHE_BYTES", size + 4000)
+    load_pictures(numbered, SIZE)
+    assert left() == {"older", "oldest", "young", "old"}
+    monkeypatch.setattr("helpers.pipeline.CACHE_BYTES", size + 2000 + COUNT * 8 * 8 * 3)
+    load_pictures(numbered, SIZE)  # used, not made: nothing has to go
+    load_pictures(numbered, (8, 8))
+    assert left() == {"old", "young"}
+    monkeypatch.setattr("helpers.pipeline.CACHE_BYTES", 0)
+    load_pictures(numbered, (8, 16))
+    assert left() == {"young"}  # somebody may be about to read it
+    assert (cache / "notes.txt").exists() and len(list(cache.glob("*.uint8"))) == 4
 
 
 def test_bars_that_are_switched_off_change_nothing(

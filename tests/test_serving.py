@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from helpers import litert
 from helpers.errors import WorkshopError
@@ -161,6 +162,19 @@ def test_what_is_not_exported_is_told(trained: Run, tmp_path: Path) -> None:
     with pytest.raises(WorkshopError, match=r"found \['tflite'\]"):
         export_run(trained, ["tflite"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    trained: Run, lite: LiteRTPredictor
+) -> None:
+    large = encoded(Image.new("1", (8000, 8000)), "PNG")
+    for predictor in (lite, SavedModelPredictor(trained.export_folder)):
+        with pytest.raises(WorkshopError, match=r"at most 50,000,000 pixels, found 8,000 x 8,000"):
+            predictor.predict_bytes([FILES[NAMES[0]], large])
+    with pytest.raises(WorkshopError, match="expected a smaller picture"):
+        SavedModelPredictor(trained.export_folder).predict_bytes(
+            [encoded(Image.new("1", (14_000, 14_000)), "PNG")]
+        )
 
 
 def test_a_picture_larger_than_the_network_or_smaller(lite: LiteRTPredictor) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -21,7 +22,7 @@ from helpers.labels import Labels
 from helpers.manifest import Manifest
 from helpers.model import load_model
 from helpers.recipe import Recipe, Stage
-from helpers.runs import Run, check_labels, open_run
+from helpers.runs import Run, check_data, check_labels, open_run
 from helpers.schedules import OneCycle, learning_rate
 from helpers.training import epochs_without_progress, log_loss, predict_manifest, train
 from tests.conftest import IMAGE_SIZE, make_people, small_recipe
@@ -273,6 +274,27 @@ def test_resume_refuses_other_labels(trained: Run, people: Manifest) -> None:
         train(other, trained.folder, resume=True)
     with pytest.raises(WorkshopError, match="found no such task"):
         check_labels(trained, people.select(["age"]))
+
+
+def test_resume_refuses_other_rows(trained: Run, people: Manifest) -> None:
+    frame, training = people.frame, people.frame["split"] == "train"
+    fewer = frame.drop(frame.index[training][0]).reset_index(drop=True)
+    counts = rf"{training.sum():,} to train on.*found {training.sum() - 1:,} to train on"
+    with pytest.raises(WorkshopError, match=counts):
+        train(replace(people, frame=fewer), trained.folder, resume=True)
+    relabelled = frame.copy()
+    rows = relabelled.index[training]
+    relabelled.loc[rows, "gender"] = relabelled.loc[rows, "gender"].to_numpy()[::-1]
+    with pytest.raises(WorkshopError, match="found as many, but other rows, labels or order"):
+        train(replace(people, frame=relabelled), trained.folder, resume=True)
+
+
+def test_resume_does_not_ask_for_the_test_pictures_or_the_place(
+    trained: Run, people: Manifest, tmp_path: Path
+) -> None:
+    moved = people.frame.assign(image_path="elsewhere/" + people.frame["image_path"])
+    moved = moved[moved["split"] != "test"].reset_index(drop=True)
+    check_data(trained, replace(people, frame=moved))
 
 
 # Where a run may go

@@ -23,7 +23,7 @@ from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.errors import WorkshopError, run_command
 from helpers.files import whole_file, write_json, write_text
 from helpers.litert import LiteRTPredictor, fit_pixels, reduction
-from helpers.pictures import MAX_PIXELS
+from helpers.pictures import check_size
 from helpers.predict import find_pictures, named
 from helpers.progress import progress_bar
 
@@ -218,11 +218,7 @@ class Describer:
 def _open(data: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise WorkshopError(
-                    f"expected at most {MAX_PIXELS:,} pixels, found {picture.width:,} x "
-                    f"{picture.height:,}. Make the picture smaller."
-                )
+            check_size(picture)
             return ImageOps.exif_transpose(picture).convert("RGB")
     except WorkshopError:
         raise

@@ -60,13 +60,48 @@ def draw_boxes(
     for box, color in zip(boxes, colors):
         ymin, xmin, ymax, xmax = (float(e) for e in box)
         pen.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=edge)
+    taken: list[tuple[float, float, float, float]] = []
     for box, caption, color in zip(boxes, captions, colors):  # over all boxes
-        wide = pen.textlength(caption, _font(size)) + size * 0.6
-        x = min(max(float(box[1]), 0), max(picture.width - wide, 0))
-        y = max(float(box[0]) - 1.35 * size, 0)
-        pen.rectangle((x, y, x + wide, y + 1.35 * size), fill=color)
-        pen.text((x + size * 0.3, y + 0.1 * size), caption, _ink_on(color), _font(size))
+        wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
+        place = caption_place(box, (wide, high), picture.size, taken)
+        taken.append(place)
+        pen.rectangle(place, fill=color)
+        pen.text(
+            (place[0] + size * 0.3, place[1] + 0.1 * size), caption, _ink_on(color), _font(size)
+        )
     return picture
+
+
+def caption_place(
+    box: np.ndarray,
+    caption: tuple[float, float],
+    picture: tuple[int, int],
+    taken: Sequence[tuple[float, float, float, float]],
+) -> tuple[float, float, float, float]:
+    """Finds a place for the caption of a box that no other caption has.
+
+    Args:
+        box: (4,) ymin, xmin, ymax, xmax in pixels.
+        caption: its width and height.
+        picture: width and height.
+        taken: xmin, ymin, xmax, ymax of each caption so far.
+
+    Returns:
+        xmin, ymin, xmax, ymax: above the box where that is free, else at its other corners.
+    """
+    ymin, xmin, ymax, xmax = (float(edge) for edge in box)
+    wide, high = caption
+    rows, columns = (ymin - high, ymin, ymax - high, ymax), (xmin, xmax - wide)
+    places = []
+    for x, y in ((x, y) for y in rows for x in columns):
+        x = min(max(x, 0), max(picture[0] - wide, 0))
+        y = min(max(y, 0), max(picture[1] - high, 0))
+        places.append((x, y, x + wide, y + high))
+    return next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _ink_on(color: str) -> str:
