@@ -1,6 +1,6 @@
 """Measures each part beside its peer or its limit, in the same minutes on the same machine.
 
-    python -m helpers.bench --manifest M [--out FOLDER] [--rounds N]
+    python -m helpers.bench --manifest M [--out FOLDER] [--rounds N] [--only train]
     python -m helpers.bench --manifest M --train-minutes N [--seeds 0,1,2]
 
 Every round measures ours and then the other one, because a machine that others use is now fast and
@@ -137,7 +137,7 @@ class Sides:
 
 
 def run_bench(
-    data: measures.Data, rounds: int = 3, start: Callable[..., Any] = Measured
+    data: measures.Data, rounds: int = 3, start: Callable[..., Any] = Measured, only: str = ""
 ) -> pd.DataFrame:
     """Measures every part.
 
@@ -145,16 +145,23 @@ def run_bench(
         data: pictures and labels; the training split is used where there is one.
         rounds: measurements of each.
         start: makes a measure that can be closed; `Measured`, or something quicker in a test.
+        only: the parts with this text in their name or in what stands beside them.
 
     Returns:
         A row for each comparison, with `COLUMNS`.
+
+    Raises:
+        WorkshopError: no part has that text.
     """
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         image_size = Recipe().stages[0].image_size
+        pairs = [pair for pair in pairs_of(data, run) if only in f"{pair[0]}, {pair[3]}"]
+        if not pairs:
+            names = ", ".join(dict.fromkeys(pair[0] for pair in pairs_of(data, run)))
+            raise WorkshopError(f"expected --only with a text of {names}; found {only!r}.")
         start(measures.exporting, data, image_size, run).close()
-        pairs = list(pairs_of(data, run))
         sides = Sides(pairs, start)
         bar = progress_bar(iterable=pairs, unit="comparison")
         for what, unit, ours, beside, theirs in bar:
@@ -253,6 +260,7 @@ def main() -> None:
     add("--tasks", help="only these tasks, joined by a comma")
     add("--out", type=Path, help="folder of the page (default artifacts/full/bench)")
     add("--rounds", type=int, default=3, help="measurements of each (default 3); 0 for none")
+    add("--only", default="", help="only the parts with this text in their row, such as: train")
     add("--train-minutes", type=float, default=0, help="also train each network for so long")
     add("--seeds", default="0,1,2", help="of those trainings (default 0,1,2)")
     arguments = parser.parse_args()
@@ -263,7 +271,9 @@ def main() -> None:
     data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
     pictures, start, tables = len(data.read()), time.monotonic(), {}
     if arguments.rounds:
-        tables["Parts beside a peer or a limit"] = run_bench(data, arguments.rounds)
+        tables["Parts beside a peer or a limit"] = run_bench(
+            data, arguments.rounds, only=arguments.only
+        )
     if arguments.train_minutes:
         seeds = [int(seed) for seed in arguments.seeds.split(",")]
         runs = run_training(data, arguments.train_minutes, seeds)

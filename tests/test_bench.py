@@ -155,6 +155,15 @@ def test_every_part_is_measured(
     assert (table[["ours", "theirs", "ratio"]] > 0).all(axis=None)
 
 
+def test_some_parts_alone(people: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "SECONDS", 0.01)
+    data = measures.Data(Path(people.source))
+    table = bench.run_bench(data, rounds=1, start=InProcess, only="decode_jpeg")
+    assert list(table["what"]) == ["read, decode, resize", "batches of an epoch, augmented"]
+    with pytest.raises(WorkshopError, match=r"train, 1 picture: SavedModel.*found 'nothing'"):
+        bench.run_bench(data, rounds=1, start=InProcess, only="nothing")
+
+
 def test_a_cold_start_is_a_whole_process() -> None:
     assert 0.01 < measures._seconds_of("-c", "pass") < 30
 
