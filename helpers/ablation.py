@@ -218,14 +218,14 @@ def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
     """Says what each idea adds to the recipe without it.
 
     Args:
-        runs: of `run_ideas`, with two seeds or more.
+        runs: of `run_ideas`; with two seeds or more, or there is no verdict.
         score: by which, a key of `helpers.measures.SCORES`.
 
     Returns:
         A row for each recipe: its mean score for each task, for the ideas with the difference
         to the default and its interval of `CONFIDENCE` (paired t over the seeds), and the verdict:
         "helps" or "harms" where the interval of the mean over the tasks leaves out 0, else
-        "noise".
+        "noise"; "one seed" where nothing can be said about noise.
     """
     runs = scores_of(runs, score)
     tasks = list(runs.columns.drop(["recipe", "seed", "minutes", "epochs"]))
@@ -240,12 +240,21 @@ def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
         if name != DEFAULT:
             for task in tasks:
                 mean, width = paired_difference(group[task], default[task])
-                row[task] += f" ({mean:+.3f} ± {width:.3f})"
+                row[task] += f" ({_told(mean, width)})"
             mean, width = paired_difference(group[tasks].mean(axis=1), default[tasks].mean(axis=1))
-            row["mean"] = f"{mean:+.3f} ± {width:.3f}"
-            row["verdict"] = "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
+            row["mean"], row["verdict"] = _told(mean, width), _verdict(mean, width)
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
+
+
+def _told(mean: float, width: float) -> str:
+    return f"{mean:+.3f}" + (f" ± {width:.3f}" if np.isfinite(width) else "")
+
+
+def _verdict(mean: float, width: float) -> str:
+    if not np.isfinite(width):
+        return "one seed"
+    return "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
 
 
 def scores_of(runs: pd.DataFrame, score: str) -> pd.DataFrame:

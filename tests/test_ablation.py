@@ -66,6 +66,14 @@ def test_the_verdict() -> None:
     assert table.loc["no towers", "gender"].startswith("0.710 (-0.100 ± 0.0")
 
 
+def test_one_seed_gets_no_verdict() -> None:
+    columns = ["recipe", "seed", "minutes", "epochs", "gender"]
+    rows = [[ablation.DEFAULT, 0, 5.0, 8.0, 0.8], ["focal loss", 0, 5.0, 8.0, 0.7]]
+    table = ablation.judge(pd.DataFrame(rows, columns=columns)).set_index("recipe")
+    row = table.loc["focal loss"]
+    assert (row["gender"], row["mean"], row["verdict"]) == ("0.700 (-0.100)", "-0.100", "one seed")
+
+
 def test_a_stopped_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trained = []
 

@@ -305,7 +305,7 @@ def run_bench(
             deploy(session, archive, name)
     clients = {name: EndpointClient(session, name) for name in archives}
     table = compare(clients, pictures[:8], seconds)
-    print(table.round(1).to_string(), flush=True)  # the second part takes minutes
+    print(table.round(1).to_string(na_rep="refused"), flush=True)  # the second part takes minutes
     counts = endure(
         clients[FILES], files, expected, predictor.labels.tasks, count, lambda: memory_of(session)
     )
