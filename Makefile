@@ -41,17 +41,18 @@ bench: $(VENV)/.installed  ## measures each part beside its peer or limit, in mi
 	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
 	$(BIN)/python -m helpers.bench --manifest $(BENCH) $(ARGS)
 
-ablation:  ## trains a recipe and each idea with three seeds, for hours; says what helps
+ablation: $(VENV)/.installed  ## trains a recipe and each idea with three seeds, for hours; says what helps
 	test -f $(PEOPLE) || $(BIN)/python -m data.generate.people --out $(dir $(PEOPLE))
 	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
 	$(BIN)/python -m helpers.ablation --manifest $(BENCH) $(or $(ARGS),--minutes 2)
 
-lock:  ## renews requirements.lock from a fresh environment
+lock:  ## renews requirements.lock: the newest versions, for each Python and system
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install -r requirements.txt "setuptools<82" wheel
+	build/lock/bin/python -m pip install --quiet uv  # pip itself was still searching after ten minutes
 	{ echo "# The exact versions that CI installs: everything that requirements.txt leads to."; \
-	  echo "# Made again from a fresh environment with: make lock"; \
-	  build/lock/bin/python -m pip freeze --all | grep -vi '^pip=='; } > build/requirements.lock
+	  echo "# Made again with: make lock"; \
+	  printf 'setuptools<82\nwheel\n' | build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	    --no-header --no-annotate requirements.txt -; } > build/requirements.lock
 	mv build/requirements.lock requirements.lock && rm -rf build/lock
 
 clean:  ## removes what commands made; keeps .venv
