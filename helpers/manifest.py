@@ -74,9 +74,13 @@ class Manifest:
 
     @property
     def paths(self) -> list[str]:
-        """The absolute path of every picture."""
+        """The absolute path of every picture, put together anew: for one of them, `path`."""
         folder = Path(os.path.abspath(self.folder))  # noqa: PTH100 (resolve() follows links)
         return [str(folder / path) for path in self.frame[IMAGE]]
+
+    def path(self, row: int) -> str:
+        """Returns the absolute path of the picture at position `row`."""
+        return self.rows([row]).paths[0]
 
     @property
     def groups(self) -> np.ndarray:

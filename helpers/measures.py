@@ -228,6 +228,7 @@ def sequence_batches(data, plan):
     stage = plan.stages[0]
     height, width = stage.image_size
     targets = {task: data.targets(task) for task in data.labels.tasks}
+    paths = data.paths
 
     class Sequence(keras.utils.PyDataset):
         def __init__(self):
@@ -240,7 +241,7 @@ def sequence_batches(data, plan):
 
         def __getitem__(self, number: int) -> tuple:
             rows = [self._next_row() for _ in range(stage.batch_size)]
-            pictures = np.stack([self._read(data.paths[row]) for row in rows])
+            pictures = np.stack([self._read(paths[row]) for row in rows])
             return pictures, {task: values[rows] for task, values in targets.items()}
 
         def _next_row(self) -> int:

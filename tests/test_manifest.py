@@ -79,6 +79,12 @@ def test_reads_tasks_targets_groups_and_paths(folder: Path) -> None:
     assert manifest.paths[0] == str(folder / "a.jpg")
 
 
+def test_the_path_of_one_row_is_that_of_all_rows(folder: Path) -> None:
+    manifest = read_manifest(folder / "manifest.csv")
+    assert [manifest.path(row) for row in range(len(manifest))] == manifest.paths
+    assert manifest.rows([2, 0]).path(0) == manifest.paths[2]
+
+
 def test_labels_file_fixes_tasks_and_class_order(folder: Path) -> None:
     labels = Labels({"gender": ("male", "female", "unknown")}, {"gender": {"male": "Mann"}})
     labels.write(folder / "labels.json")

@@ -1,4 +1,5 @@
 import json
+import re
 
 import nbformat
 import pytest
@@ -6,6 +7,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import workshop
 from helpers.errors import WorkshopError
+from helpers.settings import ROOT
 
 SAVE = """
 from pathlib import Path
@@ -68,3 +70,13 @@ def test_a_number_that_no_notebook_has_names_those_that_are_there(project, numbe
     write(project, "05_any.ipynb", "pass")
     with pytest.raises(WorkshopError, match="of 05; found"):
         workshop.find_notebooks([number])
+
+
+def test_every_target_of_the_makefile_that_uses_the_environment_sets_it_up():
+    rules = re.findall(
+        r"^([a-z]+):([^#\n]*).*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    using = {name: needs for name, needs, recipe in rules if "$(BIN)" in recipe}
+    assert {"workshop", "test", "lab", "bench", "ablation"} <= set(using)
+    for name, needs in using.items():
+        assert "$(VENV)/.installed" in needs or needs.split() == ["lint"], name

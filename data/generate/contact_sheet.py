@@ -56,7 +56,7 @@ def draw_class_sheet(manifest: Manifest, task: str, seed: int = 0) -> Image.Imag
         chosen = choose_rows(manifest, np.flatnonzero(targets == code), per_class, seed)
         for number, row in enumerate(chosen):
             x = corner[0] + NAME_WIDTH + number * (cell[1] + GAP)
-            sheet.paste(_open(manifest.paths[row], cell), (x, corner[1]))
+            sheet.paste(_open(manifest.path(row), cell), (x, corner[1]))
     return sheet
 
 
@@ -68,7 +68,7 @@ def draw_overview(manifest: Manifest, seed: int = 0) -> Image.Image:
     chosen = choose_rows(manifest, np.arange(len(manifest)), rows * columns, seed)
     for number, row in enumerate(chosen):
         x, y = number % columns * (cell[1] + GAP) + GAP, number // columns * (cell[0] + GAP) + GAP
-        sheet.paste(_open(manifest.paths[row], cell), (x, y))
+        sheet.paste(_open(manifest.path(row), cell), (x, y))
     return sheet
 
 
@@ -85,7 +85,7 @@ def _cell_size(manifest: Manifest) -> tuple[int, int]:
     """Returns height and width of a cell with the usual shape of the pictures."""
     shapes = []
     for row in choose_rows(manifest, np.arange(len(manifest)), 25, seed=0):
-        shapes.append(np.log(np.divide(*_open(manifest.paths[row]).size)))
+        shapes.append(np.log(np.divide(*_open(manifest.path(row)).size)))
     ratio = float(np.clip(np.exp(np.median(shapes)), CELL[1] / CELL[0], 2.0))
     height = round((CELL_AREA / ratio) ** 0.5)
     return height, round(height * ratio)

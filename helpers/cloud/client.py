@@ -110,7 +110,7 @@ class EndpointClient:
         answers = self.predict_files(files, top="all")
         broken = [i for i, answer in enumerate(answers) if "error" in answer]
         if broken:
-            shown = "; ".join(f"{manifest.paths[i]}: {answers[i]['error']}" for i in broken[:3])
+            shown = "; ".join(f"{manifest.path(i)}: {answers[i]['error']}" for i in broken[:3])
             raise WorkshopError(
                 f"expected pictures that can be read, found {len(broken)} that cannot: {shown}. "
                 "Mend them or delete their rows."

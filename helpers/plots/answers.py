@@ -71,7 +71,7 @@ def gallery_rows(
     tasks = manifest.labels.tasks
     return [
         (
-            manifest.paths[row],
+            manifest.path(row),
             {task: (tasks[task], values[row]) for task, values in probabilities.items()},
             {task: manifest.frame[task][row] for task in tasks if manifest.frame[task][row]},
         )

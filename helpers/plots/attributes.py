@@ -45,7 +45,7 @@ def class_gallery(manifest: Manifest, task: str, columns: int = 10, seed: int = 
     shapes, rows = [], {}
     for number, name in enumerate(classes):
         chosen = [row for row in dict.fromkeys(order.tolist()) if targets[row] == number][:columns]
-        rows[name] = [read_picture(manifest.paths[row]) for row in chosen]
+        rows[name] = [read_picture(manifest.path(row)) for row in chosen]
         shapes += [array.shape[0] / array.shape[1] for array in rows[name]]
     size = (WIDTH - 2.4) / columns  # beside the names
     figure = new_figure(len(classes) * (size * max(shapes, default=1) + 0.06) + 0.35)

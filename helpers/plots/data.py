@@ -140,9 +140,7 @@ def picture_grid(
 def pictures_of_groups(manifest: Manifest, groups: Sequence[str], columns: int = 8) -> Figure:
     """Draws a row of pictures for each group: the same person seen several times."""
     of_row = manifest.groups
-    paths = {
-        group: [manifest.paths[i] for i in np.flatnonzero(of_row == group)] for group in groups
-    }
+    paths = {group: manifest.rows(of_row == group).paths for group in groups}
     columns = max(1, min(columns, max((len(p) for p in paths.values()), default=1)))
     cells = {group: [read_picture(path) for path in paths[group][:columns]] for group in groups}
     tallest = max((a.shape[0] / a.shape[1] for row in cells.values() for a in row), default=1)
