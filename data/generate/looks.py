@@ -47,10 +47,10 @@ LIKED = {"red": 1.8, "purple": 2.6, "other": 2.6, "white": 1.4, "yellow": 1.5, "
          "orange": 1.2, "blue": 0.5, "grey": 0.6, "brown": 0.7, "green": 0.7}  # fmt: skip
 AGES = {"15-25": (15, 25), "25-35": (25, 35), "35-45": (35, 45), "45-55": (45, 55), "55+": (55, 78)}
 FATNESS = {
-    "underweight": (-0.24, 0.03),
+    "underweight": (-0.42, 0.03),
     "normal-healthy": (0.0, 0.04),
-    "slightly-overweight": (0.28, 0.06),
-    "over-weight": (0.68, 0.1),
+    "slightly-overweight": (0.5, 0.06),
+    "over-weight": (1.1, 0.1),
 }
 SKINS = (
     ((240, 206, 184), 0.30), ((226, 186, 158), 0.28), ((206, 162, 128), 0.17),
@@ -81,7 +81,7 @@ class Look:
     truth: dict[str, str]  # the classes of PERSON_TASKS
     femininity: float  # 0 shoulders wider than hips, 1 the other way round
     age: float  # years as they show
-    fatness: float  # -0.25 thin .. 0.7 heavy
+    fatness: float  # -0.4 thin .. 1.1 heavy
     stature: float  # metres
     skin: tuple[float, float, float]
     hair: tuple[float, float, float]
@@ -148,7 +148,7 @@ def sample_look(rng: np.random.Generator) -> Look:
         truth=truth,
         femininity=float(np.clip(frame, 0, 1)),
         age=years,
-        fatness=float(np.clip(rng.normal(mean, spread), -0.3, 0.95)),
+        fatness=float(np.clip(rng.normal(mean, spread), -0.48, 1.35)),
         stature=float(rng.normal(1.80 - 0.15 * frame, 0.05) - max(0, years - 55) * 0.002),
         skin=_pick(rng, SKINS),
         hair=hair,
@@ -273,8 +273,8 @@ BOTTOM_CUTS = {
 def _sample_top(rng: np.random.Generator, truth: dict, seems: str, years: float) -> Garment:
     cuts = dict(TOP_CUTS["unknown" if truth["gender"] == "unknown" else seems])
     for cut in cuts:
-        young = {"hoodie": 2.6, "t-shirt": 1.6, "fitted tee": 1.6, "tank": 1.6}.get(cut, 0.7)
-        old = {"coat": 2.6, "blazer": 1.8, "shirt": 1.5, "blouse": 1.4}.get(cut, 0.5)
+        young = {"hoodie": 5.0, "t-shirt": 4.0, "fitted tee": 4.0, "tank": 4.0}.get(cut, 0.3)
+        old = {"coat": 4.0, "blazer": 3.0, "shirt": 2.0, "blouse": 2.0}.get(cut, 0.3)
         cuts[cut] *= young if years < 27 else old if years > 46 else 1.0
     cut = draw(rng, cuts)
     name = truth["top_color"]
@@ -340,8 +340,10 @@ HAIRSTYLES = {
 
 def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
     hair = np.asarray(_pick(rng, HAIRS))
-    grey = 1 / (1 + np.exp(-(years - 52 + rng.normal(0, 3)) / 3.5))
-    silver = np.full(3, rng.uniform(150, 222)) * (1.0, 1.0, 1.02)
+    # Ages show in the hair more than in life, and at the same years for all.
+    seen = years + rng.normal(0, 2)
+    grey = np.clip((seen - 34) / 14, 0, 1)
+    silver = np.full(3, np.interp(seen, (44, 56), (120, 225))) * (1.0, 1.0, 1.02)
     hair = tuple(hair * (1 - grey) + silver * grey)
     style = draw(rng, HAIRSTYLES[seems])
     if seems == "male" and rng.random() < np.clip((years - 32) / 45, 0, 0.6):
@@ -349,7 +351,7 @@ def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
     if seems == "female" and years > 55 and rng.random() < 0.05:
         style = "bob" if rng.random() < 0.7 else "curly"
     beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.6 else 0.0
-    hats = {"none": 0.88, "cap": 0.06 if years < 45 else 0.03, "beanie": 0.04}
+    hats = {"none": 0.88, "cap": 0.3 if years < 25 else 0.02, "beanie": 0.02}
     hats["headscarf"] = 0.06 if seems == "female" else 0.0
     return hair, style, beard, draw(rng, hats)
 
