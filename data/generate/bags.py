@@ -1,4 +1,8 @@
-"""Draws what a person carries."""
+"""Draws what a person carries.
+
+Bags and their straps are a third larger than in life: seen across a street they are a few pixels,
+and a small network is to find them in minutes.
+"""
 
 from itertools import pairwise
 
@@ -53,7 +57,7 @@ def _girth(look: Look) -> float:
 
 def _draw_backpack(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
     main = to_linear(look.bag_color)
-    deep = 0.045
+    deep = 0.06
 
     def cloth(surface: Surface) -> np.ndarray:
         pocket = (surface.along > 0.12) & (np.abs(surface.across) < 0.72)
@@ -63,7 +67,7 @@ def _draw_backpack(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> N
 
     girth, ahead = _girth(look), float(bones.spine(0.72))
     top = np.array([0, 0.815 + bones.rise, ahead - girth - deep * 0.72])
-    _box(canvas, top, 0.235, 0.082, deep, Material(cloth, None, 0.25, BUNCH, 0.06))
+    _box(canvas, top, 0.29, 0.108, deep, Material(cloth, None, 0.25, BUNCH, 0.06))
     strap = Material(main * 0.8 + 0.004, gloss=0.05)
     for sign in (-1, 1):
         x = sign * 0.058
@@ -71,7 +75,7 @@ def _draw_backpack(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> N
                 (x * 1.02, 0.74, girth * 0.86), (x * 1.25, 0.66, girth * 0.62),
                 (x * 1.6, 0.62, 0)]  # fmt: skip
         points = [np.array([a, b + bones.rise, c + ahead]) for a, b, c in path]
-        _strap(canvas, points, 0.0115, strap)
+        _strap(canvas, points, 0.0155, strap)
 
 
 def _draw_messenger(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
@@ -87,9 +91,9 @@ def _draw_messenger(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> 
             (side * 0.04, 0.62, sign * girth * 0.98),
             (side * wide, 0.53, sign * 0.02),
         ]
-        _strap(canvas, [np.array([a, b + rise, c + ahead]) for a, b, c in path], 0.0085, strap)
+        _strap(canvas, [np.array([a, b + rise, c + ahead]) for a, b, c in path], 0.012, strap)
     top = np.array([side * (wide + 0.022), 0.545 + rise, ahead * 0.5])
-    _box(canvas, top, 0.125, 0.034, 0.085, _leather(look))
+    _box(canvas, top, 0.165, 0.046, 0.112, _leather(look))
 
 
 def _draw_handbag(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
@@ -100,13 +104,13 @@ def _draw_handbag(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> No
     leather = _leather(look)
     for ahead in (0.035, -0.035):
         _strap(canvas, [shoulder + np.array([sign * -0.012, 0.044, 0]),
-                        hang + np.array([0, 0, ahead])], 0.006, leather)  # fmt: skip
-    _box(canvas, hang + np.array([sign * 0.008, 0.01, 0]), 0.125, 0.034, 0.08, leather)
+                        hang + np.array([0, 0, ahead])], 0.008, leather)  # fmt: skip
+    _box(canvas, hang + np.array([sign * 0.012, 0.01, 0]), 0.165, 0.046, 0.106, leather)
 
 
 def _draw_briefcase(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
     hand = bones.hands[int(look.left_handed)]
-    _box(canvas, hand + np.array([0, -0.022, 0]), 0.15, 0.022, 0.105, _leather(look))
+    _box(canvas, hand + np.array([0, -0.022, 0]), 0.19, 0.03, 0.138, _leather(look))
     grip = Material(np.full(3, 0.01))
     for ahead in (-0.03, 0.03):
         canvas.capsule(hand, hand + np.array([0, -0.026, ahead]), 0.005, 0.005, grip)
@@ -123,7 +127,7 @@ def _draw_plastic(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> No
     plastic = view.bag_kind == "plastic"
     palette = PLASTIC if plastic else PAPER
     color = to_linear(palette[rng.integers(len(palette))])
-    size = rng.uniform(0.9, 1.25)
+    size = rng.uniform(1.2, 1.6)
     material = Material(_printed(color, rng), None, 0.65 if plastic else 0.12, BUNCH, 0.3)
     points = np.repeat(hand[None], 6, 0)
     if plastic:
