@@ -69,7 +69,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_shards(training.rows(np.arange(27)[rows]), folder / name / "training", 1)
         write_shards(others, folder / name / "validation", 1)
     results = run_hosts(folder, *ALL_CASES)
-    assert [code for code, _ in results] == [-signal.SIGKILL] * 2, results
+    # Where one host is dead before the other kills itself, that one loses it, and says so.
+    codes = {code for code, _ in results}
+    assert -signal.SIGKILL in codes and codes <= {-signal.SIGKILL, 2}, results
     (folder / "printed.json").write_text(json.dumps([text for _, text in results]))
     return folder
 
