@@ -266,3 +266,25 @@ def test_an_interrupted_run_leaves_the_old_folder_and_nothing_half_written(
         people.generate_people(out, count=9, seed=2, workers=1)
     assert digest(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["people"]
+
+
+def test_people_drawn_clearly_show_more_of_the_same_labels():
+    plain, clear = (
+        [looks.sample_look(np.random.default_rng(seed), clear=clear) for seed in range(300)]
+        for clear in (False, True)
+    )
+
+    def gap(people, one, other):
+        weights = {w: [p.fatness for p in people if p.truth["weight"] == w] for w in (one, other)}
+        return np.mean(weights[one]) - np.mean(weights[other])
+
+    def brightness(people, age):
+        return np.mean([p.hair for p in people if p.truth["age"] == age])
+
+    assert gap(clear, "over-weight", "normal-healthy") > 1.3 * gap(
+        plain, "over-weight", "normal-healthy"
+    )
+    gray = [brightness(people, "45-55") - brightness(people, "25-35") for people in (plain, clear)]
+    assert gray[1] > gray[0] + 30
+    assert {p.bag_size for p in plain} == {1.0} and {p.bag_size for p in clear} == {looks.CLEAR_BAG}
+    assert [p.truth["age"] for p in plain] == [p.truth["age"] for p in clear]

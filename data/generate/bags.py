@@ -1,8 +1,4 @@
-"""Draws what a person carries.
-
-Bags and their straps are a third larger than in life: seen across a street they are a few pixels,
-and a small network is to find them in minutes.
-"""
+"""Draws what a person carries."""
 
 from itertools import pairwise
 
@@ -57,7 +53,8 @@ def _girth(look: Look) -> float:
 
 def _draw_backpack(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
     main = to_linear(look.bag_color)
-    deep = 0.06
+    size = look.bag_size
+    deep = 0.045 * size
 
     def cloth(surface: Surface) -> np.ndarray:
         pocket = (surface.along > 0.12) & (np.abs(surface.across) < 0.72)
@@ -67,7 +64,7 @@ def _draw_backpack(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> N
 
     girth, ahead = _girth(look), float(bones.spine(0.72))
     top = np.array([0, 0.815 + bones.rise, ahead - girth - deep * 0.72])
-    _box(canvas, top, 0.29, 0.108, deep, Material(cloth, None, 0.25, BUNCH, 0.06))
+    _box(canvas, top, 0.235 * size, 0.082 * size, deep, Material(cloth, None, 0.25, BUNCH, 0.06))
     strap = Material(main * 0.8 + 0.004, gloss=0.05)
     for sign in (-1, 1):
         x = sign * 0.058
@@ -75,14 +72,14 @@ def _draw_backpack(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> N
                 (x * 1.02, 0.74, girth * 0.86), (x * 1.25, 0.66, girth * 0.62),
                 (x * 1.6, 0.62, 0)]  # fmt: skip
         points = [np.array([a, b + bones.rise, c + ahead]) for a, b, c in path]
-        _strap(canvas, points, 0.0155, strap)
+        _strap(canvas, points, 0.0115 * size, strap)
 
 
 def _draw_messenger(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
     side = -1 if look.left_handed else 1
     girth, rise, ahead = _girth(look), bones.rise, float(bones.spine(0.7))
     strap = Material(to_linear(look.bag_color) * 0.75 + 0.003)
-    wide = 0.1 * (1 + 0.8 * max(look.fatness, 0))
+    wide, size = 0.1 * (1 + 0.8 * max(look.fatness, 0)), look.bag_size
     for sign in (1, -1):  # over the chest and over the back
         path = [
             (-side * 0.055, 0.828, 0.0),
@@ -91,26 +88,29 @@ def _draw_messenger(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> 
             (side * 0.04, 0.62, sign * girth * 0.98),
             (side * wide, 0.53, sign * 0.02),
         ]
-        _strap(canvas, [np.array([a, b + rise, c + ahead]) for a, b, c in path], 0.012, strap)
+        points = [np.array([a, b + rise, c + ahead]) for a, b, c in path]
+        _strap(canvas, points, 0.0085 * size, strap)
     top = np.array([side * (wide + 0.022), 0.545 + rise, ahead * 0.5])
-    _box(canvas, top, 0.165, 0.046, 0.112, _leather(look))
+    _box(canvas, top, 0.125 * size, 0.034 * size, 0.085 * size, _leather(look))
 
 
 def _draw_handbag(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
     side = int(look.left_handed)
-    sign = 1 if side else -1
+    sign, size = (1 if side else -1), look.bag_size
     shoulder = bones.shoulders[side]
     hang = shoulder + np.array([sign * 0.035, -0.2, 0])
     leather = _leather(look)
     for ahead in (0.035, -0.035):
         _strap(canvas, [shoulder + np.array([sign * -0.012, 0.044, 0]),
-                        hang + np.array([0, 0, ahead])], 0.008, leather)  # fmt: skip
-    _box(canvas, hang + np.array([sign * 0.012, 0.01, 0]), 0.165, 0.046, 0.106, leather)
+                        hang + np.array([0, 0, ahead])], 0.006 * size, leather)  # fmt: skip
+    at = hang + np.array([sign * 0.008 * size, 0.01, 0])
+    _box(canvas, at, 0.125 * size, 0.034 * size, 0.08 * size, leather)
 
 
 def _draw_briefcase(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> None:
-    hand = bones.hands[int(look.left_handed)]
-    _box(canvas, hand + np.array([0, -0.022, 0]), 0.19, 0.03, 0.138, _leather(look))
+    hand, size = bones.hands[int(look.left_handed)], look.bag_size
+    at = hand + np.array([0, -0.022, 0])
+    _box(canvas, at, 0.15 * size, 0.022 * size, 0.105 * size, _leather(look))
     grip = Material(np.full(3, 0.01))
     for ahead in (-0.03, 0.03):
         canvas.capsule(hand, hand + np.array([0, -0.026, ahead]), 0.005, 0.005, grip)
@@ -127,7 +127,7 @@ def _draw_plastic(canvas: Canvas, look: Look, view: View, bones: Skeleton) -> No
     plastic = view.bag_kind == "plastic"
     palette = PLASTIC if plastic else PAPER
     color = to_linear(palette[rng.integers(len(palette))])
-    size = rng.uniform(1.2, 1.6)
+    size = rng.uniform(0.9, 1.25) * look.bag_size
     material = Material(_printed(color, rng), None, 0.65 if plastic else 0.12, BUNCH, 0.3)
     points = np.repeat(hand[None], 6, 0)
     if plastic:

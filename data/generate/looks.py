@@ -47,11 +47,19 @@ LIKED = {"red": 1.8, "purple": 2.6, "other": 2.6, "white": 1.4, "yellow": 1.5, "
          "orange": 1.2, "blue": 0.5, "grey": 0.6, "brown": 0.7, "green": 0.7}  # fmt: skip
 AGES = {"15-25": (15, 25), "25-35": (25, 35), "35-45": (35, 45), "45-55": (45, 55), "55+": (55, 78)}
 FATNESS = {
+    "underweight": (-0.24, 0.03),
+    "normal-healthy": (0.0, 0.04),
+    "slightly-overweight": (0.28, 0.06),
+    "over-weight": (0.68, 0.1),
+}
+# Of the persons who are drawn clearly: the four builds lie apart.
+CLEAR_FATNESS = {
     "underweight": (-0.42, 0.03),
     "normal-healthy": (0.0, 0.04),
     "slightly-overweight": (0.5, 0.06),
     "over-weight": (1.1, 0.1),
 }
+CLEAR_BAG = 1.32  # times the size of other bags: across a street a bag is a few pixels
 SKINS = (
     ((240, 206, 184), 0.30), ((226, 186, 158), 0.28), ((206, 162, 128), 0.17),
     ((168, 120, 86), 0.12), ((118, 80, 56), 0.08), ((84, 58, 44), 0.05),
@@ -81,7 +89,7 @@ class Look:
     truth: dict[str, str]  # the classes of PERSON_TASKS
     femininity: float  # 0 shoulders wider than hips, 1 the other way round
     age: float  # years as they show
-    fatness: float  # -0.4 thin .. 1.1 heavy
+    fatness: float  # -0.25 thin .. 0.7 heavy; drawn clearly -0.4 .. 1.1
     stature: float  # metres
     skin: tuple[float, float, float]
     hair: tuple[float, float, float]
@@ -98,6 +106,7 @@ class Look:
     bag_color: tuple[float, float, float] = (40.0, 40.0, 40.0)
     scarf: tuple[float, float, float] | None = None
     left_handed: bool = False
+    bag_size: float = 1.0  # times the usual one
 
 
 @dataclass(frozen=True)
@@ -128,19 +137,20 @@ def draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
     return name
 
 
-def sample_look(rng: np.random.Generator) -> Look:
-    """Draws a person."""
+def sample_look(rng: np.random.Generator, clear: bool = False) -> Look:
+    """Draws a person; a clear one shows age, build and bag more than in life."""
     truth = {task: draw(rng, SHARES[task]) for task in PERSON_TASKS}
     truth["top_color"] = draw(rng, _top_shares(truth["gender"]))
     seems = _seeming_gender(rng, truth["gender"])
     frame = {"male": 0.03, "female": 0.97, "neither": 0.5}[seems] + rng.normal(0, 0.1)
     years = float(rng.uniform(*AGES[truth["age"]]) + rng.normal(0, 2.5))
-    mean, spread = FATNESS[truth["weight"]]
-    top = _sample_top(rng, truth, seems, years)
+    mean, spread = (CLEAR_FATNESS if clear else FATNESS)[truth["weight"]]
+    thinnest, heaviest = (-0.48, 1.35) if clear else (-0.3, 0.95)
+    top = _sample_top(rng, truth, seems, years, clear)
     bottom = _sample_bottom(rng, truth, seems, years, top)
     fancy = rng.random() < 2507 / (2507 + 6038)
     shoes, shoe_color = _sample_shoes(rng, seems, fancy, years)
-    hair, style, beard, headwear = _sample_head(rng, seems, years)
+    hair, style, beard, headwear = _sample_head(rng, seems, years, clear)
     scarf = _sample_scarf(rng, seems)
     if truth["gender"] == "unknown":  # covered up
         beard, headwear = 0.0, "hood"
@@ -148,7 +158,7 @@ def sample_look(rng: np.random.Generator) -> Look:
         truth=truth,
         femininity=float(np.clip(frame, 0, 1)),
         age=years,
-        fatness=float(np.clip(rng.normal(mean, spread), -0.48, 1.35)),
+        fatness=float(np.clip(rng.normal(mean, spread), thinnest, heaviest)),
         stature=float(rng.normal(1.80 - 0.15 * frame, 0.05) - max(0, years - 55) * 0.002),
         skin=_pick(rng, SKINS),
         hair=hair,
@@ -165,6 +175,7 @@ def sample_look(rng: np.random.Generator) -> Look:
         bag_color=_sample_bag_color(rng),
         scarf=scarf,
         left_handed=bool(rng.random() < 0.5),
+        bag_size=CLEAR_BAG if clear else 1.0,
     )
 
 
@@ -270,12 +281,21 @@ BOTTOM_CUTS = {
 }  # fmt: skip
 
 
-def _sample_top(rng: np.random.Generator, truth: dict, seems: str, years: float) -> Garment:
+# How much more often the young and the old wear a cut, and all other cuts (the last number).
+YOUNG_CUTS = {"hoodie": 2.6, "t-shirt": 1.6, "fitted tee": 1.6, "tank": 1.6}, 0.7
+OLD_CUTS = {"coat": 2.6, "blazer": 1.8, "shirt": 1.5, "blouse": 1.4}, 0.5
+CLEAR_YOUNG_CUTS = {"hoodie": 5.0, "t-shirt": 4.0, "fitted tee": 4.0, "tank": 4.0}, 0.3
+CLEAR_OLD_CUTS = {"coat": 4.0, "blazer": 3.0, "shirt": 2.0, "blouse": 2.0}, 0.3
+
+
+def _sample_top(
+    rng: np.random.Generator, truth: dict, seems: str, years: float, clear: bool
+) -> Garment:
     cuts = dict(TOP_CUTS["unknown" if truth["gender"] == "unknown" else seems])
-    for cut in cuts:
-        young = {"hoodie": 5.0, "t-shirt": 4.0, "fitted tee": 4.0, "tank": 4.0}.get(cut, 0.3)
-        old = {"coat": 4.0, "blazer": 3.0, "shirt": 2.0, "blouse": 2.0}.get(cut, 0.3)
-        cuts[cut] *= young if years < 27 else old if years > 46 else 1.0
+    if years < 27 or years > 46:
+        of_clear = CLEAR_YOUNG_CUTS if years < 27 else CLEAR_OLD_CUTS
+        liked, others = of_clear if clear else YOUNG_CUTS if years < 27 else OLD_CUTS
+        cuts = {cut: share * liked.get(cut, others) for cut, share in cuts.items()}
     cut = draw(rng, cuts)
     name = truth["top_color"]
     return Garment(
@@ -338,20 +358,29 @@ HAIRSTYLES = {
 }
 
 
-def _sample_head(rng: np.random.Generator, seems: str, years: float) -> tuple:
+def _sample_hair(rng: np.random.Generator, years: float, clear: bool) -> tuple:
     hair = np.asarray(_pick(rng, HAIRS))
-    # Ages show in the hair more than in life, and at the same years for all.
-    seen = years + rng.normal(0, 2)
-    grey = np.clip((seen - 34) / 14, 0, 1)
-    silver = np.full(3, np.interp(seen, (44, 56), (120, 225))) * (1.0, 1.0, 1.02)
-    hair = tuple(hair * (1 - grey) + silver * grey)
+    if clear:  # gray between 34 and 48, and at the same years for all
+        seen = years + rng.normal(0, 2)
+        grey = np.clip((seen - 34) / 14, 0, 1)
+        silver = np.interp(seen, (44, 56), (120, 225))
+    else:
+        grey = 1 / (1 + np.exp(-(years - 52 + rng.normal(0, 3)) / 3.5))
+        silver = rng.uniform(150, 222)
+    return tuple(hair * (1 - grey) + np.full(3, silver) * (1.0, 1.0, 1.02) * grey)
+
+
+def _sample_head(rng: np.random.Generator, seems: str, years: float, clear: bool) -> tuple:
+    hair = _sample_hair(rng, years, clear)
     style = draw(rng, HAIRSTYLES[seems])
     if seems == "male" and rng.random() < np.clip((years - 32) / 45, 0, 0.6):
         style = "bald" if rng.random() < 0.4 else "receding"
     if seems == "female" and years > 55 and rng.random() < 0.05:
         style = "bob" if rng.random() < 0.7 else "curly"
     beard = float(rng.uniform(0.5, 1)) if seems == "male" and rng.random() < 0.6 else 0.0
-    hats = {"none": 0.88, "cap": 0.3 if years < 25 else 0.02, "beanie": 0.02}
+    hats = {"none": 0.88, "cap": 0.06 if years < 45 else 0.03, "beanie": 0.04}
+    if clear:
+        hats = {"none": 0.88, "cap": 0.3 if years < 25 else 0.02, "beanie": 0.02}
     hats["headscarf"] = 0.06 if seems == "female" else 0.0
     return hair, style, beard, draw(rng, hats)
 

@@ -33,6 +33,7 @@ def generate_people(
     width: int = 100,
     workers: int = 2,
     per_person: int = MOST_PICTURES,
+    clear: bool = False,
 ) -> None:
     """Writes the dataset to the folder `out`; the same bytes for any number of `workers`.
 
@@ -44,6 +45,7 @@ def generate_people(
         width: of a picture in pixels, 20 or more.
         workers: processes.
         per_person: most pictures of one person, 1 to 10.
+        clear: ages, builds and bags show more than in life.
 
     Raises:
         WorkshopError: a number is out of its range, or `out` holds something else.
@@ -52,7 +54,8 @@ def generate_people(
     plan = list(plan_persons(count, seed, per_person))
     with whole_folder(out) as draft:
         (draft / "images").mkdir()
-        work = partial(draw_person_pictures, folder=draft / "images", height=height, width=width)
+        size = {"height": height, "width": width}
+        work = partial(draw_person_pictures, folder=draft / "images", **size, clear=clear)
         rows = []
         with progress_bar(total=count, unit="picture", desc=f"drawing {len(plan)} people") as bar:
             for person in map_in_order(work, plan, workers, partial(prepare, height)):
@@ -75,12 +78,12 @@ def plan_persons(
 
 
 def draw_person_pictures(
-    plan: tuple[int, int, int, int], folder: Path, height: int, width: int
+    plan: tuple[int, int, int, int], folder: Path, height: int, width: int, clear: bool = False
 ) -> list[dict[str, str]]:
     """Draws all pictures of one person and returns a row of true classes for each."""
     seed, person, first, pictures = plan
     rng = np.random.default_rng(np.random.SeedSequence((seed, 1, person)))
-    look = looks.sample_look(rng)
+    look = looks.sample_look(rng, clear)
     rows = []
     for number in range(first, first + pictures):
         view = looks.sample_view(rng, look)
@@ -142,6 +145,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     parser.add_argument(
         "--per-person", type=int, default=MOST_PICTURES, help="most pictures of one (default 10)"
+    )
+    parser.add_argument(
+        "--clear", action="store_true", help="ages, builds and bags show more than in life"
     )
     generate_people(**vars(parser.parse_args()))
 
