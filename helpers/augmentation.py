@@ -1,8 +1,7 @@
 """Changes training pictures at random, a batch at a time.
 
-Pure numpy on whole numbers: flip, shift, zoom and rotation move each picture at once, then light,
-contrast and tint recolor many pictures at once with 16 bits a value. On two cores every pass over
-the pixels is time that the network does not get. Small pictures are moved smoothly, by OpenCV.
+On two cores every pass over the pixels is time that the network does not get: flip, shift, zoom and
+rotation move each picture at once, then light, contrast and tint recolor it at once.
 """
 
 from dataclasses import dataclass
@@ -10,12 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-AT_ONCE = 32  # pictures: little memory, used again and again, is much faster than fresh memory
 MIDDLE_GREY = 128
 MIXES = ("none", "mixup", "cutmix")
 MIXUP_SPREAD = 0.2  # of the beta distribution, as in the paper for small data sets
 CHANGES = ("rotation", "zoom", "down", "across", "contrast", "brightness", "tint")
-STEPS = 64  # a factor is a whole number of 64ths: 255 times 1.5 then still fits into 16 bits
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Augmentation:
             far as it happens. The paper's solarize, posterize, equalize and invert are left out:
             a color label would not survive them.
         shear: largest slant and largest difference between the scales of the two sides, as a share;
-            what a view from the side does. Needs `smooth`.
+            what a view from the side does.
         smooth: mix the pixels between which a moved one lies. At 32 pixels the nearest one alone
             tears thin strokes apart; at 160 nobody sees it, and it takes time.
     """
@@ -89,13 +86,10 @@ def augment(
     if augmentation == AUGMENTATIONS["none"]:
         return pictures
     changed = np.empty(pictures.shape, np.uint8)  # row by row, whatever the order of `pictures`
-    for start in range(0, len(pictures), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
-        spread = _Spread(len(changed[part]), augmentation.operations, rng)
-        move = _warp if augmentation.smooth else _move
-        move(pictures[part], changed[part], augmentation, spread)
-        _recolor(changed[part], augmentation, spread)
-        _erase(changed[part], augmentation, rng)
+    spread = _Spread(len(pictures), augmentation.operations, rng)
+    _move(pictures, changed, augmentation, spread)
+    _recolor(changed, augmentation, spread)
+    _erase(changed, augmentation, rng)
     return changed
 
 
@@ -117,67 +111,31 @@ class _Spread:
 
 
 def _move(pictures: np.ndarray, moved: np.ndarray, a: Augmentation, spread: _Spread) -> None:
-    """Flips, shifts, zooms and rotates into `moved`: nearest pixels, and the edge's beyond it."""
+    """Flips, shifts, zooms, turns and slants into `moved`; beyond the edge lie its pixels."""
     count, height, width, _ = pictures.shape
-    y = np.arange(height) - (height - 1) / 2
-    x = np.arange(width) - (width - 1) / 2
-    angle = np.radians(spread("rotation", a.rotation))
-    scale = 1 + spread("zoom", a.zoom)
-    mirror = np.where(spread.rng.random((count, 1)) < a.flip, -1, 1)
-    down = spread("down", a.shift) * height + height / 2  # + 1/2 rounds
-    across = spread("across", a.shift) * width + width / 2
-    rows, columns = np.cos(angle) * scale * y + down, np.cos(angle) * scale * mirror * x + across
-    if a.rotation:
-        slope = np.sin(angle) * scale
-        for i, out in enumerate(moved):
-            row = np.clip(rows[i][:, None] + slope[i] * x, 0, height - 1).astype(np.intp)
-            column = columns[i] - (slope[i] * mirror[i] * y)[:, None]
-            place = row * width + np.clip(column, 0, width - 1).astype(np.intp)
-            pictures[i].reshape(-1, 3).take(place, axis=0, out=out, mode="clip")
-        return
-    # Without rotation whole rows move, then columns, byte by byte: half the time of pixels.
-    rows = rows.clip(0, height - 1).astype(np.intp)
-    columns = columns.clip(0, width - 1).astype(np.intp)
-    columns = (columns[..., None] * 3 + np.arange(3)).reshape(count, -1)
-    for i, out in enumerate(moved):
-        whole = pictures[i].reshape(height, -1).take(rows[i], axis=0)
-        whole.take(columns[i], axis=1, out=out.reshape(height, -1), mode="clip")
-
-
-def _warp(pictures: np.ndarray, moved: np.ndarray, a: Augmentation, spread: _Spread) -> None:
-    """Flips, shifts, zooms, turns and slants into `moved`: mixed pixels, and the edge's beyond."""
-    count, height, width, _ = pictures.shape
-    rng = spread.rng
     middle = np.array(((width - 1) / 2, (height - 1) / 2))
     angle = np.radians(spread("rotation", a.rotation)[:, 0])
     scale = 1 + spread("zoom", a.zoom)[:, 0]
-    mirror = np.where(rng.random(count) < a.flip, -1, 1)
-    shift = rng.uniform(-a.shift, a.shift, (count, 2)) * (width, height)
-    slant, stretch = rng.uniform(-a.shear, a.shear, (2, count))
+    mirror = np.where(spread.rng.random(count) < a.flip, -1, 1)
+    shift = np.hstack((spread("across", a.shift) * width, spread("down", a.shift) * height))
+    slant, stretch = spread.rng.uniform(-a.shear, a.shear, (2, count))
     turn = np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
     shape = np.array(((mirror * (1 + stretch / 2), slant), (0 * slant, 1 - stretch / 2)))
     matrices = np.einsum("ijn,jkn->nik", turn, shape * scale)  # from a new place to the old one
     offsets = middle - matrices @ middle + shift
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_LINEAR if a.smooth else cv2.INTER_NEAREST)
     for i, matrix in enumerate(np.concatenate([matrices, offsets[..., None]], axis=2)):
         cv2.warpAffine(pictures[i], matrix, (width, height), moved[i], flags, cv2.BORDER_REPLICATE)
 
 
 def _recolor(pictures: np.ndarray, a: Augmentation, spread: _Spread) -> None:
     """Changes contrast around middle grey, then brightness, then each channel, in place."""
-    count, height, width, _ = pictures.shape
     contrast = 1 + spread("contrast", a.contrast)
     light = 255 * spread("brightness", a.brightness)
     tint = 1 + spread("tint", a.tint, 3)
-    factor = np.round(contrast * tint * STEPS)
-    offset = np.round((light + MIDDLE_GREY) * tint * STEPS - MIDDLE_GREY * factor + STEPS / 2)
-    # A row of numbers as long as the picture's lets numpy treat many pixels at a time.
-    factor, offset = (np.tile(n.astype(np.int16), width)[:, None] for n in (factor, offset))
-    values = pictures.reshape(count, height, -1) * factor
-    values += offset
-    values //= STEPS
-    values = values.clip(0, 255, out=values).reshape(pictures.shape)
-    np.copyto(pictures, values, casting="unsafe")
+    factor, offset = contrast * tint, (light + MIDDLE_GREY * (1 - contrast)) * tint
+    for picture, by, plus in zip(pictures, factor, offset):
+        cv2.transform(picture, np.column_stack((np.diag(by), plus)), picture)  # rounds and clips
 
 
 def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> None:
