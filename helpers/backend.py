@@ -20,4 +20,16 @@ with standard_error_silenced():
 # one was traced five times.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
-__all__ = ["keras", "layers", "tf"]
+__all__ = ["keras", "layers", "steady", "tf"]
+
+
+def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the dataset without the thread that tunes its parallelism and its buffers.
+
+    That thread sleeps, in the end for a minute at a time, and in TensorFlow 2.21 whoever lets go of
+    the dataset may have to wait until it wakes up: a command then ends half a minute too late.
+    What reads in parallel names a number of calls instead of `tf.data.AUTOTUNE`.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

@@ -209,10 +209,10 @@ def pipeline_batches(data, plan):
 
 def repeated_batches(data, plan):
     """The limit: one batch in memory, again and again."""
-    from helpers.backend import tf
+    from helpers.backend import steady, tf
 
     batch = next(iter(pipeline_batches(data, plan)))
-    return tf.data.Dataset.from_tensors(batch).repeat()
+    return steady(tf.data.Dataset.from_tensors(batch).repeat())
 
 
 def sequence_batches(data, plan):

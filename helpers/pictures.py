@@ -5,7 +5,6 @@ Adobe's marker come out in the right colors and are fine. CMYK JPEG without the 
 inverted and palette BMP in wrong colors, both silently, so they are refused here.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,13 +16,14 @@ from PIL import Image, UnidentifiedImageError
 
 from helpers.errors import WorkshopError
 from helpers.progress import progress_bar
+from helpers.settings import CORES
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # what tf.io.decode_image reads; MPO is JPEG inside
 MAX_PIXELS = 50_000_000  # decoding holds 12 bytes a pixel as float32: 600 MB; cameras stay below
 SMALL = (32, 32)  # a JPEG is decoded at its smallest scale: it is all read, but 4 times as fast
 PNG_END = b"IEND\xaeB`\x82"  # its last chunk, with the checksum
 SUFFIXES = (".jpg", ".JPG", ".jpeg", ".png", ".PNG", ".bmp")  # what a picture may be called now
-THREADS = min(8, 2 * (os.cpu_count() or 1))  # Pillow frees the lock while it reads and decodes
+THREADS = min(8, 2 * CORES)  # Pillow frees the lock while it reads and decodes
 SAVE_AGAIN = "Save it again as an RGB JPEG or PNG, e.g. Image.open(old).convert('RGB').save(new)."
 
 

@@ -15,18 +15,19 @@ from typing import BinaryIO
 import numpy as np
 
 from helpers.augmentation import AUGMENTATIONS, Augmentation, augment, mix
-from helpers.backend import tf
+from helpers.backend import steady, tf
 from helpers.errors import WorkshopError
 from helpers.files import whole_file
 from helpers.manifest import Manifest
 from helpers.progress import progress_bar
-from helpers.settings import ROOT
+from helpers.settings import CORES, ROOT
 
 CACHE_FOLDER = ROOT / "artifacts" / "cache"
 CACHE_BYTES = 20e9  # of decoded pictures; beyond it, those go that were used longest ago
 IN_USE_SECONDS = 3600  # after a use: another process may be about to open the file
 CACHE_VERSION = 2  # raise it when decode_picture changes, so that no old pictures are used
 DECODE_BATCH = 64  # pictures decoded between two moves of the progress bar
+BATCHES_AHEAD = 2  # that wait for the network
 
 
 def decode_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -183,10 +184,10 @@ def decoded(manifest: Manifest, image_size: tuple[int, int]) -> tf.data.Dataset:
     Memory stays bounded, whatever the length of the manifest.
     """
     paths = tf.data.Dataset.from_tensor_slices(np.asarray(manifest.paths, dtype=object).astype(str))
-    return paths.map(
-        lambda path: decode_picture(tf.io.read_file(path), image_size),
-        num_parallel_calls=tf.data.AUTOTUNE,
+    pictures = paths.map(
+        lambda path: decode_picture(tf.io.read_file(path), image_size), num_parallel_calls=CORES
     )
+    return steady(pictures)
 
 
 def load_pictures(
@@ -364,7 +365,7 @@ def training_batches(
         change,
         None if mixed == "none" else blend,
     )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches.prefetch(BATCHES_AHEAD)
 
 
 def steps_per_epoch(manifest: Manifest, batch_size: int) -> int:
@@ -381,7 +382,9 @@ def batches_in_order(
     """
     rows = tf.data.Dataset.range(len(manifest)).batch(batch_size)
     seeds = rows.map(lambda row: (row, row[:0]))  # nothing is random here
-    return _look_up(seeds, manifest, image_size, cache, lambda pictures, _: pictures).prefetch(2)
+    return _look_up(seeds, manifest, image_size, cache, lambda pictures, _: pictures).prefetch(
+        BATCHES_AHEAD
+    )
 
 
 def _look_up(
@@ -420,7 +423,7 @@ def _look_up(
         }
         return tf.ensure_shape(mixed, pictures.shape), labels
 
-    return rows.map(look_up, num_parallel_calls=tf.data.AUTOTUNE)
+    return steady(rows.map(look_up, num_parallel_calls=CORES))
 
 
 def share_labels(

@@ -7,7 +7,6 @@ It uses the LiteRT export and never imports TensorFlow, so the first answer come
 
 import argparse
 import json
-import os
 import sys
 import threading
 from collections import deque
@@ -21,9 +20,9 @@ from helpers.errors import WorkshopError, run_command
 from helpers.litert import LiteRTPredictor, decode_picture
 from helpers.manifest import Labels
 from helpers.progress import progress_bar
+from helpers.settings import CORES
 
 BATCH = 32  # pictures predicted at once
-CORES = os.cpu_count() or 1
 AHEAD = CORES + 2  # batches on their way
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 

@@ -8,6 +8,8 @@ from helpers.errors import WorkshopError
 
 ROOT = Path(__file__).resolve().parent.parent
 
+CORES = os.cpu_count() or 1
+
 # What lies in the export folder of a run.
 SAVED_MODEL, LITERT_FILE, ONNX_FILE = "saved_model", "model.tflite", "model.onnx"
 

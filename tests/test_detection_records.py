@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers.backend import tf
-from helpers.detection import records
+from helpers.detection import pictures, records
 from helpers.detection.annotations import read_annotations
 from helpers.detection.label_map import LabelMap
 from helpers.errors import WorkshopError
@@ -93,6 +93,13 @@ def test_read_back_what_was_written_and_what_others_write(tmp_path):
         wanted = [[b.ymin, b.xmin, b.ymax, b.xmax] for b in one.boxes]
         np.testing.assert_allclose(back["boxes"] * scale, wanted, atol=1e-3)
         assert [written.label_map.ids[b.name] for b in one.boxes] == list(back["labels"])
+
+
+def test_whoever_lets_go_of_records_need_not_wait_for_a_tuner(tmp_path):
+    written = make_records(tmp_path)
+    files = records.shard_files(written.pattern("train"))
+    scenes = pictures.batches_in_order(files, written.label_map, (32, 32))
+    assert scenes.options().autotune.enabled is False
 
 
 def test_sparse_records_of_others_are_read(tmp_path):

@@ -19,6 +19,7 @@ from helpers.manifest import Manifest
 from helpers.pipeline import (
     batches_in_order,
     decode_picture,
+    decoded,
     exif_orientation,
     load_pictures,
     read_pictures,
@@ -295,6 +296,17 @@ def test_in_order_gives_each_picture_once_unchanged(numbered: Manifest, cache: P
         np.concatenate([targets["number"] for _, targets in batches]), numbered.targets("number")
     )
     assert same(batches, list(batches_in_order(numbered, SIZE, 4, cache=False).as_numpy_iterator()))
+
+
+def test_whoever_lets_go_of_batches_need_not_wait_for_a_tuner(
+    numbered: Manifest, cache: Path
+) -> None:
+    for batches in (
+        decoded(numbered, SIZE),
+        training_batches(numbered, SIZE, 4),
+        batches_in_order(numbered, SIZE, 4),
+    ):
+        assert batches.options().autotune.enabled is False
 
 
 def test_relative_and_moved_folders_are_other_pictures(

@@ -9,6 +9,7 @@ from helpers.detection.config import Config
 from helpers.detection.label_map import LabelMap
 from helpers.detection.records import read_records
 from helpers.pipeline import decode_reduced
+from helpers.settings import CORES
 
 GREY = 127.0  # what fills the rest of a picture that has another shape than the network's
 MOST_CACHED = 2e9  # bytes of decoded pictures that are kept in memory; more are decoded anew
@@ -76,7 +77,7 @@ def read_examples(
             record["name"],
         )
 
-    return read_records(files, label_map).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return read_records(files, label_map).map(decode, num_parallel_calls=CORES)
 
 
 def fill_up(most: int):
@@ -127,7 +128,7 @@ def training_batches(
     def change(batch: Example, seeds: tf.Tensor) -> Example:
         return augment(batch, tf.cast(seeds, tf.int32), config)
 
-    return both.map(change, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    return both.map(change, num_parallel_calls=CORES).prefetch(2)
 
 
 def batches_in_order(

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from helpers.backend import tf
+from helpers.backend import steady, tf
 from helpers.detection.annotations import Annotated, Box, read_annotations, read_groups
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.errors import WorkshopError, run_command
@@ -29,6 +29,7 @@ from helpers.files import whole_folder, write_text
 from helpers.pictures import THREADS
 from helpers.problems import Problem, describe, problems_table
 from helpers.progress import progress_bar
+from helpers.settings import CORES
 from helpers.splits import assign_groups
 
 DESCRIPTION = "Writes pictures and their boxes as sharded TFRecords, or checks such records."
@@ -286,9 +287,10 @@ def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
     by_name = _places_of(tf.constant(list(label_map.names)))
     by_number = _places_of(tf.constant(list(label_map.ids.values()), tf.int64))
     records = tf.data.TFRecordDataset(list(files))
-    return records.map(
-        lambda record: _parse(record, by_name, by_number), num_parallel_calls=tf.data.AUTOTUNE
+    parsed = records.map(
+        lambda record: _parse(record, by_name, by_number), num_parallel_calls=CORES
     )
+    return steady(parsed)
 
 
 def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
