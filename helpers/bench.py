@@ -96,7 +96,8 @@ def pairs_of(data: measures.Data, run: Path) -> Iterator[tuple]:
             ours = (measures.predicting, run, files[:count], way)
             yield what, speed, ours, "model.predict", peer
     network = (measures.predicting, run, files[: measures.BATCH], "LiteRT, pixels")
-    yield "a folder of files", speed, (measures.folder, run, files), "LiteRT, pixels", network
+    whole = measures.files_of_all_kinds(data)
+    yield "a folder of files", speed, (measures.folder, run, whole), "LiteRT, pixels", network
     yield (
         *("first answer, cold", "s", (measures.cold_start, run, files[0])),
         *("import tensorflow", (measures.cold_import,)),

@@ -20,6 +20,7 @@ from helpers.settings import LITERT_FILE, ONNX_FILE, ROOT, SAVED_MODEL
 SECONDS = 1.0  # of work in a measurement
 WARM_UP = 3  # training steps before it, which fill buffers; fewer of a network that is slow
 MOST_FILES = 2000  # pictures that are read from the disk
+FOLDER_FILES = 10_000  # of a folder that is predicted
 BATCH = 32  # pictures predicted at once
 MODEL_FILE = "model.keras"
 
@@ -32,7 +33,7 @@ def speed_of(work: Callable[[], int]) -> Measure:
     """Returns a measure of `work`, which returns how many pictures it has done: pictures/s."""
 
     def measure() -> float:
-        done, start = work(), time.perf_counter()
+        done, start = 0, time.perf_counter()
         while (passed := time.perf_counter() - start) < SECONDS:
             done += work()
         return done / passed
@@ -66,6 +67,13 @@ class Data(NamedTuple):
 def files_of(data: Data) -> list[str]:
     """Returns the first `MOST_FILES` pictures."""
     return data.training().paths[:MOST_FILES]
+
+
+def files_of_all_kinds(data: Data) -> list[str]:
+    """Returns `FOLDER_FILES` pictures from all over the manifest, or all of them."""
+    paths = data.training().paths
+    count = min(len(paths), FOLDER_FILES)
+    return [paths[row] for row in np.linspace(0, len(paths) - 1, count).astype(int)]
 
 
 # --- reading ---------------------------------------------------------------------------------

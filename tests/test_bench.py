@@ -82,8 +82,16 @@ def test_the_ratio_is_the_median_of_the_rounds() -> None:
 
 
 def test_a_speed_is_pictures_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measures.time, "perf_counter", speeds(10.0, 10.5, 12.0))
-    assert measures.speed_of(lambda: 32)() == 32  # twice 32 in 2 s: half a second was too short
+    clock = [10.0]
+    monkeypatch.setattr(measures.time, "perf_counter", lambda: clock[0])
+
+    def work() -> int:
+        clock[0] += 0.6
+        return 30
+
+    speed = measures.speed_of(work)
+    assert speed() == pytest.approx(50)  # 60 in 1.2 s: .6 s was too short
+    assert speed() == pytest.approx(50)
 
 
 def test_a_process_of_its_own_measures_and_tells_its_memory() -> None:
