@@ -133,9 +133,11 @@ def _recolor(pictures: np.ndarray, a: Augmentation, spread: _Spread) -> None:
     contrast = 1 + spread("contrast", a.contrast)
     light = 255 * spread("brightness", a.brightness)
     tint = 1 + spread("tint", a.tint, 3)
-    factor, offset = contrast * tint, (light + MIDDLE_GREY * (1 - contrast)) * tint
-    for picture, by, plus in zip(pictures, factor, offset):
-        cv2.transform(picture, np.column_stack((np.diag(by), plus)), picture)  # rounds and clips
+    matrices = np.zeros((len(pictures), 3, 4))  # from an old color, and 1, to the new one
+    matrices[:, range(3), range(3)] = contrast * tint
+    matrices[:, :, 3] = (light + MIDDLE_GREY * (1 - contrast)) * tint
+    for picture, matrix in zip(pictures, matrices):
+        cv2.transform(picture, matrix, picture)  # rounds and clips
 
 
 def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> None:
