@@ -11,7 +11,9 @@ one stopped. A table then says for each idea what it adds to each task, and whet
 than the seeds alone do: one in accuracy, and one each in balanced accuracy and macro-F1, in which
 a rare class counts as much as a frequent one.
 
-With --ideas "published attributes at 100 pixels" the published recipe stands beside ours.
+With --ideas "published attributes at 100 pixels" the published recipe stands beside ours. With
+--ideas fewer it learns from half and from a quarter of the groups of the training split: where that
+costs much, more persons would help more than any idea.
 """
 
 import argparse
@@ -89,9 +91,15 @@ PEERS: dict[str, dict[str, Any]] = {
         "image_size": (100, 100),
     },
 }
+# The same recipe on fewer persons: what that costs tells whether more of them would help.
+FEWER: dict[str, dict[str, Any]] = {
+    "half of the groups": {"groups": 1 / 2},
+    "a quarter of the groups": {"groups": 1 / 4},
+}
 # Ideas by a name for all of them: what is said to help rare classes is judged by macro-F1.
 TOGETHER = {
     "rare": ["balanced class weights", "focal loss", "balanced sampling", "logit adjustment"],
+    "fewer": list(FEWER),
 }
 
 
@@ -128,6 +136,7 @@ def recipe_of(
             f"expected an idea of {', '.join(ideas)}; found {idea!r}. {did_you_mean(idea, ideas)}"
         )
     changes = dict(ideas.get(idea, {}))
+    changes.pop("groups", None)  # of the data, see `data_of`
     if others := changes.pop("others", None):
         changes["task_weights"] = ",".join([f"*={others}", *(f"{task}=1" for task in tasks)])
     recipe = find_recipe(changes.pop("recipe", base))
@@ -180,13 +189,18 @@ def run_ideas(
     bar = progress_bar(iterable=left, unit="training")
     for idea, seed in bar:
         bar.set_description(f"{idea}, seed {seed}")
-        trained_on = data._replace(tasks=None) if "others" in ideas.get(idea, {}) else data
-        row = train_once(trained_on, recipes[idea, seed])
+        row = train_once(data_of(data, ideas.get(idea, {})), recipes[idea, seed])
         kept = {name: row[name] for name in (*KEPT, *columns)}
         rows.append({"recipe": idea, "seed": seed, **kept})
         write_text(path, pd.DataFrame(rows).to_csv(index=False))
     runs = pd.DataFrame(rows)
     return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
+
+
+def data_of(data: measures.Data, changes: Mapping[str, Any]) -> measures.Data:
+    """Returns what an idea trains on: every task where it weighs the others, or fewer groups."""
+    tasks = None if "others" in changes else data.tasks
+    return data._replace(tasks=tasks, groups=changes.get("groups", data.groups))
 
 
 def _check_plan(path: Path, data: measures.Data, length: Length, base: str) -> None:
@@ -296,7 +310,7 @@ def main() -> None:
     add("--minutes", type=float, default=0, help="of each training, or ...")
     add("--epochs", type=int, default=0, help="... so many epochs of each")
     add("--seeds", default="0,1,2", help="each recipe is trained with each (default 0,1,2)")
-    add("--ideas", help="only these, by name, joined by a comma; rare: those for rare classes")
+    add("--ideas", help="only these, by name, joined by a comma; rare or fewer: some together")
     add("--recipe", default=BASE, help="what the ideas change: a name of helpers.recipes or a file")
     add("--tasks", help="only these tasks")
     add("--weights", type=Path, help=f"a saved model, which the idea {STARTED!r} starts from")
@@ -313,8 +327,8 @@ def main() -> None:
     ideas = dict(IDEAS)
     if arguments.weights:
         ideas[STARTED] = {"weights": str(arguments.weights)}
-    together = {**TOGETHER, "all": list(ideas)}  # without the peers
-    ideas |= PEERS
+    together = {**TOGETHER, "all": list(ideas)}  # without the peers, and on all groups
+    ideas |= PEERS | FEWER
     asked = (arguments.ideas or "all").split(",")
     names = [idea for name in asked for idea in together.get(name, [name])]
     seeds = [int(seed) for seed in arguments.seeds.split(",")]

@@ -47,16 +47,24 @@ class Data(NamedTuple):
     Attributes:
         manifest: path of a manifest.
         tasks: only these, or all where None.
+        groups: share of the groups of the training split; the others are left out.
     """
 
     manifest: Path
     tasks: list[str] | None = None
+    groups: float = 1.0
 
     def read(self):
         """Returns the `Manifest`."""
+        from helpers.labels import SPLIT
         from helpers.manifest import read_manifest
+        from helpers.splits import fewer_groups
 
-        return read_manifest(self.manifest, tasks=self.tasks)
+        whole = read_manifest(self.manifest, tasks=self.tasks)
+        if self.groups == 1:
+            return whole
+        training = whole.frame[SPLIT] == "train"
+        return whole.rows(fewer_groups(whole.groups, training.to_numpy(), self.groups))
 
     def training(self):
         """Returns its training split, or all of it where it is not split."""

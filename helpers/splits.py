@@ -36,6 +36,25 @@ def assign_groups(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generat
     return _every_class_elsewhere(counts, _every_class_in_train(counts, side), len(shares))
 
 
+def fewer_groups(groups: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
+    """Returns which rows stay when only a share of the groups among some rows is kept.
+
+    A smaller share keeps a part of what a larger one keeps, so that what the groups between them
+    bring can be told.
+
+    Args:
+        groups: of each row (n,).
+        among: the rows (n,), bool, whose groups may go; all others stay.
+        share: of these groups, 0 to 1, rounded up.
+
+    Returns:
+        (n,), bool.
+    """
+    own = np.unique(groups[among])
+    kept = np.random.default_rng(0).permutation(own)[: int(np.ceil(share * len(own)))]
+    return ~among | np.isin(groups, kept)
+
+
 def _every_class_in_train(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
     """Moves the smallest group of each class that train (split 0) lacks to train."""
     for number in range(counts.shape[1]):

@@ -123,6 +123,22 @@ def test_other_tasks_help_and_are_not_judged(
     assert list(runs.columns) == ["recipe", "seed", *ROW]
 
 
+def test_fewer_groups_are_another_manifest_and_the_same_recipe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def train_once(data: Data, recipe: Recipe) -> dict:
+        asked.append((data, recipe))
+        return ROW
+
+    monkeypatch.setattr(ablation, "train_once", train_once)
+    ablation.run_ideas(DATA, list(ablation.FEWER), ONE, [0], tmp_path, ablation.FEWER)
+    assert [data.groups for data, _ in asked] == [1, 1 / 2, 1 / 4]
+    assert [data[:2] for data, _ in asked] == [DATA[:2]] * 3
+    assert len({str(recipe) for _, recipe in asked}) == 1
+
+
 def test_minutes_or_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     for given in ([], ["--minutes", "1", "--epochs", "1"], ["--epochs", "-1", "--minutes", "1"]):
         monkeypatch.setattr("sys.argv", ["ablation", "--manifest", "m.csv", *given])

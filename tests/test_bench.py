@@ -172,6 +172,20 @@ def test_some_parts_alone(people: Manifest, monkeypatch: pytest.MonkeyPatch) -> 
         bench.run_bench(data, rounds=1, start=InProcess, only="nothing")
 
 
+def test_fewer_groups_of_train_and_all_of_the_others(people: Manifest) -> None:
+    whole, half, quarter = (
+        measures.Data(Path(people.source), groups=share).read() for share in (1, 1 / 2, 1 / 4)
+    )
+    assert [len(m.subset("validation")) for m in (half, quarter)] == [
+        len(whole.subset("validation"))
+    ] * 2
+    persons, more, fewer = (set(m.subset("train").groups) for m in (whole, half, quarter))
+    assert len(more) == -(-len(persons) // 2) and len(fewer) == -(-len(persons) // 4)
+    assert fewer < more < persons
+    rows = whole.subset("train").rows(np.isin(whole.subset("train").groups, list(more)))
+    assert half.subset("train").paths == rows.paths  # with all of their pictures, in order
+
+
 def test_a_cold_start_is_a_whole_process() -> None:
     assert 0.01 < measures._seconds_of("-c", "pass") < 30
 
