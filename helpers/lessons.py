@@ -1,4 +1,4 @@
-"""What real data teaches: four experiments on a manifest with persons and cameras, as pictures.
+"""What real data teaches: five experiments on a manifest with persons and cameras, as pictures.
 
     python -m helpers.lessons --manifest M [--out FOLDER] [--epochs N]
 
@@ -6,6 +6,7 @@ leak          what a split at random promises, and what unseen persons give
 disagreement  which classes of a task are taken for each other
 calibration   how far to believe a probability, before and after a temperature
 cameras       the accuracy by camera, and where no picture of that camera was trained on
+persons       what fewer persons cost, and what training twice as long brings
 
 The pictures of one such run are committed in images/real, for those who do not have the data.
 """
@@ -23,13 +24,17 @@ from matplotlib.figure import Figure
 from helpers import metrics, plots
 from helpers.errors import WorkshopError, run_command
 from helpers.files import whole_folder, write_json
+from helpers.labels import SPLIT
 from helpers.manifest import Manifest, read_manifest, split_at_random, split_by_group
 from helpers.recipe import Recipe, Stage
+from helpers.recipes import change
 from helpers.settings import ROOT, artifacts_folder, real_manifest
+from helpers.splits import fewer_groups
 
 COMMITTED = ROOT / "images" / "real"
-LESSONS = ("leak", "disagreement", "calibration", "cameras")
+LESSONS = ("leak", "disagreement", "calibration", "cameras", "persons")
 CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
+SHARES = (1 / 8, 1 / 4, 1 / 2)  # of the persons
 FEWEST = 100  # labelled pictures of a camera that is shown
 SEED = 0
 Probabilities = Mapping[str, np.ndarray]
@@ -55,7 +60,7 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     Args:
         manifest: with groups, and a column `camera` or `subset`.
         folder: gets a PNG for each lesson and `lessons.json` with the figures in them.
-        epochs: of each of the five trainings.
+        epochs: of each training, in which all persons are seen; with fewer persons more.
 
     Raises:
         WorkshopError: no groups or cameras in the manifest.
@@ -80,16 +85,18 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     leak = pd.concat(parts).reset_index()
     validation = splits["by person"].subset("validation")
     cameras = _cameras(splits["by person"], unseen, answers, column, recipe)
+    persons = _persons(splits["by person"], unseen, answers, recipe)
     figures = {
         "leak": plots.leak(leak),
         "disagreement": _disagreement(unseen, answers),
         "calibration": _calibration(validation, promised, unseen, answers),
         "cameras": plots.two_scores_by(cameras, f"{unseen.tasks[0]}, by {column}"),
+        "persons": plots.learning_curve(persons),
     }
     with whole_folder(folder) as draft:
         for name, figure in figures.items():
             figure.savefig(draft / f"{name}.png", dpi=110)
-        write_json(draft / "lessons.json", _figures_of(leak, cameras))
+        write_json(draft / "lessons.json", _figures_of(leak, cameras, persons))
 
 
 def camera_column(manifest: Manifest) -> str:
@@ -148,6 +155,29 @@ def _cameras(
     return table[enough].sort_values(("trained on", "accuracy"), ascending=False)
 
 
+def _persons(
+    split: Manifest, unseen: Manifest, answers: Probabilities, recipe: Recipe
+) -> pd.DataFrame:
+    """Scores networks that learned from fewer persons as long, and from all twice as long."""
+    epochs, training = recipe.stages[0].epochs, (split.frame[SPLIT] == "train").to_numpy()
+    plans = [(share, epochs / share, "equally long") for share in SHARES]
+    plans.append((1, 2 * epochs, "twice as long"))
+    parts = [_scored(split, unseen, answers, "equally long")]
+    for share, epochs, trained in plans:
+        fewer = split.rows(fewer_groups(split.groups, training, share))
+        name = f"{share:g} of the persons, {epochs:g} epochs"
+        (found,) = _answers(fewer, change(recipe, epochs=round(epochs)), [unseen], name)
+        parts.append(_scored(fewer, unseen, found, trained))
+    return pd.concat(parts).reset_index()
+
+
+def _scored(
+    split: Manifest, unseen: Manifest, answers: Probabilities, trained: str
+) -> pd.DataFrame:
+    persons = len(set(split.subset("train").groups))
+    return metrics.score_manifest(unseen, answers).assign(persons=persons, trained=trained)
+
+
 def _disagreement(unseen: Manifest, answers: Probabilities) -> Figure:
     task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
     table = metrics.confusion(unseen.targets(task), answers[task], unseen.labels.tasks[task])
@@ -169,13 +199,17 @@ def _calibration(
     return plots.reliability(curves)
 
 
-def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame) -> dict:
+def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, persons: pd.DataFrame) -> dict:
     """Returns the figures that the prose beside the pictures is about."""
     accuracy = leak.pivot_table("accuracy", ["split", "task"], "measured", sort=False).round(3)
     by_camera = cameras.xs("accuracy", axis=1, level=1).astype(float).round(3)
+    by_persons = persons.pivot_table("accuracy", ["trained", "persons"], "task").round(3)
     return {
         "leak": {kind: part.loc[kind].to_dict("index") for kind, part in accuracy.groupby("split")},
         "cameras": by_camera.to_dict("index"),
+        "persons": {
+            kind: part.loc[kind].to_dict("index") for kind, part in by_persons.groupby("trained")
+        },
     }
 
 
@@ -186,7 +220,7 @@ def main() -> None:
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="with the columns group and camera or subset")
     add("--tasks", default="gender,age,top_color,bottom_color", help="first: the one by camera")
-    add("--epochs", type=int, default=8, help="of each of the five trainings (default 8)")
+    add("--epochs", type=int, default=8, help="of a training on all persons (default 8)")
     add("--out", type=Path, help="folder of the pictures (default artifacts/full/real)")
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.manifest, tasks=arguments.tasks.split(","))

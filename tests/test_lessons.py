@@ -60,7 +60,8 @@ def test_nobody_who_answers_was_trained_on(
     monkeypatch.setattr(lessons, "_answers", answer_by_training(trained))
     monkeypatch.setattr(lessons, "FEWEST", 1)
     lessons.run_lessons(street, tmp_path / "real", epochs=1)
-    assert len(trained) == 2 + lessons.CAMERA_FOLDS
+    by_camera, by_persons = trained[2 : 2 + lessons.CAMERA_FOLDS], trained[-4:]
+    assert len(trained) == 2 + len(by_camera) + len(by_persons)
     persons = [set(part.groups) for part in trained]
     assert all(one <= persons[0] for one in persons) and len(persons[0]) == pytest.approx(64, abs=3)
     at_random, by_person = trained[:2]
@@ -68,8 +69,32 @@ def test_nobody_who_answers_was_trained_on(
     assert not sides[0] & sides[1]
     sides = [set(at_random.subset(side).groups) for side in ("train", "validation")]
     assert sides[0] & sides[1]
-    left_out = [set(CAMERAS) - set(part.frame["camera"]) for part in trained[2:]]
+    left_out = [set(CAMERAS) - set(part.frame["camera"]) for part in by_camera]
     assert sorted(camera for part in left_out for camera in part) == sorted(CAMERAS)
+    counts = [len(set(part.subset("train").groups)) for part in by_persons]
+    assert counts == [-(-counts[3] // parts) for parts in (8, 4, 2, 1)]
+    assert {len(part.subset("validation")) for part in by_persons} == {
+        len(by_person.subset("validation"))
+    }
+
+
+def test_fewer_persons_are_learned_from_as_long(
+    street: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, answers = [], answer_by_training([])
+
+    def noting(split: Manifest, recipe: Recipe, asked: list[Manifest], name: str):
+        seen.append(len(split.subset("train")) * recipe.stages[0].epochs)
+        return answers(split, recipe, asked, name)
+
+    monkeypatch.setattr(lessons, "_answers", noting)
+    monkeypatch.setattr(lessons, "FEWEST", 1)
+    lessons.run_lessons(street, tmp_path / "real", epochs=8)
+    all_persons, fewer, twice = seen[1], seen[-4:-1], seen[-1]
+    # equal but for the rounding up of so few persons
+    assert fewer == pytest.approx([all_persons] * 3, rel=0.2) and twice == 2 * all_persons
+    kept = json.loads((tmp_path / "real" / "lessons.json").read_text())["persons"]
+    assert len(kept["equally long"]) == 4 and len(kept["twice as long"]) == 1
 
 
 def test_every_lesson_is_drawn_and_its_figures_are_kept(

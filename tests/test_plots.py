@@ -380,6 +380,25 @@ def test_leak_writes_the_gap(tasks):
     assert by_label["unseen persons"].get_ydata().tolist() == [0.92, 0.925]
 
 
+def test_learning_curve_sets_longer_training_aside():
+    points = [
+        (1000, "equally long", 0.7),
+        (250, "equally long", 0.6),
+        (1000, "twice as long", 0.71),
+    ]
+    table = pd.DataFrame(
+        [(task, *point, 0.5, 0.8) for task in ("gender", "top_color") for point in points],
+        columns=["task", "persons", "trained", "accuracy", "accuracy_low", "accuracy_high"],
+    )
+    shown = panels(drawn(plots.learning_curve(table)))
+    assert list(shown) == ["gender", "top color"]
+    as_long, twice = shown["gender"].lines
+    assert as_long.get_xydata().tolist() == [[250, 0.6], [1000, 0.7]]
+    assert twice.get_xdata()[0] > 1000 and twice.get_ydata().tolist() == [0.71]
+    ticks = [label.get_text() for label in shown["top color"].get_xticklabels()]
+    assert ticks == ["250", "1,000"]
+
+
 def test_speed_says_how_many_times_faster():
     table = pd.DataFrame(
         {"pictures per second": [30.0, 240, 3000], "milliseconds": [33.0, 25.0, 20.0]},

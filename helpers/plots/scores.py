@@ -27,6 +27,8 @@ from helpers.plots.style import (
 )
 
 MEASURED = {"promised": "promised by its validation pictures", "unseen": "unseen persons"}
+# Trainings beside each other: how far aside each is drawn, so that no interval hides another one.
+LENGTHS = {"equally long": (1, BLUE, "o"), "twice as long": (1.2, ORANGE, "s")}
 
 
 @styled
@@ -80,6 +82,34 @@ def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
     axes.margins(x=0.08)
     axes.grid(axis="x")
     axes.set_title(title)
+    return figure
+
+
+@styled
+def learning_curve(table: pd.DataFrame) -> Figure:
+    """Draws the scores of networks that have learned from fewer and from more persons.
+
+    Args:
+        table: a row per task and training, with the columns task; persons that it was trained on;
+            trained, a key of `LENGTHS`; accuracy; accuracy_low and accuracy_high.
+    """
+    tasks, persons = list(dict.fromkeys(table["task"])), sorted(set(table["persons"]))
+    figure, grid, _ = grid_of_panels(len(tasks), 4, (5, 3.2), sharey=True)
+    for axes, task in zip(grid, tasks):
+        part = table[table["task"] == task].set_index("trained")
+        for trained, (aside, color, marker) in LENGTHS.items():
+            rows = part.loc[[trained]].sort_values("persons")
+            places = rows["persons"] * aside
+            axes.vlines(places, rows["accuracy_low"], rows["accuracy_high"], color=color, lw=2.2)
+            axes.plot(places, rows["accuracy"], f"{marker}-", color=color, ms=8, label=trained)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(persons, [f"{number:,}" for number in persons])
+        axes.minorticks_off()
+        axes.set_xlabel("persons")
+        axes.grid(axis="y")
+        axes.set_title(task_title(task))
+    grid[0].set_ylabel("accuracy")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 
 
