@@ -90,11 +90,11 @@ def test_fewer_persons_are_learned_from_as_long(
     monkeypatch.setattr(lessons, "_answers", noting)
     monkeypatch.setattr(lessons, "FEWEST", 1)
     lessons.run_lessons(street, tmp_path / "real", epochs=8)
-    all_persons, fewer, twice = seen[1], seen[-4:-1], seen[-1]
+    half, fewer, all_persons = seen[1], seen[-4:-1], seen[-1]
     # equal but for the rounding up of so few persons
-    assert fewer == pytest.approx([all_persons] * 3, rel=0.2) and twice == 2 * all_persons
+    assert fewer == pytest.approx([all_persons] * 3, rel=0.2) and all_persons == 2 * half
     kept = json.loads((tmp_path / "real" / "lessons.json").read_text())["persons"]
-    assert len(kept["equally long"]) == 4 and len(kept["twice as long"]) == 1
+    assert len(kept["equally long"]) == 4 and len(kept["half as long"]) == 1
 
 
 def test_every_lesson_is_drawn_and_its_figures_are_kept(

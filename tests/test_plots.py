@@ -380,11 +380,11 @@ def test_leak_writes_the_gap(tasks):
     assert by_label["unseen persons"].get_ydata().tolist() == [0.92, 0.925]
 
 
-def test_learning_curve_sets_longer_training_aside():
+def test_learning_curve_sets_shorter_training_aside():
     points = [
         (1000, "equally long", 0.7),
         (250, "equally long", 0.6),
-        (1000, "twice as long", 0.71),
+        (1000, "half as long", 0.69),
     ]
     table = pd.DataFrame(
         [(task, *point, 0.5, 0.8) for task in ("gender", "top_color") for point in points],
@@ -392,9 +392,9 @@ def test_learning_curve_sets_longer_training_aside():
     )
     shown = panels(drawn(plots.learning_curve(table)))
     assert list(shown) == ["gender", "top color"]
-    as_long, twice = shown["gender"].lines
+    as_long, half = shown["gender"].lines
     assert as_long.get_xydata().tolist() == [[250, 0.6], [1000, 0.7]]
-    assert twice.get_xdata()[0] > 1000 and twice.get_ydata().tolist() == [0.71]
+    assert half.get_xdata()[0] > 1000 and half.get_ydata().tolist() == [0.69]
     ticks = [label.get_text() for label in shown["top color"].get_xticklabels()]
     assert ticks == ["250", "1,000"]
 

@@ -28,7 +28,7 @@ from helpers.plots.style import (
 
 MEASURED = {"promised": "promised by its validation pictures", "unseen": "unseen persons"}
 # Trainings beside each other: how far aside each is drawn, so that no interval hides another one.
-LENGTHS = {"equally long": (1, BLUE, "o"), "twice as long": (1.2, ORANGE, "s")}
+LENGTHS = {"equally long": (1, BLUE, "o"), "half as long": (1.2, ORANGE, "s")}
 
 
 @styled
