@@ -60,8 +60,7 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     Args:
         manifest: with groups, and a column `camera` or `subset`.
         folder: gets a PNG for each lesson and `lessons.json` with the figures in them.
-        epochs: of each training of the first four lessons. The fifth trains twice as long, on
-            fewer persons in more epochs.
+        epochs: of each training of the first four lessons. The fifth trains twice as long.
 
     Raises:
         WorkshopError: no groups or cameras in the manifest.
@@ -159,14 +158,17 @@ def _cameras(
 def _persons(
     split: Manifest, unseen: Manifest, answers: Probabilities, recipe: Recipe
 ) -> pd.DataFrame:
-    """Scores networks that learned from fewer persons as long, and from all half as long."""
-    epochs, training = recipe.stages[0].epochs, (split.frame[SPLIT] == "train").to_numpy()
+    """Scores networks that learned from fewer persons as long, and from all half as long.
+
+    Fewer persons come the more often in an epoch: as many steps, and as many epochs to choose from.
+    """
+    training = (split.frame[SPLIT] == "train").to_numpy()
+    longer = change(recipe, epochs=2 * recipe.stages[0].epochs)
     parts = [_scored(split, unseen, answers, "half as long")]
     for share in (*SHARES, 1):
-        fewer = split.rows(fewer_groups(split.groups, training, share))
-        longer = change(recipe, epochs=round(2 * epochs / share))
-        name = f"{share:g} of the persons, {longer.stages[0].epochs} epochs"
-        (found,) = _answers(fewer, longer, [unseen], name)
+        kept = np.flatnonzero(fewer_groups(split.groups, training, share))
+        fewer = split.rows(np.repeat(kept, np.where(training[kept], round(1 / share), 1)))
+        (found,) = _answers(fewer, longer, [unseen], f"{share:g} of the persons")
         parts.append(_scored(fewer, unseen, found, "equally long"))
     return pd.concat(parts).reset_index()
 
@@ -220,7 +222,12 @@ def main() -> None:
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="with the columns group and camera or subset")
     add("--tasks", default="gender,age,top_color,bottom_color", help="first: the one by camera")
-    add("--epochs", type=int, default=8, help="of each training but the last four (default 8)")
+    add(
+        "--epochs",
+        type=int,
+        default=8,
+        help="of each training; twice as many of the last four (default 8)",
+    )
     add("--out", type=Path, help="folder of the pictures (default artifacts/full/real)")
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.manifest, tasks=arguments.tasks.split(","))
