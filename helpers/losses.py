@@ -11,6 +11,8 @@ from helpers.model import TaskUncertainty
 
 ops = keras.ops
 
+GROUPS = "groups"  # a way of sampling
+
 
 class MaskedCrossentropy(keras.losses.Loss):
     """Cross-entropy over the rows whose label is known.
@@ -165,20 +167,24 @@ def priors(counts: Mapping[str, np.ndarray], adjustment: float) -> dict[str, np.
 
 
 def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
-    """Returns how likely each row is drawn, so that the classes of a task come equally often.
+    """Returns how likely each row is drawn, so that some classes or groups come not too often.
 
     Args:
         manifest: the training split.
-        sampling: "" for None, a task, or "rarest": of a row's labels the rarest one decides.
+        sampling: "" for None; a task, whose classes then come equally often; "rarest": of a row's
+            labels the rarest one decides; or "groups": see `_group_chances`.
 
     Returns:
-        float (n,), which sums to 1, or None. A row without a label comes as often as the mean row.
+        float (n,), which sums to 1, or None: each row once. A row without a label comes as often
+        as the mean row.
 
     Raises:
         WorkshopError: no such task.
     """
     if not sampling:
         return None
+    if sampling == GROUPS:
+        return _group_chances(manifest)
     if sampling != "rarest":
         manifest = manifest.select([sampling])
     chances = []
@@ -187,6 +193,23 @@ def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
         chances.append(np.where(targets >= 0, weights[targets], 1.0))  # 1 is the mean weight
     highest = np.max(chances, axis=0)
     return highest / highest.sum()
+
+
+def _group_chances(manifest: Manifest) -> np.ndarray | None:
+    """Returns chances in which a person of 100 pictures comes 10 times as often as one of a single.
+
+    The square root lies between each picture once, where few persons fill the epochs, and each
+    person equally often, where their many pictures are hardly used. Mahajan et al. 2018 draw so
+    from hashtags.
+
+    Returns:
+        float (n,), which sums to 1, or None where all groups are equally large.
+    """
+    _, group, sizes = np.unique(manifest.groups, return_inverse=True, return_counts=True)
+    if len(set(sizes)) == 1:
+        return None
+    chances = sizes[group] ** -0.5
+    return chances / chances.sum()
 
 
 def build_losses(

@@ -93,7 +93,8 @@ class Recipe:
         logit_adjustment: how much of a class's share is taken out of its score while training, 0
             to 1 (Menon et al. 2021).
         sampling: "" (each picture once in an epoch), or draw pictures so that the classes of a
-            task come equally often: its name, or "rarest" for the rarest class of each picture.
+            task come equally often: its name, or "rarest" for the rarest class of each picture;
+            or "groups", so that persons with many pictures come not too often.
         normalization: "batch", or "group" in our own backbones (Wu & He 2018).
         initialization: of the weights of our own backbones and the towers.
         pixels: "fixed" scaling, or standardized by the "dataset": mean and deviation of the

@@ -87,7 +87,10 @@ def add_recipe_arguments(add) -> None:
     add("--class-weights", help="none (default) or balanced")
     add("--focal", type=float, help="exponent of the focal loss, such as 2; 0 for none")
     add("--logit-adjustment", type=float, help="1 scores rare classes as if they were not; 0 none")
-    add("--sampling", help="draw the classes equally often: of a task by its name, or rarest")
+    add(
+        "--sampling",
+        help="draw classes equally often, of a task by its name, or rarest; or even out groups",
+    )
     add("--task-weights", help="uncertainty, gradients, or such as gender=1,*=0.5 (* all others)")
     add("--seed", type=int, help="of initial weights, order and augmentation (default 0)")
 

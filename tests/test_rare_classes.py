@@ -1,5 +1,7 @@
 """Losses, sampling and mixing for rare classes, against numpy; balanced gradients."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pandas as pd
@@ -141,6 +143,19 @@ def test_chances_make_classes_equally_frequent(skewed: Manifest) -> None:
     assert rarest[:3].min() > 4 * rarest[3:].max()
     with pytest.raises(WorkshopError, match="No task 'kin'"):
         sampling_chances(skewed, "kin")
+
+
+def test_large_groups_come_less_often(skewed: Manifest) -> None:
+    assert sampling_chances(skewed, "groups") is None  # each picture is a group of its own
+    groups = ["crowd"] * 16 + ["pair"] * 4 + [f"one {i}" for i in range(10)]
+    grouped = replace(skewed, frame=skewed.frame.assign(group=groups))
+    chances = sampling_chances(grouped, "groups")
+    assert chances.sum() == pytest.approx(1)
+    crowd, pair, one = chances[:16].sum(), chances[16:20].sum(), chances[20]
+    assert (crowd / one, pair / one) == (pytest.approx(4), pytest.approx(2))
+    assert len(set(chances[:16])) == 1
+    pairs = replace(skewed, frame=skewed.frame.assign(group=[f"pair {i // 2}" for i in range(30)]))
+    assert sampling_chances(pairs, "groups") is None
 
 
 def test_batches_are_drawn_by_chance_and_mixed(skewed: Manifest, tmp_path, monkeypatch) -> None:
