@@ -82,7 +82,7 @@ IDEAS: dict[str, dict[str, Any]] = {
     "focal loss": {"focal": 2.0},
     "logit adjustment": {"logit_adjustment": 1.0},
     "balanced sampling": {"sampling": "rarest"},
-    "evened groups": {"sampling": "groups"},
+    "each picture once": {"sampling": ""},
 }
 # Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
 PEERS: dict[str, dict[str, Any]] = {

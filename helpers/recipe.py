@@ -92,9 +92,9 @@ class Recipe:
             0 for not at all (Lin et al. 2017).
         logit_adjustment: how much of a class's share is taken out of its score while training, 0
             to 1 (Menon et al. 2021).
-        sampling: "" (each picture once in an epoch), or draw pictures so that the classes of a
-            task come equally often: its name, or "rarest" for the rarest class of each picture;
-            or "groups", so that persons with many pictures come not too often.
+        sampling: "groups", draw pictures so that persons with many of them come not too often;
+            "", each picture once in an epoch; or draw pictures so that the classes of a task come
+            equally often: its name, or "rarest" for the rarest class of each picture.
         normalization: "batch", or "group" in our own backbones (Wu & He 2018).
         initialization: of the weights of our own backbones and the towers.
         pixels: "fixed" scaling, or standardized by the "dataset": mean and deviation of the
@@ -115,7 +115,7 @@ class Recipe:
     seed: int = 0
     focal: float = 0.0
     logit_adjustment: float = 0.0
-    sampling: str = ""
+    sampling: str = "groups"
     normalization: str = "batch"
     initialization: str = "glorot_uniform"
     pixels: str = "fixed"
@@ -181,6 +181,7 @@ PUBLISHED = Recipe(
     tower=0,
     dropout=0.0,
     weight_decay=0.0,
+    sampling="",
 )
 
 # Small pictures of traffic signs, on two cores.
@@ -197,6 +198,7 @@ SIGNS = Recipe(
     backbone="sign",
     pooling="flat",
     dropout=0.3,
+    sampling="",
 )
 
 # The published recipe of the traffic signs: LeNet on 32x32 with Adam, nothing changed at random.
@@ -216,6 +218,7 @@ LENET = Recipe(
     tower=0,
     dropout=0.0,
     weight_decay=0.0,
+    sampling="",
 )
 
 # What `--recipe` knows by name.

@@ -52,6 +52,7 @@ PUBLISHED_ATTRIBUTES = Recipe(
     dropout=0.3,
     weight_decay=0.0,
     pixels="dataset",
+    sampling="",
 )
 
 RECIPES: dict[str, Recipe] = {

@@ -87,10 +87,7 @@ def add_recipe_arguments(add) -> None:
     add("--class-weights", help="none (default) or balanced")
     add("--focal", type=float, help="exponent of the focal loss, such as 2; 0 for none")
     add("--logit-adjustment", type=float, help="1 scores rare classes as if they were not; 0 none")
-    add(
-        "--sampling",
-        help="draw classes equally often, of a task by its name, or rarest; or even out groups",
-    )
+    add("--sampling", help="groups (default), none (each picture once), rarest, or a task")
     add("--task-weights", help="uncertainty, gradients, or such as gender=1,*=0.5 (* all others)")
     add("--seed", type=int, help="of initial weights, order and augmentation (default 0)")
 
@@ -109,6 +106,8 @@ def recipe_from(arguments: argparse.Namespace):
         given["image_size"] = _parse_size(given["image_size"])
     if given.get("weights") == "none":
         given["weights"] = None
+    if given.get("sampling") == "none":
+        given["sampling"] = ""
     names = {f.name for part in (Stage, Recipe) for f in dataclasses.fields(part)}
     changes = {name: value for name, value in given.items() if name in names}
     if arguments.recipe is None and not changes:

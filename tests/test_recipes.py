@@ -113,6 +113,11 @@ def test_each_idea_is_one_flag(flag: str, value: str, where: str, expected: obje
     assert dataclasses.replace(owner, **{name: getattr(default, name)}) == default
 
 
+def test_pictures_come_once_where_that_is_asked_for() -> None:
+    assert flags("--sampling", "none") == Recipe(sampling="")
+    assert {recipe.sampling for recipe in (PUBLISHED, recipes.PUBLISHED_ATTRIBUTES)} == {""}
+
+
 def test_an_unknown_recipe_is_named() -> None:
     with pytest.raises(WorkshopError, match=r"Did you mean 'published-attributes'"):
         recipes.find_recipe("published-atributes")
