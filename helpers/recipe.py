@@ -18,7 +18,7 @@ class Stage:
     """A part of a run with one picture size, one learning rate plan and one set of trained layers.
 
     Attributes:
-        epochs: how often every training picture is seen, at most.
+        epochs: how often as many pictures are seen as there are to train on, at most.
         minutes: train by the clock instead: `epochs` does not count, and the schedule ends after
             so many minutes of wall time, validation and saving included. 0 counts epochs.
         image_size: (height, width) in pixels.
