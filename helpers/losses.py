@@ -11,8 +11,6 @@ from helpers.model import TaskUncertainty
 
 ops = keras.ops
 
-GROUPS = "groups"  # a way of sampling
-
 
 class MaskedCrossentropy(keras.losses.Loss):
     """Cross-entropy over the rows whose label is known.
@@ -183,7 +181,7 @@ def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
     """
     if not sampling:
         return None
-    if sampling == GROUPS:
+    if sampling == "groups":
         return _group_chances(manifest)
     if sampling != "rarest":
         manifest = manifest.select([sampling])
