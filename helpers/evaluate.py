@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.errors import run_command
-from helpers.files import write_json
+from helpers.common import run_command, write_json
 from helpers.manifest import Manifest, read_manifest
-from helpers.metrics import per_class, score_manifest
-from helpers.runs import Run, check_labels, open_run
+from helpers.scores import per_class, score_manifest
+from helpers.train import Run, check_labels, open_run
 
 
 def evaluate(
@@ -24,19 +23,19 @@ def evaluate(
     """Scores a run's best model, or that of one epoch, on every row of a manifest.
 
     Args:
-        run: a `helpers.runs.Run`.
+        run: a `helpers.train.Run`.
         manifest: the pictures and their labels; the tasks that the run does not know are left.
         epoch: counted from 1; the best where None.
 
     Returns:
-        The scores, a table with a row for each task (see `helpers.metrics.score_manifest`), and
+        The scores, a table with a row for each task (see `helpers.scores.score_manifest`), and
         the probabilities, a dict from task to float32 (pictures, classes).
 
     Raises:
         WorkshopError: the manifest has other labels than the run, or there is no such epoch.
     """
     from helpers.model import load_model  # imports TensorFlow, which takes seconds
-    from helpers.training import predict_manifest
+    from helpers.train import predict_manifest
 
     check_labels(run, manifest)
     run.best_epoch  # noqa: B018 - raises where no epoch has ended

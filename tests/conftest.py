@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers.errors import run_command
-from helpers.labels import Labels
-from helpers.manifest import Manifest, read_manifest
+from helpers.common import run_command
+from helpers.manifest import Labels, Manifest, read_manifest
 
 IMAGE_SIZE = (32, 16)  # height, width
 COLORS = {
@@ -70,7 +69,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 def tiny_features(x, **_):
     """Stands in for the default backbone: its trace takes a fifth of the time."""
-    from helpers.model import layers
+    from helpers.model.network import layers
 
     x = layers.Conv2D(12, 3, strides=2, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
@@ -81,13 +80,13 @@ def tiny_features(x, **_):
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Puts a tiny network and a cache of decoded pictures outside of the checkout in place."""
-    import helpers.model
-    import helpers.pipeline
+    import helpers.model.network
+    import helpers.pipeline.batches
 
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(helpers.model, "street_features", tiny_features)
-        patch.setattr(helpers.pipeline.load_pictures, "__defaults__", (cache,))
+        patch.setattr(helpers.model.network, "street_features", tiny_features)
+        patch.setattr(helpers.pipeline.batches.load_pictures, "__defaults__", (cache,))
         yield
 
 
@@ -95,7 +94,7 @@ def small_recipe(**changes):
     """Three epochs on tiny pictures; `changes` are fields of Stage or Recipe."""
     import dataclasses
 
-    from helpers.recipe import Recipe, Stage
+    from helpers.train import Recipe, Stage
 
     of_stage = {field.name for field in dataclasses.fields(Stage)}
     stage = {"epochs": 3, "image_size": IMAGE_SIZE, "batch_size": 8, "learning_rate": 0.01}
@@ -106,8 +105,8 @@ def small_recipe(**changes):
 @pytest.fixture(scope="session")
 def trained(people: Manifest, tiny_backbone: None, tmp_path_factory: pytest.TempPathFactory):
     """A finished run of three epochs, exported in all formats; nobody changes its files."""
-    from helpers.serving import export_run
-    from helpers.training import train
+    from helpers.predict import export_run
+    from helpers.train import train
 
     run = train(people, tmp_path_factory.mktemp("runs") / "trained", small_recipe())
     export_run(run)

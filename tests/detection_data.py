@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from helpers.detection.records import Written, write_records
+from helpers.detection import write_records
+from helpers.detection.records import Written
 
 SIZE = (96, 64)  # width, height
 COLORS = {"lamp": (230, 210, 60), "cup": (60, 120, 230)}

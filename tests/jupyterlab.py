@@ -23,10 +23,8 @@ from time import monotonic, sleep
 
 import nbformat
 
-from helpers.environment import find_chromium
-from helpers.errors import WorkshopError, run_command
-from helpers.files import whole_file
-from helpers.settings import ROOT, choose
+from helpers.common import ROOT, WorkshopError, choose, run_command, whole_file
+from helpers.workshop.environment import find_chromium
 
 SCREENSHOTS = ROOT / "images" / "screenshots"
 MAIN_LINE = sorted((ROOT / "notebooks").glob("0[1-4]_*.ipynb"))

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers import ablation
-from helpers.errors import WorkshopError
-from helpers.measures import SCORES, Data
-from helpers.recipe import Recipe
+from benchmarks import ablation
+from benchmarks.measures import SCORES, Data
+from helpers.common import WorkshopError
+from helpers.train import Recipe
 
 DATA = Data(Path("manifest.csv"), ["gender"])
 ROW = {"minutes": 1.0, "epochs": 2.0, "gender": 0.5} | {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from helpers.augmentation import AUGMENTATIONS, Augmentation, augment
+from helpers.pipeline import AUGMENTATIONS, Augmentation, augment
 
 RNG = np.random.default_rng(3)
 # smooth, so that a nearest neighbor that falls to the other side of a tie changes little

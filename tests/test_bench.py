@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import bench, measures, processes
-from helpers.errors import WorkshopError
+from benchmarks import measures, processes
+from benchmarks import speed as bench
+from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest
-from helpers.recipe import PUBLISHED, Recipe
-from helpers.settings import ROOT
+from helpers.train import PUBLISHED, Recipe
 from tests.conftest import small_recipe
 
 
@@ -36,7 +36,7 @@ def holding(megabytes: int) -> Callable[[], float]:
 
 def showing() -> Callable[[], float]:
     """A measure with a progress bar, as a training has."""
-    from helpers.progress import progress_bar
+    from helpers.common import progress_bar
 
     return lambda: float(len(list(progress_bar(iterable=range(3)))))
 
@@ -101,7 +101,7 @@ def test_a_process_of_its_own_measures_and_tells_its_memory() -> None:
 
 
 SHOWING = """
-from helpers.processes import Measured
+from benchmarks.processes import Measured
 from tests.test_bench import showing
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.errors import WorkshopError
-from helpers.workshop import run_notebook
+from helpers.common import WorkshopError
+from helpers.workshop.runner import run_notebook
 from tests import notebook_form as form
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}

@@ -7,10 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers import schedules, training
 from helpers.manifest import Manifest
-from helpers.recipe import Recipe, Stage
-from helpers.schedules import Clock, OneCycle
+from helpers.train import Clock, OneCycle, Recipe, Stage, schedules
+from helpers.train import loop as training
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 MINUTES = 2

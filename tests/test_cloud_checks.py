@@ -17,8 +17,7 @@ from helpers.cloud.checks import (
     check_role,
 )
 from helpers.cloud.prices import describe_price, describe_serverless_price, price_per_hour
-from helpers.errors import WorkshopError
-from helpers.settings import cloud_world
+from helpers.common import WorkshopError, cloud_world
 
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "a-secret"}
 REGION, ACCOUNT = "us-east-1", "123456789012"

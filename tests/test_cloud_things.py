@@ -14,20 +14,22 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from PIL import Image
 
-from helpers.backend import tf
-from helpers.cloud import bench, cleanup
-from helpers.cloud.bench import broken_bodies, compare, encode, endure
-from helpers.cloud.client import LIMITS, EndpointClient, as_arrays, refusal
-from helpers.cloud.data import digest, files_of, upload_folder
+from benchmarks import endpoint as bench
+from benchmarks.endpoint import broken_bodies, compare, encode, endure
+from helpers.cloud import LIMITS, CloudSession, EndpointClient, cleanup, upload_folder
+from helpers.cloud.client import as_arrays, refusal
+from helpers.cloud.data import digest, files_of
 from helpers.cloud.endpoint import upload_archive
 from helpers.cloud.job import Job, JobError, run_here
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.session import TAG, CloudSession, create_bucket
+from helpers.cloud.script import __main__ as script
+from helpers.cloud.script.job import metric_definitions, metric_line
+from helpers.cloud.session import TAG, create_bucket
 from helpers.cloud.source import copy_source
-from helpers.errors import WorkshopError
-from helpers.job import metric_definitions, metric_line
-from helpers.labels import Labels
+from helpers.common import WorkshopError, tf
+from helpers.manifest import Labels
 from helpers.model import load_model
+from tests.conftest import small_recipe
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 LABELS = Labels({"sign": ("stop", "yield", "other")})
@@ -236,23 +238,22 @@ def test_the_metrics_of_a_log_are_a_table(capsys):
     assert len(job.lines) == len(EPOCHS) + 1  # nothing is read twice
 
 
-def test_the_patterns_find_what_a_training_prints(trained, capsys, monkeypatch, tmp_path):
-    """The lines are those of `helpers.training`, not ones that this test makes up."""
-    from helpers.training import train
-    from tests.conftest import small_recipe
-
-    monkeypatch.setenv("SM_MODEL_DIR", str(tmp_path))  # only a job prints them
+def test_the_patterns_find_what_a_training_prints(trained, command, monkeypatch, tmp_path):
+    """The lines are those of `helpers.cloud.script`, not ones that this test makes up."""
     manifest = trained_manifest(trained)
-    capsys.readouterr()
-    train(manifest, trained.folder.parent / "again", small_recipe(epochs=1), overwrite=True)
-    printed = capsys.readouterr().out
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(small_recipe(epochs=1).to_json()))
+    monkeypatch.setenv("SM_MODEL_DIR", str(tmp_path))
+    arguments = ["--manifest", manifest.source, "--recipe", recipe, "--out", tmp_path / "again"]
+    code, printed, _ = command(script.main, *arguments)
+    assert code == 0
     for item in metric_definitions(["gender"]):
         if item["Name"].startswith(("training", "validation")):
             assert re.search(item["Regex"], printed), item["Name"]
 
 
 def trained_manifest(run):
-    from helpers.files import read_json
+    from helpers.common import read_json
     from helpers.manifest import read_manifest
 
     return read_manifest(read_json(run.folder / "run.json")["manifest"])
@@ -260,8 +261,8 @@ def trained_manifest(run):
 
 def test_the_source_of_a_job_runs_and_holds_no_cloud(tmp_path):
     source = copy_source(tmp_path / "code")
-    assert (source / "helpers" / "train.py").exists()
-    assert not (source / "helpers" / "cloud").exists()
+    assert (source / "helpers" / "train" / "loop.py").exists()
+    assert not (source / "helpers" / "cloud" / "session.py").exists()
     assert not list(source.rglob("__pycache__"))
     wanted = (source / "requirements.txt").read_text().splitlines()
     assert any(re.match(r"keras[<>]", line) for line in wanted)
@@ -271,7 +272,7 @@ def test_the_source_of_a_job_runs_and_holds_no_cloud(tmp_path):
 def test_a_command_that_fails_here_is_told_like_a_job(tmp_path, capfd):
     with pytest.raises(JobError, match=r"the command failed: .*nowhere\.csv"):
         run_here(tmp_path / "nowhere.csv", tmp_path / "run", {"epochs": 1})
-    assert "helpers.train ... --epochs 1" in capfd.readouterr().out
+    assert "helpers.cloud.script ... --epochs 1" in capfd.readouterr().out
 
 
 # the client

@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import evaluate, predict, train
-from helpers.labels import Labels
-from helpers.manifest import Manifest
-from helpers.runs import Run
+from helpers import evaluate
+from helpers.manifest import Labels, Manifest
+from helpers.predict import __main__ as predict
+from helpers.train import Run
+from helpers.train import __main__ as train
 from tests.conftest import LABELS
 from tests.picture_files import BROKEN, FILES, encoded
 from tests.test_pictures import png_bomb, without_adobe_marker
@@ -309,7 +310,7 @@ def test_ctrl_c(
     """In the middle of the first epoch, before anything was kept."""
     import signal
 
-    from helpers import training
+    from helpers.train import loop as training
 
     end = training.BatchLog.on_train_batch_end
 

@@ -12,14 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cloud import job
-from helpers.cloud.data import upload_folder
+from helpers.cloud import job, open_session, upload_folder, write_shards
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal.host import Host
 from helpers.cloud.rehearsal.processes import Guarded, free_port
-from helpers.cloud.session import open_session
 from helpers.manifest import Manifest
-from helpers.shards import write_shards
 
 SECONDS = 300  # for both hosts together
 MOUNT = 'mount --bind "$0/opt" /opt && mount --bind "$0/hosts" /etc/hosts && exec "$@"'

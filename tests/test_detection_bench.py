@@ -5,8 +5,8 @@ import sys
 import pandas as pd
 import pytest
 
-from helpers.detection import bench
-from helpers.errors import WorkshopError
+from benchmarks import detection as bench
+from helpers.common import WorkshopError
 
 
 class Side:

@@ -7,12 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers.detection import describe
-from helpers.detection.describe import Describer
-from helpers.detection.label_map import LabelMap
+from helpers.common import WorkshopError
+from helpers.detection import Describer, LabelMap, describe
 from helpers.detection.serving import Detections
-from helpers.errors import WorkshopError
-from helpers.labels import Labels
+from helpers.manifest import Labels
 
 LABELS = Labels({"gender": ("male", "female"), "top_color": ("red", "blue")})
 

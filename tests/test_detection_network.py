@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from helpers.backend import tf
+from helpers.common import tf
+from helpers.detection import Config, Example, average_precision, targets
 from helpers.detection import network as net
-from helpers.detection import targets
-from helpers.detection.config import Config
-from helpers.detection.pictures import Example, augment, fit_picture, scale_of
-from helpers.detection.scores import average_precision
+from helpers.detection.pictures import augment, fit_picture, scale_of
 from tests.picture_files import SCENE, encoded
 
 RNG = np.random.default_rng(0)

@@ -9,11 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers.backend import tf
-from helpers.detection import pictures, records
-from helpers.detection.annotations import read_annotations
-from helpers.detection.label_map import LabelMap
-from helpers.errors import WorkshopError
+from helpers.common import WorkshopError, tf
+from helpers.detection import LabelMap, pictures, read_annotations, records
 from tests.detection_data import SIZE, make_records, make_voc, voc_xml
 
 

@@ -12,14 +12,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import litert
-from helpers.backend import tf
-from helpers.detection import describe, evaluate, inference, runs, serving, train, training
-from helpers.detection.config import Config
+from helpers.common import WorkshopError, tf
+from helpers.detection import (
+    Config,
+    FasterRCNN,
+    describe,
+    evaluate,
+    inference,
+    runs,
+    serving,
+    train,
+    training,
+)
 from helpers.detection.drawing import caption_place, draw_boxes
-from helpers.detection.network import FasterRCNN
 from helpers.detection.pictures import fit_picture
-from helpers.errors import WorkshopError
+from helpers.predict import litert
 from tests.detection_data import SIZE, make_records
 
 

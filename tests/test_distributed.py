@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import helpers.model
-from helpers.distributed import ADDRESSES, PORT, cluster
-from helpers.errors import WorkshopError
+import helpers.model.network
+from helpers.cloud import write_shards
+from helpers.cloud.script.workers import ADDRESSES, PORT, cluster
+from helpers.common import WorkshopError
 from helpers.manifest import Manifest, read_manifest
 from helpers.pipeline import training_batches
-from helpers.runs import open_run
-from helpers.shards import write_shards
-from helpers.training import train
+from helpers.train import open_run, train
 from tests.conftest import IMAGE_SIZE, make_people
 from tests.worker import CASES, NAMES
 
@@ -107,7 +106,7 @@ def test_two_hosts_learn_what_one_learns_with_the_same_batch(
 ) -> None:
     """Missing labels, weighted classes and tasks, uneven shards; neither chance nor batch norm."""
     recipe, backbone = CASES[case]
-    monkeypatch.setattr(helpers.model, "street_features", backbone)
+    monkeypatch.setattr(helpers.model.network, "street_features", backbone)
     people = read_manifest(folder / "people/manifest.csv")
     one, two = train(people, folder / f"one-{case}", recipe), open_run(folder / case)
     assert two.recipe == recipe and len(one.log) == len(two.log) == recipe.stages[0].epochs

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.errors import WorkshopError
-from helpers.sources import download as module
-from helpers.sources.download import download, unpack
+from data.sources import download as module
+from data.sources.download import download, unpack
+from helpers.common import WorkshopError
 
 NAME = "GTSRB_Final_Test_GT.zip"
 

@@ -4,10 +4,9 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
-from helpers import environment
-from helpers.environment import check_environment, missing, read_requirements
-from helpers.errors import WorkshopError
-from helpers.settings import ROOT
+from helpers.common import ROOT, WorkshopError
+from helpers.workshop import environment, read_requirements
+from helpers.workshop.environment import check_environment, missing
 
 
 def test_this_machine_is_ready():
@@ -50,8 +49,7 @@ def test_every_range_has_its_reason():
 def test_every_package_is_installed():
     """An installation that copies files takes what is named here, and nothing else."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    folders = (
-        path.parent for top in ("helpers", "data") for path in (ROOT / top).rglob("__init__.py")
-    )
+    tops = ("benchmarks", "data", "helpers")
+    folders = (path.parent for top in tops for path in (ROOT / top).rglob("__init__.py"))
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
     assert set(settings["tool"]["setuptools"]["packages"]) == names

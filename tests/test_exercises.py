@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import exercises
-from helpers.errors import WorkshopError
-from helpers.exercises import EXERCISES, NOT_ANSWERED, RIGHT, Exercise
+from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
+from helpers.workshop import exercises
+from helpers.workshop.exercises import EXERCISES, NOT_ANSWERED, RIGHT, Exercise
 
 
 @pytest.mark.parametrize("name", EXERCISES)

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from helpers.errors import WorkshopError
-from helpers.explain import grad_cam
-from helpers.model import STRIPES, build_model
+from helpers.common import WorkshopError
+from helpers.model import build_model
+from helpers.model.grad_cam import grad_cam
+from helpers.model.network import STRIPES
 from tests.conftest import IMAGE_SIZE, LABELS
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, *IMAGE_SIZE, 3)).astype(np.uint8)

@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.files import (
-    append_text,
-    read_json,
-    whole_file,
-    whole_folder,
-    write_json,
-    write_text,
-)
+from helpers.common import read_json, whole_file, whole_folder, write_json, write_text
+from helpers.common.files import append_text
 
 
 def names(folder: Path) -> list[str]:

@@ -12,9 +12,8 @@ import pytest
 from PIL import Image
 
 from data.generate import camera, contact_sheet, looks, palette, people
-from helpers.errors import WorkshopError
+from helpers.common import ROOT, WorkshopError
 from helpers.manifest import read_manifest
-from helpers.settings import ROOT
 
 # The published counts of the HVC annotations, typed in again.
 PUBLISHED = {

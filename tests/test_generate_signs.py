@@ -11,9 +11,9 @@ from PIL import Image
 from data.generate import signs
 from data.generate.sign_camera import LARGEST, SMALLEST, sample_sizes, take_track
 from data.generate.sign_shapes import draw_sign
-from helpers.errors import WorkshopError
+from data.sources.signs import SIGNS, TRAINING_PICTURES
+from helpers.common import WorkshopError
 from helpers.manifest import check_split, read_manifest, split_by_group, validate
-from helpers.signs import SIGNS, TRAINING_PICTURES
 
 COUNT = 200
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from data.generate import looks, streets
-from helpers.detection.annotations import read_annotations
-from helpers.errors import WorkshopError
+from helpers.common import WorkshopError
+from helpers.detection import read_annotations
 from helpers.manifest import read_manifest
 
 SIZE = {"width": 192, "height": 108}

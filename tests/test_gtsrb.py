@@ -7,20 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.errors import WorkshopError
-from helpers.manifest import (
-    Manifest,
-    check_split,
-    read_manifest,
-    split_by_group,
-    validate,
-)
-from helpers.manifest import (
-    main as manifest_main,
-)
-from helpers.signs import SIGNS
-from helpers.sources.__main__ import main
-from helpers.sources.gtsrb import region_in_pixels
+from data.sources.__main__ import main
+from data.sources.gtsrb import region_in_pixels
+from data.sources.signs import SIGNS
+from helpers.common import WorkshopError
+from helpers.manifest import Manifest, check_split, read_manifest, split_by_group, validate
+from helpers.manifest.__main__ import main as manifest_main
 
 HEADER = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId"
 CLASSES, TRACKS, FRAMES = (0, 14), 3, 2

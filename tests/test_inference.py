@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from helpers.cloud.rehearsal.container import Context, Response, find_model, load_script
-from helpers.files import write_json
-from helpers.serving import PICTURE_REQUESTS
+from helpers.common import write_json
+from helpers.predict.export import PICTURE_REQUESTS
 from tests.picture_files import BROKEN, FILES
 
 SCRIPT = Path(__file__).parent.parent / "helpers" / "cloud" / "inference.py"

@@ -8,23 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from helpers import train
-from helpers.errors import WorkshopError
-from helpers.files import write_json
-from helpers.job import (
+from helpers.cloud import write_shards
+from helpers.cloud.script import __main__ as train
+from helpers.cloud.script.job import (
     Job,
-    can_go_on,
     epoch_figures,
-    is_whole_run,
     metric_definitions,
     metric_line,
     read_channels,
     tidy_arguments,
 )
-from helpers.labels import Labels
-from helpers.manifest import Manifest
-from helpers.runs import Run, open_run
-from helpers.shards import write_shards
+from helpers.common import WorkshopError, write_json
+from helpers.manifest import Labels, Manifest
+from helpers.train import Run, open_run
+from helpers.train.runs import can_go_on, is_whole_run
 from tests.conftest import LABELS, make_people
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -201,7 +198,7 @@ def test_a_job_from_channels_to_model(
 
 
 def assert_answers(model: Path, people: Manifest) -> None:
-    from helpers.serving import SavedModelPredictor
+    from helpers.predict import SavedModelPredictor
 
     predictor = SavedModelPredictor(model)
     answers = predictor.predict_bytes([Path(people.paths[0]).read_bytes()])
@@ -219,7 +216,7 @@ def test_an_interrupted_job_goes_on(
     tmp_path: Path,
 ) -> None:
     """The same command again, on a machine that has the checkpoints and nothing else."""
-    from helpers import training
+    from helpers.train import loop as training
 
     monkeypatch.setenv("SM_CHECKPOINT_DIR", str(tmp_path / "checkpoints"))
     save = training.State.save_epoch

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import lessons
-from helpers.errors import WorkshopError
+from benchmarks import lessons
+from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
-from helpers.recipe import Recipe
+from helpers.train import Recipe
 
 CAMERAS = ("north", "south", "east", "west")
 

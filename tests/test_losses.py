@@ -9,18 +9,11 @@ from keras import layers
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
-from helpers.errors import WorkshopError
-from helpers.labels import Labels
-from helpers.losses import (
-    MaskedAccuracy,
-    MaskedCrossentropy,
-    balanced_class_weights,
-    build_losses,
-    parse_task_weights,
-    weigh_by_uncertainty,
-)
-from helpers.manifest import Manifest
-from helpers.model import TaskUncertainty
+from helpers.common import WorkshopError
+from helpers.manifest import Labels, Manifest
+from helpers.model import MaskedAccuracy, build_losses, parse_task_weights, weigh_by_uncertainty
+from helpers.model.losses import MaskedCrossentropy, balanced_class_weights
+from helpers.model.network import TaskUncertainty
 
 RNG = np.random.default_rng(0)
 TARGETS = np.array([0, 2, -1, 1, 2, -1, 0, 2])
@@ -152,8 +145,7 @@ def test_wrong_task_weights(text: str, message: str) -> None:
 @pytest.mark.parametrize("tasks", [["zebra", "apple", "mango"], ["mango"]])
 def test_what_fit_logs_is_what_numpy_counts(tasks: list[str]) -> None:
     """A learning rate of 0: the whole epoch sees the same network, so numpy can repeat it."""
-    from helpers.recipe import Recipe, Stage
-    from helpers.training import compile_model
+    from helpers.train import Recipe, Stage, compile_model
 
     rng = np.random.default_rng(4)
     labels, rows, batch = LABELS.select(tasks), 21, 8

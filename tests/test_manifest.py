@@ -10,19 +10,19 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers.errors import WorkshopError, run_command
+from helpers.common import WorkshopError, run_command
 from helpers.manifest import (
     Labels,
     Manifest,
     ManifestError,
     check_split,
-    find_problems,
-    main,
     read_manifest,
     split_at_random,
     split_by_group,
     validate,
 )
+from helpers.manifest.__main__ import main
+from helpers.manifest.problems import find_problems
 
 ROWS = """image_path,gender,age,group,split
 a.jpg,male,16-30,p1,train

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from helpers import metrics
-from helpers.errors import WorkshopError
+from helpers import scores as metrics
+from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
 
 CLASSES = ("red", "green", "blue", "other", "never")

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 from keras.applications import imagenet_utils
 
-from helpers.errors import WorkshopError
-from helpers.labels import Labels
-from helpers.model import (
+from helpers.common import WorkshopError
+from helpers.manifest import Labels
+from helpers.model import build_backbone, build_model, load_model, pool, street_features
+from helpers.model.network import (
     _SCALING,
     OWN_BACKBONES,
     STRIPES,
@@ -19,11 +20,6 @@ from helpers.model import (
     ScalePixels,
     TaskUncertainty,
     backbone_names,
-    build_backbone,
-    build_model,
-    load_model,
-    pool,
-    street_features,
 )
 from tests.conftest import IMAGE_SIZE, LABELS
 
@@ -77,10 +73,10 @@ def test_a_published_backbone_in_any_case(name: str) -> None:
 
 
 def test_the_default_backbone_takes_any_size() -> None:
-    import helpers.model
+    import helpers.model.network
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(helpers.model, "street_features", STREET)
+        patch.setattr(helpers.model.network, "street_features", STREET)
         backbone = build_backbone((160, 64))
         features = backbone(np.zeros((2, 160, 64, 3), np.float32))
         assert features.shape[0] == 2 and features.shape[1] > features.shape[2] > 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.exercises import EXERCISES
+from helpers.workshop.exercises import EXERCISES
 from tests import notebook_form as form
 
 ALL = form.LESSONS + form.SOLUTIONS

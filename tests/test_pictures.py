@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.pictures import MAX_PIXELS, check_picture, check_pictures
+from helpers.manifest import check_picture
+from helpers.manifest.pictures import MAX_PIXELS, check_pictures
 
 RNG = np.random.default_rng(0)
 COLORS = Image.fromarray(RNG.integers(0, 256, (24, 10, 3)).astype(np.uint8)).resize((40, 96))

@@ -10,8 +10,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import metrics, plots
-from helpers.errors import WorkshopError
+from helpers import plots
+from helpers import scores as metrics
+from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
 from helpers.plots.style import PAINT, WIDTH, clipped
 

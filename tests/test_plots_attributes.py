@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers import metrics, plots
-from helpers.errors import WorkshopError
-from helpers.labels import Labels
-from helpers.manifest import Manifest
-from helpers.rate_range import proposed_rate
+from helpers import plots
+from helpers import scores as metrics
+from helpers.common import WorkshopError
+from helpers.manifest import Labels, Manifest
+from helpers.train import proposed_rate
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_stages_are_bands() -> None:
 
 
 def test_a_rate_is_found(people: Manifest, tiny_backbone: None, tmp_path, command) -> None:
-    from helpers import rate_range
+    from helpers.train import rate_range
     from tests.conftest import small_recipe
 
     table = rate_range.rate_range(people, small_recipe(minutes=1.0), steps=12, highest=0.1)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers import predict
+from helpers.predict import files as predict
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_decoding_runs_only_a_few_batches_ahead(decoded: list) -> None:
 
 
 def test_whoever_reads_may_stop_early() -> None:
-    talks = "from helpers.errors import run_command; run_command(lambda: print('y' * 10**6))"
+    talks = "from helpers.common.errors import run_command; run_command(lambda: print('y' * 10**6))"
     command = [sys.executable, "-c", talks]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.read(10)

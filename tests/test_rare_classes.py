@@ -8,20 +8,21 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from helpers.augmentation import AUGMENTATIONS, Augmentation, augment, mix
-from helpers.errors import WorkshopError
-from helpers.labels import Labels
-from helpers.losses import (
-    MaskedAccuracy,
-    MaskedCrossentropy,
-    labels_of,
-    priors,
-    sampling_chances,
+from helpers.common import WorkshopError
+from helpers.manifest import Labels, Manifest
+from helpers.model import MaskedAccuracy, build_model, labels_of, priors, sampling_chances
+from helpers.model.losses import MaskedCrossentropy
+from helpers.model.network import BalanceGradients
+from helpers.pipeline import (
+    AUGMENTATIONS,
+    Augmentation,
+    augment,
+    channel_statistics,
+    mix,
+    training_batches,
 )
-from helpers.manifest import Manifest
-from helpers.model import BalanceGradients, build_model
-from helpers.pipeline import channel_statistics, share_labels, training_batches
-from helpers.schedules import CYCLES, Cyclic
+from helpers.pipeline.batches import share_labels
+from helpers.train.schedules import CYCLES, Cyclic
 
 RNG = np.random.default_rng(0)
 TARGETS = np.array([0, 2, -1, 1, 2, -1, 0, 2])

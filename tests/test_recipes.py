@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import measures, recipes, train, training
-from helpers.errors import WorkshopError
+from benchmarks import measures
+from helpers.common import WorkshopError
 from helpers.manifest import Manifest
-from helpers.recipe import Recipe, Stage
+from helpers.train import Recipe, Stage, recipes
+from helpers.train import __main__ as train
+from helpers.train import loop as training
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 PUBLISHED = recipes.PUBLISHED_ATTRIBUTES
@@ -37,7 +39,7 @@ def test_the_published_stages() -> None:
     assert table.index[table["augmentation"] == "strong erasing"].tolist() == [3]
     assert table.loc[3, "learning_rate"] == 1e-4
     assert (table["early_stopping"] == 8).all() and (table["schedule"] == "plateau").all()
-    from helpers.augmentation import AUGMENTATIONS
+    from helpers.pipeline import AUGMENTATIONS
 
     areas = {AUGMENTATIONS[name].erase_area for name in table["augmentation"]}
     assert areas == {(0.01, 0.2)}
@@ -147,7 +149,7 @@ def test_the_command_prints_and_writes(command: Callable, tmp_path: Path) -> Non
 
 
 class FixedProcess:
-    """Stands in for `helpers.processes.Measured`: half a second a step, 2 GB."""
+    """Stands in for `benchmarks.processes.Measured`: half a second a step, 2 GB."""
 
     def __init__(self, prepare: Callable, data: measures.Data, recipe: dict):
         assert prepare is measures.stage_step and len(recipe["stages"]) == 1
@@ -211,7 +213,7 @@ def test_a_run_killed_in_stage_3_goes_on_in_stage_3(
 
 
 def test_published_lifts_show_what_was_not_learned() -> None:
-    from helpers.sources import hvc
+    from data.sources import hvc
 
     assert sum(map(len, hvc.TASKS.values())) == 27
     assert all(set(hvc.COUNTS[task]) == set(classes) for task, classes in hvc.TASKS.items())

@@ -15,21 +15,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.cloud import cleanup, job
-from helpers.cloud.bench import memory_of
-from helpers.cloud.client import EndpointClient
-from helpers.cloud.data import upload_folder
-from helpers.cloud.endpoint import SCRIPT, deploy
+from benchmarks.endpoint import memory_of
+from helpers.cloud import (
+    SCRIPT,
+    CloudSession,
+    EndpointClient,
+    cleanup,
+    deploy,
+    job,
+    open_session,
+    upload_folder,
+    write_shards,
+)
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal.jobs import copy_folder
 from helpers.cloud.rehearsal.processes import Guarded
-from helpers.cloud.session import CloudSession, open_session
-from helpers.errors import WorkshopError
+from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest
-from helpers.metrics import score_manifest
-from helpers.serving import SavedModelPredictor, archive_folder
-from helpers.settings import ROOT
-from helpers.shards import write_shards
+from helpers.predict import SavedModelPredictor, archive_folder
+from helpers.scores import score_manifest
 from tests.picture_files import BROKEN
 
 QUICK = {"epochs": 1, "image-size": "32x16", "batch-size": 16, "no-check": True}

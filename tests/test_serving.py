@@ -11,14 +11,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from helpers import litert
-from helpers.errors import WorkshopError
-from helpers.labels import Labels
-from helpers.litert import LiteRTPredictor
+from helpers.common import WorkshopError
+from helpers.manifest import Labels
 from helpers.model import load_model
 from helpers.pipeline import decode_picture
-from helpers.runs import Run
-from helpers.serving import SavedModelPredictor, archive_export, export_run
+from helpers.predict import LiteRTPredictor, SavedModelPredictor, export_run, litert
+from helpers.predict.export import archive_export
+from helpers.train import Run
 from tests.conftest import IMAGE_SIZE
 from tests.picture_files import BROKEN, FILES, SCENE, encoded, turned
 
@@ -127,7 +126,8 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
 
 
 def test_tensorflow_is_not_imported_where_it_is_not_needed() -> None:
-    modules = ("litert", "predict", "train", "evaluate", "manifest", "metrics", "recipe")
+    modules = ("predict.litert", "predict.__main__", "train.__main__", "evaluate", "manifest")
+    modules += ("scores", "train.recipe", "train.runs", "cloud.script.__main__")
     imports = ", ".join(f"helpers.{module}" for module in modules)
     code = f"import sys, {imports}; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.errors import WorkshopError
-from helpers.labels import Labels
-from helpers.manifest import Manifest, read_manifest
-from helpers.shards import find_shards, read_shards, write_shards
+from helpers.cloud import write_shards
+from helpers.cloud.script.shards import find_shards, read_shards
+from helpers.common import WorkshopError
+from helpers.manifest import Labels, Manifest, read_manifest
 from tests.conftest import make_people
 
 

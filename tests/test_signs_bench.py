@@ -8,10 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from helpers.errors import WorkshopError
-from helpers.manifest import Manifest, read_manifest
-from helpers.recipe import RECIPES, Recipe
-from helpers.signs_bench import (
+from benchmarks.signs import (
     COLUMNS,
     compare_recipes,
     divided,
@@ -19,7 +16,10 @@ from helpers.signs_bench import (
     train_and_score,
     weak_classes,
 )
-from helpers.train import build_parser, recipe_from
+from helpers.common import WorkshopError
+from helpers.manifest import Manifest, read_manifest
+from helpers.train import RECIPES, Recipe
+from helpers.train.__main__ import build_parser, recipe_from
 
 TRACKS, FRAMES = 8, 3
 
@@ -88,7 +88,7 @@ def test_every_recipe_is_trained_under_every_split(
         trained.append((recipe.backbone, recipe.stages[0].epochs, "group" in manifest.frame))
         return dict(zip(COLUMNS[2:], (0.9, 0.8, 1.0, 2.0, 3, folder.name)))
 
-    monkeypatch.setattr("helpers.signs_bench.train_and_score", train_and_score)
+    monkeypatch.setattr("benchmarks.signs.train_and_score", train_and_score)
     table = compare_recipes(signs, tmp_path, epochs=3, share=0.34)
     assert trained == [("sign", 3, True), ("sign", 3, False),
                        ("lenet", 3, True), ("lenet", 3, False)]  # fmt: skip

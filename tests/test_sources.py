@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from helpers.manifest import Manifest, check_split, find_problems, read_manifest
-from helpers.sources import hvc, market1501, peta
-from helpers.sources.__main__ import main
+from data.sources import hvc, market1501, peta
+from data.sources.__main__ import main
+from helpers.manifest import Manifest, check_split, read_manifest
+from helpers.manifest.table import find_problems
 
 
 def picture(path: Path, shade: int = 0) -> None:
@@ -21,7 +22,7 @@ def picture(path: Path, shade: int = 0) -> None:
 
 @pytest.fixture
 def command(command: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
-    """Runs helpers.sources in this process; returns exit code, standard output and error."""
+    """Runs data.sources in this process; returns exit code, standard output and error."""
 
     def run(name: str, root: Path, out: Path, *options: object) -> tuple[int, str, str]:
         return command(main, name, "--root", root, "--out", out, *options)

@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 
-from helpers import timing
+from helpers.predict import timing
 
 
 class Clock:

@@ -15,16 +15,23 @@ import pytest
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from helpers import training
-from helpers.errors import WorkshopError
-from helpers.files import read_json
-from helpers.labels import Labels
-from helpers.manifest import Manifest
+from helpers.common import WorkshopError, read_json
+from helpers.manifest import Labels, Manifest
 from helpers.model import load_model
-from helpers.recipe import Recipe, Stage
-from helpers.runs import Run, check_data, check_labels, open_run
-from helpers.schedules import OneCycle, learning_rate
-from helpers.training import epochs_without_progress, log_loss, predict_manifest, train
+from helpers.train import (
+    OneCycle,
+    Recipe,
+    Run,
+    Stage,
+    check_labels,
+    learning_rate,
+    open_run,
+    predict_manifest,
+    train,
+)
+from helpers.train import loop as training
+from helpers.train.loop import epochs_without_progress, log_loss
+from helpers.train.runs import check_data
 from tests.conftest import IMAGE_SIZE, make_people, small_recipe
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -176,13 +183,13 @@ def test_averaged_weights_follow_their_formula_and_go_back() -> None:
 
 KILLED = """
 import os, signal, sys
-import helpers.model, helpers.pipeline, helpers.training as training
+import helpers.model.network, helpers.pipeline.batches, helpers.train.loop as training
 from pathlib import Path
-from helpers.manifest import read_manifest
+from helpers.manifest.table import read_manifest
 from tests.conftest import small_recipe, tiny_features
-helpers.model.street_features = tiny_features
+helpers.model.network.street_features = tiny_features
 manifest, folder, cache = sys.argv[1:]
-helpers.pipeline.load_pictures.__defaults__ = (Path(cache),)
+helpers.pipeline.batches.load_pictures.__defaults__ = (Path(cache),)
 end = training.BatchLog.on_train_batch_end
 def killed(self, batch, logs=None):
     end(self, batch, logs)

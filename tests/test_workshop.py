@@ -5,9 +5,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers import workshop
-from helpers.errors import WorkshopError
-from helpers.settings import ROOT
+from helpers.common import ROOT, WorkshopError
+from helpers.workshop import runner as workshop
 
 SAVE = """
 from pathlib import Path

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-import helpers.model
-import helpers.pipeline
-from helpers import distributed, train
-from helpers.errors import run_command
-from helpers.job import Job, read_channels
+import helpers.model.network
+import helpers.pipeline.batches
+from helpers.cloud.script import __main__ as train
+from helpers.cloud.script import workers as distributed
+from helpers.cloud.script.job import Job, read_channels
+from helpers.common import run_command
 from tests.conftest import small_recipe, tiny_features
 
 NAMES = ("algo-1", "algo-2")
@@ -24,8 +25,8 @@ NAMES = ("algo-1", "algo-2")
 
 def plain_features(x, **_):
     """A backbone without BatchNormalization: two hosts can then do exactly what one does."""
-    x = helpers.model.layers.Conv2D(6, 3, strides=2, activation="relu")(x)
-    return helpers.model.layers.AveragePooling2D(2)(x)
+    x = helpers.model.network.layers.Conv2D(6, 3, strides=2, activation="relu")(x)
+    return helpers.model.network.layers.AveragePooling2D(2)(x)
 
 
 def exact_recipe(**changes):
@@ -46,9 +47,9 @@ CASES = {  # recipe, backbone
 class Stage(distributed.SharedStage):
     """Keeps what this host has learned, for the test to compare."""
 
-    def train(self) -> None:
+    def train(self, after_epoch=None) -> None:
         """Trains, then keeps the weights and the number of pictures."""
-        super().train()
+        super().train(after_epoch)
         values = [self._value(v) for v in [*self.model.weights, *self.optimizer.variables]]
         path = self.run.folder.parent / f"{self.run.folder.name}-{self.hosts.name}.npz"
         path.parent.mkdir(exist_ok=True)
@@ -59,14 +60,14 @@ def main() -> None:
     """Trains the cases."""
     name, folder, *cases = sys.argv[1:]
     folder = Path(folder)
-    helpers.pipeline.load_pictures.__defaults__ = (folder / "cache",)
+    helpers.pipeline.batches.load_pictures.__defaults__ = (folder / "cache",)
     distributed.SharedStage = Stage
     data = folder / name
     job = Job(training=data / "training", validation=data / "validation")
     manifest, whole = read_channels(job), read_channels(Job(training=folder / "people"))
     hosts = distributed.Hosts(NAMES, name)
     for case in cases:
-        recipe, helpers.model.street_features = CASES[case]
+        recipe, helpers.model.network.street_features = CASES[case]
         if case == "job":
             train_as_job(data, name, recipe, hosts)
             return

@@ -12,11 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from helpers.errors import WorkshopError, run_command
-from helpers.files import whole_file
-from helpers.manifest import Manifest, read_manifest
-from helpers.pictures import check_picture
-from helpers.settings import ROOT
+from helpers.common import ROOT, WorkshopError, run_command, whole_file
+from helpers.manifest import Manifest, check_picture, read_manifest
 
 CELL = (150, 64)  # height and width of a picture on a sheet of people
 CELL_AREA = CELL[0] * CELL[1]

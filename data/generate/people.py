@@ -15,9 +15,7 @@ import pandas as pd
 
 from data.generate import camera, cloth, looks, scenes
 from data.generate.writing import check_folder, check_numbers, map_in_order
-from helpers.errors import run_command
-from helpers.files import whole_folder, write_json
-from helpers.progress import progress_bar
+from helpers.common import progress_bar, run_command, whole_folder, write_json
 
 EMPTY_SHARE = 0.03  # of the labels of each task: nobody filled them in
 WRONG_SHARE = 0.015  # of the labels of each task: somebody chose another class

@@ -3,7 +3,7 @@
     python -m data.generate.signs --out data/generated/signs
 
 writes images/, manifest.csv and labels.json, whole or not at all. The 43 classes, their names and
-their uneven shares are those of GTSRB (`helpers.signs`).
+their uneven shares are those of GTSRB (`data.sources.signs`).
 """
 
 import argparse
@@ -16,10 +16,8 @@ import pandas as pd
 
 from data.generate.sign_camera import outline, take_track
 from data.generate.writing import check_folder, check_numbers, map_in_order
-from helpers.errors import run_command
-from helpers.files import whole_folder, write_json
-from helpers.progress import progress_bar
-from helpers.signs import SIGNS, TASK, TRAINING_PICTURES
+from data.sources.signs import SIGNS, TASK, TRAINING_PICTURES
+from helpers.common import progress_bar, run_command, whole_folder, write_json
 
 FRAMES = 15  # most of a track; half as many as in GTSRB, so that there are twice as many signs
 FEWEST_TRACKS = 3  # of a class, so that a split by track finds one for each side

@@ -21,9 +21,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from data.generate import camera, looks, people, scenes
 from data.generate.looks import Look, View
 from data.generate.render import Framing, Light, render_person
-from helpers.errors import WorkshopError, run_command
-from helpers.files import whole_folder, write_json
-from helpers.progress import progress_bar
+from helpers.common import WorkshopError, progress_bar, run_command, whole_folder, write_json
 
 PERSON = "person"
 PER_PLACE = 4  # scenes of one place: other people, another light

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from helpers.errors import WorkshopError
+from helpers.common import WorkshopError
 
 Plan, Done = TypeVar("Plan"), TypeVar("Done")
 

@@ -17,3 +17,17 @@ cleanup     deletes all of it, twice without error, and shows that nothing is le
 bench       what the endpoint can do: requests per second, broken bodies, memory
 rehearsal   AWS on this machine: moto, a runner of jobs, endpoints that answer
 """
+
+from helpers.common import front_door
+
+__getattr__, __dir__, __all__ = front_door(
+    __name__,
+    {
+        "cleanup": ["delete_all"],
+        "client": ["EndpointClient", "LIMITS"],
+        "data": ["upload_folder"],
+        "endpoint": ["SCRIPT", "deploy"],
+        "script.shards": ["write_shards"],
+        "session": ["CloudSession", "open_session"],
+    },
+)

@@ -6,7 +6,7 @@ None of these functions makes or changes anything, and none prints a credential.
 import difflib
 from typing import Any
 
-from helpers.errors import WorkshopError
+from helpers.common import WorkshopError
 
 REHEARSE = "Or rehearse without an account: leave WORKSHOP_CLOUD out."
 QUOTAS_PAGE = "https://console.aws.amazon.com/servicequotas/home/services/sagemaker/quotas"

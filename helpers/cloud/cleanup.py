@@ -14,8 +14,7 @@ import pandas as pd
 
 from helpers.cloud.ledger import KINDS
 from helpers.cloud.session import PREFIX, TAG, CloudSession, open_session
-from helpers.errors import WorkshopError, run_command
-from helpers.progress import progress_bar
+from helpers.common import WorkshopError, progress_bar, run_command
 
 GONE = (
     "ValidationException", "ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket", "404",

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from helpers.cloud.session import CloudSession
-from helpers.errors import WorkshopError
-from helpers.labels import Labels
-from helpers.manifest import Manifest
-from helpers.progress import progress_bar
+from helpers.common import WorkshopError, progress_bar
+from helpers.manifest import Labels, Manifest
 
 # Bytes of a request and of an answer. Serverless: docs.aws.amazon.com/sagemaker/latest/dg/
 # serverless-endpoints-invoke.html; the others: AWS re:Post on the error 413 of invoke_endpoint.
@@ -101,7 +99,7 @@ class EndpointClient:
         """Sends every picture of a manifest.
 
         Returns:
-            For each task float32 (pictures, classes), as `helpers.metrics.score_manifest` wants it.
+            For each task float32 (pictures, classes), as `helpers.scores.score_manifest` wants it.
 
         Raises:
             WorkshopError: a picture could not be read by the endpoint.

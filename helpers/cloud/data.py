@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.cloud.session import CloudSession
-from helpers.errors import WorkshopError
-from helpers.progress import progress_bar
+from helpers.common import WorkshopError, progress_bar
 
 CONTENT, MARK = "content", "whole"  # the mark is written last: without it an upload was cut off
 CHUNK = 1 << 20  # bytes read at once

@@ -8,8 +8,7 @@ from typing import Any
 from helpers.cloud.checks import check_name_is_free, check_quota
 from helpers.cloud.prices import describe_price, describe_serverless_price
 from helpers.cloud.session import TAG, CloudSession
-from helpers.errors import WorkshopError
-from helpers.progress import progress_bar
+from helpers.common import WorkshopError, progress_bar
 
 SCRIPT = Path(__file__).with_name("inference.py")  # what goes into an archive beside the network
 IMAGE = {"framework": "tensorflow", "version": "2.20.0"}
@@ -49,7 +48,7 @@ def deploy(
 
     Args:
         session: where.
-        archive: of `helpers.serving.archive_folder`, with a script.
+        archive: of `helpers.predict.archive_folder`, with a script.
         name: of the endpoint; its configuration and its model are called the same.
         serverless: no machine of your own: it costs nothing while it is idle, and the first
             answer after a pause takes long.

@@ -20,14 +20,11 @@ import pandas as pd
 from helpers.cloud.checks import check_quota
 from helpers.cloud.prices import describe_price
 from helpers.cloud.rehearsal.processes import Guarded
+from helpers.cloud.script.job import CHECKPOINTS as CHECKPOINT_FOLDER
+from helpers.cloud.script.job import metric_definitions
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
-from helpers.errors import WorkshopError
-from helpers.files import whole_folder
-from helpers.job import CHECKPOINTS as CHECKPOINT_FOLDER
-from helpers.job import metric_definitions
-from helpers.progress import progress_bar
-from helpers.settings import ROOT
+from helpers.common import ROOT, WorkshopError, progress_bar, whole_folder
 
 IMAGE = {"framework": "tensorflow", "version": "2.21.0", "py_version": "py312"}
 INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
@@ -37,7 +34,7 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
 LAST_LINES = 15  # of a script that failed
-SHOWN_TO_MACHINES = re.compile(r"=[\d.]+;")  # lines of helpers.job.metric_line
+SHOWN_TO_MACHINES = re.compile(r"=[\d.]+;")  # lines of helpers.cloud.script.job.metric_line
 FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
 
 
@@ -92,7 +89,7 @@ class JobPlan:
         instance_count: of them.
         spot: whether it runs on spare machines, which are cheaper and may be taken away.
         minutes: the longest that it may run.
-        metrics: name to pattern, of `helpers.job.metric_definitions`.
+        metrics: name to pattern, of `helpers.cloud.script.job.metric_definitions`.
         source: the folder that the source code is sent from; it goes away with the plan.
     """
 

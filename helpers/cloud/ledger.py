@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from helpers.files import read_json, write_json
-from helpers.settings import artifacts_folder
+from helpers.common import artifacts_folder, read_json, write_json
 
 # The order of deletion: what uses something goes before what is used.
 KINDS = ("training job", "endpoint", "endpoint config", "model", "log", "s3 prefix", "bucket")

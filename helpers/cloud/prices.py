@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from helpers.files import read_json
+from helpers.common import read_json
 
 TABLE = Path(__file__).with_name("prices.json")
 

@@ -17,7 +17,7 @@ from helpers.cloud.checks import (
     check_role,
 )
 from helpers.cloud.ledger import Ledger
-from helpers.settings import cloud_world
+from helpers.common import cloud_world
 
 REGION = "us-east-1"  # of the rehearsal; prices.json is for it as well
 TAG = {"Key": "workshop", "Value": "traffic-signs"}  # on everything that is made

@@ -3,23 +3,23 @@
 import shutil
 from pathlib import Path
 
-from helpers.environment import read_requirements
-from helpers.files import write_text
-from helpers.settings import ROOT
+from helpers.common import ROOT, write_text
+from helpers.workshop import read_requirements
 
 REQUIREMENTS = "requirements.txt"
-COMMAND = "python -m helpers.train"  # the same command as on your machine
-# What helpers.train needs of requirements.txt. TensorFlow is not among it: it is in AWS's image,
+COMMAND = "python -m helpers.cloud.script"
+# What it needs of requirements.txt. TensorFlow is not among it: it is in AWS's image,
 # in the build that fits the machine.
 NEEDED = (
     "keras", "numpy", "pandas", "pillow", "scikit-learn", "tqdm", "tensorboard", "packaging",
 )  # fmt: skip
+AT_HOME = ("cloud", "detection", "plots", "workshop")
 
 
 def copy_source(folder: Path) -> Path:
     """Writes the job's source code into a folder.
 
-    The cloud's own helpers stay at home: a job needs none of them.
+    Of the cloud's helpers only the script goes along, and none of what a job does not need.
 
     Args:
         folder: where to; must not exist.
@@ -28,8 +28,11 @@ def copy_source(folder: Path) -> Path:
         The folder.
     """
     folder = Path(folder)
-    left = shutil.ignore_patterns("__pycache__", "*.pyc", "cloud")
+    left = shutil.ignore_patterns("__pycache__", "*.pyc", *AT_HOME)
     shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=left)
+    cloud = folder / "helpers" / "cloud"
+    shutil.copytree(ROOT / "helpers" / "cloud" / "script", cloud / "script", ignore=left)
+    write_text(cloud / "__init__.py", "")
     wanted = [r for r in read_requirements(ROOT / "requirements.txt") if r.name in NEEDED]
     write_text(folder / REQUIREMENTS, "".join(f"{requirement}\n" for requirement in wanted))
     return folder

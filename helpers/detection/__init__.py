@@ -18,3 +18,28 @@ bench         ours beside KerasHub's RetinaNet
 
 Commands: python -m helpers.detection.{records,train,evaluate,export,describe,bench}
 """
+
+from helpers.common import front_door
+
+__getattr__, __dir__, __all__ = front_door(
+    __name__,
+    {
+        "annotations": ["read_annotations", "read_groups"],
+        "config": ["Config"],
+        "describe": ["Describer", "compare", "describe_places"],
+        "figures": ["sheet", "training_curves", "with_boxes"],
+        "label_map": ["LABEL_MAP_FILE", "LabelMap"],
+        "network": ["FasterRCNN", "roi_align"],
+        "pictures": ["Example", "batches_in_order", "training_batches"],
+        "records": [
+            "describe_written",
+            "read_records",
+            "require_whole",
+            "shard_files",
+            "write_records",
+        ],
+        "runs": ["start_from"],
+        "scores": ["average_precision", "score_network"],
+        "serving": ["Detector", "export_run"],
+    },
+)

@@ -16,10 +16,9 @@ from typing import Any
 
 import yaml
 
+from helpers.common import WorkshopError, write_text
 from helpers.detection.label_map import LabelMap
-from helpers.errors import WorkshopError
-from helpers.files import write_text
-from helpers.labels import did_you_mean
+from helpers.manifest import did_you_mean
 
 CONFIG_FILE = "config.yaml"
 SMALL = "small"  # the backbone for two cores

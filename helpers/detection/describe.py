@@ -18,14 +18,18 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
+from helpers.common import (
+    WorkshopError,
+    progress_bar,
+    run_command,
+    whole_file,
+    write_json,
+    write_text,
+)
 from helpers.detection import drawing
 from helpers.detection.serving import MOST, THRESHOLD, Detector
-from helpers.errors import WorkshopError, run_command
-from helpers.files import whole_file, write_json, write_text
-from helpers.litert import LiteRTPredictor, fit_pixels, reduction
-from helpers.pictures import check_size
-from helpers.predict import find_pictures, named
-from helpers.progress import progress_bar
+from helpers.manifest import check_size
+from helpers.predict import LiteRTPredictor, find_pictures, fit_pixels, named, reduction
 
 DESCRIPTION = "Finds the people of pictures and videos, and describes each of them."
 PERSON = "person"

@@ -6,7 +6,7 @@ python -m helpers.detection.evaluate --run RUN [--records GLOB]
 import argparse
 from pathlib import Path
 
-from helpers.errors import WorkshopError, run_command
+from helpers.common import WorkshopError, run_command
 
 
 def main() -> None:

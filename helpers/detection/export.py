@@ -6,7 +6,7 @@ python -m helpers.detection.export --run RUN [--archive model.tar.gz]
 import argparse
 from pathlib import Path
 
-from helpers.errors import run_command
+from helpers.common import run_command
 
 
 def main() -> None:

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-from helpers.errors import WorkshopError
-from helpers.files import write_text
+from helpers.common import WorkshopError, write_text
 
 LABEL_MAP_FILE = "label_map.pbtxt"
 MOST_BYTES = 5_000_000  # a thousand classes take 50 KB

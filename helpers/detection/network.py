@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from keras.utils import bounding_boxes
 
-from helpers.backend import keras, layers, tf
+from helpers.common import keras, layers, tf
 from helpers.detection import targets
 from helpers.detection.config import SMALL, STRIDES, Config
 from helpers.model import build_backbone, street_features

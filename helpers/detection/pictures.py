@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from helpers.backend import tf
+from helpers.common import CORES, tf
 from helpers.detection.config import Config
 from helpers.detection.label_map import LabelMap
 from helpers.detection.records import read_records
 from helpers.pipeline import decode_reduced
-from helpers.settings import CORES
 
 GREY = 127.0  # what fills the rest of a picture that has another shape than the network's
 MOST_CACHED = 2e9  # bytes of decoded pictures that are kept in memory; more are decoded anew

@@ -21,16 +21,19 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from helpers.backend import steady, tf
+from helpers.common import (
+    CORES,
+    WorkshopError,
+    progress_bar,
+    run_command,
+    steady,
+    tf,
+    whole_folder,
+    write_text,
+)
 from helpers.detection.annotations import Annotated, Box, read_annotations, read_groups
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
-from helpers.errors import WorkshopError, run_command
-from helpers.files import whole_folder, write_text
-from helpers.pictures import THREADS
-from helpers.problems import Problem, describe, problems_table
-from helpers.progress import progress_bar
-from helpers.settings import CORES
-from helpers.splits import assign_groups
+from helpers.manifest import THREADS, Problem, assign_groups, describe, problems_table
 
 DESCRIPTION = "Writes pictures and their boxes as sharded TFRecords, or checks such records."
 REPORT_FILE = "report.csv"

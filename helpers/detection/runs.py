@@ -16,12 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.backend import keras
+from helpers.common import WorkshopError, keras, whole_file
 from helpers.detection.config import CONFIG_FILE, Config
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
-from helpers.errors import WorkshopError
-from helpers.files import whole_file
 
 TRAIN = "python -m helpers.detection.train --config CONFIG --out RUN"
 STEP = "step"  # beside the variables in a checkpoint

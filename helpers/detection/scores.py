@@ -9,11 +9,10 @@ import pandas as pd
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from helpers.backend import tf
+from helpers.common import progress_bar, tf
 from helpers.detection.label_map import LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.detection.pictures import batches_in_order
-from helpers.progress import progress_bar
 
 COLUMNS = ("AP", "AP50", "AP75")
 MOST = 100  # answers that count for each picture, as COCO has it

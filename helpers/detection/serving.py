@@ -14,19 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.backend import keras, tf
+from helpers.common import SAVED_MODEL, WorkshopError, keras, tf, whole_folder
 from helpers.detection import inference
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.detection.pictures import fit_picture, scale_of
 from helpers.detection.runs import DetectionRun
-from helpers.errors import WorkshopError
-from helpers.files import whole_folder
-from helpers.serving import archive_folder
-from helpers.settings import SAVED_MODEL
+from helpers.predict import archive_folder
 
 THRESHOLD, MOST = inference.THRESHOLD, inference.MOST
-ADVICE = "Export the run with helpers.detection.serving.export_run."
+ADVICE = "Export the run with helpers.detection.export_run."
 
 
 class Detections(NamedTuple):
@@ -171,5 +168,5 @@ def _detections(found: dict[str, tf.Tensor], row: int) -> Detections:
 
 
 def archive_export(run: DetectionRun, path: Path) -> Path:
-    """Packs SavedModel and script into a tar.gz, see `helpers.serving.archive_folder`."""
+    """Packs SavedModel and script into a tar.gz, see `helpers.predict.archive_folder`."""
     return archive_folder(run.export_folder, path, Path(inference.__file__))

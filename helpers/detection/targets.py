@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from keras.utils import bounding_boxes
 
-from helpers.backend import tf
+from helpers.common import tf
 
 ANCHOR_HIGH, ANCHOR_LOW = 0.6, 0.3  # IoU from which an anchor is an object; below, background
 PROPOSAL_HIGH = 0.5  # likewise of a proposal, without a gap

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from helpers.common import WorkshopError, run_command
 from helpers.detection.config import Config
-from helpers.errors import WorkshopError, run_command
 
 DESCRIPTION = "Trains a detector from records. Flags come before what the config says."
 

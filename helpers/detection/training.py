@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.backend import keras, tf
+from helpers.common import WorkshopError, keras, progress_bar, tf, write_text
 from helpers.detection.config import CONFIG_FILE, LOSSES, Config
 from helpers.detection.label_map import LABEL_MAP_FILE
 from helpers.detection.network import FasterRCNN
@@ -16,10 +16,7 @@ from helpers.detection.pictures import Example, training_batches
 from helpers.detection.records import read_records, require_whole, shard_files
 from helpers.detection.runs import DetectionRun, open_run, restore, save_checkpoint, start_from
 from helpers.detection.scores import COLUMNS, score_network
-from helpers.errors import WorkshopError
-from helpers.files import write_text
-from helpers.progress import progress_bar
-from helpers.schedules import PLANNED_STEPS, OneCycle
+from helpers.train import PLANNED_STEPS, OneCycle
 
 CLIP = 10.0  # norm of all gradients: the first steps on a new picture can be wild
 TELL_EVERY = 20  # steps between two points in TensorBoard

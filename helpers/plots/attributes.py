@@ -7,9 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from helpers.errors import WorkshopError
+from helpers.common import WorkshopError
 from helpers.manifest import Manifest
-from helpers.metrics import at_the_floor
 from helpers.plots.data import picture_grid
 from helpers.plots.panels import Picture, new_figure, read_picture, show_picture
 from helpers.plots.style import (
@@ -24,6 +23,7 @@ from helpers.plots.style import (
     styled,
     task_title,
 )
+from helpers.scores import at_the_floor
 
 MOST_TIMES = 4.0  # as often as by chance: where the color of a co-occurrence ends
 

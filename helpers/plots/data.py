@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from helpers.errors import WorkshopError
+from helpers.common import WorkshopError
 from helpers.manifest import SPLITS, Manifest
 from helpers.plots.panels import (
     NOT_KNOWN,

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from helpers.metrics import Threshold
 from helpers.plots.panels import draw_dots, grid_of_panels, new_figure, text_width
 from helpers.plots.style import (
     BLUE,
@@ -25,6 +24,7 @@ from helpers.plots.style import (
     task_title,
     three_digits,
 )
+from helpers.scores import Threshold
 
 MEASURED = {"promised": "promised by its validation pictures", "unseen": "unseen persons"}
 # Trainings beside each other: how far aside each is drawn, so that no interval hides another one.

@@ -39,7 +39,7 @@ class Served:
     """
 
     def __init__(self, base: Path):
-        from helpers.backend import tf
+        from helpers.common import tf
 
         versions = [path for path in base.iterdir() if path.name.isdecimal()]
         newest = max(versions, key=lambda path: int(path.name))

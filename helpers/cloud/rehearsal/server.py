@@ -17,7 +17,7 @@ from pathlib import Path
 
 from helpers.cloud.rehearsal.control import ControlPlane
 from helpers.cloud.rehearsal.endpoints import serve
-from helpers.settings import ROOT
+from helpers.common import ROOT
 
 SERVICES = ("s3", "sagemaker", "logs")
 KEYS = {"aws_access_key_id": "rehearsal", "aws_secret_access_key": "rehearsal"}

@@ -11,8 +11,7 @@ import threading
 from pathlib import Path
 
 from helpers.cloud.rehearsal.processes import Guarded
-from helpers.errors import WorkshopError
-from helpers.settings import ROOT
+from helpers.common import ROOT, WorkshopError
 
 START_SECONDS = 90  # moto imports much
 HIDDEN = ("AWS_", "BOTO_", "SAGEMAKER_")  # of the learner's environment: nothing real gets in

@@ -1,0 +1,331 @@
+"""Measures an endpoint in the rehearsal: JPEG files beside pixels as JSON, and broken bodies.
+
+    python -m benchmarks.endpoint --run RUN --manifest M [--requests 10000]
+
+The network of a run is served three times: by the workshop's archive, which takes files, and by
+two without a script, which take pixels as JSON: whole numbers from 0 to 255, or fractions from 0
+to 1, as a program sends that scales pictures before the network, not in it. Requests go out in
+turn, one client, one at a time. Then many requests are sent of which one in a hundred is broken:
+every answer is compared with that of the network itself, and the memory of the servers is read
+from the operating system.
+"""
+
+import argparse
+import io
+import itertools
+import json
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from helpers.cloud import SCRIPT, CloudSession, EndpointClient, deploy, open_session
+from helpers.common import SAVED_MODEL, WorkshopError, progress_bar, run_command
+from helpers.manifest import Manifest, read_manifest
+from helpers.train import Run, open_run
+
+FILES, PIXELS, FRACTIONS = "workshop-files", "workshop-pixels", "workshop-fractions"  # endpoints
+WAYS = {  # what is sent to each endpoint, and its type
+    FILES: ("JPEG", "image/jpeg"),
+    PIXELS: ("pixels as JSON, 0 to 255", "application/json"),
+    FRACTIONS: ("pixels as JSON, 0 to 1", "application/json"),
+}
+SIZES = ((32, 32), (240, 100), (480, 640))  # height, width: the network's, a person's, a camera's
+SECONDS = 4.0  # of each way in a round
+ROUNDS = 3
+BROKEN_SHARE = 100  # one request of so many is broken
+CLOSE = 2e-4  # between two computations of a probability
+
+
+def encode(picture: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
+    """Returns the body of a request to each endpoint: a picture in a size, as `WAYS` has it."""
+    sized = picture.convert("RGB").resize(size[::-1])
+    file = io.BytesIO()
+    sized.save(file, "JPEG", quality=90)
+    pixels = np.asarray(sized)
+    return {
+        FILES: file.getvalue(),
+        PIXELS: json.dumps({"instances": [pixels.tolist()]}).encode(),
+        FRACTIONS: json.dumps({"instances": [(pixels / np.float32(255)).tolist()]}).encode(),
+    }
+
+
+def seconds_of_calls(call: Callable[[], Any], seconds: float) -> list[float]:
+    """Calls something again and again; returns how long each call took."""
+    took, end = [], time.perf_counter() + seconds
+    while not took or time.perf_counter() < end:
+        began = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - began)
+    return took
+
+
+def compare(
+    clients: dict[str, EndpointClient], pictures: Sequence[Image.Image], seconds: float = SECONDS
+) -> pd.DataFrame:
+    """Measures files beside pixels as JSON, in turn.
+
+    Args:
+        clients: of the endpoints of `WAYS`.
+        pictures: what is sent, one after the other.
+        seconds: of each way in each of `ROUNDS` rounds.
+
+    Returns:
+        A row for each size and way: kB of a request, requests per second (the median of the
+        rounds), the 50th and 99th percentile of the latency in ms, and how many times as many
+        requests the files get through. All of them but kB are missing where a request is refused
+        as too large.
+    """
+    rows = []
+    with progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
+        for size in SIZES:
+            bodies = [encode(picture, size) for picture in pictures]
+            took: dict[str, list[list[float]]] = {name: [] for name in WAYS}
+            for _ in range(ROUNDS):
+                for name, (_, kind) in WAYS.items():
+                    sent = itertools.cycle([body[name] for body in bodies])
+                    call = partial(_send_next, clients[name], kind, sent)
+                    if _is_accepted(call):  # the first one opens connections and traces, too
+                        took[name].append(seconds_of_calls(call, seconds))
+                bar.update()
+            rows += _rows(size, bodies, took)
+    return pd.DataFrame(rows).set_index(["size", "sent as"])
+
+
+def _send_next(client: EndpointClient, kind: str, bodies: Iterator[bytes]) -> None:
+    client.send(next(bodies), kind)
+
+
+def _is_accepted(call: Callable[[], None]) -> bool:
+    try:
+        call()
+    except WorkshopError as error:
+        if "(413)" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _rows(size: tuple[int, int], bodies: list, took: dict[str, list[list[float]]]) -> list[dict]:
+    speeds = {
+        name: np.array([len(part) / sum(part) for part in parts]) for name, parts in took.items()
+    }
+    rows = []
+    for name, parts in took.items():
+        row = {
+            "size": f"{size[0]}x{size[1]}",
+            "sent as": WAYS[name][0],
+            "kB": np.mean([len(body[name]) for body in bodies]) / 1e3,
+        }
+        if parts:
+            all_seconds = np.concatenate(parts)
+            row |= {
+                "requests/s": float(np.median(speeds[name])),
+                "p50 ms": 1e3 * np.percentile(all_seconds, 50),
+                "p99 ms": 1e3 * np.percentile(all_seconds, 99),
+                "files: times": float(np.median(speeds[FILES] / speeds[name])),
+            }
+        rows.append(row)
+    return rows
+
+
+def broken_bodies(file: bytes) -> list[tuple[bytes, str, int]]:
+    """Returns bodies that are wrong, each with its content type and the status that it deserves."""
+    return [
+        (file[: len(file) // 2], "image/jpeg", 400),
+        (b"", "image/jpeg", 400),
+        (b"I am a text.", "image/png", 400),
+        (file, "text/csv", 415),
+        (b'{"instances": [', "application/json", 400),
+        (b'{"instances": [{"b64": "***"}]}', "application/json", 400),
+        (json.dumps({"instances": [""] * 600}).encode(), "application/json", 413),
+    ]
+
+
+def endure(
+    client: EndpointClient,
+    files: Sequence[bytes],
+    expected: dict[str, np.ndarray],
+    classes: dict[str, tuple[str, ...]],
+    count: int,
+    memory: Callable[[], float],
+) -> dict[str, Any]:
+    """Sends many requests, one in a hundred of them broken, and counts what goes wrong.
+
+    Args:
+        client: of the endpoint.
+        files: good ones.
+        expected: for each task float (files, classes), of the network itself.
+        classes: of each task, in order.
+        count: of requests.
+        memory: returns the servers' memory in MB.
+
+    Returns:
+        Counts, and the memory after a tenth of the requests and at the end.
+    """
+    bad, counts, after_a_tenth = broken_bodies(files[0]), Counter(), 0.0
+    counts.update({"wrong answers": 0, "5xx": 0, "broken, not refused as it should be": 0})
+    for number in progress_bar(iterable=range(count), unit="request"):
+        if number % BROKEN_SHARE == 0:
+            body, kind, status = bad[number // BROKEN_SHARE % len(bad)]
+            found = status_of(client, body, kind)
+            counts["broken"] += 1
+            counts["5xx"] += found >= 500
+            counts["broken, not refused as it should be"] += found != status
+        else:
+            row = number % len(files)
+            counts["good"] += 1
+            try:
+                answer = client.predict_file(files[row], top=1)
+            except WorkshopError:
+                counts["5xx"] += 1
+                continue
+            counts["wrong answers"] += not _is_right(answer, expected, classes, row)
+        if number == count // 10:
+            after_a_tenth = memory()
+    return {**counts, "MB after a tenth": after_a_tenth, "MB at the end": memory()}
+
+
+def status_of(client: EndpointClient, body: bytes, kind: str) -> int:
+    """Returns the status of an answer: 200, or what the endpoint's script refused with."""
+    try:
+        client.send(body, kind)
+    except WorkshopError as error:
+        found = re.search(r"\((\d{3})\)", str(error))
+        return int(found[1]) if found else 599
+    return 200
+
+
+def _is_right(
+    answer: dict[str, list[dict]],
+    expected: dict[str, np.ndarray],
+    classes: dict[str, tuple[str, ...]],
+    row: int,
+) -> bool:
+    for task, values in expected.items():
+        best = answer[task][0]
+        place = classes[task].index(best["class"])
+        near = abs(best["probability"] - values[row, place]) < CLOSE
+        if not near or values[row].max() - values[row, place] > CLOSE:
+            return False
+    return True
+
+
+def memory_of(session: CloudSession) -> float:
+    """Returns the memory that the rehearsal's servers hold, in MB: all its processes together."""
+    parents: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+        except OSError:  # it ended meanwhile
+            continue
+        parents[int(status.parent.name)] = int(re.search(r"PPid:\s*(\d+)", text)[1])
+    inside = {session.rehearsal.pid}
+    for _ in range(8):  # deeper than the rehearsal starts processes
+        inside |= {pid for pid, parent in parents.items() if parent in inside}
+    return sum(_resident(pid) for pid in inside)
+
+
+def _resident(pid: int) -> float:
+    try:
+        found = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
+    """Packs the same network with a signature that takes pixels as numbers, and no script.
+
+    Pixels may have any size: as with files, they are resized inside.
+
+    Args:
+        run: with the network.
+        path: of the archive, without its ending.
+        white: the number that stands for full light: 255, or 1.
+
+    Returns:
+        The archive.
+    """
+    from helpers.common import keras, tf
+    from helpers.model import load_model
+    from helpers.predict import archive_folder
+
+    model = load_model(run.best_path)
+    size = model.input_shape[1:3]
+    spec = tf.TensorSpec((None, None, None, 3), tf.float32, name="pixels")
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default",
+        tf.function(
+            lambda pixels: model(tf.image.resize(pixels * (255 / white), size), training=False),
+            input_signature=[spec],
+        ),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(f"{folder}/{SAVED_MODEL}", verbose=False)
+        return archive_folder(Path(folder), path)
+
+
+def run_bench(
+    session: CloudSession, run: Run, manifest: Manifest, count: int, seconds: float = SECONDS
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Serves the network of an exported run in each of `WAYS` and measures it.
+
+    Returns:
+        The table of `compare` and the counts of `endure`.
+    """
+    from helpers.predict import SavedModelPredictor, archive_folder
+
+    paths = manifest.paths[:50]
+    pictures = [Image.open(path) for path in paths]
+    files = [encode(picture, picture.size[::-1])[FILES] for picture in pictures]
+    predictor = SavedModelPredictor(run.export_folder)
+    expected = predictor.predict_bytes(files)
+    with tempfile.TemporaryDirectory() as folder:
+        archives = {
+            FILES: archive_folder(run.export_folder, Path(folder) / "files", SCRIPT),
+            PIXELS: archive_of_pixels(run, Path(folder) / "pixels", 255),
+            FRACTIONS: archive_of_pixels(run, Path(folder) / "fractions", 1),
+        }
+        for name, archive in archives.items():
+            deploy(session, archive, name)
+    clients = {name: EndpointClient(session, name) for name in archives}
+    table = compare(clients, pictures[:8], seconds)
+    print(table.round(1).to_string(na_rep="refused"), flush=True)  # the second part takes minutes
+    counts = endure(
+        clients[FILES], files, expected, predictor.labels.tasks, count, lambda: memory_of(session)
+    )
+    return table, counts
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser("benchmarks.endpoint", description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="an exported run")
+    parser.add_argument("--manifest", type=Path, required=True, help="pictures to send")
+    parser.add_argument("--requests", type=int, default=10_000, help="with broken ones (10000)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each way in a round")
+    arguments = parser.parse_args()
+    manifest = read_manifest(arguments.manifest, check_classes=False)
+    with open_session("rehearsal") as session:
+        _, counts = run_bench(
+            session, open_run(arguments.run), manifest, arguments.requests, arguments.seconds
+        )
+        print(json.dumps(counts, indent=2))
+        from helpers.cloud import delete_all
+
+        delete_all(session)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,75 @@
+"""Measures in processes of their own: nothing shares memory, and who is not asked is idle."""
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tqdm import tqdm
+
+from helpers.common import WorkshopError, peak_memory
+
+
+class Measured:
+    """A measure that lives in a process of its own, and is idle when it is not asked.
+
+    Args:
+        prepare: returns the measure, such as a function of `benchmarks.measures`; importable.
+        arguments: of it.
+
+    Raises:
+        WorkshopError: the process has ended, or what it does fails.
+    """
+
+    def __init__(self, prepare: Callable[..., Callable[[], Any]], *arguments: Any):
+        context = multiprocessing.get_context("spawn")  # a fork would share our memory
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, prepare, arguments), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._name = prepare.__name__
+        self._receive()
+
+    def __call__(self) -> Any:
+        """Returns what the measure returns."""
+        self._connection.send("measure")
+        return self._receive()
+
+    def peak(self) -> float:
+        """Returns the most memory that the process has had so far, in GB."""
+        self._connection.send("peak")
+        return self._receive()
+
+    def close(self) -> float:
+        """Ends the process; returns the most memory that it had, in GB."""
+        peak = self.peak()
+        self._process.kill()  # there is nothing to save, and TensorFlow's threads may not end
+        self._process.join()
+        return peak
+
+    def _receive(self) -> Any:
+        try:
+            answer = self._connection.recv()
+        except EOFError as error:
+            raise WorkshopError(f"measuring {self._name}: the process ended, out of memory?") from (
+                error
+            )
+        if isinstance(answer, str):
+            raise WorkshopError(f"measuring {self._name}: {answer}")
+        return answer
+
+
+def _serve(connection: Connection, prepare: Callable[..., Callable[[], Any]], arguments) -> None:
+    # Its own lock is a semaphore of the system, which stays behind when this process is killed.
+    tqdm.set_lock(threading.RLock())
+    try:
+        measure = prepare(*arguments)
+        connection.send(0.0)
+        answers = {"measure": measure, "peak": peak_memory}
+        while True:
+            connection.send(answers[connection.recv()]())
+    except Exception as error:  # told by the parent: this process has no terminal of its own
+        connection.send(f"{type(error).__name__}: {error}")

@@ -1,0 +1,19 @@
+"""Reads what people have (public datasets, folders, plain CSVs) into a manifest, and nothing else.
+
+    python -m data.sources NAME --root DIR --out manifest.csv
+
+One module per source. Each has `DESCRIPTION`, `add_arguments(parser)` for options of its own, and
+`read(root, arguments) -> Manifest`. What a source meets and cannot use, it tells through `logging`;
+it never drops a picture in silence.
+"""
+
+from data.sources import folders, gtsrb, hvc, market1501, peta, table
+
+SOURCES = {
+    "csv": table,
+    "folders": folders,
+    "peta": peta,
+    "market1501": market1501,
+    "hvc": hvc,
+    "gtsrb": gtsrb,
+}

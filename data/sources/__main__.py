@@ -1,0 +1,40 @@
+"""Command line of the sources: `python -m data.sources NAME --root DIR --out manifest.csv`."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from data.sources import SOURCES
+from helpers.common import WorkshopError, run_command
+from helpers.manifest import summarize
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m data.sources", description=__doc__)
+    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name, source in SOURCES.items():
+        one = names.add_parser(name, help=source.DESCRIPTION, description=source.DESCRIPTION)
+        one.add_argument("--root", type=Path, required=True, help="the folder of the data")
+        one.add_argument("--out", type=Path, required=True, help="the manifest CSV to write")
+        source.add_arguments(one)
+    return parser
+
+
+def main() -> None:
+    """Reads a source, writes manifest and labels, and prints what is in them."""
+    arguments = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    if not arguments.root.is_dir():
+        raise WorkshopError(
+            f"--root {arguments.root}: expected the folder of the data, found "
+            f"{'a file' if arguments.root.exists() else 'nothing there'}. Unpack the data first."
+        )
+    manifest = SOURCES[arguments.name].read(arguments.root, arguments)
+    manifest.write(arguments.out)
+    print(summarize(manifest))
+    print(f"wrote {arguments.out} and {arguments.out.parent / 'labels.json'}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,188 @@
+"""Downloads a public dataset, checks it and unpacks it: for people with a network.
+
+    python -m data.sources.download gtsrb --out data/gtsrb
+
+An archive that is there and whole is not fetched again, and a command that was stopped goes on.
+"""
+
+import argparse
+import shutil
+import stat
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import pooch
+import requests
+
+from helpers.common import WorkshopError, progress_bar, run_command, whole_file
+
+ARCHIVES = "archives"  # folder below --out where the archives stay
+CHUNK = 1 << 20  # bytes between two moves of a bar
+
+# Source: https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/published-archive.html
+BASE_URLS = {
+    "gtsrb": "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370",
+}
+CHECKSUMS = {
+    "gtsrb": {
+        "GTSRB_Final_Training_Images.zip": "md5:513f3c79a4c5141765e10e952eaa2478",
+        "GTSRB_Final_Test_Images.zip": "md5:c7e4e6327067d32654124b0fe9e82185",
+        "GTSRB_Final_Test_GT.zip": "md5:fe31e9c9270bbcd7b84b7f21a9d9d9e5",
+    },
+}
+CITE = {
+    "gtsrb": "Free to use; cite Stallkamp, Schlipsing, Salmen, Igel: The German Traffic Sign "
+    "Recognition Benchmark, IJCNN 2011.",
+}
+
+
+def download(
+    name: str,
+    out: Path,
+    base_url: str | None = None,
+    checksums: Mapping[str, str] | None = None,
+) -> Path:
+    """Fetches, checks and unpacks the archives of a dataset.
+
+    Args:
+        name: Of the dataset: "gtsrb".
+        out: Folder to unpack into.
+        base_url: Where the archives lie, instead of the published place: a mirror, or a test's
+            server.
+        checksums: Name of each archive to its checksum ("md5:..." or "sha256:..."), instead of the
+            published ones.
+
+    Returns:
+        `out`.
+
+    Raises:
+        WorkshopError: No such dataset, no network, an archive with another checksum, or one that
+            would write outside of `out`.
+    """
+    if name not in BASE_URLS:
+        raise WorkshopError(f"expected one of {', '.join(BASE_URLS)}, found {name!r}.")
+    base = (base_url or BASE_URLS[name]).rstrip("/")
+    out = Path(out)
+    for file, checksum in (checksums or CHECKSUMS[name]).items():
+        unpack(fetch(f"{base}/{file}", out / ARCHIVES / file, checksum), out)
+    return out
+
+
+def fetch(url: str, path: Path, checksum: str) -> Path:
+    """Downloads a file, whole or not at all; one that is there with that checksum is kept.
+
+    Raises:
+        WorkshopError: It cannot be reached, or has another checksum.
+    """
+    bar = progress_bar(unit="B", unit_scale=True, desc=path.name)
+    downloader = pooch.HTTPDownloader(progressbar=_Bar(bar), chunk_size=CHUNK, timeout=60)
+    pooch.get_logger().setLevel("ERROR")  # the bar tells what happens
+    try:
+        pooch.retrieve(url, checksum, path.name, path.parent, downloader=downloader)
+    except requests.RequestException as error:
+        raise WorkshopError(
+            f"expected to download {url}, found no way to it ({_reason(error)}). Check the "
+            f"network, or get the file elsewhere and put it at {path}; then run this again."
+        ) from error
+    except ValueError as error:  # pooch's word for another checksum
+        raise WorkshopError(
+            f"expected {url} with the checksum {checksum}, found another file: it was cut off or "
+            "changed, and was not kept. Run the command again; if it says the same, the place "
+            "serves something else."
+        ) from error
+    finally:
+        bar.close()
+    return path
+
+
+class _Bar:
+    """A bar as pooch wants it: `total` is set from outside, and 0 stands for the beginning."""
+
+    def __init__(self, bar):
+        self._bar = bar
+
+    @property
+    def total(self) -> int:
+        """Bytes in all."""
+        return self._bar.total
+
+    @total.setter
+    def total(self, value: int) -> None:
+        self._bar.total = value
+
+    def update(self, count: int) -> None:
+        """Moves the bar on."""
+        self._bar.update(count)
+
+    def reset(self) -> None:
+        """Does nothing: pooch rewinds a bar at its end only to fill it again."""
+
+    def close(self) -> None:
+        """Does nothing: `fetch` closes the bar."""
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"the server answered {error.response.status_code}"
+    return type(error).__name__
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpacks a zip; files that are there with the right size stay.
+
+    Raises:
+        WorkshopError: It is no zip, is damaged, or has a name that leads out of the folder.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            members = [member for member in zipped.infolist() if not member.is_dir()]
+            targets = [_target(folder, member, archive) for member in members]  # all, before any
+            bar = progress_bar(total=len(members), unit="file", desc=f"unpacking {archive.name}")
+            with bar:
+                for member, target in zip(members, targets):
+                    if not (target.is_file() and target.stat().st_size == member.file_size):
+                        with whole_file(target) as draft:
+                            _copy(zipped, member, draft)
+                    bar.update()
+    except zipfile.BadZipFile as error:
+        raise WorkshopError(
+            f"expected a whole zip in {archive}, found: {error}. Delete it and run this again."
+        ) from error
+
+
+def _copy(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    with zipped.open(member) as source, path.open("wb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def _target(folder: Path, member: zipfile.ZipInfo, archive: Path) -> Path:
+    """Returns where a member goes; refuses what is no plain file below `folder`."""
+    name = PurePosixPath(member.filename.replace("\\", "/"))
+    target = (folder / name).resolve()
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    inside = target.is_relative_to(folder.resolve())
+    if name.is_absolute() or ".." in name.parts or ":" in name.parts[0] or is_link or not inside:
+        raise WorkshopError(
+            f"{archive}: expected plain files below {folder}, found {member.filename!r}. Nothing "
+            "was unpacked; do not use this archive."
+        )
+    return target
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        "python -m data.sources.download", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("name", choices=list(BASE_URLS), help="the dataset")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to unpack into")
+    parser.add_argument("--base-url", help="a mirror that has the same archives")
+    arguments = parser.parse_args()
+    out = download(arguments.name, arguments.out, arguments.base_url)
+    print(f"unpacked {arguments.name} into {out}. {CITE[arguments.name]}")
+    print(f"next: python -m data.sources {arguments.name} --root {out} --out manifest.csv")
+
+
+if __name__ == "__main__":
+    run_command(main)

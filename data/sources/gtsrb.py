@@ -1,0 +1,281 @@
+"""German traffic signs (GTSRB) in the official layout or in Kaggle's: 43 classes, in tracks.
+
+Stallkamp, Schlipsing, Salmen, Igel: The German Traffic Sign Recognition Benchmark: A multi-class
+classification competition, IJCNN 2011. A track is about 30 frames of one physical sign; its frames
+share a part of their names. TensorFlow reads no PPM, so pictures become PNG.
+"""
+
+import argparse
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from data.sources.files import tell
+from data.sources.signs import SIGNS, TASK
+from helpers.common import WorkshopError, progress_bar, whole_file
+from helpers.manifest import (
+    GROUP,
+    IMAGE,
+    SPLIT,
+    THREADS,
+    Labels,
+    Manifest,
+    ManifestError,
+    Problem,
+    describe,
+)
+
+DESCRIPTION = "German traffic signs (GTSRB), the official layout or Kaggle's"
+REGION = ("Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2")
+SIZE = ("Width", "Height")
+TRACK = re.compile(r"(?:\d{5}_)?(\d{5})_(\d{5})\.\w+$")  # [class_]track_frame.ppm
+BENCHMARK_TEST = "GT-final_test.csv"
+FIX = "Unpack the archive again, or delete that line."
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A line of one of the tables.
+
+    Attributes:
+        path: The picture.
+        number: Its class, 0 to 42.
+        track: Number of the track, or "" in the test set, whose tracks are not known.
+        frame: Number in the track, likewise.
+        region: Left, top, right and bottom of the sign as shares of the picture.
+        where: The table, for messages.
+        row: The line in it as an editor counts.
+    """
+
+    path: Path
+    number: int
+    track: str
+    frame: str
+    region: tuple[float, float, float, float]
+    where: str
+    row: int
+
+    @property
+    def group(self) -> str:
+        """The track, unique across classes."""
+        return f"{self.number:02d}/{self.track}" if self.track else ""
+
+    @property
+    def name(self) -> str:
+        """What to call its PNG: unique in all of the data."""
+        return f"{self.number:05d}_{self.path.stem[-11:]}" if self.track else self.path.stem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this source."""
+    parser.add_argument("--pictures", type=Path, help="where the PNGs go (pictures beside --out)")
+    parser.add_argument(
+        "--region", action="store_true", help="cut the sign out; without, the whole picture"
+    )
+
+
+def read(root: Path, arguments: argparse.Namespace) -> Manifest:
+    """Reads training and test pictures, whichever are there.
+
+    Official test pictures have the split `test` and no group; the others have a group (their
+    track) and no split yet: `python -m helpers.manifest --split 0.9,0.1,0` divides those alone.
+
+    Raises:
+        WorkshopError: Neither layout is there, or lines and pictures are broken: all of them are
+            named.
+    """
+    tables = list(_tables(root))
+    if not tables:
+        raise WorkshopError(
+            f"{root}: expected Final_Training/Images/00000/GT-00000.csv (the official layout) or "
+            "Train.csv (Kaggle's), found neither. Check --root, or get the data with: "
+            "python -m data.sources.download gtsrb --out DIR"
+        )
+    signs, problems = [], []
+    for path, separator, folder, is_test in tables:
+        found, wrong = _read_table(path, separator, folder, is_test)
+        signs += found
+        problems += wrong
+    _refuse(root, problems)
+    folder = arguments.pictures or arguments.out.parent / "pictures"
+    paths = _pictures(root, signs, folder, arguments.region)
+    signs, paths = _without_twins(signs, paths)
+    frame = pd.DataFrame(
+        {
+            IMAGE: [str(path.absolute()) for path in paths],
+            TASK: [SIGNS[sign.number] for sign in signs],
+            GROUP: [sign.group for sign in signs],
+            SPLIT: ["" if sign.track else "test" for sign in signs],
+            "frame": [sign.frame for sign in signs],
+        },
+        dtype=str,
+    )
+    return Manifest(frame, Labels({TASK: SIGNS}), root)
+
+
+def _tables(root: Path) -> Iterator[tuple[Path, str, Path, bool]]:
+    """Yields path, separator, folder of the pictures, and whether it is the test set."""
+    for base in (root, root / "GTSRB"):
+        for path in sorted((base / "Final_Training" / "Images").glob("*/GT-*.csv")):
+            yield path, ";", path.parent, False
+    for base in (root, root / "GTSRB"):
+        images = base / "Final_Test" / "Images"
+        places = (base / "Final_Test", base, root, images)
+        table = next((p for place in places if (p := place / BENCHMARK_TEST).is_file()), None)
+        if images.is_dir() and table:
+            yield table, ";", images, True
+        elif images.is_dir():
+            logger.info("note: %s is nowhere, so %s is left out", BENCHMARK_TEST, images)
+    for name, is_test in (("Train.csv", False), ("Test.csv", True)):
+        if (root / name).is_file():
+            yield root / name, ",", root, is_test
+
+
+def _read_table(
+    path: Path, separator: str, folder: Path, is_test: bool
+) -> tuple[list[Sign], list[Problem]]:
+    """Returns the signs of a table, and what is wrong with its other lines."""
+    try:
+        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise WorkshopError(
+            f"{path}: expected a table with {separator!r} between its columns, found something "
+            f"else ({error}). Unpack the archive again."
+        ) from None
+    file = "Path" if "Path" in frame else "Filename"
+    lacking = [name for name in (file, *SIZE, *REGION, "ClassId") if name not in frame]
+    if lacking:
+        raise WorkshopError(
+            f"{path}: expected the columns {file}, {', '.join((*SIZE, *REGION))}, ClassId; "
+            f"{', '.join(lacking)} not found in {', '.join(frame.columns)}. Is it another table?"
+        )
+    signs, problems = [], []
+    for row, line in enumerate(frame.to_dict("records"), start=2):
+        sign = _sign(line, folder / line[file], is_test, path, row)
+        (problems if isinstance(sign, Problem) else signs).append(sign)
+    return signs, problems
+
+
+def _sign(line: dict[str, str], picture: Path, is_test: bool, table: Path, row: int):
+    """Returns a `Sign`, or the `Problem` of a line that cannot be used."""
+    where = f"{table.parent.name}/{table.name}"
+
+    def problem(kind: str, found: str, expected: str) -> Problem:
+        return Problem(row, where, found, expected, FIX, kind=kind)
+
+    if not (line["ClassId"].isdecimal() and int(line["ClassId"]) < len(SIGNS)):
+        return problem("class", f"ClassId {line['ClassId']!r}", f"0 to {len(SIGNS) - 1}")
+    try:
+        width, height = (float(line[name]) for name in SIZE)
+        left, top, right, bottom = (float(line[name]) for name in REGION)
+        # the last column and row belong to the region
+        box = (left / width, top / height, (right + 1) / width, (bottom + 1) / height)
+    except (ValueError, ZeroDivisionError):
+        found = ", ".join(line[name] for name in (*SIZE, *REGION))
+        return problem("region", f"size and region {found}", "whole numbers, the size above 0")
+    if not (box[0] < box[2] and box[1] < box[3] and box[0] < 1 and box[1] < 1):
+        found = ", ".join(line[name] for name in (*SIZE, *REGION))
+        return problem("region", f"size and region {found}", "a region inside the picture")
+    name = TRACK.search(picture.name)
+    if not is_test and not name:
+        return problem("name", f"the name {picture.name!r}", "a name such as 00001_00029.ppm")
+    if not picture.is_file():
+        return problem("missing file", f"no picture {picture.name}", "a picture")
+    track, frame = ("", "") if is_test else name.groups()
+    return Sign(picture, int(line["ClassId"]), track, frame, box, where, row)
+
+
+def _refuse(root: Path, problems: Sequence[Problem]) -> None:
+    if problems:
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise ManifestError(f"{root}: {count}\n{describe(problems)}", problems)
+
+
+def _pictures(root: Path, signs: Sequence[Sign], folder: Path, region: bool) -> list[Path]:
+    """Returns a picture that TensorFlow reads for each sign, made where there is none yet."""
+    folder = folder / ("region" if region else "whole")
+
+    def make(sign: Sign) -> Path | Problem:
+        if not region and sign.path.suffix.lower() == ".png":
+            return sign.path
+        target = folder / ("train" if sign.track else "test") / f"{sign.name}.png"
+        try:
+            return _convert(sign, target, region)
+        except (UnidentifiedImageError, ValueError, SyntaxError) as error:
+            return _unreadable(sign, error)
+        except OSError as error:
+            if error.errno is not None:  # the disk, not the picture
+                raise
+            return _unreadable(sign, error)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            bar = progress_bar(iterable=pool.map(make, signs), total=len(signs), desc="pictures")
+            made = list(bar)
+        except BaseException:  # also Ctrl-C: the pool would finish all pictures first
+            pool.shutdown(cancel_futures=True)
+            raise
+    _refuse(root, [one for one in made if isinstance(one, Problem)])
+    return made
+
+
+def _unreadable(sign: Sign, error: Exception) -> Problem:
+    found = f"a picture {sign.path.name} that cannot be read ({error})"
+    return Problem(sign.row, sign.where, found, "a whole picture", FIX, kind="unreadable picture")
+
+
+def _convert(sign: Sign, target: Path, region: bool) -> Path:
+    """Writes a PNG, whole; one that is there and not older than its picture is kept."""
+    if target.exists() and target.stat().st_mtime >= sign.path.stat().st_mtime:
+        return target
+    with Image.open(sign.path) as picture:
+        picture = picture.convert("RGB")
+    if region:
+        picture = picture.crop(region_in_pixels(sign.region, picture.size))
+    with whole_file(target) as draft:
+        picture.save(draft, "PNG", compress_level=1)
+    return target
+
+
+def region_in_pixels(
+    region: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Returns left, top, right and bottom (beyond the last pixel) of a region.
+
+    Args:
+        region: As shares of the picture, which may have been resized since the table was written.
+        size: Width and height of the picture in pixels.
+
+    Returns:
+        Whole pixels inside the picture, at least one each way.
+    """
+    width, height = size
+    left = min(max(round(region[0] * width), 0), width - 1)
+    top = min(max(round(region[1] * height), 0), height - 1)
+    right = min(max(round(region[2] * width), left + 1), width)
+    bottom = min(max(round(region[3] * height), top + 1), height)
+    return left, top, right, bottom
+
+
+def _without_twins(
+    signs: list[Sign], paths: Sequence[Path]
+) -> tuple[tuple[Sign, ...], tuple[Path, ...]]:
+    """Leaves out training frames that are equal to a test picture, and tells of them."""
+    if all(sign.track for sign in signs):
+        return tuple(signs), tuple(paths)
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests = list(pool.map(lambda path: hashlib.blake2b(path.read_bytes()).digest(), paths))
+    in_test = {digest for sign, digest in zip(signs, digests) if not sign.track}
+    twins = [bool(sign.track) and digest in in_test for sign, digest in zip(signs, digests)]
+    names = [sign.path.name for sign, twin in zip(signs, twins) if twin]
+    tell(logger, "training frames that are equal to test pictures, left out", names)
+    kept = [pair for pair, twin in zip(zip(signs, paths), twins) if not twin]
+    return tuple(zip(*kept))

@@ -1,0 +1,137 @@
+"""Market-1501 with its attribute file: persons from six cameras, labelled person by person.
+
+Zheng et al., Scalable Person Re-identification, ICCV 2015. The attributes and the meaning of their
+numbers: Lin et al., arXiv:1703.07220, https://github.com/vana77/Market-1501_Attribute.
+"""
+
+import argparse
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from data.sources.files import make_manifest, pictures_in, tell
+from helpers.common import WorkshopError
+from helpers.manifest import GROUP, IMAGE, Manifest
+
+DESCRIPTION = "Market-1501: bounding_box_train, bounding_box_test and market_attribute.mat"
+ATTRIBUTES = "market_attribute.mat"
+FOLDERS = {"train": ["bounding_box_train"], "test": ["bounding_box_test", "query"]}
+NAME = re.compile(r"(-1|\d{4})_c(\d)s\d+_\d+_\d+")  # 0002_c1s1_000451_03.jpg: person 2, camera 1
+
+# Task to (column of the file, class of each of its numbers; they start at 1).
+NUMBERED = {
+    "gender": ("gender", ["male", "female"]),
+    "age": ("age", ["young", "teenager", "adult", "old"]),
+    "hair_length": ("hair", ["short", "long"]),
+    "sleeves": ("up", ["long", "short"]),
+    "bottom_length": ("down", ["long", "short"]),
+    "bottom_type": ("clothes", ["dress", "pants"]),
+    "hat": ("hat", ["no", "yes"]),
+}
+TOP_COLORS = ["black", "white", "red", "purple", "yellow", "gray", "blue", "green"]
+BOTTOM_COLORS = ["black", "white", "pink", "purple", "yellow", "gray", "blue", "green", "brown"]
+BAGS = ["backpack", "bag", "handbag"]
+TASKS = {
+    **{task: classes for task, (_, classes) in NUMBERED.items()},
+    "top_color": [*TOP_COLORS, "other"],
+    "bottom_color": [*BOTTOM_COLORS, "other"],
+    "carrying": ["none", *BAGS, "several"],
+}
+YES = 2  # of the columns that say no (1) or yes (2)
+_OTHER_FORMS = (MatReadError, NotImplementedError, ValueError, TypeError, KeyError, AttributeError)
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this source."""
+    parser.add_argument("--attributes", type=Path, help=f"the .mat file (--root/{ATTRIBUTES})")
+
+
+def read(root: Path, arguments: argparse.Namespace) -> Manifest:
+    """Reads pictures and attributes; the official part of a picture is the column `part`.
+
+    The pictures of distractors (0000, -1) have no attributes and are left out.
+
+    Raises:
+        WorkshopError: The folders or the attribute file are not there, or of another form.
+    """
+    path = arguments.attributes or root / ATTRIBUTES
+    persons = {part: _read_persons(path, part) for part in FOLDERS}
+    rows, unknown, strange = [], [], []
+    for part, folders in FOLDERS.items():
+        for picture in _pictures(root, folders):
+            match = NAME.match(picture.name)
+            if not match:
+                strange.append(picture.name)
+            elif match[1] not in persons[part]:
+                unknown.append(picture.name)
+            else:
+                rows.append(
+                    {IMAGE: str(picture.absolute()), GROUP: match[1]}
+                    | persons[part][match[1]]
+                    | {"part": part, "camera": match[2]}
+                )
+    tell(logger, "pictures of persons without attributes, left out", unknown)
+    tell(logger, "pictures whose name is no Market-1501 name, left out", strange)
+    if not rows:
+        raise WorkshopError(
+            f"{root}: expected pictures such as bounding_box_train/0002_c1s1_000451_03.jpg whose "
+            f"persons are in {path.name}, found none. Check --root."
+        )
+    return make_manifest(rows, TASKS, root)
+
+
+def _pictures(root: Path, folders: list[str]) -> list[Path]:
+    return [path for folder in folders for path in pictures_in(root / folder)]
+
+
+def _read_persons(path: Path, part: str) -> dict[str, dict[str, str]]:
+    """Returns person ("0002") to (task to class name)."""
+    try:
+        content = loadmat(str(path), squeeze_me=True, struct_as_record=False)["market_attribute"]
+        table = getattr(content, part)
+        numbers = {name: np.atleast_1d(getattr(table, name)) for name in _columns()}
+        persons = np.atleast_1d(table.image_index)
+    except FileNotFoundError:
+        raise WorkshopError(
+            f"{path}: expected the attribute file, found no such file. Get it from "
+            "https://github.com/vana77/Market-1501_Attribute or name it with --attributes."
+        ) from None
+    except _OTHER_FORMS as error:
+        raise WorkshopError(
+            f"{path}: expected market_attribute.{part} as published, found another form "
+            f"({error}). Get the file anew."
+        ) from None
+    return {
+        f"{int(person):04d}": _classes({name: int(values[i]) for name, values in numbers.items()})
+        for i, person in enumerate(persons)
+    }
+
+
+def _columns() -> list[str]:
+    colors = [f"up{color}" for color in TOP_COLORS] + [f"down{color}" for color in BOTTOM_COLORS]
+    return [column for column, _ in NUMBERED.values()] + BAGS + colors
+
+
+def _classes(numbers: dict[str, Any]) -> dict[str, str]:
+    labels = {}
+    for task, (column, classes) in NUMBERED.items():
+        number = numbers[column]
+        labels[task] = classes[number - 1] if 1 <= number <= len(classes) else ""
+    # at most one color is marked; none means one that the file has no column for
+    labels["top_color"] = _one([c for c in TOP_COLORS if numbers[f"up{c}"] == YES], "other", "")
+    bottom = [c for c in BOTTOM_COLORS if numbers[f"down{c}"] == YES]
+    labels["bottom_color"] = _one(bottom, "other", "")
+    labels["carrying"] = _one([bag for bag in BAGS if numbers[bag] == YES], "none", "several")
+    return labels
+
+
+def _one(marked: list[str], nothing: str, several: str) -> str:
+    if not marked:
+        return nothing
+    return marked[0] if len(marked) == 1 else several

@@ -1,0 +1,77 @@
+"""A plain CSV with a picture per line: the columns that it has, under the names that we use."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from data.sources.files import first_few, make_manifest, tell
+from helpers.common import WorkshopError
+from helpers.manifest import GROUP, IMAGE, IMAGE_ALIASES, SPLIT, Manifest, did_you_mean
+
+DESCRIPTION = "a CSV with a picture per line, in any column"
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this source."""
+    parser.add_argument("--csv", help="the CSV, relative to --root (the only one there)")
+    parser.add_argument("--image-column", help="the column of the pictures (image_path, file ...)")
+    parser.add_argument("--group-column", help="what must not be split: person, track (group)")
+    parser.add_argument("--tasks", help="the columns that are tasks, with commas (all others)")
+
+
+def read(root: Path, arguments: argparse.Namespace) -> Manifest:
+    """Reads a plain CSV. A row whose picture is missing stays, and is told.
+
+    Raises:
+        WorkshopError: No CSV or several, or a column that is not there.
+    """
+    path = find_csv(root, arguments.csv)
+    frame = read_table(path)
+    image = _column(path, frame, arguments.image_column, (IMAGE, *IMAGE_ALIASES), "image")
+    frame = frame.rename(columns={image: IMAGE})
+    if arguments.group_column or GROUP in frame:
+        group = _column(path, frame, arguments.group_column, (GROUP,), "group")
+        frame = frame.rename(columns={group: GROUP})
+    tasks = [name for name in frame.columns if name not in (IMAGE, GROUP, SPLIT)]
+    if arguments.tasks:
+        tasks = [_column(path, frame, task, (), "task") for task in arguments.tasks.split(",")]
+    missing = [name for name in frame[IMAGE] if not (root / name).is_file()]
+    tell(logger, f"pictures that are not below {root}", missing)
+    classes = {task: sorted(set(frame[task]) - {""}) for task in tasks}
+    return make_manifest(frame.to_dict("records"), classes, root)
+
+
+def find_csv(root: Path, name: str | None) -> Path:
+    """Returns the CSV of that name below `root`, or the only one there."""
+    found = [root / name] if name else sorted(root.glob("*.csv"))
+    if len(found) != 1 or not found[0].is_file():
+        raise WorkshopError(
+            f"{root}: expected {name or 'one CSV'}, found "
+            f"{first_few(path.name for path in root.glob('*.csv')) or 'none'}. Name it with --csv."
+        )
+    return found[0]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a CSV (also .csv.gz) as text; an empty cell stays empty, the class `None` a class."""
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig").fillna("")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise WorkshopError(
+            f"{path}: expected a CSV in UTF-8 with commas, found something else ({error}). "
+            "Save it as 'CSV UTF-8' in your spreadsheet."
+        ) from None
+
+
+def _column(path: Path, frame: pd.DataFrame, name: str | None, usual: tuple, what: str) -> str:
+    wanted = [name] if name else [column for column in frame.columns if column.lower() in usual]
+    if not wanted or wanted[0] not in frame:
+        hint = did_you_mean(name, frame.columns) if name else ""
+        raise WorkshopError(
+            f"{path}: expected the {what} column {name or usual[0]!r}, found "
+            f"{', '.join(frame.columns)}. {hint}Name the right one."
+        )
+    return wanted[0]

@@ -1,0 +1,100 @@
+"""Trains a network inside a SageMaker job: `helpers.train` with the job's folders and hosts.
+
+SageMaker runs `python -m helpers.cloud.script` on every machine, and says in its variables where
+the data is and where things go (`helpers.cloud.script.job`). On several machines all of them train
+one network (`helpers.cloud.script.workers`).
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers.cloud.script.job import (
+    Job,
+    epoch_figures,
+    metric_line,
+    read_channels,
+    score_figures,
+    tidy_arguments,
+    write_model,
+)
+from helpers.common import run_command
+from helpers.manifest import SPLIT, Manifest
+from helpers.train import Run, recipe_from
+from helpers.train.__main__ import EXPORT_SECONDS, RUN, build_parser, read_and_check, where
+
+IMAGE_FORMATS = ("saved_model", "litert")  # a job's image lacks the packages that ONNX needs
+
+
+def parse_arguments(job: Job, arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the hyperparameters of a job, and what else stands in its command line."""
+    parser = build_parser("helpers.cloud.script", in_job=True, checkpoints=job.checkpoints)
+    switches = [a.option_strings[-1] for a in parser._actions if a.nargs == 0]
+    return parser.parse_args(tidy_arguments([*job.flags, *arguments], switches))
+
+
+def main() -> None:
+    """Runs the command."""
+    began = time.monotonic()
+    job = Job.from_environment()
+    arguments = parse_arguments(job, sys.argv[1:])
+    recipe = recipe_from(arguments)  # bad input is found before TensorFlow is imported
+    tasks = arguments.tasks.split(",") if arguments.tasks else None
+    # One host of several has a part of the pictures, in which a class may well be missing.
+    manifest = None if arguments.manifest else read_channels(job, tasks)
+    manifest = read_and_check(arguments, manifest, whole=len(job.hosts) == 1)
+    folder, resume = _where(arguments, job)
+    how = {
+        "resume": resume,
+        "overwrite": arguments.overwrite,
+        "began": began,
+        "afterwards": 0 if arguments.no_export else EXPORT_SECONDS,
+        "after_epoch": lambda row: print(
+            metric_line(epoch_figures(row, manifest.tasks)), flush=True
+        ),
+    }
+    if len(job.hosts) == 1:
+        from helpers.train import train
+
+        _finish(train(manifest, folder, recipe, **how), manifest, arguments, job)
+        return
+    from helpers.cloud.script.workers import Hosts, train_on_hosts
+
+    hosts = Hosts(job.hosts, job.host)
+    run = train_on_hosts(manifest, folder, recipe, hosts, **how)
+    if run:
+        _finish(run, manifest, arguments, job)
+    hosts.wait()  # a host that left earlier would look like one that failed
+
+
+def _where(arguments: argparse.Namespace, job: Job) -> tuple[Path, bool]:
+    if not arguments.out and not arguments.checkpoints:
+        return job.run_folder, arguments.resume
+    if not arguments.out and job.host != job.hosts[0]:  # the first host keeps the run
+        return Path(arguments.checkpoints) / RUN, False
+    return where(arguments)
+
+
+def _finish(run: Run, manifest: Manifest, arguments: argparse.Namespace, job: Job) -> None:
+    """Exports and scores the best epoch, and puts what serving needs in place."""
+    print(f"the best epoch is {run.best_epoch}: {run.best_path}")
+    if arguments.no_export:
+        return
+    from helpers.evaluate import evaluate
+    from helpers.predict import FORMATS, export_run
+
+    print(f"exported to {export_run(run, IMAGE_FORMATS if job.model else FORMATS)}")
+    if not job.model:  # tried on this machine
+        return
+    scores = {}
+    for split in sorted({"validation", "test"} & set(manifest.frame[SPLIT])):
+        scores[split], _ = evaluate(run, manifest.subset(split))
+        print(metric_line(score_figures(split, scores[split])))
+    write_model(run, scores, job.model)
+    print(f"what serving needs is in {job.model}", flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,68 @@
+"""Errors that a person can mend, and the one place that turns them into an exit code."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+
+class WorkshopError(Exception):
+    """A mistake that the user can mend.
+
+    The message says what was expected, what was found and what to do next. Commands print it
+    without a traceback and end with exit code 2.
+    """
+
+
+def expected(what: str, found: object, fix: str, where: object = "") -> WorkshopError:
+    """Returns the error to raise: what was expected, what was found, what to do next.
+
+    Args:
+        what: as in "expected 1 to 10 shards".
+        found: as in "found 12".
+        fix: a sentence that says what to do next.
+        where: the file, flag or row that it is about.
+    """
+    return WorkshopError(f"{where}{': ' if where else ''}expected {what}, found {found}. {fix}")
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Runs a command's `main` and ends the process with the workshop's exit codes.
+
+    0: done. 2: bad input or usage, a full disk or an unwritable folder, with one message on
+    standard error. 130: stopped with Ctrl-C.
+    """
+    try:
+        main()
+    except WorkshopError as error:
+        sys.exit(_fail(str(error)))
+    except KeyboardInterrupt as stop:
+        print(f"\nstopped. {stop}".rstrip(), file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever reads has seen enough: predict ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+        sys.exit(0)
+    except OSError as error:
+        if error.errno not in _DISK_ADVICE:
+            raise
+        where = f": {error.filename}" if error.filename else ""  # a full disk names no file
+        reason = os.strerror(error.errno)
+        sys.exit(_fail(f"{reason}{where}. {_DISK_ADVICE[error.errno]}"))
+
+
+_DISK_ADVICE = {
+    errno.ENOSPC: "Free some space or choose another --out, then run the same command again.",
+    errno.EDQUOT: "Free some of your quota or choose another --out, then run it again.",
+    errno.EACCES: "Choose an --out that you may write to, or change the folder's permissions.",
+    errno.EPERM: "Choose an --out that you may write to, or change the folder's permissions.",
+    errno.EROFS: "The file system is read-only. Choose another --out.",
+    errno.EFBIG: "A file would be larger than this system allows. Choose another --out.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EISDIR: "Name a file in that folder.",
+    errno.ENOTDIR: "A part of that path is a file. Choose another --out.",
+}
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,65 @@
+"""Checks a manifest, prints what is in it, and splits it by group where asked to.
+
+python -m helpers.manifest manifest.csv --split 0.7,0.15,0.15 --out split.csv
+"""
+
+import argparse
+from pathlib import Path
+
+from helpers.common import WorkshopError, run_command
+from helpers.manifest.problems import SPLITS, describe, unknown_classes
+from helpers.manifest.table import (
+    _checked_shares,
+    read_manifest,
+    split_by_group,
+    summarize,
+    validate,
+)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m helpers.manifest", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("manifest", type=Path, help="the CSV")
+    parser.add_argument("--tasks", help="only these columns are tasks, with commas: gender,age")
+    parser.add_argument("--report", type=Path, help="write all problems to this CSV")
+    parser.add_argument("--no-pictures", action="store_true", help="do not open the pictures")
+    parser.add_argument("--split", help="shares of train,validation,test: 0.7,0.15,0.15")
+    parser.add_argument("--seed", type=int, default=0, help="of the split (0)")
+    parser.add_argument("--out", type=Path, help="where to write the split manifest")
+    arguments = parser.parse_args()
+    if bool(arguments.split) != bool(arguments.out):
+        parser.error("--split and --out go together: --split 0.7,0.15,0.15 --out split.csv")
+    return arguments
+
+
+def _shares(text: str) -> dict[str, float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+        given = dict(zip(SPLITS, values, strict=True))
+        return _checked_shares({name: share for name, share in given.items() if share})
+    except ValueError:
+        raise WorkshopError(
+            f"--split: expected three shares such as 0.7,0.15,0.15, found {text!r}."
+        ) from None
+
+
+def main() -> None:
+    """Checks a manifest, prints what is in it, and splits it where asked to."""
+    arguments = _arguments()
+    tasks = arguments.tasks.split(",") if arguments.tasks else None
+    # Names of classes and broken pictures come in one list: `validate` tells of both.
+    manifest = read_manifest(arguments.manifest, tasks, check_classes=False)
+    if arguments.split and not unknown_classes(manifest, manifest.tasks):
+        manifest = split_by_group(manifest, _shares(arguments.split), seed=arguments.seed)
+    print(summarize(manifest))
+    warnings = validate(manifest, not arguments.no_pictures, report=arguments.report)
+    print(describe(warnings) if warnings else "no problems")
+    if arguments.out:
+        manifest.write(arguments.out)
+        print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,137 @@
+"""The tasks and the order of their classes, saved beside data and models as `labels.json`.
+
+{"tasks": {"gender": ["male", "female"]}, "display": {"gender": {"male": "Mann"}}}
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from helpers.common import WorkshopError, read_json, write_json
+
+IMAGE, GROUP, SPLIT = "image_path", "group", "split"  # columns of a manifest that are no tasks
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "Did you mean 'x'? " for the nearest of `known`, or nothing where none is near."""
+    by_lower = {item.lower(): item for item in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"Did you mean {by_lower[near[0]]!r}? " if near else ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The tasks and, in order, the class names of each: index 0 is the first output of its head.
+
+    Attributes:
+        tasks: Task name to class names.
+        display: Task name to (class name to the name to show), for another language.
+    """
+
+    tasks: dict[str, tuple[str, ...]]
+    display: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task, classes in self.tasks.items():
+            _check_task(task, classes)
+        for task, names in self.display.items():
+            _check_display(task, names, self.tasks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the value that `labels.json` holds."""
+        value = {"tasks": {task: list(classes) for task, classes in self.tasks.items()}}
+        return value | ({"display": self.display} if self.display else {})
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Labels":
+        """Makes labels from the value of a `labels.json`.
+
+        Raises:
+            WorkshopError: The value has another form.
+        """
+        tasks = value.get("tasks") if isinstance(value, dict) else None
+        good = (
+            isinstance(tasks, dict)
+            and bool(tasks)
+            and all(
+                isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+                for classes in tasks.values()
+            )
+        )
+        display = value.get("display", {}) if good else {}
+        if not good or not all(isinstance(names, dict) for names in _values(display)):
+            raise WorkshopError(
+                'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
+                '"display": {"gender": {"male": "Mann"}}} (display is optional). '
+                "Mend labels.json, or delete it: the tasks then come from the CSV's columns."
+            )
+        return cls({task: tuple(names) for task, names in tasks.items()}, display)
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Labels":
+        """Reads a `labels.json`."""
+        try:
+            return cls.from_json(read_json(Path(path)))
+        except FileNotFoundError:
+            raise WorkshopError(f"{path}: no such file. It holds the tasks and classes.") from None
+        except ValueError as error:
+            raise WorkshopError(f"{path}: expected JSON, found {error}. Mend the file.") from None
+        except WorkshopError as error:
+            raise WorkshopError(f"{path}: {error}") from None
+
+    def write(self, path: Path | str) -> None:
+        """Writes a `labels.json`, whole."""
+        write_json(Path(path), self.to_json())
+
+    def select(self, tasks: Sequence[str]) -> "Labels":
+        """Returns the labels of some tasks, in the order asked for.
+
+        Raises:
+            WorkshopError: A task is not known, named twice, or none is named.
+        """
+        for task in tasks:
+            if task not in self.tasks:
+                raise WorkshopError(
+                    f"No task {task!r}. {did_you_mean(task, self.tasks)}"
+                    f"The tasks are: {', '.join(self.tasks)}."
+                )
+        if not tasks or len(set(tasks)) != len(tasks):
+            raise WorkshopError(
+                f"Expected each task once and at least one, found {list(tasks)}. "
+                f"The tasks are: {', '.join(self.tasks)}."
+            )
+        display = {task: self.display[task] for task in tasks if task in self.display}
+        return Labels({task: self.tasks[task] for task in tasks}, display)
+
+    def display_name(self, task: str, cls: str) -> str:
+        """Returns the name to show for a class: its own, unless `display` has another."""
+        return self.display.get(task, {}).get(cls, cls)
+
+
+def _values(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else [None]
+
+
+def _check_task(task: str, classes: Sequence[str]) -> None:
+    if task in (IMAGE, GROUP, SPLIT) or not task or "/" in task:
+        raise WorkshopError(
+            f"{task!r} cannot be a task's name: expected text without '/' (it names a Keras layer) "
+            f"other than {IMAGE}, {GROUP} and {SPLIT}. Rename it."
+        )
+    twice = sorted({name for name in classes if list(classes).count(name) > 1})
+    if twice or "" in classes:
+        raise WorkshopError(
+            f"Task {task!r}: expected each class name once and none empty, found "
+            f"{'twice ' + ', '.join(twice) if twice else 'an empty one'}. Mend labels.json."
+        )
+
+
+def _check_display(task: str, names: Mapping[str, str], tasks: Mapping[str, Sequence[str]]) -> None:
+    for name in names:
+        if name not in tasks.get(task, ()):
+            raise WorkshopError(
+                f"labels.json shows a name for {task} {name!r}, which is no class there. "
+                f"{did_you_mean(name, tasks.get(task, ()))}Mend `display`."
+            )

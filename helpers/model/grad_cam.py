@@ -1,0 +1,61 @@
+"""Shows where in a picture a head looks."""
+
+import numpy as np
+
+from helpers.common import WorkshopError, keras, tf
+
+
+def grad_cam(
+    model: keras.Model,
+    pictures: np.ndarray,
+    task: str,
+    classes: np.ndarray | None = None,
+    averaged: bool = False,
+) -> np.ndarray:
+    """Computes Grad-CAM maps of one head over the backbone's features.
+
+    Every feature is weighted by how much the class's logit would rise with it; what remains above
+    0 speaks for the class. Grad-CAM (Selvaraju et al. 2017) averages these slopes over the picture
+    first. That suits a head that sees nothing but an average. Ours also see maxima and stripes:
+    the slope differs from place to place, so each place keeps its own (HiResCAM, Draelos and
+    Carin 2020).
+
+    Args:
+        model: a network of `helpers.model.build_model`.
+        pictures: uint8 or float (batch, height, width, 3), RGB 0 to 255.
+        task: whose head.
+        classes: int (batch,), the class to explain; the most probable one where None.
+        averaged: average the slopes over the picture, as the original does.
+
+    Returns:
+        float32 (batch, height, width), 0 to 1, each map's largest value 1 where it is not all 0.
+
+    Raises:
+        WorkshopError: the model has no such task.
+    """
+    if task not in model.output:
+        raise WorkshopError(f"expected a task of {', '.join(model.output)}, found {task!r}.")
+    features_to_hidden = keras.Model(_features_of(model), model.get_layer(task).input)
+    kernel, bias = model.get_layer(task).weights
+    with tf.GradientTape() as tape:
+        features = model.get_layer("backbone")(tf.cast(pictures, tf.float32), training=False)
+        tape.watch(features)
+        # The logits, not the probabilities: a sure softmax has no slope left.
+        logits = features_to_hidden(features, training=False) @ kernel + bias
+        if classes is None:
+            classes = tf.argmax(logits, axis=1)
+        chosen = tf.gather(logits, tf.cast(classes, tf.int32), batch_dims=1)
+    slopes = tape.gradient(chosen, features)  # (batch, rows, columns, channels)
+    if averaged:
+        slopes = tf.reduce_mean(slopes, axis=(1, 2), keepdims=True)
+    maps = tf.nn.relu(tf.reduce_sum(slopes * features, axis=-1, keepdims=True))
+    maps = tf.image.resize(maps, pictures.shape[1:3], method="bicubic")[..., 0]
+    maps = tf.maximum(maps, 0).numpy()
+    largest = maps.max(axis=(1, 2), keepdims=True)
+    return np.where(largest > 0, maps / np.maximum(largest, 1e-12), 0).astype(np.float32)
+
+
+def _features_of(model: keras.Model) -> keras.KerasTensor:
+    """Returns the output of the backbone as the rest of the network takes it in."""
+    position = [layer.name for layer in model.layers].index("backbone")
+    return model.layers[position + 1].input

@@ -1,0 +1,21 @@
+"""A run becomes an export, and the export answers: files in, probabilities out."""
+
+from helpers.common import front_door
+
+__getattr__, __dir__, __all__ = front_door(
+    __name__,
+    {
+        "export": [
+            "FORMATS",
+            "SavedModelPredictor",
+            "archive_folder",
+            "convert_to_litert",
+            "export_onnx",
+            "export_run",
+            "export_saved_model",
+        ],
+        "files": ["find_pictures", "named", "predict_files"],
+        "litert": ["LiteRTPredictor", "fit_pixels", "reduction"],
+        "timing": ["pictures_per_second", "seconds_per_call"],
+    },
+)

@@ -1,0 +1,54 @@
+"""Describes pictures with a run's export, with the probability of every class.
+
+    python -m helpers.predict --run RUN IMAGE ... [--json]
+
+It uses the LiteRT export and never imports TensorFlow, so the first answer comes at once.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from helpers.common import WorkshopError, progress_bar, run_command
+from helpers.manifest import Labels
+from helpers.predict.files import find_pictures, named, predict_files
+from helpers.predict.litert import LiteRTPredictor
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser("helpers.predict", description=__doc__.splitlines()[0])
+    parser.add_argument("--run", required=True, help="the folder of the run")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a folder")
+    arguments = parser.parse_args()
+    paths = find_pictures(arguments.images)
+    predictor = LiteRTPredictor(Path(arguments.run) / "export")
+    failed = 0
+    predictions = predict_files(predictor, paths)
+    seen = sys.stdout.isatty()  # the answers themselves then show how far it is
+    bar = progress_bar(iterable=predictions, total=len(paths), unit="picture", disable=seen)
+    for path, answer in bar:
+        if isinstance(answer, str):
+            failed += 1
+            print(f"{path}: {answer}", file=sys.stderr)
+        elif arguments.json:
+            tasks = named(predictor.labels, answer)
+            print(json.dumps({"image_path": str(path), **tasks}, ensure_ascii=False))
+        else:
+            print(_as_text(path, predictor.labels, named(predictor.labels, answer)))
+    if failed:
+        raise WorkshopError(f"{failed} of {len(paths)} files could not be read; see above.")
+
+
+def _as_text(path: Path, labels: Labels, tasks: dict[str, dict[str, float]]) -> str:
+    lines = [str(path)]
+    for task, classes in tasks.items():
+        shown = [f"{labels.display_name(task, c)} {p:.3f}" for c, p in list(classes.items())[:3]]
+        lines.append(f"  {task:<14} {', '.join(shown)}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_command(main)

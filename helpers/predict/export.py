@@ -1,0 +1,218 @@
+"""Exports a run: picture files in, probabilities out, everything in between inside the graph.
+
+export/
+    saved_model/   signature "serving_default": bytes of files in (TensorFlow Serving, SageMaker)
+    model.tflite   uint8 pixels in (LiteRT: phones, small machines, fast starts)
+    model.onnx     float32 pixels in, 0 to 255 (ONNX Runtime)
+    labels.json    the class names of every output
+"""
+
+import io
+import logging
+import tarfile
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from helpers.common import (
+    LITERT_FILE,
+    ONNX_FILE,
+    SAVED_MODEL,
+    WorkshopError,
+    keras,
+    tf,
+    whole_file,
+    whole_folder,
+)
+from helpers.manifest import LABELS_FILE, Labels, check_size
+from helpers.model import load_model
+from helpers.pipeline import decode_picture
+from helpers.train import Run
+
+PICTURE_REQUESTS = Path(__file__).parent.parent / "cloud" / "picture_requests.py"
+
+FORMATS = ("saved_model", "litert", "onnx")
+
+
+def export_run(run: Run, formats: Sequence[str] = FORMATS) -> Path:
+    """Exports the best model of a run and returns the folder.
+
+    Args:
+        run: a run with a finished epoch.
+        formats: any of `FORMATS`.
+
+    Raises:
+        WorkshopError: no finished epoch, or an unknown format.
+    """
+    unknown = set(formats) - set(FORMATS)
+    if unknown:
+        raise WorkshopError(f"expected formats of {', '.join(FORMATS)}, found {sorted(unknown)}.")
+    run.best_epoch  # noqa: B018 - raises where no epoch has ended
+    model = load_model(run.best_path)
+    with whole_folder(run.export_folder) as folder:
+        run.labels.write(folder / LABELS_FILE)
+        if "saved_model" in formats:
+            export_saved_model(model, run.labels, folder / SAVED_MODEL)
+        if "litert" in formats:
+            (folder / LITERT_FILE).write_bytes(convert_to_litert(model))
+        if "onnx" in formats:
+            export_onnx(model, folder / ONNX_FILE)
+    return run.export_folder
+
+
+def export_saved_model(model: keras.Model, labels: Labels, folder: Path) -> None:
+    """Writes a SavedModel whose one signature takes the bytes of picture files.
+
+    Signature "serving_default": `image_bytes`, string (batch,), each a JPEG, PNG, BMP or GIF
+    file, to a dict from task to float32 (batch, classes). The labels lie in its assets.
+
+    Args:
+        model: a network of `helpers.model.build_model`.
+        labels: its labels.
+        folder: where the SavedModel goes.
+    """
+    image_size = model.input_shape[1:3]
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        pictures = tf.map_fn(
+            lambda one: decode_picture(one, image_size),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec((*image_size, 3), tf.uint8),
+        )
+        return model(tf.cast(pictures, tf.float32), training=False)
+
+    _write_saved_model(model, serve, folder)
+    labels.write(folder / "assets.extra" / LABELS_FILE)  # where TensorFlow Serving allows files
+
+
+def _write_saved_model(model: keras.Model, serve: Callable, folder: Path) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", serve)
+    with _quiet():
+        archive.write_out(str(folder), verbose=False)
+
+
+def convert_to_litert(model: keras.Model) -> bytes:
+    """Converts to a LiteRT flatbuffer: uint8 (batch, height, width, 3) RGB to probabilities.
+
+    LiteRT has no decoder for picture files; `helpers.predict.litert.decode_picture` does what
+    `helpers.pipeline.decode_picture` does, without TensorFlow.
+    """
+    shape = (None, *model.input_shape[1:])
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="pixels")])
+    def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model(tf.cast(pixels, tf.float32), training=False)
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        _write_saved_model(model, classify, Path(folder))
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+
+
+def export_onnx(model: keras.Model, path: Path) -> None:
+    """Writes an ONNX file: float32 (batch, height, width, 3), RGB 0 to 255, to probabilities."""
+    with _quiet():
+        model.export(str(path), format="onnx", verbose=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what the converters say about their own progress and code; errors still raise."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+class SavedModelPredictor:
+    """Answers with the exported SavedModel: the bytes of files in, probabilities out."""
+
+    def __init__(self, export_folder: Path):
+        folder = Path(export_folder)
+        if not (folder / SAVED_MODEL).is_dir():
+            raise _no_saved_model(folder)
+        self.labels = Labels.read(folder / LABELS_FILE)
+        self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
+        self._serve = self._model.signatures["serving_default"]
+
+    def predict_bytes(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Predicts a batch of picture files.
+
+        Returns:
+            For each task float32 (files, classes), rows that sum to 1.
+
+        Raises:
+            WorkshopError: one of them is no picture, or larger than `helpers.manifest` allows.
+        """
+        for file in files:
+            _refuse_large(file)
+        try:
+            answers = self._serve(image_bytes=tf.constant(list(files)))
+        except tf.errors.InvalidArgumentError as error:
+            raise WorkshopError(
+                "expected JPEG, PNG, BMP or GIF pictures, found at least one that cannot be read. "
+                "Send them one by one to see which."
+            ) from error
+        return {task: answers[task].numpy() for task in self.labels.tasks}
+
+
+def _refuse_large(file: bytes) -> None:
+    try:
+        picture = Image.open(io.BytesIO(file))
+    except Image.DecompressionBombError as error:
+        raise WorkshopError(f"expected a smaller picture: {error}") from None
+    except Exception:  # broken, in one of many ways: TensorFlow refuses it
+        return
+    with picture:
+        check_size(picture)
+
+
+def _no_saved_model(folder: Path) -> WorkshopError:
+    return WorkshopError(
+        f"expected an export with a saved_model in {folder}, found none. Export the run with "
+        "helpers.predict.export_run."
+    )
+
+
+def archive_export(run: Run, path: Path) -> Path:
+    """Packs a run's SavedModel as `1/` into a tar.gz, as TensorFlow Serving containers want it."""
+    return archive_folder(run.export_folder, path)
+
+
+def archive_folder(export: Path, path: Path, script: Path | None = None) -> Path:
+    """Packs the SavedModel of an export as `1/` into a tar.gz.
+
+    Args:
+        export: the folder of an export, or what a training job left.
+        path: of the archive.
+        script: what the container calls for each request, such as `helpers/cloud/inference.py`;
+            it goes in as `code/inference.py`, with `picture_requests.py` and the labels beside it.
+
+    Returns:
+        The path, with the ending .tar.gz.
+
+    Raises:
+        WorkshopError: there is no export.
+    """
+    if not (export / SAVED_MODEL).is_dir():
+        raise _no_saved_model(export)
+    path = Path(f"{str(path).removesuffix('.tar.gz')}.tar.gz")
+    with whole_file(path) as draft, tarfile.open(draft, "w:gz") as archive:
+        archive.add(export / SAVED_MODEL, "1")
+        if script:
+            archive.add(script, "code/inference.py")
+            archive.add(PICTURE_REQUESTS, f"code/{PICTURE_REQUESTS.name}")
+            if (export / LABELS_FILE).exists():  # the names that the script answers with
+                archive.add(export / LABELS_FILE, f"code/{LABELS_FILE}")
+    return path

@@ -1,0 +1,92 @@
+"""Predicts files, a batch on each core at a time, without TensorFlow."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from helpers.common import CORES, WorkshopError
+from helpers.manifest import Labels
+from helpers.predict.litert import LiteRTPredictor, decode_picture
+
+BATCH = 32  # pictures predicted at once
+AHEAD = CORES + 2  # batches on their way
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
+
+def find_pictures(names: list[str]) -> list[Path]:
+    """Returns the named files, and for a folder every picture below it, sorted.
+
+    Raises:
+        WorkshopError: a name that is neither, or a folder without pictures.
+    """
+    paths: list[Path] = []
+    for name in map(Path, names):
+        if name.is_dir():
+            found = sorted(p for p in name.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not found:
+                raise WorkshopError(f"expected pictures below {name}, found none.")
+            paths += found
+        elif name.is_file():
+            paths.append(name)
+        else:
+            raise WorkshopError(f"expected a picture or a folder, found nothing at {name}.")
+    return paths
+
+
+def predict_files(
+    predictor: LiteRTPredictor, paths: list[Path]
+) -> Iterator[tuple[Path, dict[str, np.ndarray] | str]]:
+    """Yields each path with a dict from task to float32 (classes,), or with what is wrong.
+
+    A broken picture does not stop the others.
+    """
+    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    mine = threading.local()
+
+    def answer(batch: list[Path]) -> list[dict[str, np.ndarray] | str]:
+        if not hasattr(mine, "predictor"):
+            mine.predictor = predictor.twin(threads=1)
+        return _predict(mine.predictor, [_read(path, predictor.image_size) for path in batch])
+
+    # Each core reads, decodes and predicts batches of its own: nobody waits for anybody.
+    with ThreadPoolExecutor(CORES) as pool:
+        # Only a few batches are on their way, whatever the folder holds.
+        ahead = deque(pool.submit(answer, batch) for batch in batches[:AHEAD])
+        try:
+            for number, batch in enumerate(batches):
+                answers = ahead.popleft().result()
+                if number + AHEAD < len(batches):
+                    ahead.append(pool.submit(answer, batches[number + AHEAD]))
+                yield from zip(batch, answers)
+        finally:  # whoever stops early does not wait for what nobody wants any more
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:
+    try:
+        return decode_picture(path.read_bytes(), image_size)
+    except (WorkshopError, OSError) as error:
+        return str(error)
+
+
+def _predict(
+    predictor: LiteRTPredictor, read: list[np.ndarray | str]
+) -> list[dict[str, np.ndarray] | str]:
+    pixels = [found for found in read if not isinstance(found, str)]
+    answers = predictor.predict_pixels(np.stack(pixels)) if pixels else {}
+    rows = ({task: values[row] for task, values in answers.items()} for row in range(len(pixels)))
+    return [found if isinstance(found, str) else next(rows) for found in read]
+
+
+def named(labels: Labels, answer: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Names the probabilities: {task: {class: probability}}, the most probable class first."""
+    result = {}
+    for task, values in answer.items():
+        order = np.argsort(-values)
+        classes = labels.tasks[task]
+        result[task] = {classes[i]: round(float(values[i]), 4) for i in order}
+    return result

@@ -1,0 +1,124 @@
+"""Finds a learning rate: trains a few steps, each with a higher rate, and watches the loss.
+
+    python -m helpers.train.rate_range --manifest M --out FOLDER [--recipe NAME] [flags of a recipe]
+
+The learning rate range test (Smith 2017): where the rate is too low nothing happens, then the loss
+falls, and where it is too high the loss rises. It writes a table and a picture of the curve, and
+proposes a rate for the middle of a cycle.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers.common import WorkshopError, artifacts_folder, progress_bar, run_command, write_text
+from helpers.manifest import Manifest, read_manifest
+from helpers.train.flags import add_recipe_arguments, recipe_from
+from helpers.train.recipe import Recipe
+
+LOWEST, HIGHEST = 1e-5, 1.0
+STEPS = 100
+SMOOTHING = 0.9  # share of the steps before in the mean that is looked at
+DIVERGED = 4.0  # times the lowest loss: the test has seen enough
+SAFETY = 3.0  # the rate with the lowest loss, divided by this: at the lowest it is about to rise
+
+
+def rate_range(
+    manifest: Manifest,
+    recipe: Recipe | None = None,
+    *,
+    steps: int = STEPS,
+    lowest: float = LOWEST,
+    highest: float = HIGHEST,
+) -> pd.DataFrame:
+    """Trains a fresh network of a recipe's first stage with a rising rate.
+
+    Args:
+        manifest: pictures, labels and, where it has one, a split, of which train is used.
+        recipe: the default recipe where None.
+        steps: at most; it ends earlier where the loss rises out of reach.
+        lowest: rate of the first step.
+        highest: rate of the last step.
+
+    Returns:
+        A row for each step: rate, loss, and smooth, the mean of the losses so far in which the
+        last ones weigh most.
+
+    Raises:
+        WorkshopError: `lowest` is not above 0 and below `highest`, or fewer than 2 steps.
+    """
+    if not (0 < lowest < highest and steps >= 2):
+        raise WorkshopError(
+            f"expected 0 < lowest < highest and at least 2 steps, found {lowest:g}, {highest:g} "
+            f"and {steps}. Change them."
+        )
+    from benchmarks.measures import compiled_model, pipeline_batches
+    from helpers.common import keras
+    from helpers.train.loop import trace_once
+
+    recipe = recipe or Recipe()
+    training = manifest.subset("train") if manifest.has_split else manifest
+    keras.utils.set_random_seed(recipe.seed)
+    model = compiled_model(training, recipe, fixed_rate=True)
+    model.optimizer.build(model.trainable_variables)
+    batches = pipeline_batches(training, recipe)
+    trace_once(model, batches)
+    iterator, rows, mean = iter(batches), [], 0.0
+    rates = np.geomspace(lowest, highest, steps)
+    for number, rate in enumerate(progress_bar(iterable=rates, unit="step", desc="rates")):
+        model.optimizer.learning_rate = float(rate)
+        model.reset_metrics()  # else the loss would be a mean over the steps
+        loss = float(model.train_function(iterator)["loss"])
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        smooth = mean / (1 - SMOOTHING ** (number + 1))
+        rows.append((rate, loss, smooth))
+        if not math.isfinite(loss) or smooth > DIVERGED * min(row[2] for row in rows):
+            break
+    return pd.DataFrame(rows, columns=["rate", "loss", "smooth"])
+
+
+def proposed_rate(table: pd.DataFrame) -> float:
+    """Returns the rate for the top of a cycle: a third of that with the lowest smooth loss."""
+    finite = table[np.isfinite(table["smooth"])]
+    return float(finite["rate"][finite["smooth"].idxmin()] / SAFETY)
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        "helpers.train.rate_range", description=__doc__.splitlines()[0]
+    )
+    add = parser.add_argument
+    add("--manifest", type=Path, required=True, help="the manifest CSV")
+    add("--tasks", help="only these tasks")
+    add("--out", type=Path, help="folder of the table and the picture")
+    add("--steps", type=int, default=STEPS, help=f"of the test (default {STEPS})")
+    add("--lowest", type=float, default=LOWEST, help=f"rate (default {LOWEST:g})")
+    add("--highest", type=float, default=HIGHEST, help=f"rate (default {HIGHEST:g})")
+    add_recipe_arguments(parser.add_argument_group("recipe").add_argument)
+    arguments = parser.parse_args(sys.argv[1:])
+    manifest = read_manifest(
+        arguments.manifest, tasks=arguments.tasks.split(",") if arguments.tasks else None
+    )
+    folder = arguments.out or artifacts_folder("rate_range")
+    table = rate_range(
+        manifest,
+        recipe_from(arguments),
+        steps=arguments.steps,
+        lowest=arguments.lowest,
+        highest=arguments.highest,
+    )
+    from helpers.plots import learning_rate_range
+
+    write_text(folder / "rate_range.csv", table.to_csv(index=False))
+    learning_rate_range(table, proposed_rate(table)).savefig(folder / "rate_range.png", dpi=150)
+    print(f"the curve is in {folder / 'rate_range.png'}; propose --learning-rate", end=" ")
+    print(f"{proposed_rate(table):.1g}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,251 @@
+"""The folder of a training run: what lies where in it, and how it is opened again.
+
+RUN/run.json           recipe, manifest, a digest of its rows, and versions
+    labels.json        tasks and class names, in the order of the heads
+    log.csv            a line for each epoch
+    batches.csv        a line for each batch
+    epochs/            a model for each epoch: epoch-001.keras
+    best.keras         the best of them; best.json says which and why
+    tensorboard/       the log of each epoch for TensorBoard
+    state/             what --resume needs
+    export/            what serving needs
+"""
+
+import hashlib
+import io
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.common import WorkshopError, read_json, whole_file, write_json, write_text
+from helpers.manifest import GROUP, LABELS_FILE, Labels, Manifest
+from helpers.train.recipe import Recipe
+
+VERSIONS_OF = ("tensorflow", "keras", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, its labels and its recipe."""
+
+    folder: Path
+    labels: Labels
+    recipe: Recipe
+
+    @property
+    def log_path(self) -> Path:
+        """The file with a line for each epoch."""
+        return self.folder / "log.csv"
+
+    @property
+    def best_path(self) -> Path:
+        """The model of the best epoch."""
+        return self.folder / "best.keras"
+
+    @property
+    def export_folder(self) -> Path:
+        """What serving needs."""
+        return self.folder / "export"
+
+    def epoch_path(self, epoch: int) -> Path:
+        """The model after an epoch, counted from 1."""
+        return self.folder / "epochs" / f"epoch-{epoch:03d}.keras"
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """One row for each finished epoch; empty before the first has ended."""
+        if not self.log_path.exists():
+            return pd.DataFrame()
+        return pd.read_csv(self.log_path, float_precision="round_trip")
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the best epoch, counted from 1.
+
+        Raises:
+            WorkshopError: no epoch has ended yet.
+        """
+        path = self.folder / "best.json"
+        if not path.exists():
+            raise WorkshopError(
+                f"expected a run with a finished epoch in {self.folder}, found none. Train it "
+                "with python -m helpers.train, with --resume if it was stopped."
+            )
+        return read_json(path)["epoch"]
+
+    def write_log(self, log: pd.DataFrame) -> None:
+        """Replaces the log."""
+        text = io.StringIO()
+        log.to_csv(text, index=False, lineterminator="\n")
+        write_text(self.log_path, text.getvalue())
+
+    def mark_best(self, log: pd.DataFrame) -> int:
+        """Copies the best epoch's model to `best.keras` and returns its number.
+
+        The best epoch has the highest validation accuracy, as a mean over the tasks.
+        """
+        row = log.loc[log["val_accuracy"].idxmax()]
+        epoch = int(row["epoch"])
+        with whole_file(self.best_path) as draft:
+            shutil.copyfile(self.epoch_path(epoch), draft)
+        reason = f"highest mean validation accuracy, {row['val_accuracy']:.4f}"
+        write_json(self.folder / "best.json", {"epoch": epoch, "because": reason})
+        return epoch
+
+
+def check_folder(folder: Path, overwrite: bool = False) -> bool:
+    """Tells whether a new run in `folder` would replace one.
+
+    Raises:
+        WorkshopError: the folder holds something, and `overwrite` is not set or it is no run.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        is_run = (folder / "run.json").exists()
+        if not (overwrite and is_run):
+            advice = (
+                "Use --resume to go on with it, --overwrite to replace it, or" if is_run else "Use"
+            )
+            raise WorkshopError(
+                f"expected an empty or new folder, found {'a run' if is_run else 'other files'} "
+                f"in {folder}. {advice} another --out."
+            )
+        return True
+    return False
+
+
+def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool = False) -> Run:
+    """Makes the folder of a new run.
+
+    Raises:
+        WorkshopError: the folder holds something, and `overwrite` is not set or it is no run.
+    """
+    folder = Path(folder)
+    if check_folder(folder, overwrite):
+        shutil.rmtree(folder)
+    try:
+        (folder / "epochs").mkdir(parents=True)
+    except FileNotFoundError as error:  # e.g. in /proc, where nobody can make a folder
+        raise WorkshopError(f"{folder}: no folder can be made there. Use another --out.") from error
+    manifest.labels.write(folder / LABELS_FILE)
+    write_json(
+        folder / "run.json",
+        {
+            "recipe": recipe.to_json(),
+            "manifest": str(manifest.source or ""),
+            "data": describe_data(manifest),
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in VERSIONS_OF},
+        },
+    )
+    return Run(folder, manifest.labels, recipe)
+
+
+def describe_data(manifest: Manifest) -> dict[str, int | str]:
+    """Tells one split of one dataset from others, wherever its pictures lie.
+
+    Returns:
+        The number of pictures to train on and of those to validate on, and a digest of their
+        file names, groups and labels. Test pictures may come and go.
+    """
+    digest, counts = hashlib.sha256(), {}
+    for name in ("train", "validation"):
+        part = manifest.subset(name)
+        counts[name] = len(part)
+        digest.update("\n".join(map(os.path.basename, part.paths)).encode())
+        if GROUP in part.frame:
+            digest.update("\n".join(part.frame[GROUP]).encode())
+        for task in part.tasks:
+            digest.update(part.targets(task).astype("<i4").tobytes())
+    return {**counts, "digest": digest.hexdigest()[:32]}
+
+
+def check_data(run: Run, manifest: Manifest) -> None:
+    """Refuses a manifest with other pictures, labels or split than the run began with.
+
+    Raises:
+        WorkshopError: they differ.
+    """
+    began = read_json(run.folder / "run.json").get("data")  # runs of before 2026-11-22 have none
+    found = describe_data(manifest.select(list(run.labels.tasks)))
+    if began and began != found:
+        told = [
+            f"{data['train']:,} to train on, {data['validation']:,} to validate"
+            for data in (began, found)
+        ]
+        other = told[1] if told[0] != told[1] else "as many, but other rows, labels or order"
+        raise WorkshopError(
+            f"expected the pictures that {run.folder} was started with ({told[0]}), found {other} "
+            f"in {manifest.name}. Resume with that manifest, or train into another --out."
+        )
+
+
+def open_run(folder: Path) -> Run:
+    """Opens the folder of a run.
+
+    Raises:
+        WorkshopError: it holds no run.
+    """
+    folder = Path(folder)
+    try:
+        value = read_json(folder / "run.json")
+        labels = Labels.read(folder / LABELS_FILE)
+        return Run(folder, labels, Recipe.from_json(value["recipe"]))
+    except FileNotFoundError as error:
+        raise WorkshopError(
+            f"expected the folder of a run, found no {Path(error.filename).name} in {folder}. "
+            "Train one with: python -m helpers.train --manifest M --out RUN"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkshopError(
+            f"expected the folder of a run, found a damaged run.json in {folder} ({error}). "
+            "Train it again."
+        ) from error
+
+
+def check_labels(run: Run, manifest: Manifest) -> None:
+    """Refuses a manifest whose tasks or classes are not those of the run.
+
+    Raises:
+        WorkshopError: they differ; the message says in what.
+    """
+    for task, classes in run.labels.tasks.items():
+        found = manifest.labels.tasks.get(task)
+        if found != classes:
+            what = "no such task" if found is None else f"the classes {', '.join(found)}"
+            raise WorkshopError(
+                f"{run.folder} belongs to other labels: expected the task {task!r} with the "
+                f"classes {', '.join(classes)}, found {what} in {manifest.name}. Use the manifest "
+                "of that run, or another run."
+            )
+
+
+def is_whole_run(folder: Path) -> bool:
+    """Tells whether a run can go on: what its state names is there.
+
+    SageMaker copies checkpoints file by file, so an interruption may leave some of them behind.
+    """
+    try:
+        run, state = open_run(folder), folder / "state"
+        found = read_json(state / "state.json") if state.is_dir() else {}
+        epochs = found.get("epoch", 0)
+        needed = [run.epoch_path(epoch) for epoch in range(1, epochs + 1)]
+        if found.get("weights"):
+            needed.append(state / found["weights"])
+        return len(run.log) >= epochs and all(path.is_file() for path in needed)
+    except (WorkshopError, OSError, ValueError):
+        return False
+
+
+def can_go_on(folder: Path) -> bool:
+    """Tells whether a run that can go on lies in `folder`; removes the rest of one that cannot."""
+    if is_whole_run(folder):
+        return True
+    if any((folder / name).exists() for name in ("run.json", LABELS_FILE)):
+        print(f"note: the run in {folder} is not whole, so training starts from the beginning")
+        shutil.rmtree(folder)
+    return False

@@ -1,0 +1,160 @@
+"""Learning rates as a function of the step, or of the clock."""
+
+import dataclasses
+import math
+import time
+
+import numpy as np
+
+from helpers.common import keras
+from helpers.train.recipe import Stage
+
+WARM_UP_SHARE = 0.3  # of all steps, in a one-cycle schedule (fastai's default)
+START_DIVISOR = 25.0  # the first rate is the highest divided by this (fastai's default)
+END_DIVISOR = 1e4  # and the last rate by this
+CYCLES = 4  # of a cyclic schedule
+PLANNED_STEPS = 1000  # of a schedule that follows the clock: steps so small that none is seen
+MEASURED_STEPS = 20
+RESERVED_SHARE = 0.02  # of a stage's minutes, until a validation has been timed
+
+
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """Up to the highest rate and down to almost nothing, both along a cosine.
+
+    Source: Smith & Topin 2018, "Super-convergence", in the form that fastai gave it.
+
+    Args:
+        highest: the highest rate.
+        steps: length of the whole cycle.
+    """
+
+    def __init__(self, highest: float, steps: int):
+        self.highest, self.steps = highest, steps
+
+    def __call__(self, step):
+        """Returns the rate of a step, counted from 0."""
+        ops = keras.ops
+        step = ops.cast(step, "float32")
+        top = WARM_UP_SHARE * self.steps
+        up = ops.clip(step / top, 0.0, 1.0)
+        down = ops.clip((step - top) / max(self.steps - top, 1.0), 0.0, 1.0)
+        rise = _cosine(self.highest / START_DIVISOR, self.highest, up)
+        return ops.where(step < top, rise, _cosine(self.highest, self.highest / END_DIVISOR, down))
+
+    def get_config(self) -> dict:
+        """Returns what rebuilds the schedule."""
+        return {"highest": self.highest, "steps": self.steps}
+
+
+class Cyclic(keras.optimizers.schedules.LearningRateSchedule):
+    """Up and down along straight lines, `CYCLES` times, each time half as high.
+
+    Source: Smith 2017, "Cyclical learning rates for training neural networks", "triangular2".
+
+    Args:
+        highest: the highest rate, in the middle of the first cycle.
+        steps: length of all cycles together.
+    """
+
+    def __init__(self, highest: float, steps: int):
+        self.highest, self.steps = highest, steps
+
+    def __call__(self, step):
+        """Returns the rate of a step, counted from 0."""
+        ops = keras.ops
+        place = ops.clip(ops.cast(step, "float32") / self.steps, 0.0, 1.0) * CYCLES
+        cycle = ops.minimum(ops.floor(place), CYCLES - 1.0)
+        height = (1 - ops.abs(2 * (place - cycle) - 1)) * 0.5**cycle
+        lowest = self.highest / START_DIVISOR
+        return lowest + (self.highest - lowest) * height
+
+    def get_config(self) -> dict:
+        """Returns what rebuilds the schedule."""
+        return {"highest": self.highest, "steps": self.steps}
+
+
+def _cosine(start: float, end: float, share):
+    return end + (start - end) * (1 + keras.ops.cos(math.pi * share)) / 2
+
+
+def learning_rate(stage: Stage, steps: int):
+    """Returns what an optimizer takes as its rate for a stage of `steps` steps in all."""
+    if stage.minutes:
+        return stage.learning_rate  # `Clock` changes it
+    if stage.schedule == "one-cycle":
+        return OneCycle(stage.learning_rate, steps)
+    if stage.schedule == "cyclic":
+        return Cyclic(stage.learning_rate, steps)
+    if stage.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps)
+    return stage.learning_rate  # "plateau" is lowered after an epoch, see helpers.train.loop
+
+
+class Clock(keras.callbacks.Callback):
+    """Leads a stage through its schedule by the clock, and ends it in time.
+
+    Steps are not counted, because a machine that others use is twice as fast in one minute as in
+    the next: a plan in steps, made from the first of them, would miss its minute.
+
+    Args:
+        stage: a stage with `minutes`.
+        began: when it began, on `time.monotonic`: before the pictures were decoded.
+        used: seconds that it had before it was interrupted.
+        afterwards: seconds of the minutes to leave for what follows the training.
+    """
+
+    def __init__(self, stage: Stage, began: float, used: float = 0.0, afterwards: float = 0.0):
+        super().__init__()
+        self._stage, self._began, self._used = stage, began, used
+        self._seconds = 60 * stage.minutes - afterwards
+        self._reserve = RESERVED_SHARE * self._seconds  # for the last validation
+        plan = learning_rate(dataclasses.replace(stage, minutes=0), PLANNED_STEPS)
+        # A "plateau" is lowered after an epoch, and "constant" stays: neither follows the clock.
+        self._rates = None
+        if callable(plan):
+            self._rates = keras.ops.convert_to_numpy(plan(np.arange(PLANNED_STEPS + 1)))
+        self._epoch_ended = 0.0
+        self._batches: list[float] = []
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the stage has taken."""
+        return self._used + time.monotonic() - self._began
+
+    @property
+    def share(self) -> float:
+        """How much of the time for training is over: 0 to 1, and more when it is late."""
+        return self.elapsed / max(self._seconds - self._reserve, 1e-3)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Learns from the epoch before how long a validation takes."""
+        if self._epoch_ended:
+            self._reserve = time.monotonic() - self._epoch_ended
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Sets the rate of this moment."""
+        if self._rates is not None:
+            place = min(int(self.share * PLANNED_STEPS), PLANNED_STEPS)
+            self.model.optimizer.learning_rate = float(self._rates[place])
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Ends the stage when the time is over; tells what to expect when steps are measured."""
+        if self.share >= 1:
+            self.model.stop_training = True
+        if len(self._batches) < MEASURED_STEPS:
+            self._batches.append(time.monotonic())
+            if len(self._batches) == MEASURED_STEPS:
+                self._tell()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Notes when validation began."""
+        self._epoch_ended = time.monotonic()
+
+    def _tell(self) -> None:
+        step = float(np.median(np.diff(self._batches)))
+        left = (self._seconds - self._reserve - self.elapsed) / (step * self.params["steps"])
+        print(
+            f"{self._stage.batch_size / step:.0f} pictures/s: about {max(left, 0):.1f} more epochs "
+            f"until {self._stage.minutes:g} minutes are over",
+            flush=True,
+        )
