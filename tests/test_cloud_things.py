@@ -23,7 +23,7 @@ from helpers.cloud.endpoint import upload_archive
 from helpers.cloud.job import Job, JobError, run_here
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.script import __main__ as script
-from helpers.cloud.script.job import metric_definitions, metric_line
+from helpers.cloud.script.metrics import metric_definitions, metric_line
 from helpers.cloud.session import TAG, create_bucket
 from helpers.cloud.source import copy_source
 from helpers.common import WorkshopError, tf

@@ -29,11 +29,7 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 class RefusedError(Exception):
-    """A request that the sender can mend.
-
-    Attributes:
-        status: the HTTP status, 4xx.
-    """
+    """A request that the sender can mend, with its HTTP status, 4xx."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -59,17 +55,44 @@ def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tu
     return json.dumps(content, ensure_ascii=False), JSON_TYPE
 
 
-def take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], dict]:
-    """Takes the picture files out of a request, and what else its JSON says.
+def answer_files(
+    body: bytes, context: Any, most: int, batch: int, prepare: Callable[[dict], tuple]
+) -> dict[str, list]:
+    """Answers each picture file of a request with what TensorFlow Serving says of it.
 
     Args:
         body: of the request.
-        kind: its content type.
+        context: the container's description of the request.
         most: files in a request.
+        batch: files that go to Serving at once.
+        prepare: takes what else the request's JSON says; returns two functions. The first makes
+            the body for Serving from files as `{"b64": ...}`; the second takes Serving's answer
+            and the number of files, and returns an answer for each.
 
     Raises:
-        RefusedError: another type, no files, or too many.
+        RefusedError: another type, no files, too many, too many pixels, or no good file at all.
     """
+    files, said = _take_files(body, context.request_content_type, most)
+    request, rows = prepare(said)
+    errors = _look_at(files)
+    good = [number for number in range(len(files)) if number not in errors]
+    asked = [files[number] for number in good]
+    answers = dict(zip(good, _ask_serving(asked, batch, context.rest_uri, request, rows)))
+    for number, answer in answers.items():
+        if answer is None:
+            errors[number] = f"picture {number}: the file is damaged"
+    if len(errors) == len(files):
+        raise RefusedError(400, "; ".join(errors[number] for number in sorted(errors))[:2000])
+    return {
+        "predictions": [
+            {"error": errors[number]} if number in errors else answers[number]
+            for number in range(len(files))
+        ]
+    }
+
+
+def _take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], dict]:
+    """Takes the picture files out of a request, and what else its JSON says."""
     kind = (kind or "").partition(";")[0].strip().lower()
     if kind not in (*PICTURE_TYPES, JSON_TYPE):
         known = ", ".join((*PICTURE_TYPES, JSON_TYPE))
@@ -102,31 +125,6 @@ def _file(instance: Any) -> bytes:
         return base64.b64decode(text, validate=True)
     except (ValueError, TypeError):
         return b""
-
-
-def predictions(files: Sequence[bytes], predict: Callable[[list[bytes]], list]) -> dict[str, list]:
-    """Answers each file: what `predict` says of the good ones, an error for each of the others.
-
-    Args:
-        files: of `take_files`.
-        predict: returns an answer for each file; None for one that turns out to be damaged.
-
-    Raises:
-        RefusedError: too many pixels, or no good file at all.
-    """
-    errors = _look_at(files)
-    good = [number for number in range(len(files)) if number not in errors]
-    answers = dict(zip(good, predict([files[number] for number in good]))) if good else {}
-    damaged = [number for number, answer in answers.items() if answer is None]
-    errors.update({number: f"picture {number}: the file is damaged" for number in damaged})
-    if len(errors) == len(files):
-        raise RefusedError(400, "; ".join(errors[number] for number in sorted(errors))[:2000])
-    return {
-        "predictions": [
-            {"error": errors[number]} if number in errors else answers[number]
-            for number in range(len(files))
-        ]
-    }
 
 
 def _look_at(files: Sequence[bytes]) -> dict[int, str]:
@@ -176,48 +174,31 @@ def _jpeg_size(file: bytes) -> tuple[int, int] | None:
     return None
 
 
-def ask_serving(
-    files: Sequence[bytes],
-    batch: int,
-    uri: str,
-    request: Callable[[list[dict]], dict],
-    rows: Callable[[dict, int], list],
+def _ask_serving(
+    files: Sequence[bytes], batch: int, uri: str, request: Callable, rows: Callable
 ) -> list:
-    """Asks TensorFlow Serving about files, a batch at a time.
+    """Asks Serving about files; returns an answer for each, None where it cannot decode one.
 
-    Serving refuses a batch as a whole: halving it finds the file that is broken.
-
-    Args:
-        files: at least one.
-        batch: files that go to it at once.
-        uri: its address.
-        request: makes the body from files as `{"b64": ...}`.
-        rows: takes an answer apart: it and the number of files to an answer for each.
-
-    Returns:
-        An answer for each file, or None where Serving cannot decode it.
+    It refuses a batch as a whole: halving it finds the file that is broken.
 
     Raises:
         RuntimeError: Serving answers neither 200 nor 400.
     """
-    found: list = []
-    for start in range(0, len(files), batch):
-        found += _ask(files[start : start + batch], uri, request, rows)
-    return found
-
-
-def _ask(files: Sequence[bytes], uri: str, request: Callable, rows: Callable) -> list:
-    body = json.dumps(request([{"b64": base64.b64encode(file).decode()} for file in files]))
-    status, answer = _post(uri, body)
-    if status == 200:
-        return rows(json.loads(answer), len(files))
-    if status != 400:
-        said = answer.decode("utf-8", "replace")
-        raise RuntimeError(f"TensorFlow Serving answered {status}: {said}")
-    if len(files) == 1:
-        return [None]
-    middle = len(files) // 2
-    return _ask(files[:middle], uri, request, rows) + _ask(files[middle:], uri, request, rows)
+    if not files:
+        return []
+    if len(files) <= batch:
+        coded = [{"b64": base64.b64encode(file).decode()} for file in files]
+        status, answer = _post(uri, json.dumps(request(coded)))
+        if status == 200:
+            return rows(json.loads(answer), len(files))
+        if status != 400:
+            said = answer.decode("utf-8", "replace")
+            raise RuntimeError(f"TensorFlow Serving answered {status}: {said}")
+        if len(files) == 1:
+            return [None]
+        batch = -(-len(files) // 2)
+    first = _ask_serving(files[:batch], batch, uri, request, rows)
+    return first + _ask_serving(files[batch:], batch, uri, request, rows)
 
 
 def _post(uri: str, body: str) -> tuple[int, bytes]:

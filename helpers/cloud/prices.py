@@ -18,12 +18,7 @@ def describe_price(
 ) -> str:
     """Says what something costs before it starts.
 
-    Args:
-        session: a `CloudSession`.
-        instance_type: such as "ml.m5.xlarge".
-        count: instances.
-        hours: the longest that it may run; until it is deleted where None.
-        what: what is started.
+    Without `hours`, the longest that it may run, it costs until it is deleted.
     """
     table = read_json(TABLE)
     instances = f"{count} x {instance_type}"

@@ -1,0 +1,152 @@
+"""What a SageMaker job tells its script, in variables that are read here and nowhere else.
+
+SM_CHANNEL_TRAINING     folder with manifest.csv and its pictures, or with shards
+SM_CHANNEL_VALIDATION   the same for validation and test, where these are apart
+SM_HPS                  the hyperparameters as JSON: flags of the command
+SM_MODEL_DIR            gets what serving needs; becomes model.tar.gz
+SM_OUTPUT_DATA_DIR      gets the run, where there are no checkpoints
+SM_CHECKPOINT_DIR       gets the run, and keeps it over an interruption (/opt/ml/checkpoints)
+SM_HOSTS, SM_CURRENT_HOST   all machines, and this one
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from helpers.cloud.script.shards import MANIFEST_FILE, find_shards, read_shards, write_joined
+from helpers.common import WorkshopError, write_json
+from helpers.manifest import SPLIT, Manifest, read_manifest
+from helpers.train import Run
+from helpers.train.__main__ import RUN
+
+CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
+SCORES_FILE = "scores.json"
+NOT_OURS = "sagemaker_"  # hyperparameters that the SDK adds begin so
+
+
+@dataclass(frozen=True)
+class JobEnvironment:
+    """Where a job's things are; folders are None, and there is one host, outside of a job."""
+
+    training: Path | None = None
+    validation: Path | None = None
+    model: Path | None = None
+    output: Path | None = None
+    checkpoints: Path | None = None
+    hyperparameters: Mapping[str, Any] | None = None
+    hosts: tuple[str, ...] = ("localhost",)
+    host: str = "localhost"
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str] = os.environ) -> "JobEnvironment":
+        """Reads what SageMaker says."""
+        names = {
+            "training": "SM_CHANNEL_TRAINING",
+            "validation": "SM_CHANNEL_VALIDATION",
+            "model": "SM_MODEL_DIR",
+            "output": "SM_OUTPUT_DATA_DIR",
+            "checkpoints": "SM_CHECKPOINT_DIR",
+        }
+        folders = {key: Path(variables[n]) for key, n in names.items() if variables.get(n)}
+        if "model" in folders and CHECKPOINTS.is_dir():
+            folders.setdefault("checkpoints", CHECKPOINTS)
+        hosts = tuple(sorted(json.loads(variables.get("SM_HOSTS") or '["localhost"]')))
+        return cls(
+            hyperparameters=json.loads(variables.get("SM_HPS") or "{}"),
+            hosts=hosts,
+            host=variables.get("SM_CURRENT_HOST") or hosts[0],
+            **folders,
+        )
+
+    @property
+    def flags(self) -> list[str]:
+        """The hyperparameters as arguments: ["--epochs", "3", ...]."""
+        given = (self.hyperparameters or {}).items()
+        ours = ((name, value) for name, value in given if not name.startswith(NOT_OURS))
+        return [text for name, value in ours for text in (f"--{name}", str(value))]
+
+    @property
+    def run_folder(self) -> Path | None:
+        """Where the run goes where nobody says: the checkpoints, else the outputs."""
+        folder = self.checkpoints or self.output or self.model
+        return folder / RUN if folder else None
+
+
+def tidy_arguments(arguments: Sequence[str], switches: Iterable[str]) -> list[str]:
+    """Returns arguments as argparse wants them, from those that a job is started with.
+
+    A job writes `--learning_rate 0.001` where the hyperparameter is called so, and gives every
+    flag a value: `--no-check true`.
+
+    Args:
+        arguments: of the command line.
+        switches: the flags that take no value, such as "--no-check".
+    """
+    tidy: list[str] = []
+    for text in arguments:
+        if tidy and tidy[-1] in switches and text.lower() in ("true", "false"):
+            if text.lower() == "false":
+                tidy.pop()
+            continue
+        name, equals, value = text.partition("=")
+        flag = name.replace("_", "-") if name.startswith("--") else name
+        tidy.append(f"{flag}{equals}{value}")
+    return tidy
+
+
+def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Manifest:
+    """Returns the manifest of a job's channels.
+
+    Shards are unpacked into a folder `unpacked` beside the channel. Rows without a split belong
+    to the one of their channel: train, or validation.
+
+    Args:
+        job: has a channel `training`.
+        tasks: only these tasks; all where None.
+
+    Raises:
+        WorkshopError: a channel holds neither a manifest nor shards, or other labels.
+    """
+    training = _read_channel(job.training, tasks)
+    if job.validation is None:
+        return training
+    validation = _read_channel(job.validation, tasks)
+    if training.labels != validation.labels:
+        raise WorkshopError(
+            f"{validation.name}: expected the tasks and classes of {training.name}, found others. "
+            "Put the same labels.json into both channels."
+        )
+    parts = [
+        part if part.has_split else replace(part, frame=part.frame.assign(**{SPLIT: split}))
+        for part, split in ((training, "train"), (validation, "validation"))
+    ]
+    return read_manifest(write_joined(parts, job.training.parent / "unpacked"), tasks)
+
+
+def _read_channel(channel: Path, tasks: Sequence[str] | None) -> Manifest:
+    if (channel / MANIFEST_FILE).exists():
+        return read_manifest(channel / MANIFEST_FILE, tasks)
+    if not find_shards(channel):
+        raise WorkshopError(
+            f"expected {MANIFEST_FILE} or shards such as shard-00000-of-00008.tar in the channel "
+            f"{channel}, found neither. Upload what helpers.cloud.write_shards makes; "
+            "there must be at least one shard for each machine."
+        )
+    return read_manifest(read_shards(channel, channel.parent / "unpacked" / channel.name), tasks)
+
+
+def write_model(run: Run, scores: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Puts what serving needs into the folder that becomes model.tar.gz.
+
+    That is the run's export, its log, and the scores of each split. What is there stays.
+    """
+    shutil.copytree(run.export_folder, folder, dirs_exist_ok=True)
+    shutil.copyfile(run.log_path, folder / run.log_path.name)
+    values = {name: json.loads(table.to_json(orient="index")) for name, table in scores.items()}
+    write_json(folder / SCORES_FILE, {"epoch": run.best_epoch, "scores": values})
