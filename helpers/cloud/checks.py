@@ -1,4 +1,4 @@
-"""Mistakes that can be found before anything is created, each with a message of its own.
+"""Mistakes that can be found before anything is created, each a `WorkshopError` of its own.
 
 None of these functions makes or changes anything, and none prints a credential.
 """
@@ -21,11 +21,7 @@ HIDDEN = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 
 def check_region(boto: Any) -> str:
-    """Returns the session's region.
-
-    Raises:
-        WorkshopError: there is none, or SageMaker does not know it.
-    """
+    """Returns the session's region; refuses one that SageMaker does not know."""
     region, known = boto.region_name, boto.get_available_regions("sagemaker")
     if region in known:
         return region
@@ -39,11 +35,7 @@ def check_region(boto: Any) -> str:
 
 
 def check_credentials(boto: Any) -> str:
-    """Returns the number of the account that the credentials belong to.
-
-    Raises:
-        WorkshopError: there are none, or AWS refuses them or cannot be reached.
-    """
+    """Returns the number of the account; refuses credentials that do not work."""
     try:
         return boto.client("sts").get_caller_identity()["Account"]
     except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError):
@@ -62,9 +54,7 @@ def check_credentials(boto: Any) -> str:
 def check_role(boto: Any, name: str) -> str:
     """Returns the ARN of the role that jobs and endpoints run with.
 
-    Args:
-        boto: the session.
-        name: of the role, or its ARN; the role of the caller where empty (SageMaker Studio).
+    `name` may be an ARN; where it is empty, it is the role of the caller (SageMaker Studio).
 
     Raises:
         WorkshopError: there is none, or SageMaker may not use it.
@@ -107,11 +97,7 @@ def _role_of_caller(boto: Any) -> str:
 
 
 def check_bucket(boto: Any, bucket: str, account: str) -> bool:
-    """Tells whether the bucket is there, and yours.
-
-    Raises:
-        WorkshopError: it belongs to another account, or lies in another region.
-    """
+    """Tells whether the bucket is there; refuses one of another account or region."""
     try:
         boto.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
     except ClientError as error:
@@ -132,17 +118,10 @@ def check_bucket(boto: Any, bucket: str, account: str) -> bool:
 
 
 def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> None:
-    """Looks whether the account may run so many instances at once.
+    """Refuses more instances at once than the account may run.
 
-    Args:
-        session: a `CloudSession`.
-        instance_type: such as "ml.m5.xlarge".
-        use: "training job usage", "spot training job usage" or "endpoint usage".
-        count: instances.
-
-    Raises:
-        WorkshopError: it may not. Where the quotas cannot be read, nothing is said: SageMaker
-            itself refuses what is over them.
+    `use` is "training job usage", "spot training job usage" or "endpoint usage". Where the quotas
+    cannot be read, nothing is said: SageMaker itself refuses what is over them.
     """
     try:
         if "quotas" not in session._clients:  # there are thousands; they are read once
@@ -172,11 +151,7 @@ def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> N
 
 
 def check_name_is_free(session: Any, name: str) -> None:
-    """Looks whether an endpoint of that name is there already.
-
-    Raises:
-        WorkshopError: it is.
-    """
+    """Refuses the name of an endpoint that is there already."""
     try:
         found = session.client("sagemaker").describe_endpoint(EndpointName=name)
     except ClientError as error:

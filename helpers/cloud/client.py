@@ -46,9 +46,6 @@ class EndpointClient:
         Returns:
             For each task its classes, the most probable first: `class`, `name` where there is one
             for display, and `probability`.
-
-        Raises:
-            WorkshopError: the endpoint refuses it; the message is its own.
         """
         kind = "image/png" if file.startswith(b"\x89PNG") else "image/jpeg"
         return self.send(file, kind, top)["predictions"][0]
@@ -58,9 +55,6 @@ class EndpointClient:
 
         Returns:
             An answer for each as of `predict_file`, or `{"error": ...}` where a file is broken.
-
-        Raises:
-            WorkshopError: a file is larger than the endpoint takes, or a request is refused.
         """
         answers: list[dict[str, Any]] = []
         with progress_bar(total=len(files), unit="picture", desc=self.name) as bar:
@@ -97,14 +91,7 @@ class EndpointClient:
             yield batch
 
     def predict_manifest(self, manifest: Manifest) -> dict[str, np.ndarray]:
-        """Sends every picture of a manifest.
-
-        Returns:
-            For each task float32 (pictures, classes), as `helpers.scores.score_manifest` wants it.
-
-        Raises:
-            WorkshopError: a picture could not be read by the endpoint.
-        """
+        """Sends every picture of a manifest; returns for each task float32 (pictures, classes)."""
         files = [Path(path).read_bytes() for path in manifest.paths]
         answers = self.predict_files(files, top="all")
         broken = [i for i, answer in enumerate(answers) if "error" in answer]
@@ -121,7 +108,7 @@ class EndpointClient:
         """Sends one request and returns its answer.
 
         Raises:
-            WorkshopError: the endpoint refuses it; the message is its own.
+            WorkshopError: the endpoint refuses it, in its own words, or does not answer.
         """
         began = time.perf_counter()
         options = {"EndpointName": self.name, "ContentType": kind, "CustomAttributes": f"top={top}"}
@@ -182,11 +169,7 @@ def refusal(name: str, error: ClientError) -> str:
 
 
 def as_arrays(answers: Sequence[dict[str, Any]], labels: Labels) -> dict[str, np.ndarray]:
-    """Puts answers with all classes into the order of the labels.
-
-    Returns:
-        For each task float32 (answers, classes).
-    """
+    """Puts answers with all classes into the order of the labels: float32 (answers, classes)."""
     tables = {}
     for task, classes in labels.tasks.items():
         column = {name: number for number, name in enumerate(classes)}

@@ -12,11 +12,7 @@ CHUNK = 1 << 20  # bytes read at once
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Returns the files below a folder, sorted, without hidden ones.
-
-    Raises:
-        WorkshopError: there is no file.
-    """
+    """Returns the files below a folder, sorted, without hidden ones; there must be one."""
     found = sorted(
         path
         for path in folder.rglob("*")
@@ -39,18 +35,10 @@ def digest(folder: Path, paths: Iterable[Path]) -> str:
 
 
 def upload_folder(session: CloudSession, folder: Path, name: str) -> str:
-    """Sends a folder to S3 under a name made of its content.
-
-    Args:
-        session: where to.
-        folder: what to send.
-        name: for people; a part of the address.
+    """Sends a folder to S3, to an address that holds `name` and a digest of its content.
 
     Returns:
         The address (`s3://...`), the same for the same content.
-
-    Raises:
-        WorkshopError: the folder is empty.
     """
     folder, s3 = Path(folder), session.client("s3")
     paths = files_of(folder)

@@ -41,17 +41,10 @@ def deploy(
 ) -> str:
     """Puts an archive behind an endpoint and waits until it answers.
 
-    Checks the name and the quota, says what it costs, and writes down everything before it is
-    made.
-
-    Args:
-        session: where.
-        archive: of `helpers.predict.archive_folder`, with a script.
-        name: of the endpoint; its configuration and its model are called the same.
-        serverless: no machine of your own: it costs nothing while it is idle, and the first
-            answer after a pause takes long.
-        asynchronous: requests and answers lie in S3, and may be large and slow.
-        instance_type: not for a serverless one.
+    Says what it costs, and writes down everything before it is made. Its configuration and its
+    model are called the same. A `serverless` one has no machine of its own: it costs nothing while
+    it is idle, and the first answer after a pause takes long. Of an `asynchronous` one requests and
+    answers lie in S3, and may be large and slow.
 
     Returns:
         Its kind: "real-time", "serverless" or "asynchronous".

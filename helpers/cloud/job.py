@@ -49,10 +49,7 @@ class JobError(WorkshopError):
 def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> None:
     """Runs the job's command on this machine, and shows what it prints.
 
-    Args:
-        manifest: the CSV, in the place of the job's channel.
-        out: the folder of the run; replaced if one is there.
-        hyperparameters: as for `plan_job`.
+    The CSV stands in for the job's channel; the run in `out` is replaced.
 
     Raises:
         JobError: the command failed.
@@ -80,19 +77,12 @@ def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> N
 
 @dataclass
 class JobPlan:
-    """A training job before it is started.
+    """A training job before it is started."""
 
-    Attributes:
-        name: its name, which is also a folder in the bucket.
-        trainer: the SDK's `ModelTrainer`, ready to start.
-        metrics: name to pattern.
-        source: the folder that the source code is sent from; it goes away with the plan.
-    """
-
-    name: str
-    trainer: Any
-    metrics: dict[str, str]
-    source: tempfile.TemporaryDirectory = field(repr=False)
+    name: str  # also of its folder in the bucket
+    trainer: Any  # the SDK's `ModelTrainer`, ready to start
+    metrics: dict[str, str]  # name to pattern
+    source: tempfile.TemporaryDirectory = field(repr=False)  # goes away with the plan
 
 
 def plan_job(
@@ -169,12 +159,9 @@ def _trainer(
 def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str]) -> "Job":
     """Checks the quota, says what it costs, writes it down and starts it.
 
-    Args:
-        session: where.
-        plan: of `plan_job`.
-        channels: name to address of its data, such as `{"training": "s3://..."}`. The shards of
-            "training" are divided between several machines; "validation", which holds all that
-            is not for training, goes to each.
+    `channels` are names and addresses of data, such as `{"training": "s3://..."}`. The shards of
+    "training" are divided between several machines; "validation", which holds all that is not for
+    training, goes to each.
 
     Raises:
         WorkshopError: the account may not run such machines, or AWS refuses the job.
@@ -221,19 +208,12 @@ def _channel(name: str, uri: str, machines: int) -> Any:
 
 @dataclass
 class Job:
-    """A training job that was started.
-
-    Attributes:
-        session: where it is.
-        name: its name.
-        metrics: name to pattern.
-        lines: what its first machine printed so far, of the script alone.
-    """
+    """A training job that was started."""
 
     session: CloudSession
     name: str
-    metrics: Mapping[str, str]
-    lines: list[str] = field(default_factory=list, repr=False)
+    metrics: Mapping[str, str]  # name to pattern
+    lines: list[str] = field(default_factory=list, repr=False)  # that its script printed so far
     _tokens: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
     _inside: bool = field(default=False, repr=False)
 
@@ -325,10 +305,7 @@ class Job:
         return {name: float(match[1]) for name, match in found.items() if match}
 
     def table(self) -> pd.DataFrame:
-        """Returns a row for each epoch and a column for each metric, from the log.
-
-        SageMaker finds the same numbers with the same patterns, and draws them in its console.
-        """
+        """Returns a row for each epoch and a column for each metric, from the log."""
         numbers = [self._numbers(line) for line in self.lines]
         rows = [row for row in numbers if "training:loss" in row]
         table = pd.DataFrame(rows, columns=list(self.metrics)).dropna(axis="columns", how="all")
@@ -357,8 +334,3 @@ class Job:
                 archive.extractall(draft, filter="data")
             packed.unlink()
         return Path(folder)
-
-    def stop(self) -> None:
-        """Ends it before its time; does nothing where it has ended."""
-        if self.status == "InProgress":
-            self.session.client("sagemaker").stop_training_job(TrainingJobName=self.name)

@@ -37,15 +37,9 @@ class RefusedError(Exception):
 
 
 def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tuple[str, str]:
-    """Answers a request of the container, in its form.
+    """Answers a request as the container wants it: with a body and its type.
 
-    Args:
-        answer: takes the body and the context; what it refuses gets 4xx and a message.
-        data: a stream with the request's body.
-        context: the container's description of the request.
-
-    Returns:
-        The body of the answer and its type.
+    `answer` takes the body and the context; what it refuses gets 4xx and a message.
     """
     try:
         content = answer(data.read(), context)
@@ -60,14 +54,10 @@ def answer_files(
 ) -> dict[str, list]:
     """Answers each picture file of a request with what TensorFlow Serving says of it.
 
-    Args:
-        body: of the request.
-        context: the container's description of the request.
-        most: files in a request.
-        batch: files that go to Serving at once.
-        prepare: takes what else the request's JSON says; returns two functions. The first makes
-            the body for Serving from files as `{"b64": ...}`; the second takes Serving's answer
-            and the number of files, and returns an answer for each.
+    `most` files may be in a request, and `batch` of them go to Serving at once. `prepare` takes
+    what else the request's JSON says, and returns two functions. The first makes the body for
+    Serving from files as `{"b64": ...}`; the second takes Serving's answer and the number of files,
+    and returns an answer for each.
 
     Raises:
         RefusedError: another type, no files, too many, too many pixels, or no good file at all.
@@ -180,9 +170,6 @@ def _ask_serving(
     """Asks Serving about files; returns an answer for each, None where it cannot decode one.
 
     It refuses a batch as a whole: halving it finds the file that is broken.
-
-    Raises:
-        RuntimeError: Serving answers neither 200 nor 400.
     """
     if not files:
         return []

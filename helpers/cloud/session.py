@@ -29,24 +29,15 @@ TRUST = (
 
 @dataclass
 class CloudSession:
-    """Where things are made: everything that differs between the worlds, "rehearsal" and "aws".
+    """Where things are made: everything that differs between the worlds."""
 
-    Attributes:
-        boto: the boto3 session.
-        account: its number.
-        role: the ARN of the role that jobs and endpoints run with.
-        bucket: for data, jobs and models.
-        ledger: what was made, and is not deleted yet.
-        rehearsal: the process that plays AWS; None in "aws".
-    """
-
-    world: str
-    boto: Any
+    world: str  # "rehearsal" or "aws"
+    boto: boto3.Session
     account: str
-    role: str
-    bucket: str
-    ledger: Ledger
-    rehearsal: Any = None
+    role: str  # the ARN of the role that jobs and endpoints run with
+    bucket: str  # for data, jobs and models
+    ledger: Ledger  # of what was made, and is not deleted yet
+    rehearsal: Any = None  # the process that plays AWS
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -72,10 +63,7 @@ class CloudSession:
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
 
     def sdk(self) -> Any:
-        """Returns the session of the SageMaker SDK, which takes seconds to import.
-
-        The SDK would tell Amazon what is called; the workshop turns that off.
-        """
+        """Returns the session of the SageMaker SDK, which does not tell Amazon what is called."""
         if "sdk" not in self._clients:
             quiet_sdk()
             from sagemaker.core.helper.session_helper import Session
@@ -116,8 +104,7 @@ class CloudSession:
 def open_session(world: str | None = None) -> CloudSession:
     """Opens the cloud, checks what can be checked before anything is made, and says where it is.
 
-    Args:
-        world: "rehearsal" or "aws"; what `WORKSHOP_CLOUD` says where None.
+    The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
 
     Raises:
         WorkshopError: credentials, region, role or bucket are not as they must be.

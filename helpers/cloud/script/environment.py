@@ -81,12 +81,8 @@ class JobEnvironment:
 def tidy_arguments(arguments: Sequence[str], switches: Iterable[str]) -> list[str]:
     """Returns arguments as argparse wants them, from those that a job is started with.
 
-    A job writes `--learning_rate 0.001` where the hyperparameter is called so, and gives every
-    flag a value: `--no-check true`.
-
-    Args:
-        arguments: of the command line.
-        switches: the flags that take no value, such as "--no-check".
+    A job writes `--learning_rate 0.001` where the hyperparameter is called so, and gives a value
+    to the `switches` too, which take none: `--no-check true`.
     """
     tidy: list[str] = []
     for text in arguments:
@@ -105,10 +101,6 @@ def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Ma
 
     Shards are unpacked into a folder `unpacked` beside the channel. Rows without a split belong
     to the one of their channel: train, or validation.
-
-    Args:
-        job: has a channel `training`.
-        tasks: only these tasks; all where None.
 
     Raises:
         WorkshopError: a channel holds neither a manifest nor shards, or other labels.

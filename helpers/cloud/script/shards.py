@@ -40,19 +40,11 @@ PICTURE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
 def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Path]:
-    """Packs a manifest and its pictures into `count` tar files.
+    """Packs a manifest and its pictures into `count` tar files, a multiple of the machines.
 
     Every row goes to one shard, and the shards differ by one picture at most. Rows are dealt out
     in a random order that is always the same, because neighboring rows are often alike: a machine
-    that gets half of the shards then sees every class.
-
-    Args:
-        manifest: the pictures, labels, groups and splits.
-        folder: where the shards go; older shards there are replaced.
-        count: of shards, 1 to the number of pictures. A multiple of the number of machines.
-
-    Returns:
-        The paths of the tar files, in order.
+    that gets half of the shards then sees every class. Older shards in `folder` are replaced.
 
     Raises:
         WorkshopError: fewer pictures than shards, a picture that cannot be read, or a folder that
@@ -133,7 +125,7 @@ def read_shards(folder: Path | str, into: Path | str) -> Path:
     of them. Nothing is written outside of `into`, whatever a shard says.
 
     Returns:
-        The path of the manifest of all rows, `into/manifest.csv`; `labels.json` lies beside it.
+        The path of the manifest of all rows, `into/manifest.csv`.
 
     Raises:
         WorkshopError: no shard, a broken one (named), or shards of different labels.
