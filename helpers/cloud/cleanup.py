@@ -50,9 +50,10 @@ def delete_all(session: CloudSession) -> pd.DataFrame:
     deleted = 0
     with progress_bar(iterable=_noted(session), desc="deleting", unit="thing") as bar:
         for kind, name in bar:
-            if _delete(session, kind, name):
-                bar.write(f"deleted {kind} {name}")
-                deleted += 1
+            with _gone_is_fine():
+                if _delete(session, kind, name):
+                    bar.write(f"deleted {kind} {name}")
+                    deleted += 1
             if not any(_found(session, kind, name)):
                 session.ledger.remove(kind, name)
     left = list_all(session)
@@ -117,16 +118,14 @@ def _delete(session: CloudSession, kind: str, name: str) -> bool:
             with _gone_is_fine():
                 logs.delete_log_stream(logGroupName=group, logStreamName=stream)
         if name.endswith("|"):  # a group of its own, as each endpoint has one
-            with _gone_is_fine():
-                logs.delete_log_group(logGroupName=group)
+            logs.delete_log_group(logGroupName=group)
     elif kind == "bucket" and found:
         if s3.list_objects_v2(Bucket=name, MaxKeys=1)["KeyCount"]:
             print(f"kept bucket {name}: there is more in it than the workshop made")
             return False
         s3.delete_bucket(Bucket=name)
     elif found:
-        with _gone_is_fine():
-            _call(session, "delete", kind, name)
+        _call(session, "delete", kind, name)
     return bool(found)
 
 

@@ -26,8 +26,14 @@ from helpers.train import Run
 from helpers.train.__main__ import RUN
 
 CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
-SCORES_FILE = "scores.json"
 NOT_OURS = "sagemaker_"  # hyperparameters that the SDK adds begin so
+FOLDERS = {
+    "training": "SM_CHANNEL_TRAINING",
+    "validation": "SM_CHANNEL_VALIDATION",
+    "model": "SM_MODEL_DIR",
+    "output": "SM_OUTPUT_DATA_DIR",
+    "checkpoints": "SM_CHECKPOINT_DIR",
+}
 
 
 @dataclass(frozen=True)
@@ -46,14 +52,7 @@ class JobEnvironment:
     @classmethod
     def from_variables(cls, variables: Mapping[str, str] = os.environ) -> "JobEnvironment":
         """Reads what SageMaker says."""
-        names = {
-            "training": "SM_CHANNEL_TRAINING",
-            "validation": "SM_CHANNEL_VALIDATION",
-            "model": "SM_MODEL_DIR",
-            "output": "SM_OUTPUT_DATA_DIR",
-            "checkpoints": "SM_CHECKPOINT_DIR",
-        }
-        folders = {key: Path(variables[n]) for key, n in names.items() if variables.get(n)}
+        folders = {key: Path(variables[n]) for key, n in FOLDERS.items() if variables.get(n)}
         if "model" in folders and CHECKPOINTS.is_dir():
             folders.setdefault("checkpoints", CHECKPOINTS)
         hosts = tuple(sorted(json.loads(variables.get("SM_HOSTS") or '["localhost"]')))
@@ -141,4 +140,4 @@ def write_model(run: Run, scores: Mapping[str, pd.DataFrame], folder: Path) -> N
     shutil.copytree(run.export_folder, folder, dirs_exist_ok=True)
     shutil.copyfile(run.log_path, folder / run.log_path.name)
     values = {name: json.loads(table.to_json(orient="index")) for name, table in scores.items()}
-    write_json(folder / SCORES_FILE, {"epoch": run.best_epoch, "scores": values})
+    write_json(folder / "scores.json", {"epoch": run.best_epoch, "scores": values})

@@ -27,11 +27,7 @@ def score_figures(split: str, scores: pd.DataFrame) -> dict[str, float]:
 
 
 def metric_definitions(tasks: Sequence[str]) -> list[dict[str, str]]:
-    """Returns name and pattern of each figure of `metric_line`, as SageMaker wants them.
-
-    Such as {"Name": "validation:gender:accuracy", "Regex": "validation gender accuracy=([0-9.]+);"}
-    SageMaker takes 40 at most.
-    """
+    """Returns "Name" and "Regex" of each figure of `metric_line`; SageMaker takes 40 at most."""
     whole = ["training loss", "validation loss", "validation accuracy", "test accuracy"]
     each = [f"{split} {task} accuracy" for task in tasks for split in ("validation", "test")]
     return [

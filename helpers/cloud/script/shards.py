@@ -8,8 +8,8 @@ shard-00000-of-00008.tar
     manifest.csv           the rows of this shard, all columns
     images/0000012.png     its pictures, named by their row in the whole manifest
 
-`labels.json` also lies beside the shards, for people. The same pictures and rows give the same
-bytes, so that what was uploaded once can be recognized by its content.
+The same pictures and rows give the same bytes, so that what was uploaded once can be recognized by
+its content.
 """
 
 import io
@@ -23,13 +23,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.common import (
-    WorkshopError,
-    progress_bar,
-    read_json,
-    whole_folder,
-    write_json,
-)
+from helpers.common import WorkshopError, progress_bar, read_json, whole_folder, write_json
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, PICTURES = "manifest.csv", "images"
@@ -79,11 +73,8 @@ def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Pat
 def _write_shard(manifest: Manifest, rows: np.ndarray, path: Path, bar: tqdm) -> None:
     part = manifest.rows(rows)
     pictures = [Path(picture) for picture in part.paths]
-    suffixes = [path.suffix.lower() for path in pictures]
-    members = [
-        f"{PICTURES}/{row:07d}{suffix if PICTURE_SUFFIX.fullmatch(suffix) else ''}"
-        for row, suffix in zip(rows, suffixes)
-    ]
+    suffixes = [s if PICTURE_SUFFIX.fullmatch(s := p.suffix.lower()) else "" for p in pictures]
+    members = [f"{PICTURES}/{row:07d}{suffix}" for row, suffix in zip(rows, suffixes)]
     table = part.frame.assign(**{IMAGE: members}).to_csv(index=False, lineterminator="\n")
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
         _add(archive, LABELS_FILE, json.dumps(part.labels.to_json()).encode())
@@ -182,9 +173,8 @@ def _unpack(shard: Path, folder: Path) -> None:
             if not good or member.name in names:
                 raise WorkshopError(f"a member {member.name!r} that does not belong there.")
             names.add(member.name)
-        for name in (LABELS_FILE, MANIFEST_FILE):
-            if name not in names:
-                raise WorkshopError(f"no {name}.")
+        for name in sorted({LABELS_FILE, MANIFEST_FILE} - names):
+            raise WorkshopError(f"no {name}.")
         archive.extractall(folder, filter=_safe)
     manifest = read_manifest(folder / MANIFEST_FILE, labels=Labels.read(folder / LABELS_FILE))
     rows = set(manifest.frame[IMAGE])
