@@ -42,11 +42,7 @@ def list_all(session: CloudSession) -> pd.DataFrame:
 
 
 def delete_all(session: CloudSession) -> pd.DataFrame:
-    """Deletes it all, what uses something before what is used, and prints what it deleted.
-
-    Returns:
-        What is left, as of `list_all`; empty where all went well.
-    """
+    """Deletes it all, what uses something before what is used; returns what is left."""
     deleted = 0
     with progress_bar(iterable=_noted(session), desc="deleting", unit="thing") as bar:
         for kind, name in bar:

@@ -27,35 +27,25 @@ ASYNC_SECONDS = 900  # an asynchronous answer that takes longer is lost
 
 
 class EndpointClient:
-    """Sends pictures to an endpoint.
-
-    Attributes:
-        kind: as `deploy` returned it.
-        seconds: of each request so far, for its latency.
-    """
+    """Sends pictures to an endpoint of a kind that `deploy` returned."""
 
     def __init__(self, session: CloudSession, name: str, kind: str = "real-time"):
         self.session, self.name, self.kind = session, name, kind
         retries = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS})
         self._runtime = session.client("sagemaker-runtime", config=retries)
-        self.seconds: list[float] = []
+        self.seconds: list[float] = []  # of each request so far, for its latency
 
     def predict_file(self, file: bytes, top: int | str = 5) -> dict[str, list[dict[str, Any]]]:
         """Sends the bytes of one JPEG or PNG file.
 
-        Returns:
-            For each task its classes, the most probable first: `class`, `name` where there is one
-            for display, and `probability`.
+        Returns for each task its classes, the most probable first: `class`, `name` where there is
+        one for display, and `probability`.
         """
         kind = "image/png" if file.startswith(b"\x89PNG") else "image/jpeg"
         return self.send(file, kind, top)["predictions"][0]
 
     def predict_files(self, files: Sequence[bytes], top: int | str = 5) -> list[dict[str, Any]]:
-        """Sends many files in few requests.
-
-        Returns:
-            An answer for each as of `predict_file`, or `{"error": ...}` where a file is broken.
-        """
+        """Sends many files in few requests; returns `{"error": ...}` where a file is broken."""
         answers: list[dict[str, Any]] = []
         with progress_bar(total=len(files), unit="picture", desc=self.name) as bar:
             for texts in self._batches(files):

@@ -35,11 +35,7 @@ def digest(folder: Path, paths: Iterable[Path]) -> str:
 
 
 def upload_folder(session: CloudSession, folder: Path, name: str) -> str:
-    """Sends a folder to S3, to an address that holds `name` and a digest of its content.
-
-    Returns:
-        The address (`s3://...`), the same for the same content.
-    """
+    """Sends a folder to S3; returns its address, which is the same for the same content."""
     folder, s3 = Path(folder), session.client("s3")
     paths = files_of(folder)
     place = session.uri("data", name, digest(folder, paths))

@@ -1,4 +1,4 @@
-"""An archive behind an endpoint: made, waited for, deleted."""
+"""An archive behind an endpoint: made and waited for."""
 
 import hashlib
 import time
@@ -41,10 +41,9 @@ def deploy(
 ) -> str:
     """Puts an archive behind an endpoint and waits until it answers.
 
-    Says what it costs, and writes down everything before it is made. Its configuration and its
-    model are called the same. A `serverless` one has no machine of its own: it costs nothing while
-    it is idle, and the first answer after a pause takes long. Of an `asynchronous` one requests and
-    answers lie in S3, and may be large and slow.
+    Says what it costs, and writes down everything before it is made. A `serverless` one has no
+    machine of its own: it costs nothing while it is idle, and the first answer after a pause takes
+    long. Of an `asynchronous` one requests and answers lie in S3, and may be large and slow.
 
     Returns:
         Its kind: "real-time", "serverless" or "asynchronous".

@@ -1,10 +1,9 @@
 """The script inside the archive: picture files in, the top classes with their probabilities out.
 
 It lies in `model.tar.gz` as `code/inference.py`, beside `code/labels.json` and
-`code/picture_requests.py`, which says what a request may be. AWS's TensorFlow container imports it,
-perhaps anew at any request, and calls `handler` between the request and TensorFlow Serving. It may
-import nothing that the container lacks, so nothing of the workshop. The answer has an entry for
-each picture, in order:
+`code/picture_requests.py`, which says what a request may be and what a script may import. AWS's
+TensorFlow container imports it, perhaps anew at any request, and calls `handler` between the
+request and TensorFlow Serving. The answer has an entry for each picture, in order:
 
     {"predictions": [{"sign": [{"class": "19", "name": "curve left", "probability": 0.98}, ...]},
                      {"error": "picture 1: expected a JPEG or PNG file, found ..."}]}

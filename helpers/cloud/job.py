@@ -47,9 +47,7 @@ class JobError(WorkshopError):
 
 
 def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> None:
-    """Runs the job's command on this machine, and shows what it prints.
-
-    The CSV stands in for the job's channel; the run in `out` is replaced.
+    """Runs the job's command on this machine, and shows what it prints; replaces the run in `out`.
 
     Raises:
         JobError: the command failed.

@@ -15,16 +15,12 @@ KINDS = ("training job", "endpoint", "endpoint config", "model", "log", "s3 pref
 
 
 class Entry(NamedTuple):
-    """Something that was made.
+    """Something that was made."""
 
-    Of an S3 prefix the name is the address, of a log its group, "|", and its stream. `made` is when
-    it was written down, in UTC.
-    """
-
-    kind: str
-    name: str
+    kind: str  # of KINDS
+    name: str  # of an S3 prefix its address, of a log its group, "|", and its stream
     region: str
-    made: str
+    made: str  # when it was written down, in UTC
 
 
 class Ledger:

@@ -1,8 +1,8 @@
 """What every endpoint of pictures does with a request, before and after its network.
 
 It lies in `model.tar.gz` as `code/picture_requests.py`, beside the `inference.py` that uses it:
-AWS's container has the folder `code` on its path (see its serve.py). It may import nothing that the
-container lacks, so nothing of the workshop.
+AWS's container has the folder `code` on its path (see its serve.py). Both may import nothing that
+the container lacks, so nothing of the workshop.
 
     image/jpeg, image/png   the bytes of one file
     application/json        {"instances": [{"b64": "..."}, ...]}, files as base64
@@ -89,10 +89,8 @@ def _take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], 
         raise RefusedError(415, f"expected the content type {known}, found {kind or 'none'!r}")
     if not body:
         raise RefusedError(400, "expected a picture, found an empty body")
-    return _files_of_json(body, most) if kind == JSON_TYPE else ([body], {})
-
-
-def _files_of_json(body: bytes, most: int) -> tuple[list[bytes], dict]:
+    if kind != JSON_TYPE:
+        return [body], {}
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError

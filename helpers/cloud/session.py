@@ -109,9 +109,10 @@ def open_session(world: str | None = None) -> CloudSession:
     Raises:
         WorkshopError: credentials, region, role or bucket are not as they must be.
     """
-    world = world or cloud_world()
-    session = _rehearse() if world == "rehearsal" else _connect()
+    session = _rehearse() if (world or cloud_world()) == "rehearsal" else _connect()
     try:
+        if session.rehearsal:
+            session.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
         session.role = check_role(session.boto, session.role)
         if not check_bucket(session.boto, session.bucket, session.account):
             create_bucket(session)
@@ -135,7 +136,6 @@ def _rehearse() -> CloudSession:
 
     rehearsal = Rehearsal(REGION)
     boto = loopback_session(rehearsal.address, rehearsal.runtime_address)
-    boto.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
     bucket, ledger = f"{PREFIX}-{ACCOUNT}-{REGION}", Ledger.of("rehearsal")
     return CloudSession("rehearsal", boto, ACCOUNT, ROLE, bucket, ledger, rehearsal)
 
@@ -149,7 +149,7 @@ def create_bucket(session: CloudSession) -> None:
     s3.put_bucket_tagging(Bucket=session.bucket, Tagging={"TagSet": [TAG]})
 
 
-def loopback_session(address: str, runtime_address: str, region: str = REGION) -> boto3.Session:
+def loopback_session(address: str, runtime_address: str) -> boto3.Session:
     """Returns a boto3 session whose clients all talk to the rehearsal.
 
     The addresses go into each client, and not into the environment: other code of this process
@@ -162,7 +162,7 @@ def loopback_session(address: str, runtime_address: str, region: str = REGION) -
             options["endpoint_url"] = options.get("endpoint_url") or place
             return super().client(service_name, *positional, **options)
 
-    return LoopbackSession("rehearsal", "rehearsal", region_name=region)
+    return LoopbackSession("rehearsal", "rehearsal", region_name=REGION)
 
 
 def quiet_sdk() -> None:

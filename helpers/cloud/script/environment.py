@@ -1,19 +1,10 @@
-"""What a SageMaker job tells its script, in variables that are read here and nowhere else.
-
-SM_CHANNEL_TRAINING     folder with manifest.csv and its pictures, or with shards
-SM_CHANNEL_VALIDATION   the same for validation and test, where these are apart
-SM_HPS                  the hyperparameters as JSON: flags of the command
-SM_MODEL_DIR            gets what serving needs; becomes model.tar.gz
-SM_OUTPUT_DATA_DIR      gets the run, where there are no checkpoints
-SM_CHECKPOINT_DIR       gets the run, and keeps it over an interruption (/opt/ml/checkpoints)
-SM_HOSTS, SM_CURRENT_HOST   all machines, and this one
-"""
+"""What a SageMaker job tells its script, in variables that are read here and nowhere else."""
 
 import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +19,11 @@ from helpers.train.__main__ import RUN
 CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
 NOT_OURS = "sagemaker_"  # hyperparameters that the SDK adds begin so
 FOLDERS = {
-    "training": "SM_CHANNEL_TRAINING",
-    "validation": "SM_CHANNEL_VALIDATION",
-    "model": "SM_MODEL_DIR",
-    "output": "SM_OUTPUT_DATA_DIR",
-    "checkpoints": "SM_CHECKPOINT_DIR",
+    "training": "SM_CHANNEL_TRAINING",  # has manifest.csv and its pictures, or shards
+    "validation": "SM_CHANNEL_VALIDATION",  # the same of validation and test, where these are apart
+    "model": "SM_MODEL_DIR",  # gets what serving needs; becomes model.tar.gz
+    "output": "SM_OUTPUT_DATA_DIR",  # gets the run, where there are no checkpoints
+    "checkpoints": "SM_CHECKPOINT_DIR",  # gets the run, and keeps it over an interruption
 }
 
 
@@ -45,9 +36,9 @@ class JobEnvironment:
     model: Path | None = None
     output: Path | None = None
     checkpoints: Path | None = None
-    hyperparameters: Mapping[str, Any] | None = None
-    hosts: tuple[str, ...] = ("localhost",)
-    host: str = "localhost"
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)  # flags of the command
+    hosts: tuple[str, ...] = ("localhost",)  # the names of all machines, sorted
+    host: str = "localhost"  # this one
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str] = os.environ) -> "JobEnvironment":
@@ -66,8 +57,7 @@ class JobEnvironment:
     @property
     def flags(self) -> list[str]:
         """The hyperparameters as arguments: ["--epochs", "3", ...]."""
-        given = (self.hyperparameters or {}).items()
-        ours = ((name, value) for name, value in given if not name.startswith(NOT_OURS))
+        ours = [item for item in self.hyperparameters.items() if not item[0].startswith(NOT_OURS)]
         return [text for name, value in ours for text in (f"--{name}", str(value))]
 
     @property
@@ -133,10 +123,7 @@ def _read_channel(channel: Path, tasks: Sequence[str] | None) -> Manifest:
 
 
 def write_model(run: Run, scores: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Puts what serving needs into the folder that becomes model.tar.gz.
-
-    That is the run's export, its log, and the scores of each split. What is there stays.
-    """
+    """Puts export, log and scores into the folder that becomes model.tar.gz."""
     shutil.copytree(run.export_folder, folder, dirs_exist_ok=True)
     shutil.copyfile(run.log_path, folder / run.log_path.name)
     values = {name: json.loads(table.to_json(orient="index")) for name, table in scores.items()}

@@ -113,10 +113,8 @@ def read_shards(folder: Path | str, into: Path | str) -> Path:
 
     A shard that is unpacked already is left as it is, so a call that was interrupted goes on, and
     a repeated one takes no time. Not all shards of a set need to be there: a machine gets its part
-    of them. Nothing is written outside of `into`, whatever a shard says.
-
-    Returns:
-        The path of the manifest of all rows, `into/manifest.csv`.
+    of them. Nothing is written outside of `into`, whatever a shard says. Returns the path of the
+    manifest of all rows.
 
     Raises:
         WorkshopError: no shard, a broken one (named), or shards of different labels.

@@ -1,17 +1,13 @@
 """Trains one network on several machines (hosts), each of which reads pictures of its own.
 
-Every host runs `helpers.train` with the same flags. What is the same as on one machine:
+Every host runs `helpers.train` with the same flags. `batch_size` counts the pictures of all hosts
+together, so that steps, schedule and loss of an epoch do not depend on the number of hosts; every
+picture is seen once, however unevenly they are spread. The first host keeps the run: it validates,
+saves, logs, prints, exports and goes on after an interruption. The others only train.
 
-- the recipe. `batch_size` counts the pictures of all hosts together, so that steps, schedule and
-  loss of an epoch do not depend on the number of hosts. More hosts are faster when each of them
-  still has enough pictures in a step; raise the batch size (and the learning rate) for that.
-- an epoch. Every picture of every host is seen once, however unevenly they are spread.
-- the run. The first host keeps it: it validates, saves, logs, prints, exports and goes on after
-  an interruption. The others only train.
-
-What differs: BatchNormalization standardizes with the pictures of its own host, as it does on
-several GPUs; its moving statistics are averaged after every epoch. Shuffling, augmentation and
-dropout draw other random numbers on every host.
+What differs from one machine: BatchNormalization standardizes with the pictures of its own host, as
+it does on several GPUs; its moving statistics are averaged after every epoch. Shuffling,
+augmentation and dropout draw other random numbers on every host.
 """
 
 import time
@@ -137,10 +133,8 @@ class SharedStage:
 
     Keras 3's `fit` fails under `MultiWorkerMirroredStrategy`, so this has a loop of its own. On
     the first host stands a twin of the network outside of the strategy. It gets all values after
-    every epoch; what validates, saves, logs and stops a run on one machine works on it.
-
-    `training` are this host's pictures. Only the first host has a `state`, and a `clock` where the
-    stage has `minutes`.
+    every epoch; what validates, saves, logs and stops a run on one machine works on it. Only the
+    first host has a `state`, and a `clock` where the stage has `minutes`.
     """
 
     def __init__(
@@ -272,9 +266,8 @@ class SharedStage:
             weight.assign((value / self.hosts.count).astype(weight.dtype))
         if self.twin:
             ours = _variables(self.model, self.optimizer)
-            for variable, copy in zip(
-                ours, _variables(self.twin, self.twin.optimizer), strict=True
-            ):
+            theirs = _variables(self.twin, self.twin.optimizer)
+            for variable, copy in zip(ours, theirs, strict=True):
                 copy.assign(self._value(variable))
 
     def _step(self, pictures: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -291,13 +284,12 @@ class SharedStage:
             part = loss / self.hosts.count  # Keras's optimizer adds up the gradients of all hosts
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(part, variables), variables)
+        rows = tf.cast(tf.shape(pictures)[:1], tf.float32)
+        means = tf.stack([loss, *losses]) / self.hosts.count
         counts = [_right_and_known(targets[task], answers[task]) for task in self.tasks]
-        rows = tf.cast(tf.shape(pictures)[0], tf.float32)
-        sums = tf.stack([rows, *(x / self.hosts.count for x in [loss, *losses])])
-        sums = tf.concat([sums, *counts], axis=0)
-        sums = tf.distribute.get_replica_context().all_reduce("SUM", sums)
-        means = slice(1, 2 + len(self.tasks))  # losses count by the pictures that they are of
-        return tf.concat([sums[:1], sums[means] * sums[0], sums[means.stop :]], axis=0)
+        sums = tf.distribute.get_replica_context().all_reduce("SUM", [rows, means, *counts])
+        sums[1] *= sums[0]  # losses count by the pictures that they are of
+        return tf.concat(sums, axis=0)
 
     def _logs(self, sums: np.ndarray) -> dict[str, float]:
         """Returns the figures since the start of the epoch, named as Keras does."""
