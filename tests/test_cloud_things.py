@@ -1,5 +1,6 @@
 """Upload by content, the ledger, the clean-up, batches for an endpoint, and what a job prints."""
 
+import ast
 import json
 import re
 import tarfile
@@ -23,7 +24,7 @@ from helpers.cloud.endpoint import upload_archive
 from helpers.cloud.job import Job, JobError, run_here
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.script import __main__ as script
-from helpers.cloud.script.job import metric_definitions, metric_line
+from helpers.cloud.script.metrics import metric_definitions, metric_line
 from helpers.cloud.session import TAG, create_bucket
 from helpers.cloud.source import copy_source
 from helpers.common import WorkshopError, tf
@@ -267,6 +268,16 @@ def test_the_source_of_a_job_runs_and_holds_no_cloud(tmp_path):
     wanted = (source / "requirements.txt").read_text().splitlines()
     assert any(re.match(r"keras[<>]", line) for line in wanted)
     assert not any(line.startswith(("tensorflow", "sagemaker")) for line in wanted)
+
+
+def test_the_source_of_a_job_imports_nothing_that_is_not_sent(tmp_path):
+    source = copy_source(tmp_path / "code")
+    for path in source.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree) if path.parent.name == "script" else tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(("helpers", "bench")):
+                sent = source / node.module.replace(".", "/")
+                assert sent.is_dir() or sent.with_suffix(".py").exists(), (path, node.module)
 
 
 def test_a_command_that_fails_here_is_told_like_a_job(tmp_path, capfd):

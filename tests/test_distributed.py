@@ -15,7 +15,7 @@ import pytest
 
 import helpers.model.network
 from helpers.cloud import write_shards
-from helpers.cloud.script.workers import ADDRESSES, PORT, cluster
+from helpers.cloud.script.hosts import ADDRESSES, PORT, cluster
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest, read_manifest
 from helpers.pipeline import training_batches

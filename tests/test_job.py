@@ -10,14 +10,8 @@ import pytest
 
 from helpers.cloud import write_shards
 from helpers.cloud.script import __main__ as train
-from helpers.cloud.script.job import (
-    Job,
-    epoch_figures,
-    metric_definitions,
-    metric_line,
-    read_channels,
-    tidy_arguments,
-)
+from helpers.cloud.script.environment import JobEnvironment, read_channels, tidy_arguments
+from helpers.cloud.script.metrics import epoch_figures, metric_definitions, metric_line
 from helpers.common import WorkshopError, write_json
 from helpers.manifest import Labels, Manifest
 from helpers.train import Run, open_run
@@ -34,17 +28,17 @@ def without_split(manifest: Manifest) -> Manifest:
 
 
 @pytest.fixture
-def channels(people: Manifest, tmp_path: Path) -> Job:
+def channels(people: Manifest, tmp_path: Path) -> JobEnvironment:
     """Training pictures without a split in one channel, validation and test in the other."""
     data = tmp_path / "input/data"
     write_shards(without_split(people.subset("train")), data / "training", 2)
     rest = people.rows((people.frame["split"] != "train").to_numpy())
     write_shards(rest, data / "validation", 1)
-    return Job(training=data / "training", validation=data / "validation")
+    return JobEnvironment(training=data / "training", validation=data / "validation")
 
 
 @pytest.fixture
-def environment(channels: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def environment(channels: JobEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The variables of a job on one machine; returns the folder that stands for /opt/ml."""
     for name, value in {
         "SM_CHANNEL_TRAINING": channels.training,
@@ -63,7 +57,7 @@ def environment(channels: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 # Channels
 
 
-def test_splits_come_from_the_channels(people: Manifest, channels: Job) -> None:
+def test_splits_come_from_the_channels(people: Manifest, channels: JobEnvironment) -> None:
     manifest = read_channels(channels)
     assert manifest.labels == people.labels
     counts = people.frame["split"].value_counts().to_dict()
@@ -75,28 +69,28 @@ def test_splits_come_from_the_channels(people: Manifest, channels: Job) -> None:
 
 
 def test_a_channel_with_a_manifest_and_its_splits(people: Manifest) -> None:
-    manifest = read_channels(Job(training=people.folder))
+    manifest = read_channels(JobEnvironment(training=people.folder))
     assert manifest.source == people.source and manifest.frame.equals(people.frame)
 
 
 def test_a_manifest_in_one_channel_and_shards_in_the_other(
-    people: Manifest, channels: Job, tmp_path: Path
+    people: Manifest, channels: JobEnvironment, tmp_path: Path
 ) -> None:
     folder = tmp_path / "input/data/plain"
     shutil.copytree(people.folder, folder)
     without_split(people.subset("train")).write(folder / "train.csv")
     (folder / "train.csv").replace(folder / "manifest.csv")
-    manifest = read_channels(Job(training=folder, validation=channels.validation))
+    manifest = read_channels(JobEnvironment(training=folder, validation=channels.validation))
     assert manifest.frame["split"].value_counts()["train"] > 0
     assert all(Path(path).exists() for path in manifest.paths)
 
 
 def test_a_channel_with_neither(tmp_path: Path) -> None:
     with pytest.raises(WorkshopError, match=r"expected manifest\.csv or shards .* found neither"):
-        read_channels(Job(training=tmp_path))
+        read_channels(JobEnvironment(training=tmp_path))
 
 
-def test_channels_of_other_labels(people: Manifest, channels: Job) -> None:
+def test_channels_of_other_labels(people: Manifest, channels: JobEnvironment) -> None:
     labels = Labels({**people.labels.tasks, "gender": ("female", "male")})
     other = Manifest(people.subset("test").frame, labels, people.folder)
     write_shards(other, channels.validation, 1)
@@ -108,13 +102,13 @@ def test_channels_of_other_labels(people: Manifest, channels: Job) -> None:
 
 
 def test_outside_of_a_job() -> None:
-    job = Job.from_environment({})
+    job = JobEnvironment.from_variables({})
     assert (job.training, job.model, job.run_folder, job.flags) == (None, None, None, [])
     assert job.hosts == ("localhost",) and job.host == "localhost"
 
 
 def test_the_variables_of_a_job() -> None:
-    job = Job.from_environment(
+    job = JobEnvironment.from_variables(
         {
             "SM_HOSTS": '["algo-2", "algo-1"]',
             "SM_CURRENT_HOST": "algo-2",
@@ -126,7 +120,7 @@ def test_the_variables_of_a_job() -> None:
     assert job.hosts == ("algo-1", "algo-2") and job.host == "algo-2"
     assert job.run_folder == Path("/o/run")
     assert job.flags == ["--epochs", "3", "--task_weights", "gender=1"]
-    kept = Job.from_environment({"SM_CHECKPOINT_DIR": "/c", "SM_OUTPUT_DATA_DIR": "/o"})
+    kept = JobEnvironment.from_variables({"SM_CHECKPOINT_DIR": "/c", "SM_OUTPUT_DATA_DIR": "/o"})
     assert kept.run_folder == Path("/c/run")
 
 
@@ -146,7 +140,9 @@ def test_arguments_as_a_job_writes_them(given: list[str], tidy: list[str]) -> No
 
 
 def test_flags_of_the_command_line_come_last() -> None:
-    job = Job(training=Path("t"), model=Path("m"), hyperparameters={"epochs": 3, "no_check": True})
+    job = JobEnvironment(
+        training=Path("t"), model=Path("m"), hyperparameters={"epochs": 3, "no_check": True}
+    )
     arguments = train.parse_arguments(job, ["--epochs", "5"])
     assert arguments.epochs == 5 and arguments.no_check and not arguments.no_export
 

@@ -115,15 +115,8 @@ def test_what_is_unpacked_is_not_unpacked_again(shards: list[Path], tmp_path: Pa
     os.utime(shards[1], (time, time))  # as if another one had been copied there
     read_shards(tmp_path / "shards", out)
     again = {p.relative_to(out).parts[0] for p in pictures if p.stat().st_mtime_ns != pictures[p]}
-    assert again == {f"0-{shards[1].stem}"}
+    assert again == {shards[1].stem}
     assert min(pictures.values()) > 1e18  # the time of now, not that of the archive
-
-
-def test_two_folders_with_the_same_names(people: Manifest, tmp_path: Path) -> None:
-    for name, split in (("a/x", "train"), ("b/x", "test")):
-        write_shards(people.subset(split), tmp_path / name, 2)
-    manifest = read_manifest(read_shards([tmp_path / "a/x", tmp_path / "b/x"], tmp_path / "out"))
-    assert manifest.frame["split"].value_counts().to_dict() == {"train": 27, "test": 6}
 
 
 def test_no_shards(tmp_path: Path) -> None:
@@ -134,9 +127,10 @@ def test_no_shards(tmp_path: Path) -> None:
 def test_shards_of_other_labels(people: Manifest, shards: list[Path], tmp_path: Path) -> None:
     labels = Labels({**people.labels.tasks, "gender": ("female", "male")})
     other = Manifest(people.frame, labels, people.folder)
-    write_shards(other, tmp_path / "other", 2)
-    with pytest.raises(WorkshopError, match=r"other/shard-00000-of-00002\.tar: expected the"):
-        read_shards([tmp_path / "shards", tmp_path / "other"], tmp_path / "out")
+    first, _ = write_shards(other, tmp_path / "other", 2)
+    shutil.copy(first, tmp_path / "shards" / "zebra-00000-of-00002.tar")
+    with pytest.raises(WorkshopError, match=r"zebra-00000-of-00002\.tar: expected the tasks"):
+        read_shards(tmp_path / "shards", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import helpers.model.network
 import helpers.pipeline.batches
 from helpers.cloud.script import __main__ as train
 from helpers.cloud.script import workers as distributed
-from helpers.cloud.script.job import Job, read_channels
+from helpers.cloud.script.environment import JobEnvironment, read_channels
 from helpers.common import run_command
 from tests.conftest import small_recipe, tiny_features
 
@@ -63,8 +63,8 @@ def main() -> None:
     helpers.pipeline.batches.load_pictures.__defaults__ = (folder / "cache",)
     distributed.SharedStage = Stage
     data = folder / name
-    job = Job(training=data / "training", validation=data / "validation")
-    manifest, whole = read_channels(job), read_channels(Job(training=folder / "people"))
+    job = JobEnvironment(training=data / "training", validation=data / "validation")
+    manifest, whole = read_channels(job), read_channels(JobEnvironment(training=folder / "people"))
     hosts = distributed.Hosts(NAMES, name)
     for case in cases:
         recipe, helpers.model.network.street_features = CASES[case]

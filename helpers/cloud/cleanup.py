@@ -7,14 +7,16 @@ that everything carries. Deleting twice does no harm.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from typing import Any
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pandas as pd
+from botocore.exceptions import ClientError
 
 from helpers.cloud.ledger import KINDS
 from helpers.cloud.session import PREFIX, TAG, CloudSession, open_session
-from helpers.common import WorkshopError, progress_bar, run_command
+from helpers.common import WorkshopError, expected, progress_bar, run_command
 
 GONE = (
     "ValidationException", "ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket", "404",
@@ -31,172 +33,132 @@ STOP_SECONDS = 180  # for a job to stop
 
 def list_all(session: CloudSession) -> pd.DataFrame:
     """Returns what the workshop made and what is still there: `kind`, `name` and `known by`."""
-    ledger = {(entry.kind, entry.name) for entry in session.ledger.entries}
-    tagged = set(_tagged(session))
-    rows = []
-    for kind, name in sorted(ledger | tagged, key=lambda item: (KINDS.index(item[0]), item[1])):
-        known = [w for w, found in (("ledger", ledger), ("tag", tagged)) if (kind, name) in found]
-        if "tag" in known or _is_there(session, kind, name):
-            rows.append({"kind": kind, "name": name, "known by": " and ".join(known)})
+    rows = [
+        {"kind": kind, "name": name, "known by": " and ".join(by)}
+        for (kind, name), by in _noted(session).items()
+        if "tag" in by or any(_found(session, kind, name))
+    ]
     return pd.DataFrame(rows, columns=["kind", "name", "known by"])
 
 
 def delete_all(session: CloudSession) -> pd.DataFrame:
-    """Deletes it all, what uses something before what is used, and prints what it deleted.
-
-    Returns:
-        What is left, as of `list_all`; empty where all went well.
-    """
-    ledger = [(entry.kind, entry.name) for entry in session.ledger.entries]
-    things = sorted({*ledger, *_tagged(session)}, key=lambda item: KINDS.index(item[0]))
+    """Deletes it all, what uses something before what is used; returns what is left."""
     deleted = 0
-    with progress_bar(iterable=things, desc="deleting", unit="thing") as bar:
+    with progress_bar(iterable=_noted(session), desc="deleting", unit="thing") as bar:
         for kind, name in bar:
-            if _delete(session, kind, name):
-                bar.write(f"deleted {kind} {name}")
-                deleted += 1
-            if not _is_there(session, kind, name):
+            with _gone_is_fine():
+                if _delete(session, kind, name):
+                    bar.write(f"deleted {kind} {name}")
+                    deleted += 1
+            if not any(_found(session, kind, name)):
                 session.ledger.remove(kind, name)
     left = list_all(session)
     print(f"deleted {deleted}; left: {len(left) or 'nothing'}")
     return left
 
 
-def _tagged(session: CloudSession) -> Iterator[tuple[str, str]]:
-    """Yields what carries the workshop's tag, whoever wrote it down."""
-    client = session.client("sagemaker")
+def _noted(session: CloudSession) -> dict[tuple[str, str], list[str]]:
+    """Returns kind and name of what was made to how that is known, in the order of deletion."""
+    noted = {(entry.kind, entry.name): ["ledger"] for entry in session.ledger.entries}
     for kind, (operation, key, name) in LISTS.items():
-        pages = client.get_paginator(operation).paginate(NameContains=PREFIX)
-        for summary in (item for page in pages for item in page[key]):
+        for summary in _pages(session, "sagemaker", operation, f"{key}[]", NameContains=PREFIX):
             arn = summary[name.replace("Name", "Arn")]
-            if TAG in client.list_tags(ResourceArn=arn)["Tags"]:
-                yield kind, summary[name]
+            if TAG in session.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]:
+                noted.setdefault((kind, summary[name]), []).append("tag")
+    return dict(sorted(noted.items(), key=lambda item: (KINDS.index(item[0][0]), item[0][1])))
 
 
-def _is_there(session: CloudSession, kind: str, name: str) -> bool:
-    if kind == "s3 prefix":
-        return any(_objects(session, name))
-    if kind == "log":
-        return any(_streams(session, name))
-    if kind == "training job":
-        return any(_jobs(session, name))
-    if kind == "bucket":
-        return _try(lambda: session.client("s3").head_bucket(Bucket=name))
-    describe = getattr(session.client("sagemaker"), f"describe_{kind.replace(' ', '_')}")
-    return _try(lambda: describe(**{LISTS[kind][2]: name}))
+def _pages(session: CloudSession, service: str, operation: str, query: str, **options) -> Iterator:
+    pages = session.client(service).get_paginator(operation).paginate(**options)
+    return pages.search(query)  # in JMESPath
+
+
+def _found(session: CloudSession, kind: str, name: str) -> Iterator[str]:
+    """Yields what is there of something: itself, or the objects, streams or jobs below its name."""
+    with _gone_is_fine():
+        if kind == "s3 prefix":
+            bucket, _, prefix = name.removeprefix("s3://").partition("/")
+            where = {"Bucket": bucket, "Prefix": f"{prefix.rstrip('/')}/"}
+            yield from _pages(session, "s3", "list_objects_v2", "Contents[].Key || `[]`", **where)
+        elif kind == "log":
+            group, _, prefix = name.partition("|")
+            where = {"logGroupName": group} | ({"logStreamNamePrefix": prefix} if prefix else {})
+            query = "logStreams[].logStreamName"
+            yield from _pages(session, "logs", "describe_log_streams", query, **where)
+        elif kind == "training job":  # the SDK adds the time to the name that was noted
+            where, query = {"NameContains": name}, "TrainingJobSummaries[].TrainingJobName"
+            jobs = _pages(session, "sagemaker", "list_training_jobs", query, **where)
+            yield from (job for job in jobs if job.startswith(name))
+        elif kind == "bucket":
+            session.client("s3").head_bucket(Bucket=name)
+            yield name
+        else:
+            _call(session, "describe", kind, name)
+            yield name
 
 
 def _delete(session: CloudSession, kind: str, name: str) -> bool:
-    """Deletes a thing; tells whether there was one."""
+    """Deletes something; tells whether it was there."""
+    found = list(_found(session, kind, name))
+    s3, logs = session.client("s3"), session.client("logs")
     if kind == "training job":
-        return any([_delete_job(session, job) for job in _jobs(session, name)])
+        return any([_delete_job(session, job) for job in found])
     if kind == "s3 prefix":
-        return _delete_objects(session, name)
-    if kind == "log":
-        return _delete_log(session, name)
-    if kind == "bucket":
-        return _delete_bucket(session, name)
-    delete = getattr(session.client("sagemaker"), f"delete_{kind.replace(' ', '_')}")
-    return _try(lambda: delete(**{LISTS[kind][2]: name}))
-
-
-def _jobs(session: CloudSession, name: str) -> Iterator[str]:
-    """Yields the jobs whose name begins so: the SDK adds the time to the name that was noted."""
-    pages = session.client("sagemaker").get_paginator("list_training_jobs")
-    for page in pages.paginate(NameContains=name):
-        for summary in page["TrainingJobSummaries"]:
-            if summary["TrainingJobName"].startswith(name):
-                yield summary["TrainingJobName"]
+        bucket = name.removeprefix("s3://").partition("/")[0]
+        for start in range(0, len(found), 1000):  # S3 takes a thousand at once
+            keys = [{"Key": key} for key in found[start : start + 1000]]
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+    elif kind == "log":
+        group = name.partition("|")[0]
+        for stream in found:
+            with _gone_is_fine():
+                logs.delete_log_stream(logGroupName=group, logStreamName=stream)
+        if name.endswith("|"):  # a group of its own, as each endpoint has one
+            logs.delete_log_group(logGroupName=group)
+    elif kind == "bucket" and found:
+        if s3.list_objects_v2(Bucket=name, MaxKeys=1)["KeyCount"]:
+            print(f"kept bucket {name}: there is more in it than the workshop made")
+            return False
+        s3.delete_bucket(Bucket=name)
+    elif found:
+        _call(session, "delete", kind, name)
+    return bool(found)
 
 
 def _delete_job(session: CloudSession, name: str) -> bool:
-    import time
-
     client, end = session.client("sagemaker"), time.monotonic() + STOP_SECONDS
-    while time.monotonic() < end:
-        status = client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"]
-        if status == "InProgress":
-            _try(lambda: client.stop_training_job(TrainingJobName=name))
-        elif status != "Stopping":
-            return _try(lambda: client.delete_training_job(TrainingJobName=name))
+    said = client.describe_training_job(TrainingJobName=name)
+    while said["TrainingJobStatus"] in ("InProgress", "Stopping"):
+        if time.monotonic() > end:
+            return False
+        if said["TrainingJobStatus"] == "InProgress":
+            with _gone_is_fine():
+                client.stop_training_job(TrainingJobName=name)
         time.sleep(1 if session.world == "rehearsal" else 5)
-    return False
-
-
-def _objects(session: CloudSession, uri: str) -> Iterator[dict[str, str]]:
-    from botocore.exceptions import ClientError
-
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    pages = session.client("s3").get_paginator("list_objects_v2")
-    try:
-        for page in pages.paginate(Bucket=bucket, Prefix=f"{prefix.rstrip('/')}/"):
-            yield from ({"Key": item["Key"]} for item in page.get("Contents", []))
-    except ClientError as error:
-        _raise_unless_gone(error)
-
-
-def _delete_objects(session: CloudSession, uri: str) -> bool:
-    keys = list(_objects(session, uri))
-    bucket = uri.removeprefix("s3://").partition("/")[0]
-    for start in range(0, len(keys), 1000):  # S3 takes a thousand at once
-        some = {"Objects": keys[start : start + 1000], "Quiet": True}
-        session.client("s3").delete_objects(Bucket=bucket, Delete=some)
-    return bool(keys)
-
-
-def _delete_bucket(session: CloudSession, name: str) -> bool:
-    """Deletes a bucket that the workshop made, if nothing of somebody else lies in it."""
-    s3 = session.client("s3")
-    if not _try(lambda: s3.head_bucket(Bucket=name)):
-        return False
-    if s3.list_objects_v2(Bucket=name, MaxKeys=1)["KeyCount"]:
-        print(f"kept bucket {name}: there is more in it than the workshop made")
-        return False
-    return _try(lambda: s3.delete_bucket(Bucket=name))
-
-
-def _streams(session: CloudSession, name: str) -> Iterator[str]:
-    from botocore.exceptions import ClientError
-
-    group, _, prefix = name.partition("|")
-    options = {"logStreamNamePrefix": prefix} if prefix else {}
-    pages = session.client("logs").get_paginator("describe_log_streams")
-    try:
-        for page in pages.paginate(logGroupName=group, **options):
-            yield from (stream["logStreamName"] for stream in page["logStreams"])
-    except ClientError as error:
-        _raise_unless_gone(error)
-
-
-def _delete_log(session: CloudSession, name: str) -> bool:
-    logs, group = session.client("logs"), name.partition("|")[0]
-    streams = list(_streams(session, name))
-    for stream in streams:
-        _try(lambda s=stream: logs.delete_log_stream(logGroupName=group, logStreamName=s))
-    if name.endswith("|"):  # a group of its own, as each endpoint has one
-        _try(lambda: logs.delete_log_group(logGroupName=group))
-    return bool(streams)
-
-
-def _try(call: Callable[[], Any]) -> bool:
-    """Tells whether there was something to do it to."""
-    from botocore.exceptions import ClientError
-
-    try:
-        call()
-    except ClientError as error:
-        _raise_unless_gone(error)
-        return False
+        said = client.describe_training_job(TrainingJobName=name)
+    with _gone_is_fine():
+        client.delete_training_job(TrainingJobName=name)
     return True
 
 
-def _raise_unless_gone(error: Any) -> None:
-    found = error.response["Error"]
-    if found["Code"] not in GONE:
-        raise WorkshopError(
-            f"expected to delete what the workshop made, found {found['Code']}: "
-            f"{found['Message']}. Mend it, and run the clean-up again: it goes on where it was."
-        ) from error
+def _call(session: CloudSession, verb: str, kind: str, name: str) -> None:
+    operation = getattr(session.client("sagemaker"), f"{verb}_{kind.replace(' ', '_')}")
+    operation(**{LISTS[kind][2]: name})
+
+
+@contextmanager
+def _gone_is_fine() -> Iterator[None]:
+    """Lets pass that something is not there."""
+    try:
+        yield
+    except ClientError as error:
+        found = error.response["Error"]
+        if found["Code"] not in GONE:
+            raise expected(
+                "to delete what the workshop made",
+                f"{found['Code']}: {found['Message']}",
+                "Mend it, and run the clean-up again: it goes on where it was.",
+            ) from error
 
 
 def main() -> None:

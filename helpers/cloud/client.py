@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from helpers.cloud.session import CloudSession
-from helpers.common import WorkshopError, progress_bar
+from helpers.common import WorkshopError, expected, progress_bar
 from helpers.manifest import Labels, Manifest
 
 # Bytes of a request and of an answer. Serverless: docs.aws.amazon.com/sagemaker/latest/dg/
@@ -22,70 +24,53 @@ ROOM = 0.95  # of the limit: some is left for what stands around the files
 BATCH = 64  # pictures in a request: an answer comes in a fraction of a second
 ATTEMPTS = 8  # of boto3, with growing pauses, where the endpoint says that it is too busy
 ASYNC_SECONDS = 900  # an asynchronous answer that takes longer is lost
-TYPES = {b"\x89PNG": "image/png"}
 
 
 class EndpointClient:
-    """Sends pictures to an endpoint.
-
-    Args:
-        session: where it is.
-        name: of the endpoint.
-        kind: as `deploy` returned it.
-
-    Attributes:
-        seconds: of each request so far, for its latency.
-    """
+    """Sends pictures to an endpoint of a kind that `deploy` returned."""
 
     def __init__(self, session: CloudSession, name: str, kind: str = "real-time"):
-        from botocore.config import Config
-
         self.session, self.name, self.kind = session, name, kind
         retries = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS})
         self._runtime = session.client("sagemaker-runtime", config=retries)
-        self.seconds: list[float] = []
+        self.seconds: list[float] = []  # of each request so far, for its latency
 
     def predict_file(self, file: bytes, top: int | str = 5) -> dict[str, list[dict[str, Any]]]:
         """Sends the bytes of one JPEG or PNG file.
 
-        Returns:
-            For each task its classes, the most probable first: `class`, `name` where there is one
-            for display, and `probability`.
-
-        Raises:
-            WorkshopError: the endpoint refuses it; the message is its own.
+        Returns for each task its classes, the most probable first: `class`, `name` where there is
+        one for display, and `probability`.
         """
-        kind = TYPES.get(file[:4], "image/jpeg")
+        kind = "image/png" if file.startswith(b"\x89PNG") else "image/jpeg"
         return self.send(file, kind, top)["predictions"][0]
 
     def predict_files(self, files: Sequence[bytes], top: int | str = 5) -> list[dict[str, Any]]:
-        """Sends many files in few requests.
-
-        Returns:
-            An answer for each as of `predict_file`, or `{"error": ...}` where a file is broken.
-
-        Raises:
-            WorkshopError: a file is larger than the endpoint takes, or a request is refused.
-        """
+        """Sends many files in few requests; returns `{"error": ...}` where a file is broken."""
         answers: list[dict[str, Any]] = []
         with progress_bar(total=len(files), unit="picture", desc=self.name) as bar:
-            for texts in self.batches(files):
+            for texts in self._batches(files):
                 body = json.dumps({"instances": [{"b64": text} for text in texts]}).encode()
-                answers += self._answers(body, top, len(texts))
+                try:
+                    answers += self.send(body, "application/json", top)["predictions"]
+                except WorkshopError as error:
+                    if "picture 0:" not in str(error):
+                        raise
+                    answers += [{"error": str(error)}] * len(texts)  # all of them are broken
                 bar.update(len(texts))
         return answers
 
-    def batches(self, files: Sequence[bytes]) -> Iterator[list[str]]:
+    def _batches(self, files: Sequence[bytes]) -> Iterator[list[str]]:
         """Yields the files as base64, in batches that stay below the endpoint's limit."""
         limit, batch, size = int(LIMITS[self.kind] * ROOM), [], 0
         for number, file in enumerate(files):
             text = base64.b64encode(file).decode()
             cost = len(text) + len('{"b64": ""}, ')
             if cost > limit:
-                raise WorkshopError(
-                    f"expected pictures of at most {limit * 3 // 4 / 2**20:.1f} MB for a "
-                    f"{self.kind} endpoint, found {len(file) / 2**20:.1f} MB in picture {number}. "
-                    "Make it smaller: the network sees few pixels of it anyway."
+                raise expected(
+                    f"pictures of at most {limit * 3 // 4 / 2**20:.1f} MB for a {self.kind} "
+                    "endpoint",
+                    f"{len(file) / 2**20:.1f} MB in picture {number}",
+                    "Make it smaller: the network sees few pixels of it anyway.",
                 )
             if batch and (size + cost > limit or len(batch) == BATCH):
                 yield batch
@@ -96,22 +81,16 @@ class EndpointClient:
             yield batch
 
     def predict_manifest(self, manifest: Manifest) -> dict[str, np.ndarray]:
-        """Sends every picture of a manifest.
-
-        Returns:
-            For each task float32 (pictures, classes), as `helpers.scores.score_manifest` wants it.
-
-        Raises:
-            WorkshopError: a picture could not be read by the endpoint.
-        """
+        """Sends every picture of a manifest; returns for each task float32 (pictures, classes)."""
         files = [Path(path).read_bytes() for path in manifest.paths]
         answers = self.predict_files(files, top="all")
         broken = [i for i, answer in enumerate(answers) if "error" in answer]
         if broken:
             shown = "; ".join(f"{manifest.path(i)}: {answers[i]['error']}" for i in broken[:3])
-            raise WorkshopError(
-                f"expected pictures that can be read, found {len(broken)} that cannot: {shown}. "
-                "Mend them or delete their rows."
+            raise expected(
+                "pictures that can be read",
+                f"{len(broken)} that cannot: {shown}",
+                "Mend them or delete their rows.",
             )
         return as_arrays(answers, manifest.labels)
 
@@ -119,21 +98,15 @@ class EndpointClient:
         """Sends one request and returns its answer.
 
         Raises:
-            WorkshopError: the endpoint refuses it; the message is its own.
+            WorkshopError: the endpoint refuses it, in its own words, or does not answer.
         """
-        from botocore.exceptions import ClientError
-
         began = time.perf_counter()
+        options = {"EndpointName": self.name, "ContentType": kind, "CustomAttributes": f"top={top}"}
         try:
             if self.kind == "asynchronous":
-                answer = self._send_through_s3(body, kind, top)
+                answer = self._send_through_s3(body, options)
             else:
-                answer = self._runtime.invoke_endpoint(
-                    EndpointName=self.name,
-                    Body=body,
-                    ContentType=kind,
-                    CustomAttributes=f"top={top}",
-                )["Body"].read()
+                answer = self._runtime.invoke_endpoint(Body=body, **options)["Body"].read()
         except ClientError as error:
             raise WorkshopError(refusal(self.name, error)) from None
         self.seconds.append(time.perf_counter() - began)
@@ -145,44 +118,28 @@ class EndpointClient:
             raise WorkshopError(f"the endpoint {self.name} refused the request: {found['error']}")
         return found
 
-    def _answers(self, body: bytes, top: int | str, count: int) -> list[dict[str, Any]]:
-        try:
-            return self.send(body, "application/json", top)["predictions"]
-        except WorkshopError as error:
-            if "picture 0:" not in str(error):
-                raise
-            return [{"error": str(error)}] * count  # every picture of the batch was broken
-
-    def _send_through_s3(self, body: bytes, kind: str, top: int | str) -> bytes:
+    def _send_through_s3(self, body: bytes, options: dict[str, str]) -> bytes:
         s3, place = self.session.client("s3"), self.session.uri("requests", self.name)
         self.session.ledger.add("s3 prefix", place, self.session.region)
         source = f"{place}/{uuid.uuid4()}"
         bucket, _, key = source.removeprefix("s3://").partition("/")
         s3.put_object(Bucket=bucket, Key=key, Body=body)
-        target = self._runtime.invoke_endpoint_async(
-            EndpointName=self.name,
-            InputLocation=source,
-            ContentType=kind,
-            CustomAttributes=f"top={top}",
-        )["OutputLocation"]
-        return self._wait_for(target)
-
-    def _wait_for(self, target: str) -> bytes:
-        s3, end = self.session.client("s3"), time.monotonic() + ASYNC_SECONDS
-        bucket, _, key = target.removeprefix("s3://").partition("/")
-        stem = key.removesuffix(".out")
+        answer = self._runtime.invoke_endpoint_async(InputLocation=source, **options)
+        bucket, _, key = answer["OutputLocation"].removeprefix("s3://").partition("/")
+        where = {"Bucket": bucket, "Prefix": key.removesuffix(".out")}  # of an error, too
+        end = time.monotonic() + ASYNC_SECONDS
         while time.monotonic() < end:
-            found = s3.list_objects_v2(Bucket=bucket, Prefix=stem).get("Contents", [])
-            if found:
+            if found := s3.list_objects_v2(**where).get("Contents"):
                 return s3.get_object(Bucket=bucket, Key=found[0]["Key"])["Body"].read()
             time.sleep(0.2 if not self.session.billed else 2)
-        raise WorkshopError(
-            f"expected an answer of {self.name} within {ASYNC_SECONDS} s, found none at {target}. "
-            "Look whether the endpoint is in service."
+        raise expected(
+            f"an answer of {self.name} within {ASYNC_SECONDS} s",
+            f"none at {answer['OutputLocation']}",
+            "Look whether the endpoint is in service.",
         )
 
 
-def refusal(name: str, error: Any) -> str:
+def refusal(name: str, error: ClientError) -> str:
     """Returns in words why an endpoint did not answer."""
     code = error.response["Error"]["Code"]
     said = error.response.get("OriginalMessage") or error.response["Error"].get("Message", "")
@@ -202,11 +159,7 @@ def refusal(name: str, error: Any) -> str:
 
 
 def as_arrays(answers: Sequence[dict[str, Any]], labels: Labels) -> dict[str, np.ndarray]:
-    """Puts answers with all classes into the order of the labels.
-
-    Returns:
-        For each task float32 (answers, classes).
-    """
+    """Puts answers with all classes into the order of the labels: float32 (answers, classes)."""
     tables = {}
     for task, classes in labels.tasks.items():
         column = {name: number for number, name in enumerate(classes)}

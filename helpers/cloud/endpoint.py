@@ -1,4 +1,4 @@
-"""An archive behind an endpoint: made, waited for, deleted."""
+"""An archive behind an endpoint: made and waited for."""
 
 import hashlib
 import time
@@ -7,15 +7,14 @@ from typing import Any
 
 from helpers.cloud.checks import check_name_is_free, check_quota
 from helpers.cloud.prices import describe_price, describe_serverless_price
-from helpers.cloud.session import TAG, CloudSession
-from helpers.common import WorkshopError, progress_bar
+from helpers.cloud.session import TAG, CloudSession, quiet_sdk
+from helpers.common import WorkshopError, expected, progress_bar
 
 SCRIPT = Path(__file__).with_name("inference.py")  # what goes into an archive beside the network
 IMAGE = {"framework": "tensorflow", "version": "2.20.0"}
 INSTANCE = "ml.m5.large"  # 2 cores, 8 GB
 MEMORY_MB, CONCURRENCY = 3072, 2  # of a serverless endpoint: TensorFlow takes about 1 GB
 POLL_SECONDS = {"rehearsal": 0.3, "aws": 10}  # between two looks
-KINDS = ("real-time", "serverless", "asynchronous")
 
 
 def upload_archive(session: CloudSession, archive: Path) -> str:
@@ -23,13 +22,12 @@ def upload_archive(session: CloudSession, archive: Path) -> str:
     data = Path(archive).read_bytes()
     place = session.uri("models", hashlib.sha256(data).hexdigest()[:16])
     session.ledger.add("s3 prefix", place, session.region)
-    uri = f"{place}/model.tar.gz"
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, _, key = f"{place}/model.tar.gz".removeprefix("s3://").partition("/")
     s3 = session.client("s3")
     if not s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"]:
         with progress_bar(total=len(data), unit="B", unit_scale=True, desc="sending") as bar:
             s3.upload_file(str(archive), bucket, key, Callback=bar.update)
-    return uri
+    return f"{place}/model.tar.gz"
 
 
 def deploy(
@@ -43,17 +41,9 @@ def deploy(
 ) -> str:
     """Puts an archive behind an endpoint and waits until it answers.
 
-    Checks the name and the quota, says what it costs, and writes down everything before it is
-    made.
-
-    Args:
-        session: where.
-        archive: of `helpers.predict.archive_folder`, with a script.
-        name: of the endpoint; its configuration and its model are called the same.
-        serverless: no machine of your own: it costs nothing while it is idle, and the first
-            answer after a pause takes long.
-        asynchronous: requests and answers lie in S3, and may be large and slow.
-        instance_type: not for a serverless one.
+    Says what it costs, and writes down everything before it is made. A `serverless` one has no
+    machine of its own: it costs nothing while it is idle, and the first answer after a pause takes
+    long. Of an `asynchronous` one requests and answers lie in S3, and may be large and slow.
 
     Returns:
         Its kind: "real-time", "serverless" or "asynchronous".
@@ -62,68 +52,55 @@ def deploy(
         WorkshopError: the name is taken, the quota is too small, or the endpoint did not start.
     """
     if serverless and asynchronous:
-        raise WorkshopError("expected serverless or asynchronous, found both. Choose one.")
-    kind = KINDS[1] if serverless else KINDS[2] if asynchronous else KINDS[0]
+        raise expected("serverless or asynchronous", "both", "Choose one.")
     check_name_is_free(session, name)
     if serverless:
         print(describe_serverless_price(session))
     else:
         check_quota(session, instance_type, "endpoint usage")
         print(describe_price(session, instance_type, what="endpoint"))
+    kind = "serverless" if serverless else "asynchronous" if asynchronous else "real-time"
     _create(session, upload_archive(session, archive), name, kind, instance_type)
-    wait(session, name)
+    _wait(session, name)
     return kind
 
 
 def _create(session: CloudSession, uri: str, name: str, kind: str, instance_type: str) -> None:
-    session.sdk()
+    quiet_sdk()
     from sagemaker.core import image_uris
-    from sagemaker.core.resources import Endpoint, Model
-    from sagemaker.core.shapes import ContainerDefinition, Tag
 
     image = image_uris.retrieve(
         **IMAGE, region=session.region, instance_type=instance_type, image_scope="inference"
     )
-    same = {"session": session.boto, "region": session.region}
-    tags = [Tag(key=TAG["Key"], value=TAG["Value"])]
     for what in ("model", "endpoint config", "endpoint"):
         session.ledger.add(what, name, session.region)
     session.ledger.add("log", f"/aws/sagemaker/Endpoints/{name}|", session.region)
-    Model.create(
-        model_name=name,
-        execution_role_arn=session.role,
-        primary_container=ContainerDefinition(image=image, model_data_url=uri),
-        tags=tags,
-        **same,
+    sagemaker = session.client("sagemaker")
+    sagemaker.create_model(
+        ModelName=name,
+        ExecutionRoleArn=session.role,
+        PrimaryContainer={"Image": image, "ModelDataUrl": uri},
+        Tags=[TAG],
     )
-    # by boto3: SDK v3 writes MemorySizeInMb, which AWS refuses
-    session.client("sagemaker").create_endpoint_config(
-        EndpointConfigName=name, Tags=[TAG], **_variant(session, name, kind, instance_type)
-    )
-    Endpoint.create(endpoint_name=name, endpoint_config_name=name, tags=tags, **same)
-
-
-def _variant(session: CloudSession, name: str, kind: str, instance_type: str) -> dict[str, Any]:
-    machine: dict[str, Any] = {"InitialInstanceCount": 1, "InstanceType": instance_type}
+    variant = {"VariantName": "AllTraffic", "ModelName": name}
     more: dict[str, Any] = {}
     if kind == "serverless":
         size = {"MemorySizeInMB": MEMORY_MB, "MaxConcurrency": CONCURRENCY}
-        machine = {"ServerlessConfig": size}
+        variant |= {"ServerlessConfig": size}
+    else:
+        variant |= {"InitialInstanceCount": 1, "InstanceType": instance_type}
     if kind == "asynchronous":
         place = session.uri("answers", name)
         session.ledger.add("s3 prefix", place, session.region)
         output = {"S3OutputPath": place, "S3FailurePath": place}
         more = {"AsyncInferenceConfig": {"OutputConfig": output}}
-    variant = {"VariantName": "AllTraffic", "ModelName": name, **machine}
-    return {"ProductionVariants": [variant], **more}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name, ProductionVariants=[variant], Tags=[TAG], **more
+    )
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=[TAG])
 
 
-def wait(session: CloudSession, name: str) -> None:
-    """Waits until an endpoint answers, with progress.
-
-    Raises:
-        WorkshopError: it did not start.
-    """
+def _wait(session: CloudSession, name: str) -> None:
     began = time.monotonic()
     with progress_bar(bar_format="{desc}", total=0) as bar:
         while True:

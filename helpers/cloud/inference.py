@@ -1,12 +1,9 @@
 """The script inside the archive: picture files in, the top classes with their probabilities out.
 
 It lies in `model.tar.gz` as `code/inference.py`, beside `code/labels.json` and
-`code/picture_requests.py`, which says what a request may be. AWS's TensorFlow container imports it
-and calls `handler` for every request, between the request and TensorFlow Serving. It may import
-nothing that the container lacks, so nothing of the workshop. The module level stays light, as the
-container may import it again at any request.
-
-The answer has an entry for each picture, in order:
+`code/picture_requests.py`, which says what a request may be and what a script may import. AWS's
+TensorFlow container imports it, perhaps anew at any request, and calls `handler` between the
+request and TensorFlow Serving. The answer has an entry for each picture, in order:
 
     {"predictions": [{"sign": [{"class": "19", "name": "curve left", "probability": 0.98}, ...]},
                      {"error": "picture 1: expected a JPEG or PNG file, found ..."}]}
@@ -31,34 +28,21 @@ BATCH = 64  # pictures that go to TensorFlow Serving at once
 
 
 def handler(data, context) -> tuple[str, str]:
-    """Answers a request: called by the container. See `picture_requests.respond`."""
+    """Answers a request: called by the container."""
     return requested.respond(answer_request, data, context)
 
 
 def answer_request(body: bytes, context) -> dict:
-    """Answers the body of a request.
+    """Answers the body of a request."""
 
-    Args:
-        body: the request.
-        context: has request_content_type, custom_attributes and rest_uri.
-
-    Raises:
-        RefusedError: the request is wrong.
-    """
-    files, _ = requested.take_files(body, context.request_content_type, MAX_PICTURES)
-    top = _wanted(context.custom_attributes)
-
-    def predict(good: list[bytes]) -> list:
-        rows = requested.ask_serving(
-            good,
-            BATCH,
-            context.rest_uri,
-            request=lambda instances: {"instances": instances},
-            rows=lambda answer, _: answer["predictions"],
+    def prepare(_: dict) -> tuple:
+        top = _wanted(context.custom_attributes)
+        return (
+            lambda instances: {"instances": instances},
+            lambda answer, _: [_named(row, top) for row in answer["predictions"]],
         )
-        return [None if row is None else _named(row, top) for row in rows]
 
-    return requested.predictions(files, predict)
+    return requested.answer_files(body, context, MAX_PICTURES, BATCH, prepare)
 
 
 def _wanted(attributes: str | None) -> int:

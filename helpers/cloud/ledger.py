@@ -4,9 +4,9 @@ The ledger is a file. It outlives a notebook that is closed, and a kernel that i
 session finds what is left, and deletes it.
 """
 
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from helpers.common import artifacts_folder, read_json, write_json
 
@@ -14,29 +14,17 @@ from helpers.common import artifacts_folder, read_json, write_json
 KINDS = ("training job", "endpoint", "endpoint config", "model", "log", "s3 prefix", "bucket")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Something that was made.
+class Entry(NamedTuple):
+    """Something that was made."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        name: its name; of an S3 prefix its address, of a log its group, "|", and its stream.
-        region: where it is.
-        made: when it was written down, in UTC.
-    """
-
-    kind: str
-    name: str
+    kind: str  # of KINDS
+    name: str  # of an S3 prefix its address, of a log its group, "|", and its stream
     region: str
-    made: str
+    made: str  # when it was written down, in UTC
 
 
 class Ledger:
-    """The list of what was made and is not deleted yet, in a file.
-
-    Args:
-        path: of the file.
-    """
+    """The list of what was made and is not deleted yet, in a file."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -58,16 +46,14 @@ class Ledger:
         """Writes something down; call it before the thing is made."""
         if kind not in KINDS:
             raise ValueError(f"no kind {kind!r}")
-        kept = [entry for entry in self.entries if (entry.kind, entry.name) != (kind, name)]
+        kept = [entry for entry in self.entries if entry[:2] != (kind, name)]
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        self._write([*kept, Entry(kind, name, region, made)])
+        write_json(self.path, [e._asdict() for e in [*kept, Entry(kind, name, region, made)]])
 
     def remove(self, kind: str, name: str) -> None:
         """Strikes something out, after it is deleted."""
-        self._write([entry for entry in self.entries if (entry.kind, entry.name) != (kind, name)])
-
-    def _write(self, entries: list[Entry]) -> None:
-        if entries:
-            write_json(self.path, [asdict(entry) for entry in entries])
+        kept = [entry._asdict() for entry in self.entries if entry[:2] != (kind, name)]
+        if kept:
+            write_json(self.path, kept)
         else:
             self.path.unlink(missing_ok=True)

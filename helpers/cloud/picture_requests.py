@@ -1,8 +1,8 @@
 """What every endpoint of pictures does with a request, before and after its network.
 
 It lies in `model.tar.gz` as `code/picture_requests.py`, beside the `inference.py` that uses it:
-AWS's container has the folder `code` on its path (see its serve.py). It may import nothing that the
-container lacks, so nothing of the workshop.
+AWS's container has the folder `code` on its path (see its serve.py). Both may import nothing that
+the container lacks, so nothing of the workshop.
 
     image/jpeg, image/png   the bytes of one file
     application/json        {"instances": [{"b64": "..."}, ...]}, files as base64
@@ -29,11 +29,7 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 class RefusedError(Exception):
-    """A request that the sender can mend.
-
-    Attributes:
-        status: the HTTP status, 4xx.
-    """
+    """A request that the sender can mend, with its HTTP status, 4xx."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -41,15 +37,9 @@ class RefusedError(Exception):
 
 
 def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tuple[str, str]:
-    """Answers a request of the container, in its form.
+    """Answers a request as the container wants it: with a body and its type.
 
-    Args:
-        answer: takes the body and the context; what it refuses gets 4xx and a message.
-        data: a stream with the request's body.
-        context: the container's description of the request.
-
-    Returns:
-        The body of the answer and its type.
+    `answer` takes the body and the context; what it refuses gets 4xx and a message.
     """
     try:
         content = answer(data.read(), context)
@@ -59,27 +49,48 @@ def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tu
     return json.dumps(content, ensure_ascii=False), JSON_TYPE
 
 
-def take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], dict]:
-    """Takes the picture files out of a request, and what else its JSON says.
+def answer_files(
+    body: bytes, context: Any, most: int, batch: int, prepare: Callable[[dict], tuple]
+) -> dict[str, list]:
+    """Answers each picture file of a request with what TensorFlow Serving says of it.
 
-    Args:
-        body: of the request.
-        kind: its content type.
-        most: files in a request.
+    `most` files may be in a request, and `batch` of them go to Serving at once. `prepare` takes
+    what else the request's JSON says, and returns two functions. The first makes the body for
+    Serving from files as `{"b64": ...}`; the second takes Serving's answer and the number of files,
+    and returns an answer for each.
 
     Raises:
-        RefusedError: another type, no files, or too many.
+        RefusedError: another type, no files, too many, too many pixels, or no good file at all.
     """
+    files, said = _take_files(body, context.request_content_type, most)
+    request, rows = prepare(said)
+    errors = _look_at(files)
+    good = [number for number in range(len(files)) if number not in errors]
+    asked = [files[number] for number in good]
+    answers = dict(zip(good, _ask_serving(asked, batch, context.rest_uri, request, rows)))
+    for number, answer in answers.items():
+        if answer is None:
+            errors[number] = f"picture {number}: the file is damaged"
+    if len(errors) == len(files):
+        raise RefusedError(400, "; ".join(errors[number] for number in sorted(errors))[:2000])
+    return {
+        "predictions": [
+            {"error": errors[number]} if number in errors else answers[number]
+            for number in range(len(files))
+        ]
+    }
+
+
+def _take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], dict]:
+    """Takes the picture files out of a request, and what else its JSON says."""
     kind = (kind or "").partition(";")[0].strip().lower()
     if kind not in (*PICTURE_TYPES, JSON_TYPE):
         known = ", ".join((*PICTURE_TYPES, JSON_TYPE))
         raise RefusedError(415, f"expected the content type {known}, found {kind or 'none'!r}")
     if not body:
         raise RefusedError(400, "expected a picture, found an empty body")
-    return _files_of_json(body, most) if kind == JSON_TYPE else ([body], {})
-
-
-def _files_of_json(body: bytes, most: int) -> tuple[list[bytes], dict]:
+    if kind != JSON_TYPE:
+        return [body], {}
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
@@ -102,31 +113,6 @@ def _file(instance: Any) -> bytes:
         return base64.b64decode(text, validate=True)
     except (ValueError, TypeError):
         return b""
-
-
-def predictions(files: Sequence[bytes], predict: Callable[[list[bytes]], list]) -> dict[str, list]:
-    """Answers each file: what `predict` says of the good ones, an error for each of the others.
-
-    Args:
-        files: of `take_files`.
-        predict: returns an answer for each file; None for one that turns out to be damaged.
-
-    Raises:
-        RefusedError: too many pixels, or no good file at all.
-    """
-    errors = _look_at(files)
-    good = [number for number in range(len(files)) if number not in errors]
-    answers = dict(zip(good, predict([files[number] for number in good]))) if good else {}
-    damaged = [number for number, answer in answers.items() if answer is None]
-    errors.update({number: f"picture {number}: the file is damaged" for number in damaged})
-    if len(errors) == len(files):
-        raise RefusedError(400, "; ".join(errors[number] for number in sorted(errors))[:2000])
-    return {
-        "predictions": [
-            {"error": errors[number]} if number in errors else answers[number]
-            for number in range(len(files))
-        ]
-    }
 
 
 def _look_at(files: Sequence[bytes]) -> dict[int, str]:
@@ -176,48 +162,28 @@ def _jpeg_size(file: bytes) -> tuple[int, int] | None:
     return None
 
 
-def ask_serving(
-    files: Sequence[bytes],
-    batch: int,
-    uri: str,
-    request: Callable[[list[dict]], dict],
-    rows: Callable[[dict, int], list],
+def _ask_serving(
+    files: Sequence[bytes], batch: int, uri: str, request: Callable, rows: Callable
 ) -> list:
-    """Asks TensorFlow Serving about files, a batch at a time.
+    """Asks Serving about files; returns an answer for each, None where it cannot decode one.
 
-    Serving refuses a batch as a whole: halving it finds the file that is broken.
-
-    Args:
-        files: at least one.
-        batch: files that go to it at once.
-        uri: its address.
-        request: makes the body from files as `{"b64": ...}`.
-        rows: takes an answer apart: it and the number of files to an answer for each.
-
-    Returns:
-        An answer for each file, or None where Serving cannot decode it.
-
-    Raises:
-        RuntimeError: Serving answers neither 200 nor 400.
+    It refuses a batch as a whole: halving it finds the file that is broken.
     """
-    found: list = []
-    for start in range(0, len(files), batch):
-        found += _ask(files[start : start + batch], uri, request, rows)
-    return found
-
-
-def _ask(files: Sequence[bytes], uri: str, request: Callable, rows: Callable) -> list:
-    body = json.dumps(request([{"b64": base64.b64encode(file).decode()} for file in files]))
-    status, answer = _post(uri, body)
-    if status == 200:
-        return rows(json.loads(answer), len(files))
-    if status != 400:
-        said = answer.decode("utf-8", "replace")
-        raise RuntimeError(f"TensorFlow Serving answered {status}: {said}")
-    if len(files) == 1:
-        return [None]
-    middle = len(files) // 2
-    return _ask(files[:middle], uri, request, rows) + _ask(files[middle:], uri, request, rows)
+    if not files:
+        return []
+    if len(files) <= batch:
+        coded = [{"b64": base64.b64encode(file).decode()} for file in files]
+        status, answer = _post(uri, json.dumps(request(coded)))
+        if status == 200:
+            return rows(json.loads(answer), len(files))
+        if status != 400:
+            said = answer.decode("utf-8", "replace")
+            raise RuntimeError(f"TensorFlow Serving answered {status}: {said}")
+        if len(files) == 1:
+            return [None]
+        batch = -(-len(files) // 2)
+    first = _ask_serving(files[:batch], batch, uri, request, rows)
+    return first + _ask_serving(files[batch:], batch, uri, request, rows)
 
 
 def _post(uri: str, body: str) -> tuple[int, bytes]:

@@ -16,15 +16,7 @@ def price_per_hour(instance_type: str) -> float | None:
 def describe_price(
     session: Any, instance_type: str, count: int = 1, hours: float | None = None, what: str = "job"
 ) -> str:
-    """Says what something costs before it starts.
-
-    Args:
-        session: a `CloudSession`.
-        instance_type: such as "ml.m5.xlarge".
-        count: instances.
-        hours: the longest that it may run; until it is deleted where None.
-        what: what is started.
-    """
+    """Says what something costs before it starts; without `hours` it runs until it is deleted."""
     table = read_json(TABLE)
     instances = f"{count} x {instance_type}"
     price = price_per_hour(instance_type)

@@ -10,12 +10,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from helpers.cloud.checks import (
-    check_bucket,
-    check_credentials,
-    check_region,
-    check_role,
-)
+import boto3
+
+from helpers.cloud.checks import check_bucket, check_credentials, check_region, check_role
 from helpers.cloud.ledger import Ledger
 from helpers.common import cloud_world
 
@@ -32,25 +29,15 @@ TRUST = (
 
 @dataclass
 class CloudSession:
-    """Where things are made: everything that differs between the worlds.
+    """Where things are made: everything that differs between the worlds."""
 
-    Attributes:
-        world: "rehearsal" or "aws".
-        boto: the boto3 session.
-        account: its number.
-        role: the ARN of the role that jobs and endpoints run with.
-        bucket: for data, jobs and models.
-        ledger: what was made, and is not deleted yet.
-        rehearsal: the process that plays AWS; None in "aws".
-    """
-
-    world: str
-    boto: Any
+    world: str  # "rehearsal" or "aws"
+    boto: boto3.Session
     account: str
-    role: str
-    bucket: str
-    ledger: Ledger
-    rehearsal: Any = None
+    role: str  # the ARN of the role that jobs and endpoints run with
+    bucket: str  # for data, jobs and models
+    ledger: Ledger  # of what was made, and is not deleted yet
+    rehearsal: Any = None  # the process that plays AWS
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -76,10 +63,7 @@ class CloudSession:
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
 
     def sdk(self) -> Any:
-        """Returns the session of the SageMaker SDK, which takes seconds to import.
-
-        The SDK would tell Amazon what is called; the workshop turns that off.
-        """
+        """Returns the session of the SageMaker SDK, which does not tell Amazon what is called."""
         if "sdk" not in self._clients:
             quiet_sdk()
             from sagemaker.core.helper.session_helper import Session
@@ -95,14 +79,14 @@ class CloudSession:
 
     def describe(self) -> str:
         """Returns one line: which world this is, and whether it costs money."""
-        if self.world == "rehearsal":
+        if self.billed:
             return (
-                f"rehearsal: AWS is played on this machine ({self.rehearsal.address}); "
-                "nothing is billed, and nothing leaves it"
+                f"aws: account {self.account}, region {self.region}, bucket {self.bucket}; "
+                "what you start from here on costs money"
             )
         return (
-            f"aws: account {self.account}, region {self.region}, bucket {self.bucket}; "
-            "what you start from here on costs money"
+            f"rehearsal: AWS is played on this machine ({self.rehearsal.address}); "
+            "nothing is billed, and nothing leaves it"
         )
 
     def close(self) -> None:
@@ -120,51 +104,40 @@ class CloudSession:
 def open_session(world: str | None = None) -> CloudSession:
     """Opens the cloud, checks what can be checked before anything is made, and says where it is.
 
-    Args:
-        world: "rehearsal" or "aws"; what `WORKSHOP_CLOUD` says where None.
+    The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
 
     Raises:
         WorkshopError: credentials, region, role or bucket are not as they must be.
     """
-    world = world or cloud_world()
-    session = _rehearse() if world == "rehearsal" else _connect()
+    session = _rehearse() if (world or cloud_world()) == "rehearsal" else _connect()
+    try:
+        if session.rehearsal:
+            session.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
+        session.role = check_role(session.boto, session.role)
+        if not check_bucket(session.boto, session.bucket, session.account):
+            create_bucket(session)
+    except BaseException:
+        session.close()
+        raise
     print(session.describe())
     return session
 
 
 def _connect() -> CloudSession:
-    import boto3
-
     boto = boto3.Session()
-    check_region(boto)
-    account = check_credentials(boto)
-    role = check_role(boto, os.environ.get("WORKSHOP_ROLE", ""))
-    bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{boto.region_name}"
-    return _with_bucket("aws", boto, account, role, bucket)
+    region, account = check_region(boto), check_credentials(boto)
+    bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
+    role = os.environ.get("WORKSHOP_ROLE", "")
+    return CloudSession("aws", boto, account, role, bucket, Ledger.of("aws"))
 
 
 def _rehearse() -> CloudSession:
     from helpers.cloud.rehearsal.world import Rehearsal
 
     rehearsal = Rehearsal(REGION)
-    try:
-        boto = loopback_session(rehearsal.address, rehearsal.runtime_address)
-        boto.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
-        role = check_role(boto, ROLE)
-        bucket = f"{PREFIX}-{ACCOUNT}-{REGION}"
-        return _with_bucket("rehearsal", boto, ACCOUNT, role, bucket, rehearsal)
-    except BaseException:
-        rehearsal.close()
-        raise
-
-
-def _with_bucket(
-    world: str, boto: Any, account: str, role: str, bucket: str, rehearsal: Any = None
-) -> CloudSession:
-    session = CloudSession(world, boto, account, role, bucket, Ledger.of(world), rehearsal)
-    if not check_bucket(boto, bucket, account):
-        create_bucket(session)
-    return session
+    boto = loopback_session(rehearsal.address, rehearsal.runtime_address)
+    bucket, ledger = f"{PREFIX}-{ACCOUNT}-{REGION}", Ledger.of("rehearsal")
+    return CloudSession("rehearsal", boto, ACCOUNT, ROLE, bucket, ledger, rehearsal)
 
 
 def create_bucket(session: CloudSession) -> None:
@@ -176,31 +149,20 @@ def create_bucket(session: CloudSession) -> None:
     s3.put_bucket_tagging(Bucket=session.bucket, Tagging={"TagSet": [TAG]})
 
 
-def loopback_session(address: str, runtime_address: str, region: str = REGION) -> Any:
+def loopback_session(address: str, runtime_address: str) -> boto3.Session:
     """Returns a boto3 session whose clients all talk to the rehearsal.
 
     The addresses go into each client, and not into the environment: other code of this process
     keeps talking to the AWS that it means.
     """
-    import boto3
 
     class LoopbackSession(boto3.Session):
-        """A boto3 session that stays on this machine."""
-
         def client(self, service_name: str, *positional: Any, **options: Any) -> Any:
-            """Makes a client of the rehearsal."""
             place = runtime_address if service_name == "sagemaker-runtime" else address
-            return super().client(service_name, *positional, **{"endpoint_url": place, **options})
+            options["endpoint_url"] = options.get("endpoint_url") or place
+            return super().client(service_name, *positional, **options)
 
-        def resource(self, service_name: str, *positional: Any, **options: Any) -> Any:
-            """Makes a resource of the rehearsal."""
-            return super().resource(
-                service_name, *positional, **{"endpoint_url": address, **options}
-            )
-
-    return LoopbackSession(
-        aws_access_key_id="rehearsal", aws_secret_access_key="rehearsal", region_name=region
-    )
+    return LoopbackSession("rehearsal", "rehearsal", region_name=REGION)
 
 
 def quiet_sdk() -> None:

@@ -11,21 +11,16 @@ COMMAND = "python -m helpers.cloud.script"
 # What it needs of requirements.txt. TensorFlow is not among it: it is in AWS's image,
 # in the build that fits the machine.
 NEEDED = (
-    "keras", "numpy", "pandas", "pillow", "scikit-learn", "tqdm", "tensorboard", "packaging",
+    "keras", "numpy", "pandas", "pillow", "pydantic", "scikit-learn", "tqdm", "tensorboard",
+    "packaging",
 )  # fmt: skip
 AT_HOME = ("cloud", "detection", "plots", "workshop")
 
 
 def copy_source(folder: Path) -> Path:
-    """Writes the job's source code into a folder.
+    """Writes the job's source code into a folder that does not exist yet; returns the folder.
 
     Of the cloud's helpers only the script goes along, and none of what a job does not need.
-
-    Args:
-        folder: where to; must not exist.
-
-    Returns:
-        The folder.
     """
     folder = Path(folder)
     left = shutil.ignore_patterns("__pycache__", "*.pyc", *AT_HOME)

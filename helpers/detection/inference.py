@@ -29,36 +29,25 @@ EDGES = ("ymin", "xmin", "ymax", "xmax")
 
 
 def handler(data, context) -> tuple[str, str]:
-    """Answers a request: called by the container. See `picture_requests.respond`."""
+    """Answers a request: called by the container."""
     return requested.respond(answer_request, data, context)
 
 
 def answer_request(body: bytes, context) -> dict:
-    """Answers the body of a request.
+    """Answers the body of a request."""
 
-    Args:
-        body: the request.
-        context: has request_content_type, custom_attributes and rest_uri.
+    def prepare(said: dict) -> tuple:
+        said = said | dict(re.findall(r"(\w+)=([^,;\s]*)", context.custom_attributes or ""))
+        limits = {
+            "threshold": _number(said, "threshold", THRESHOLD, 0.0, 1.0),
+            "most": int(_number(said, "max_boxes", MOST, 1, MOST_BOXES)),
+        }
+        return (
+            lambda files: {"signature_name": "detect", "inputs": {"image_bytes": files, **limits}},
+            lambda answer, count: [_named(answer["outputs"], row) for row in range(count)],
+        )
 
-    Raises:
-        RefusedError: the request is wrong.
-    """
-    files, named = requested.take_files(body, context.request_content_type, MAX_PICTURES)
-    said = named | dict(re.findall(r"(\w+)=([^,;\s]*)", context.custom_attributes or ""))
-    limits = {
-        "threshold": _number(said, "threshold", THRESHOLD, 0.0, 1.0),
-        "most": int(_number(said, "max_boxes", MOST, 1, MOST_BOXES)),
-    }
-
-    def request(instances: list[dict]) -> dict:
-        return {"signature_name": "detect", "inputs": {"image_bytes": instances, **limits}}
-
-    def rows(answer: dict, count: int) -> list[dict]:
-        return [_named(answer["outputs"], row) for row in range(count)]
-
-    return requested.predictions(
-        files, lambda good: requested.ask_serving(good, BATCH, context.rest_uri, request, rows)
-    )
+    return requested.answer_files(body, context, MAX_PICTURES, BATCH, prepare)
 
 
 def _number(said: dict, name: str, usual: float, least: float, most: float) -> float:

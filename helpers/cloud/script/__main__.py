@@ -1,8 +1,8 @@
 """Trains a network inside a SageMaker job: `helpers.train` with the job's folders and hosts.
 
 SageMaker runs `python -m helpers.cloud.script` on every machine, and says in its variables where
-the data is and where things go (`helpers.cloud.script.job`). On several machines all of them train
-one network (`helpers.cloud.script.workers`).
+the data is and where things go (`environment`). On several machines all of them train one network
+(`workers`).
 """
 
 import argparse
@@ -11,15 +11,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers.cloud.script.job import (
-    Job,
-    epoch_figures,
-    metric_line,
+from helpers.cloud.script.environment import (
+    JobEnvironment,
     read_channels,
-    score_figures,
     tidy_arguments,
     write_model,
 )
+from helpers.cloud.script.metrics import epoch_figures, metric_line, score_figures
 from helpers.common import run_command
 from helpers.manifest import SPLIT, Manifest
 from helpers.train import Run, recipe_from
@@ -28,7 +26,7 @@ from helpers.train.__main__ import EXPORT_SECONDS, RUN, build_parser, read_and_c
 IMAGE_FORMATS = ("saved_model", "litert")  # a job's image lacks the packages that ONNX needs
 
 
-def parse_arguments(job: Job, arguments: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(job: JobEnvironment, arguments: Sequence[str]) -> argparse.Namespace:
     """Reads the hyperparameters of a job, and what else stands in its command line."""
     parser = build_parser("helpers.cloud.script", in_job=True, checkpoints=job.checkpoints)
     switches = [a.option_strings[-1] for a in parser._actions if a.nargs == 0]
@@ -38,7 +36,7 @@ def parse_arguments(job: Job, arguments: Sequence[str]) -> argparse.Namespace:
 def main() -> None:
     """Runs the command."""
     began = time.monotonic()
-    job = Job.from_environment()
+    job = JobEnvironment.from_variables()
     arguments = parse_arguments(job, sys.argv[1:])
     recipe = recipe_from(arguments)  # bad input is found before TensorFlow is imported
     tasks = arguments.tasks.split(",") if arguments.tasks else None
@@ -60,16 +58,16 @@ def main() -> None:
 
         _finish(train(manifest, folder, recipe, **how), manifest, arguments, job)
         return
-    from helpers.cloud.script.workers import Hosts, train_on_hosts
+    from helpers.cloud.script import workers
 
-    hosts = Hosts(job.hosts, job.host)
-    run = train_on_hosts(manifest, folder, recipe, hosts, **how)
+    hosts = workers.Hosts(job.hosts, job.host)
+    run = workers.train_on_hosts(manifest, folder, recipe, hosts, **how)
     if run:
         _finish(run, manifest, arguments, job)
     hosts.wait()  # a host that left earlier would look like one that failed
 
 
-def _where(arguments: argparse.Namespace, job: Job) -> tuple[Path, bool]:
+def _where(arguments: argparse.Namespace, job: JobEnvironment) -> tuple[Path, bool]:
     if not arguments.out and not arguments.checkpoints:
         return job.run_folder, arguments.resume
     if not arguments.out and job.host != job.hosts[0]:  # the first host keeps the run
@@ -77,7 +75,9 @@ def _where(arguments: argparse.Namespace, job: Job) -> tuple[Path, bool]:
     return where(arguments)
 
 
-def _finish(run: Run, manifest: Manifest, arguments: argparse.Namespace, job: Job) -> None:
+def _finish(
+    run: Run, manifest: Manifest, arguments: argparse.Namespace, job: JobEnvironment
+) -> None:
     """Exports and scores the best epoch, and puts what serving needs in place."""
     print(f"the best epoch is {run.best_epoch}: {run.best_path}")
     if arguments.no_export:

@@ -8,8 +8,8 @@ shard-00000-of-00008.tar
     manifest.csv           the rows of this shard, all columns
     images/0000012.png     its pictures, named by their row in the whole manifest
 
-`labels.json` also lies beside the shards, for people. The same pictures and rows give the same
-bytes, so that what was uploaded once can be recognized by its content.
+The same pictures and rows give the same bytes, so that what was uploaded once can be recognized by
+its content.
 """
 
 import io
@@ -28,31 +28,20 @@ from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, PICTURES = "manifest.csv", "images"
 STAMP_FILE = "shard.json"  # in an unpacked shard: size and time of the tar that it came from
-SHARD_NAME = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.tar")
+SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tar")
 MEMBER_NAME = re.compile(r"labels\.json|manifest\.csv|images/\d{7,}(\.[a-z0-9]{1,5})?")
 PICTURE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
-def write_shards(
-    manifest: Manifest, folder: Path | str, count: int, name: str = "shard"
-) -> list[Path]:
-    """Packs a manifest and its pictures into `count` tar files.
+def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Path]:
+    """Packs a manifest and its pictures into `count` tar files, a multiple of the machines.
 
     Every row goes to one shard, and the shards differ by one picture at most. Rows are dealt out
     in a random order that is always the same, because neighboring rows are often alike: a machine
-    that gets half of the shards then sees every class.
-
-    Args:
-        manifest: The pictures, labels, groups and splits.
-        folder: Where the shards go; older shards there are replaced.
-        count: Of shards, 1 to the number of pictures. A multiple of the number of machines.
-        name: What the file names begin with.
-
-    Returns:
-        The paths of the tar files, in order.
+    that gets half of the shards then sees every class. Older shards in `folder` are replaced.
 
     Raises:
-        WorkshopError: Fewer pictures than shards, a picture that cannot be read, or a folder that
+        WorkshopError: fewer pictures than shards, a picture that cannot be read, or a folder that
             holds other files.
     """
     if not 1 <= count <= len(manifest):
@@ -61,18 +50,6 @@ def write_shards(
             f"{count}. Ask for another number."
         )
     folder = Path(folder)
-    _check_replaceable(folder)
-    names = [f"{name}-{number:05d}-of-{count:05d}.tar" for number in range(count)]
-    order = np.random.default_rng(0).permutation(len(manifest))
-    bar = progress_bar(total=len(manifest), desc="packing pictures", unit="picture")
-    with whole_folder(folder) as draft, bar:
-        for file, rows in zip(names, np.array_split(order, count)):
-            _write_shard(manifest, np.sort(rows), draft / file, bar)
-        manifest.labels.write(draft / LABELS_FILE)
-    return [folder / file for file in names]
-
-
-def _check_replaceable(folder: Path) -> None:
     others = sorted(
         path.name
         for path in (folder.iterdir() if folder.is_dir() else [])
@@ -83,12 +60,21 @@ def _check_replaceable(folder: Path) -> None:
             f"{folder}: expected an empty or new folder, or older shards, found {others[0]}"
             f"{f' and {len(others) - 1} more' if len(others) > 1 else ''}. Use another folder."
         )
+    names = [f"shard-{number:05d}-of-{count:05d}.tar" for number in range(count)]
+    order = np.random.default_rng(0).permutation(len(manifest))
+    bar = progress_bar(total=len(manifest), desc="packing pictures", unit="picture")
+    with whole_folder(folder) as draft, bar:
+        for file, rows in zip(names, np.array_split(order, count)):
+            _write_shard(manifest, np.sort(rows), draft / file, bar)
+        manifest.labels.write(draft / LABELS_FILE)
+    return [folder / file for file in names]
 
 
 def _write_shard(manifest: Manifest, rows: np.ndarray, path: Path, bar: tqdm) -> None:
     part = manifest.rows(rows)
     pictures = [Path(picture) for picture in part.paths]
-    members = [f"{PICTURES}/{row:07d}{_suffix(picture)}" for row, picture in zip(rows, pictures)]
+    suffixes = [s if PICTURE_SUFFIX.fullmatch(s := p.suffix.lower()) else "" for p in pictures]
+    members = [f"{PICTURES}/{row:07d}{suffix}" for row, suffix in zip(rows, suffixes)]
     table = part.frame.assign(**{IMAGE: members}).to_csv(index=False, lineterminator="\n")
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
         _add(archive, LABELS_FILE, json.dumps(part.labels.to_json()).encode())
@@ -96,11 +82,6 @@ def _write_shard(manifest: Manifest, rows: np.ndarray, path: Path, bar: tqdm) ->
         for index, (picture, member) in enumerate(zip(pictures, members)):
             _add(archive, member, _read_picture(part, index, picture))
             bar.update()
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    return suffix if PICTURE_SUFFIX.fullmatch(suffix) else ""
 
 
 def _read_picture(manifest: Manifest, index: int, path: Path) -> bytes:
@@ -127,43 +108,41 @@ def find_shards(folder: Path | str) -> list[Path]:
     return sorted(path for path in paths if SHARD_NAME.fullmatch(path.name))
 
 
-def read_shards(folders: Path | str | Sequence[Path | str], into: Path | str) -> Path:
-    """Unpacks shards and joins their manifests.
+def read_shards(folder: Path | str, into: Path | str) -> Path:
+    """Unpacks the shards in a folder and joins their manifests.
 
     A shard that is unpacked already is left as it is, so a call that was interrupted goes on, and
-    a repeated one takes no time. Nothing is written outside of `into`, whatever a shard says.
-
-    Args:
-        folders: The folder that holds the shards, or several. Not all shards of a set need to be
-            there: a machine gets its share of them.
-        into: Where the pictures go, a folder for each shard.
-
-    Returns:
-        The path of the manifest of all rows, `into/manifest.csv`; `labels.json` lies beside it.
+    a repeated one takes no time. Not all shards of a set need to be there: a machine gets its part
+    of them. Nothing is written outside of `into`, whatever a shard says. Returns the path of the
+    manifest of all rows.
 
     Raises:
-        WorkshopError: No shard, a broken one (named), or shards of different labels.
+        WorkshopError: no shard, a broken one (named), or shards of different labels.
     """
-    folders = [folders] if isinstance(folders, (str, Path)) else folders
-    into = Path(into)
-    shards = {  # the folder to unpack to: of two sets that bear the same names too
-        into / f"{number}-{shard.stem}": shard
-        for number, folder in enumerate(folders)
-        for shard in find_shards(folder)
-    }
+    shards, into = find_shards(folder), Path(into)
     if not shards:
         raise WorkshopError(
-            f"expected shards such as shard-00000-of-00008.tar in {' or '.join(map(str, folders))},"
-            " found none. Write them with helpers.cloud.script.shards.write_shards."
+            f"expected shards such as shard-00000-of-00008.tar in {folder}, found none. Write them "
+            "with helpers.cloud.script.shards.write_shards."
         )
-    bar = progress_bar(iterable=shards.items(), desc="unpacking shards", unit="shard")
-    parts = [_unpacked(shard, folder) for folder, shard in bar]
-    _check_same_labels(list(shards.values()), parts)
+    bar = progress_bar(iterable=shards, desc="unpacking shards", unit="shard")
+    parts = [_unpacked(shard, into / shard.stem) for shard in bar]
+    for shard, part in zip(shards, parts):
+        if part.labels != parts[0].labels:
+            raise WorkshopError(
+                f"{shard}: expected the tasks and classes of {shards[0]}, found others. Write all "
+                "shards with the same labels.json."
+            )
+    return write_joined(parts, into)
+
+
+def write_joined(parts: Sequence[Manifest], folder: Path) -> Path:
+    """Writes the rows of manifests with the same labels as one; returns its path."""
     frames = [part.frame.assign(**{IMAGE: part.paths}) for part in parts]
     joined = pd.concat(frames, ignore_index=True).fillna("")
-    (into / LABELS_FILE).unlink(missing_ok=True)  # of other shards that were here before
-    Manifest(joined, parts[0].labels, into).write(into / MANIFEST_FILE)
-    return into / MANIFEST_FILE
+    (folder / LABELS_FILE).unlink(missing_ok=True)  # of others that were here before
+    Manifest(joined, parts[0].labels, folder).write(folder / MANIFEST_FILE)
+    return folder / MANIFEST_FILE
 
 
 def _unpacked(shard: Path, folder: Path) -> Manifest:
@@ -171,26 +150,35 @@ def _unpacked(shard: Path, folder: Path) -> Manifest:
     status = shard.stat()
     stamp = {"size": status.st_size, "modified": status.st_mtime_ns}
     if not (folder / STAMP_FILE).exists() or read_json(folder / STAMP_FILE) != stamp:
-        with whole_folder(folder) as draft:
-            _unpack(shard, draft)
-            write_json(draft / STAMP_FILE, stamp)
+        try:
+            with whole_folder(folder) as draft:
+                _unpack(shard, draft)
+                write_json(draft / STAMP_FILE, stamp)
+        except (tarfile.TarError, WorkshopError) as error:
+            raise WorkshopError(
+                f"{shard}: expected a whole shard as helpers.cloud.write_shards makes it, found: "
+                f"{error} Copy it again, or write the shards again."
+            ) from error
     return read_manifest(folder / MANIFEST_FILE)
 
 
 def _unpack(shard: Path, folder: Path) -> None:
-    try:
-        with tarfile.open(shard, "r:") as archive:  # "r:": no compression, so no bomb
-            members = archive.getmembers()
-            _check_members(members)
-            for member in members:
-                archive.extract(member, folder, filter=_safe)
-        manifest = read_manifest(folder / MANIFEST_FILE, labels=Labels.read(folder / LABELS_FILE))
-        _check_rows(manifest, members)
-    except (tarfile.TarError, WorkshopError) as error:
-        raise WorkshopError(
-            f"{shard}: expected a whole shard as helpers.cloud.write_shards makes it, found: "
-            f"{error} Copy it again, or write the shards again."
-        ) from error
+    """Unpacks a shard; refuses whatever `write_shards` does not write."""
+    with tarfile.open(shard, "r:") as archive:  # "r:": no compression, so no bomb
+        names = set()
+        for member in archive.getmembers():
+            good = MEMBER_NAME.fullmatch(member.name) and member.isreg() and not member.issparse()
+            if not good or member.name in names:
+                raise WorkshopError(f"a member {member.name!r} that does not belong there.")
+            names.add(member.name)
+        for name in sorted({LABELS_FILE, MANIFEST_FILE} - names):
+            raise WorkshopError(f"no {name}.")
+        archive.extractall(folder, filter=_safe)
+    manifest = read_manifest(folder / MANIFEST_FILE, labels=Labels.read(folder / LABELS_FILE))
+    rows = set(manifest.frame[IMAGE])
+    for name in sorted(rows ^ (names - {LABELS_FILE, MANIFEST_FILE}))[:1]:
+        missing = "no picture" if name in rows else "no row of the manifest"
+        raise WorkshopError(f"{missing} for {name!r}.")
 
 
 def _safe(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
@@ -199,34 +187,3 @@ def _safe(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
     All members bear the same time; the cache of decoded pictures tells files apart by theirs.
     """
     return tarfile.data_filter(member, folder).replace(mtime=None, deep=False)
-
-
-def _check_members(members: Sequence[tarfile.TarInfo]) -> None:
-    """Refuses whatever `write_shards` does not write."""
-    names = set()
-    for member in members:
-        good = MEMBER_NAME.fullmatch(member.name) and member.isreg() and not member.issparse()
-        if not good or member.name in names:
-            raise WorkshopError(f"a member {member.name!r} that does not belong there.")
-        names.add(member.name)
-    for name in (LABELS_FILE, MANIFEST_FILE):
-        if name not in names:
-            raise WorkshopError(f"no {name}.")
-
-
-def _check_rows(manifest: Manifest, members: Sequence[tarfile.TarInfo]) -> None:
-    """Makes sure that every row has its picture in the shard, and every picture its row."""
-    rows = set(manifest.frame[IMAGE])
-    pictures = {member.name for member in members} - {LABELS_FILE, MANIFEST_FILE}
-    for name in sorted(rows ^ pictures)[:1]:
-        missing = "no picture" if name in rows else "no row of the manifest"
-        raise WorkshopError(f"{missing} for {name!r}.")
-
-
-def _check_same_labels(shards: Sequence[Path], parts: Sequence[Manifest]) -> None:
-    for shard, part in zip(shards, parts):
-        if part.labels != parts[0].labels:
-            raise WorkshopError(
-                f"{shard}: expected the tasks and classes of {shards[0]}, found others. Write all "
-                "shards with the same labels.json."
-            )

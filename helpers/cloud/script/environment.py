@@ -1,0 +1,130 @@
+"""What a SageMaker job tells its script, in variables that are read here and nowhere else."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from helpers.cloud.script.shards import MANIFEST_FILE, find_shards, read_shards, write_joined
+from helpers.common import WorkshopError, write_json
+from helpers.manifest import SPLIT, Manifest, read_manifest
+from helpers.train import Run
+from helpers.train.__main__ import RUN
+
+CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
+NOT_OURS = "sagemaker_"  # hyperparameters that the SDK adds begin so
+FOLDERS = {
+    "training": "SM_CHANNEL_TRAINING",  # has manifest.csv and its pictures, or shards
+    "validation": "SM_CHANNEL_VALIDATION",  # the same of validation and test, where these are apart
+    "model": "SM_MODEL_DIR",  # gets what serving needs; becomes model.tar.gz
+    "output": "SM_OUTPUT_DATA_DIR",  # gets the run, where there are no checkpoints
+    "checkpoints": "SM_CHECKPOINT_DIR",  # gets the run, and keeps it over an interruption
+}
+
+
+@dataclass(frozen=True)
+class JobEnvironment:
+    """Where a job's things are; folders are None, and there is one host, outside of a job."""
+
+    training: Path | None = None
+    validation: Path | None = None
+    model: Path | None = None
+    output: Path | None = None
+    checkpoints: Path | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)  # flags of the command
+    hosts: tuple[str, ...] = ("localhost",)  # the names of all machines, sorted
+    host: str = "localhost"  # this one
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str] = os.environ) -> "JobEnvironment":
+        """Reads what SageMaker says."""
+        folders = {key: Path(variables[n]) for key, n in FOLDERS.items() if variables.get(n)}
+        if "model" in folders and CHECKPOINTS.is_dir():
+            folders.setdefault("checkpoints", CHECKPOINTS)
+        hosts = tuple(sorted(json.loads(variables.get("SM_HOSTS") or '["localhost"]')))
+        return cls(
+            hyperparameters=json.loads(variables.get("SM_HPS") or "{}"),
+            hosts=hosts,
+            host=variables.get("SM_CURRENT_HOST") or hosts[0],
+            **folders,
+        )
+
+    @property
+    def flags(self) -> list[str]:
+        """The hyperparameters as arguments: ["--epochs", "3", ...]."""
+        ours = [item for item in self.hyperparameters.items() if not item[0].startswith(NOT_OURS)]
+        return [text for name, value in ours for text in (f"--{name}", str(value))]
+
+    @property
+    def run_folder(self) -> Path | None:
+        """Where the run goes where nobody says: the checkpoints, else the outputs."""
+        folder = self.checkpoints or self.output or self.model
+        return folder / RUN if folder else None
+
+
+def tidy_arguments(arguments: Sequence[str], switches: Iterable[str]) -> list[str]:
+    """Returns arguments as argparse wants them, from those that a job is started with.
+
+    A job writes `--learning_rate 0.001` where the hyperparameter is called so, and gives a value
+    to the `switches` too, which take none: `--no-check true`.
+    """
+    tidy: list[str] = []
+    for text in arguments:
+        if tidy and tidy[-1] in switches and text.lower() in ("true", "false"):
+            if text.lower() == "false":
+                tidy.pop()
+            continue
+        name, equals, value = text.partition("=")
+        flag = name.replace("_", "-") if name.startswith("--") else name
+        tidy.append(f"{flag}{equals}{value}")
+    return tidy
+
+
+def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Manifest:
+    """Returns the manifest of a job's channels.
+
+    Shards are unpacked into a folder `unpacked` beside the channel. Rows without a split belong
+    to the one of their channel: train, or validation.
+
+    Raises:
+        WorkshopError: a channel holds neither a manifest nor shards, or other labels.
+    """
+    training = _read_channel(job.training, tasks)
+    if job.validation is None:
+        return training
+    validation = _read_channel(job.validation, tasks)
+    if training.labels != validation.labels:
+        raise WorkshopError(
+            f"{validation.name}: expected the tasks and classes of {training.name}, found others. "
+            "Put the same labels.json into both channels."
+        )
+    parts = [
+        part if part.has_split else replace(part, frame=part.frame.assign(**{SPLIT: split}))
+        for part, split in ((training, "train"), (validation, "validation"))
+    ]
+    return read_manifest(write_joined(parts, job.training.parent / "unpacked"), tasks)
+
+
+def _read_channel(channel: Path, tasks: Sequence[str] | None) -> Manifest:
+    if (channel / MANIFEST_FILE).exists():
+        return read_manifest(channel / MANIFEST_FILE, tasks)
+    if not find_shards(channel):
+        raise WorkshopError(
+            f"expected {MANIFEST_FILE} or shards such as shard-00000-of-00008.tar in the channel "
+            f"{channel}, found neither. Upload what helpers.cloud.write_shards makes; "
+            "there must be at least one shard for each machine."
+        )
+    return read_manifest(read_shards(channel, channel.parent / "unpacked" / channel.name), tasks)
+
+
+def write_model(run: Run, scores: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Puts export, log and scores into the folder that becomes model.tar.gz."""
+    shutil.copytree(run.export_folder, folder, dirs_exist_ok=True)
+    shutil.copyfile(run.log_path, folder / run.log_path.name)
+    values = {name: json.loads(table.to_json(orient="index")) for name, table in scores.items()}
+    write_json(folder / "scores.json", {"epoch": run.best_epoch, "scores": values})
