@@ -1,4 +1,4 @@
-"""What every source needs: the pictures of a folder, and a frame made into a manifest."""
+"""What every source needs: what it met is told, and its rows become a manifest."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,17 +10,6 @@ from helpers.common import WorkshopError
 from helpers.manifest import IMAGE, Labels, Manifest
 
 logger = logging.getLogger(__name__)
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-
-
-def is_picture(path: Path) -> bool:
-    """Tells by its name whether a file is a picture; hidden files are none."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def pictures_in(folder: Path, deep: bool = False) -> list[Path]:
-    """Returns the pictures of a folder, sorted by name; with `deep` those of subfolders too."""
-    return sorted(path for path in folder.glob("**/*" if deep else "*") if is_picture(path))
 
 
 def first_few(names: Iterable[object], shown: int = 5) -> str:

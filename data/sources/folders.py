@@ -5,9 +5,9 @@ import logging
 import re
 from pathlib import Path
 
-from data.sources.files import make_manifest, pictures_in, tell
+from data.sources.files import make_manifest, tell
 from helpers.common import WorkshopError
-from helpers.manifest import GROUP, IMAGE, SPLIT, Manifest
+from helpers.manifest import GROUP, IMAGE, SPLIT, Manifest, pictures_in
 
 DESCRIPTION = "class-named folders of pictures, optionally below train/, validation/ and test/"
 SPLIT_FOLDERS = {

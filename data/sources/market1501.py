@@ -14,9 +14,9 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from data.sources.files import make_manifest, pictures_in, tell
+from data.sources.files import make_manifest, tell
 from helpers.common import WorkshopError
-from helpers.manifest import GROUP, IMAGE, Manifest
+from helpers.manifest import GROUP, IMAGE, Manifest, pictures_in
 
 DESCRIPTION = "Market-1501: bounding_box_train, bounding_box_test and market_attribute.mat"
 ATTRIBUTES = "market_attribute.mat"

@@ -13,9 +13,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.sources.files import first_few, make_manifest, pictures_in, tell
+from data.sources.files import first_few, make_manifest, tell
 from helpers.common import WorkshopError
-from helpers.manifest import GROUP, IMAGE, Manifest
+from helpers.manifest import GROUP, IMAGE, Manifest, pictures_in
 
 DESCRIPTION = "PETA in its official layout: PETA dataset/<subset>/archive/Label.txt"
 FOLDER = "PETA dataset"

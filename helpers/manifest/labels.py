@@ -12,6 +12,12 @@ from typing import Any
 from helpers.common import WorkshopError, read_json, write_json
 
 IMAGE, GROUP, SPLIT = "image_path", "group", "split"  # columns of a manifest that are no tasks
+SPLITS = ("train", "validation", "test")
+SPLIT_AGAIN = (
+    "Split again: python -m helpers.manifest MANIFEST --split 0.7,0.15,0.15 --out split.csv"
+)
+LABELS_FILE = "labels.json"
+NOT_KNOWN = -1  # the target of an empty cell; `SparseCategoricalCrossentropy(ignore_class=-1)`
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -37,7 +43,7 @@ class Labels:
         for task, classes in self.tasks.items():
             _check_task(task, classes)
         for task, names in self.display.items():
-            _check_display(task, names, self.tasks)
+            _check_display(task, names, self.tasks.get(task, ()))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the value that `labels.json` holds."""
@@ -51,17 +57,12 @@ class Labels:
         Raises:
             WorkshopError: The value has another form.
         """
-        tasks = value.get("tasks") if isinstance(value, dict) else None
-        good = (
-            isinstance(tasks, dict)
-            and bool(tasks)
-            and all(
-                isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-                for classes in tasks.values()
-            )
-        )
-        display = value.get("display", {}) if good else {}
-        if not good or not all(isinstance(names, dict) for names in _values(display)):
+        match value:
+            case {"tasks": dict(tasks)} if tasks and all(map(_is_list_of_text, tasks.values())):
+                display = value.get("display", {})
+            case _:
+                display = None
+        if not isinstance(display, dict) or not all(isinstance(n, dict) for n in display.values()):
             raise WorkshopError(
                 'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
                 '"display": {"gender": {"male": "Mann"}}} (display is optional). '
@@ -110,8 +111,8 @@ class Labels:
         return self.display.get(task, {}).get(cls, cls)
 
 
-def _values(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else [None]
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _check_task(task: str, classes: Sequence[str]) -> None:
@@ -128,10 +129,10 @@ def _check_task(task: str, classes: Sequence[str]) -> None:
         )
 
 
-def _check_display(task: str, names: Mapping[str, str], tasks: Mapping[str, Sequence[str]]) -> None:
+def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) -> None:
     for name in names:
-        if name not in tasks.get(task, ()):
+        if name not in classes:
             raise WorkshopError(
                 f"labels.json shows a name for {task} {name!r}, which is no class there. "
-                f"{did_you_mean(name, tasks.get(task, ()))}Mend `display`."
+                f"{did_you_mean(name, classes)}Mend `display`."
             )
