@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from data.sources.files import tell
 from data.sources.signs import SIGNS, TASK
-from helpers.common import WorkshopError, progress_bar, whole_file
+from helpers.common import WorkshopError, whole_file
 from helpers.manifest import (
     GROUP,
     IMAGE,
@@ -30,6 +30,7 @@ from helpers.manifest import (
     ManifestError,
     Problem,
     describe,
+    map_in_threads,
 )
 
 DESCRIPTION = "German traffic signs (GTSRB), the official layout or Kaggle's"
@@ -216,13 +217,7 @@ def _pictures(root: Path, signs: Sequence[Sign], folder: Path, region: bool) -> 
                 raise
             return _unreadable(sign, error)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            bar = progress_bar(iterable=pool.map(make, signs), total=len(signs), desc="pictures")
-            made = list(bar)
-        except BaseException:  # also Ctrl-C: the pool would finish all pictures first
-            pool.shutdown(cancel_futures=True)
-            raise
+    made = map_in_threads(make, signs, desc="pictures")
     _refuse(root, [one for one in made if isinstance(one, Problem)])
     return made
 

@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = front_door(
             "THREADS",
             "check_picture",
             "check_size",
+            "map_in_threads",
             "pictures_in",
         ],
         "problems": ["ManifestError", "Problem", "describe", "problems_table"],

@@ -61,14 +61,10 @@ def validate(
     report: Path | str | None = None,
     check_classes: bool = True,
 ) -> list[Problem]:
-    """Checks a manifest and its images; returns the warnings.
+    """Checks a manifest and, unless `check_pictures` is False, its images; returns the warnings.
 
-    Args:
-        manifest: What to check.
-        check_pictures: Also open and decode every image.
-        progress: Show a bar meanwhile.
-        report: Where to write all problems as a CSV; nowhere where None.
-        check_classes: Also look whether every class has examples; not in a part of a manifest.
+    `report` is a CSV for all problems, or None. `check_classes` also looks whether every class has
+    examples; a part of a manifest need not have them.
 
     Raises:
         ManifestError: With every error: each kind with its count and the first few in full.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.common import WorkshopError, read_json, write_json
+from helpers.common import WorkshopError, expected, read_json, write_json
 
 IMAGE, GROUP, SPLIT = "image_path", "group", "split"  # columns of a manifest that are no tasks
 SPLITS = ("train", "validation", "test")
@@ -31,9 +31,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class Labels:
     """The tasks and, in order, the class names of each: index 0 is the first output of its head.
 
-    Attributes:
-        tasks: Task name to class names.
-        display: Task name to (class name to the name to show), for another language.
+    `display` is task name to (class name to the name to show), for another language.
     """
 
     tasks: dict[str, tuple[str, ...]]
@@ -52,11 +50,7 @@ class Labels:
 
     @classmethod
     def from_json(cls, value: Any) -> "Labels":
-        """Makes labels from the value of a `labels.json`.
-
-        Raises:
-            WorkshopError: The value has another form.
-        """
+        """Makes labels from the value of a `labels.json`, or raises `WorkshopError`."""
         match value:
             case {"tasks": dict(tasks)} if tasks and all(map(_is_list_of_text, tasks.values())):
                 display = value.get("display", {})
@@ -92,17 +86,14 @@ class Labels:
         Raises:
             WorkshopError: A task is not known, named twice, or none is named.
         """
+        known = f"The tasks are: {', '.join(self.tasks)}."
         for task in tasks:
             if task not in self.tasks:
-                raise WorkshopError(
-                    f"No task {task!r}. {did_you_mean(task, self.tasks)}"
-                    f"The tasks are: {', '.join(self.tasks)}."
-                )
+                near = did_you_mean(task, self.tasks)
+                raise WorkshopError(f"No task {task!r}. {near}{known}")
         if not tasks or len(set(tasks)) != len(tasks):
-            raise WorkshopError(
-                f"Expected each task once and at least one, found {list(tasks)}. "
-                f"The tasks are: {', '.join(self.tasks)}."
-            )
+            found = f"found {list(tasks)}. {known}"
+            raise WorkshopError(f"Expected each task once and at least one, {found}")
         display = {task: self.display[task] for task in tasks if task in self.display}
         return Labels({task: self.tasks[task] for task in tasks}, display)
 
@@ -123,10 +114,9 @@ def _check_task(task: str, classes: Sequence[str]) -> None:
         )
     twice = sorted({name for name in classes if list(classes).count(name) > 1})
     if twice or "" in classes:
-        raise WorkshopError(
-            f"Task {task!r}: expected each class name once and none empty, found "
-            f"{'twice ' + ', '.join(twice) if twice else 'an empty one'}. Mend labels.json."
-        )
+        found = f"twice {', '.join(twice)}" if twice else "an empty one"
+        what = "each class name once and none empty"
+        raise expected(what, found, "Mend labels.json.", f"Task {task!r}")
 
 
 def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) -> None:

@@ -5,15 +5,15 @@ Adobe's marker come out in the right colors and are fine. CMYK JPEG without the 
 inverted and palette BMP in wrong colors, both silently, so they are refused here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import error as StructError
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from helpers.common import CORES, WorkshopError, progress_bar
+from helpers.common import CORES, expected, progress_bar
 from helpers.manifest.problems import Problem
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # what tf.io.decode_image reads; MPO is JPEG inside
@@ -60,29 +60,24 @@ def check_picture(path: Path | str) -> Problem | None:
 
 def check_pictures(paths: Sequence[str], progress: bool = True) -> list[Problem | None]:
     """Checks image files in parallel; returns a problem, or None, for each path in order."""
+    return map_in_threads(check_picture, paths, desc="checking pictures", disable=not progress)
+
+
+def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
+    """Returns what `work` makes of each item, in order, with a progress bar; see `THREADS`."""
     with ThreadPoolExecutor(THREADS) as pool:
-        findings = pool.map(check_picture, paths)
-        bar = progress_bar(
-            iterable=findings, desc="checking pictures", total=len(paths), disable=not progress
-        )
         try:
-            return list(bar)
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)  # or the pool would finish all images first
+            return list(progress_bar(iterable=pool.map(work, items), total=len(items), **bar))
+        except BaseException:  # also Ctrl-C: the pool would finish all items first
+            pool.shutdown(cancel_futures=True)
             raise
 
 
 def check_size(picture: Image.Image) -> None:
-    """Refuses an opened image before its pixels are decoded.
-
-    Raises:
-        WorkshopError: it has more than `MAX_PIXELS`.
-    """
+    """Raises `WorkshopError` for an opened image of more than `MAX_PIXELS`, before decoding it."""
     if picture.width * picture.height > MAX_PIXELS:
-        raise WorkshopError(
-            f"expected at most {MAX_PIXELS:,} pixels, found {picture.width:,} x "
-            f"{picture.height:,}. Make the picture smaller."
-        )
+        found = f"{picture.width:,} x {picture.height:,}"
+        raise expected(f"at most {MAX_PIXELS:,} pixels", found, "Make the picture smaller.")
 
 
 def _wrong_form(picture: Image.Image) -> Problem | None:

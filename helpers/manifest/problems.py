@@ -54,5 +54,4 @@ def describe(problems: Sequence[Problem], shown: int = SHOWN) -> str:
 def problems_table(problems: Sequence[Problem]) -> pd.DataFrame:
     """Returns one row per problem, with the fields of `Problem` as columns."""
     columns = ["severity", "kind", "row", "file", "found", "expected", "fix"]
-    table = pd.DataFrame([[getattr(p, name) for name in columns] for p in problems])
-    return table.set_axis(columns, axis=1).astype({"row": "Int64"}) if problems else table
+    return pd.DataFrame(problems, columns=columns).astype({"row": "Int64"})

@@ -44,12 +44,9 @@ def read_manifest(
     _check_names(path, header)
     _check_tasks(path, header, labels.tasks if labels else {})
     if not rows:
-        raise expected(
-            "one line per picture below the header",
-            "a manifest without pictures",
-            "Add lines, or write it anew with: python -m data.sources",
-            path,
-        )
+        fix = "Add lines, or write it anew with: python -m data.sources"
+        found = "a manifest without pictures"
+        raise expected("one line per picture below the header", found, fix, path)
     frame = pd.DataFrame(rows, columns=header, dtype=str)
     if labels is None:
         labels = _labels_of_columns(path, frame)

@@ -30,21 +30,13 @@ from helpers.manifest.problems import ManifestError, Problem, describe
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """Images and their labels.
+    """Images and their labels."""
 
-    Attributes:
-        frame: All columns as text, one row an image, index 0 to n - 1.
-        labels: The tasks and the order of their classes.
-        folder: What relative image paths are relative to.
-        source: The CSV's path, for messages.
-        lines: Line of each row in that CSV, for messages; the header is line 1.
-    """
-
-    frame: pd.DataFrame
+    frame: pd.DataFrame  # all columns as text, one row an image, index 0 to n - 1
     labels: Labels
-    folder: Path
-    source: Path | None = None
-    lines: np.ndarray | None = None
+    folder: Path  # what relative image paths are relative to
+    source: Path | None = None  # the CSV's path, for messages
+    lines: np.ndarray | None = None  # of each row in that CSV, for messages; the header is line 1
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -126,11 +118,7 @@ class Manifest:
         return replace(self, frame=frame, lines=lines[index])
 
     def subset(self, split: str) -> "Manifest":
-        """Returns the rows of one split.
-
-        Raises:
-            WorkshopError: There is no such split, or no row in it.
-        """
+        """Returns the rows of one split; raises `WorkshopError` where there are none."""
         if split not in SPLITS:
             raise WorkshopError(f"No split {split!r}. The splits are: {', '.join(SPLITS)}.")
         if not self.has_split:
@@ -153,8 +141,7 @@ class Manifest:
         absolute elsewhere: none climbs out with `..`.
 
         Raises:
-            WorkshopError: A `labels.json` of another manifest, with other tasks, is there already,
-                or the path is no name for a CSV.
+            WorkshopError: The `labels.json` there is of other tasks, or `path` names no CSV.
         """
         path = Path(path)
         if path.is_dir() or path.name == LABELS_FILE:
