@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from data.sources import hvc
+from helpers.cloud.prices import price_per_hour
 from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
 from helpers.train import PUBLISHED_ATTRIBUTES, shares_of_work
@@ -78,7 +79,7 @@ def test_cloud_exercises():
     manifest.frame.loc[4] = {"image_path": "e", "sign": "stop", "group": "d"}
     assert exercises.is_right("05-tracks", 1, manifest)
     assert not exercises.is_right("05-tracks", 3, manifest)
-    price = 0.204 * 3  # three machine-hours
+    price = price_per_hour("ml.c5.xlarge") * 3  # three machine-hours
     assert exercises.is_right("05-price", price)
     assert not exercises.is_right("05-price", price / 3)
     assert exercises.is_right("05-pattern", r"test sign accuracy=([0-9.]+);")
