@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from data.sources.files import tell
 from data.sources.signs import SIGNS, TASK
-from helpers.common import WorkshopError, whole_file
+from helpers.common import WorkshopError, expected, whole_file
 from helpers.manifest import (
     GROUP,
     IMAGE,
@@ -44,25 +44,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sign:
-    """A line of one of the tables.
-
-    Attributes:
-        path: The picture.
-        number: Its class, 0 to 42.
-        track: Number of the track, or "" in the test set, whose tracks are not known.
-        frame: Number in the track, likewise.
-        region: Left, top, right and bottom of the sign as shares of the picture.
-        where: The table, for messages.
-        row: The line in it as an editor counts.
-    """
+    """A line of one of the tables."""
 
     path: Path
-    number: int
-    track: str
-    frame: str
-    region: tuple[float, float, float, float]
-    where: str
-    row: int
+    number: int  # of the class, 0 to 42
+    track: str  # its number, or "" in the test set, whose tracks are not known
+    frame: str  # number in the track, likewise
+    region: tuple[float, float, float, float]  # left, top, right, bottom: fractions of the image
+    where: str  # the table, for messages
+    row: int  # the line in it as an editor counts
 
     @property
     def group(self) -> str:
@@ -95,11 +85,10 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     """
     tables = list(_tables(root))
     if not tables:
-        raise WorkshopError(
-            f"{root}: expected Final_Training/Images/00000/GT-00000.csv (the official layout) or "
-            "Train.csv (Kaggle's), found neither. Check --root, or get the data with: "
-            "python -m data.sources.download gtsrb --out DIR"
-        )
+        official = "Final_Training/Images/00000/GT-00000.csv (the official layout)"
+        get = "get the data with: python -m data.sources.download gtsrb --out DIR"
+        wanted = f"{official} or Train.csv (Kaggle's)"
+        raise expected(wanted, "neither", f"Check --root, or {get}", root)
     signs, problems = [], []
     for path, separator, folder, is_test in tables:
         found, wrong = _read_table(path, separator, folder, is_test)
@@ -147,10 +136,8 @@ def _read_table(
     try:
         frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise WorkshopError(
-            f"{path}: expected a table with {separator!r} between its columns, found something "
-            f"else ({error}). Unpack the archive again."
-        ) from None
+        what, found = f"a table with {separator!r} between its columns", f"something else ({error})"
+        raise expected(what, found, "Unpack the archive again.", path) from None
     file = "Path" if "Path" in frame else "Filename"
     lacking = [name for name in (file, *SIZE, *REGION, "ClassId") if name not in frame]
     if lacking:
@@ -243,14 +230,10 @@ def _convert(sign: Sign, target: Path, region: bool) -> Path:
 def region_in_pixels(
     region: tuple[float, float, float, float], size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Returns left, top, right and bottom (beyond the last pixel) of a region.
+    """Returns left, top, right and bottom (beyond the last pixel): at least one pixel each way.
 
-    Args:
-        region: As shares of the picture, which may have been resized since the table was written.
-        size: Width and height of the picture in pixels.
-
-    Returns:
-        Whole pixels inside the picture, at least one each way.
+    `region` is fractions of the image, which may have been resized since the table was written;
+    `size` is its width and height in pixels.
     """
     width, height = size
     left = min(max(round(region[0] * width), 0), width - 1)
