@@ -20,27 +20,22 @@ ARCHIVES = "archives"  # folder below --out where the archives stay
 CHUNK = 1 << 20  # bytes between two moves of a bar
 
 # Source: https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/published-archive.html
-BASE_URLS = {
-    "gtsrb": "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370",
-}
+BASE_URLS = {"gtsrb": "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"}
 CHECKSUMS = {
     "gtsrb": {
         "GTSRB_Final_Training_Images.zip": "md5:513f3c79a4c5141765e10e952eaa2478",
         "GTSRB_Final_Test_Images.zip": "md5:c7e4e6327067d32654124b0fe9e82185",
         "GTSRB_Final_Test_GT.zip": "md5:fe31e9c9270bbcd7b84b7f21a9d9d9e5",
-    },
+    }
 }
 CITE = {
     "gtsrb": "Free to use; cite Stallkamp, Schlipsing, Salmen, Igel: The German Traffic Sign "
-    "Recognition Benchmark, IJCNN 2011.",
+    "Recognition Benchmark, IJCNN 2011."
 }
 
 
 def download(
-    name: str,
-    out: Path,
-    base_url: str | None = None,
-    checksums: Mapping[str, str] | None = None,
+    name: str, out: Path, base_url: str | None = None, checksums: Mapping[str, str] | None = None
 ) -> Path:
     """Fetches, checks and unpacks the archives of a dataset; returns `out`.
 

@@ -10,12 +10,11 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from data.sources.files import tell
 from data.sources.signs import SIGNS, TASK
@@ -24,7 +23,6 @@ from helpers.manifest import (
     GROUP,
     IMAGE,
     SPLIT,
-    THREADS,
     Labels,
     Manifest,
     ManifestError,
@@ -156,8 +154,8 @@ def _sign(line: dict[str, str], picture: Path, is_test: bool, table: Path, row: 
     """Returns a `Sign`, or the `Problem` of a line that cannot be used."""
     where = f"{table.parent.name}/{table.name}"
 
-    def problem(kind: str, found: str, expected: str) -> Problem:
-        return Problem(row, where, found, expected, FIX, kind=kind)
+    def problem(kind: str, found: str, wanted: str) -> Problem:
+        return Problem(row, where, found, wanted, FIX, kind=kind)
 
     if not (line["ClassId"].isdecimal() and int(line["ClassId"]) < len(SIGNS)):
         return problem("class", f"ClassId {line['ClassId']!r}", f"0 to {len(SIGNS) - 1}")
@@ -197,21 +195,16 @@ def _pictures(root: Path, signs: Sequence[Sign], folder: Path, region: bool) -> 
         target = folder / ("train" if sign.track else "test") / f"{sign.name}.png"
         try:
             return _convert(sign, target, region)
-        except (UnidentifiedImageError, ValueError, SyntaxError) as error:
-            return _unreadable(sign, error)
-        except OSError as error:
-            if error.errno is not None:  # the disk, not the picture
+        except (OSError, ValueError, SyntaxError) as error:
+            if getattr(error, "errno", None) is not None:  # the disk, not the image
                 raise
-            return _unreadable(sign, error)
+            found = f"a picture {sign.path.name} that cannot be read ({error})"
+            kind = "unreadable picture"
+            return Problem(sign.row, sign.where, found, "a whole picture", FIX, kind=kind)
 
     made = map_in_threads(make, signs, desc="pictures")
     _refuse(root, [one for one in made if isinstance(one, Problem)])
     return made
-
-
-def _unreadable(sign: Sign, error: Exception) -> Problem:
-    found = f"a picture {sign.path.name} that cannot be read ({error})"
-    return Problem(sign.row, sign.where, found, "a whole picture", FIX, kind="unreadable picture")
 
 
 def _convert(sign: Sign, target: Path, region: bool) -> Path:
@@ -243,14 +236,17 @@ def region_in_pixels(
     return left, top, right, bottom
 
 
+def _digest(path: Path) -> bytes:
+    return hashlib.blake2b(path.read_bytes()).digest()
+
+
 def _without_twins(
     signs: list[Sign], paths: Sequence[Path]
 ) -> tuple[tuple[Sign, ...], tuple[Path, ...]]:
     """Leaves out training frames that are equal to a test picture, and tells of them."""
     if all(sign.track for sign in signs):
         return tuple(signs), tuple(paths)
-    with ThreadPoolExecutor(THREADS) as pool:
-        digests = list(pool.map(lambda path: hashlib.blake2b(path.read_bytes()).digest(), paths))
+    digests = map_in_threads(_digest, paths, desc="comparing pictures")
     in_test = {digest for sign, digest in zip(signs, digests) if not sign.track}
     twins = [bool(sign.track) and digest in in_test for sign, digest in zip(signs, digests)]
     names = [sign.path.name for sign, twin in zip(signs, twins) if twin]

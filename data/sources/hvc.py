@@ -35,11 +35,7 @@ COUNTS = {
         "over-weight": 891,
         "underweight": 858,
     },
-    "carryingbag": {
-        "None": 7649,
-        "Daily/Office/Work Bag": 4603,
-        "Grocery/Home/Plastic Bag": 1321,
-    },
+    "carryingbag": {"None": 7649, "Daily/Office/Work Bag": 4603, "Grocery/Home/Plastic Bag": 1321},
     "footwear": {"Normal": 6038, "CantSee": 5028, "Fancy": 2507},
     "emotion": {"Neutral": 9660, "Happy": 1609, "Angry/Serious": 1500, "Sad": 804},
     "bodypose": {"Front-Frontish": 8383, "Side": 2983, "Back": 2207},
