@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.manifest import check_picture
+from helpers.manifest import check_picture, pictures_in
 from helpers.manifest.pictures import MAX_PIXELS, check_pictures
 
 RNG = np.random.default_rng(0)
@@ -116,6 +116,14 @@ def test_a_bomb_is_not_decoded(tmp_path: Path) -> None:
     start = time.process_time()
     assert check_picture(tmp_path / "bomb.png").kind == "too large"
     assert time.process_time() - start < 0.05  # decoding it takes ten times as long
+
+
+def test_images_of_a_folder_come_sorted_and_without_hidden_files(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", ".hidden.jpg", "notes.txt", "deep/c.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert pictures_in(tmp_path) == [tmp_path / "a.png", tmp_path / "b.JPG"]
+    assert pictures_in(tmp_path, deep=True)[-1] == tmp_path / "deep" / "c.gif"
 
 
 def test_findings_come_in_the_order_of_the_paths(tmp_path: Path) -> None:
