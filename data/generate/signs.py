@@ -3,7 +3,7 @@
     python -m data.generate.signs --out data/generated/signs
 
 writes images/, manifest.csv and labels.json, whole or not at all. The 43 classes, their names and
-their uneven shares are those of GTSRB (`data.sources.signs`).
+their uneven shares are those of GTSRB (`data.sources.gtsrb`).
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ import pandas as pd
 
 from data.generate.sign_camera import outline, take_track
 from data.generate.writing import check_folder, check_numbers, draw_all, options_parser
-from data.sources.signs import SIGNS, TASK, TRAINING_PICTURES
+from data.sources.gtsrb import SIGNS, TASK, TRAINING_PICTURES
 from helpers.common import run_command, whole_folder, write_json
 
 FRAMES = 15  # most of a track; half as many as in GTSRB, so that there are twice as many signs
