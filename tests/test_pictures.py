@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.manifest import check_picture, pictures_in
-from helpers.manifest.pictures import MAX_PIXELS, check_pictures
+from helpers.manifest import check_picture, map_in_threads, pictures_in
+from helpers.manifest.pictures import MAX_PIXELS
 
 RNG = np.random.default_rng(0)
 COLORS = Image.fromarray(RNG.integers(0, 256, (24, 10, 3)).astype(np.uint8)).resize((40, 96))
@@ -132,7 +132,7 @@ def test_findings_come_in_the_order_of_the_paths(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(b"text" if number % 7 == 0 else GOOD["rgb.jpg"])
         paths.append(str(path))
-    findings = check_pictures(paths, progress=False)
+    findings = map_in_threads(check_picture, paths, disable=True)
     assert [finding is not None for finding in findings] == [n % 7 == 0 for n in range(50)]
 
 

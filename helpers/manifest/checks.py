@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from helpers.common import whole_file
 from helpers.manifest.labels import GROUP, IMAGE, SPLIT, SPLIT_AGAIN, SPLITS
-from helpers.manifest.pictures import THREADS, check_pictures
+from helpers.manifest.pictures import check_picture, map_in_threads
 from helpers.manifest.problems import ManifestError, Problem, describe, problems_table
 from helpers.manifest.table import Manifest
 
@@ -150,7 +149,9 @@ def _duplicate_rows(manifest: Manifest) -> Iterator[Problem]:
 def _bad_pictures(manifest: Manifest, progress: bool) -> Iterator[Problem]:
     known = np.flatnonzero(manifest.frame[IMAGE] != "")
     paths = manifest.paths
-    findings = check_pictures([paths[index] for index in known], progress)
+    known_paths = [paths[index] for index in known]
+    bar = {"desc": "checking pictures", "disable": not progress}
+    findings = map_in_threads(check_picture, known_paths, **bar)
     for index, finding in zip(known, findings):
         if finding:
             name = manifest.frame[IMAGE][index]
@@ -183,8 +184,7 @@ def _same_content(manifest: Manifest) -> Iterator[Problem]:
     frame = pd.DataFrame({"split": split, "size": [_size(path) for path in paths]})
     frame = frame[(frame["size"] > 0) & (frame["split"] != "")]
     frame = frame[frame.groupby("size")["split"].transform("nunique") > 1]
-    with ThreadPoolExecutor(THREADS) as pool:
-        frame["digest"] = list(pool.map(_digest, [paths[index] for index in frame.index]))
+    frame["digest"] = map_in_threads(_digest, [paths[index] for index in frame.index], disable=True)
     for _, twins in frame.groupby("digest", sort=False):
         first, *others = twins.index
         twin = f"the same picture as row {manifest.row_number(first)}, {image[first]}"

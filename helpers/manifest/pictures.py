@@ -58,11 +58,6 @@ def check_picture(path: Path | str) -> Problem | None:
         return _broken(f"a picture that ends early or is damaged ({error})")
 
 
-def check_pictures(paths: Sequence[str], progress: bool = True) -> list[Problem | None]:
-    """Checks image files in parallel; returns a problem, or None, for each path in order."""
-    return map_in_threads(check_picture, paths, desc="checking pictures", disable=not progress)
-
-
 def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
     """Returns what `work` makes of each item, in order, with a progress bar; see `THREADS`."""
     with ThreadPoolExecutor(THREADS) as pool:
