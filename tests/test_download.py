@@ -104,6 +104,34 @@ def test_links_are_refused(tmp_path):
         unpack(path, tmp_path / "out")
 
 
+def test_a_link_that_was_there_before_leads_nobody_outside(tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(archive(**{"deep/file.txt": "x"}))
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "deep").symlink_to(tmp_path / "outside")
+    with pytest.raises(WorkshopError, match="Nothing was unpacked"):
+        unpack(path, tmp_path / "out")
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_unpacking_goes_on_where_it_was_stopped(tmp_path):
+    path, out = tmp_path / "a.zip", tmp_path / "out"
+    path.write_bytes(archive(**{"a/one.txt": "one", "a/two.txt": "two", "a/three.txt": "three"}))
+    unpack(path, out)
+    time = (out / "a" / "one.txt").stat().st_mtime_ns
+    (out / "a" / "two.txt").write_text("t")
+    (out / "a" / "three.txt").unlink()
+    unpack(path, out)
+    assert (out / "a" / "one.txt").stat().st_mtime_ns == time
+    assert (out / "a" / "two.txt").read_text() == "two"
+    assert sorted(file.name for file in (out / "a").iterdir()) == [
+        "one.txt",
+        "three.txt",
+        "two.txt",
+    ]
+
+
 def test_a_damaged_archive_is_named(tmp_path):
     (tmp_path / "a.zip").write_bytes(archive(a="b")[:-10])
     with pytest.raises(WorkshopError, match=r"a\.zip"):

@@ -1,13 +1,19 @@
+import ast
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from data.sources import hvc
+from helpers.cloud.prices import price_per_hour
 from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
+from helpers.train import PUBLISHED_ATTRIBUTES, shares_of_work
 from helpers.workshop import exercises
 from helpers.workshop.exercises import EXERCISES, NOT_ANSWERED, RIGHT, Exercise
+from tests.notebook_form import NOTEBOOKS, code_cells, prose, read
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -73,7 +79,7 @@ def test_cloud_exercises():
     manifest.frame.loc[4] = {"image_path": "e", "sign": "stop", "group": "d"}
     assert exercises.is_right("05-tracks", 1, manifest)
     assert not exercises.is_right("05-tracks", 3, manifest)
-    price = 0.204 * 3  # three machine-hours
+    price = price_per_hour("ml.c5.xlarge") * 3  # three machine-hours
     assert exercises.is_right("05-price", price)
     assert not exercises.is_right("05-price", price / 3)
     assert exercises.is_right("05-pattern", r"test sign accuracy=([0-9.]+);")
@@ -84,6 +90,51 @@ def test_cloud_exercises():
     assert exercises.is_right("06-precision", "stop", by_class)
     assert not exercises.is_right("06-precision", "never", by_class)
     assert exercises.is_right("06-status", 413)
+
+
+def test_published_recipe_exercises():
+    outputs = sum(len(classes) for classes in hvc.TASKS.values())
+    assert exercises.is_right("07-outputs", outputs)
+    assert not exercises.is_right("07-outputs", outputs - 1)
+    shares = shares_of_work(PUBLISHED_ATTRIBUTES)
+    right = [exercises.is_right("07-work", number) for number in range(1, len(shares) + 1)]
+    assert right == (shares == shares.max()).tolist()
+
+
+def test_boxes_and_epochs_exercises():
+    one = {"boxes": np.array([[0.1, 0.25, 0.6, 0.75], [0, 0, 1, 1]])}
+    assert exercises.is_right("08-pixels", 240, one, 480)
+    assert not exercises.is_right("08-pixels", 135, one, 480)
+    log = pd.DataFrame({"epoch": [1, 2, 3], "val_gender_accuracy": [0.5, 0.8, 0.8]})
+    assert exercises.is_right("02-epoch", 3, log)
+    assert not exercises.is_right("02-epoch", 1, log)
+
+
+def test_disagreement_exercise_counts_people_with_two_labels():
+    frame = {
+        "image_path": list("abcdef"),
+        "top_color": ["red", "blue", "red", "", "red", "red"],
+        "group": ["p1", "p1", "p2", "p2", "p3", "p3"],
+    }
+    manifest = Manifest(pd.DataFrame(frame), Labels({"top_color": ("red", "blue")}), Path())
+    assert exercises.is_right("01-disagreement", 1, manifest)
+    assert not exercises.is_right("01-disagreement", 2, manifest)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_what_a_hint_names_is_given_to_the_exercise_or_imported(name):
+    """Variables of the cells of the exercise, and what the notebook or its text imports."""
+    (path,) = NOTEBOOKS.glob(f"{name[:2]}_*.ipynb")
+    sources = code_cells(read(path))
+    place = next(i for i, source in enumerate(sources) if f'"{name}"' in source)
+    known = set(re.findall(r"\w+", "".join(re.findall(r"`helpers[.\w]+", prose(read(path))))))
+    for source in sources[place - 1 : place + 1]:
+        known |= {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    for node in (node for source in sources for node in ast.walk(ast.parse(source))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            known |= {alias.asname or alias.name for alias in node.names}
+    named = re.findall(r"(?<![\w.'])([a-z_]\w*)(?=\.[A-Za-z_]|\[')", EXERCISES[name].hint)
+    assert set(named) <= known, f"{path.name} has no {set(named) - known}"
 
 
 def test_unknown_exercise_names_the_known_ones():

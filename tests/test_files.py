@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from helpers.common import read_json, whole_file, whole_folder, write_json, write_text
-from helpers.common.files import append_text
 
 
 def names(folder: Path) -> list[str]:
@@ -86,9 +85,3 @@ def test_json_keeps_text_as_it_is(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"größe": [1, None]})
     assert "größe" in (tmp_path / "a.json").read_text(encoding="utf-8")
     assert read_json(tmp_path / "a.json") == {"größe": [1, None]}
-
-
-def test_text_is_added_at_the_end(tmp_path: Path) -> None:
-    append_text(tmp_path / "log", "a\n")
-    append_text(tmp_path / "log", "b\n")
-    assert (tmp_path / "log").read_text() == "a\nb\n"

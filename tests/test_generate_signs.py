@@ -11,7 +11,7 @@ from PIL import Image
 from data.generate import signs
 from data.generate.sign_camera import LARGEST, SMALLEST, sample_sizes, take_track
 from data.generate.sign_shapes import draw_sign
-from data.sources.signs import SIGNS, TRAINING_PICTURES
+from data.sources.gtsrb import SIGNS, TRAINING_PICTURES
 from helpers.common import WorkshopError
 from helpers.manifest import check_split, read_manifest, split_by_group, validate
 

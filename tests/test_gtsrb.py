@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from data.sources.__main__ import main
-from data.sources.gtsrb import region_in_pixels
-from data.sources.signs import SIGNS
+from data.sources.gtsrb import SIGNS, region_in_pixels
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest, check_split, read_manifest, split_by_group, validate
 from helpers.manifest.__main__ import main as manifest_main

@@ -22,7 +22,7 @@ from helpers.manifest import (
     validate,
 )
 from helpers.manifest.__main__ import main
-from helpers.manifest.problems import find_problems
+from helpers.manifest.checks import find_problems
 
 ROWS = """image_path,gender,age,group,split
 a.jpg,male,16-30,p1,train

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.manifest import check_picture
-from helpers.manifest.pictures import MAX_PIXELS, check_pictures
+from helpers.manifest import check_picture, map_in_threads, pictures_in
+from helpers.manifest.pictures import MAX_PIXELS
 
 RNG = np.random.default_rng(0)
 COLORS = Image.fromarray(RNG.integers(0, 256, (24, 10, 3)).astype(np.uint8)).resize((40, 96))
@@ -118,13 +118,21 @@ def test_a_bomb_is_not_decoded(tmp_path: Path) -> None:
     assert time.process_time() - start < 0.05  # decoding it takes ten times as long
 
 
+def test_images_of_a_folder_come_sorted_and_without_hidden_files(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", ".hidden.jpg", "notes.txt", "deep/c.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert pictures_in(tmp_path) == [tmp_path / "a.png", tmp_path / "b.JPG"]
+    assert pictures_in(tmp_path, deep=True)[-1] == tmp_path / "deep" / "c.gif"
+
+
 def test_findings_come_in_the_order_of_the_paths(tmp_path: Path) -> None:
     paths = []
     for number in range(50):
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(b"text" if number % 7 == 0 else GOOD["rgb.jpg"])
         paths.append(str(path))
-    findings = check_pictures(paths, progress=False)
+    findings = map_in_threads(check_picture, paths, disable=True)
     assert [finding is not None for finding in findings] == [n % 7 == 0 for n in range(50)]
 
 

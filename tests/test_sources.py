@@ -12,7 +12,7 @@ from scipy.io import savemat
 from data.sources import hvc, market1501, peta
 from data.sources.__main__ import main
 from helpers.manifest import Manifest, check_split, read_manifest
-from helpers.manifest.table import find_problems
+from helpers.manifest.checks import find_problems
 
 
 def picture(path: Path, shade: int = 0) -> None:

@@ -185,7 +185,7 @@ KILLED = """
 import os, signal, sys
 import helpers.model.network, helpers.pipeline.batches, helpers.train.loop as training
 from pathlib import Path
-from helpers.manifest.table import read_manifest
+from helpers.manifest import read_manifest
 from tests.conftest import small_recipe, tiny_features
 helpers.model.network.street_features = tiny_features
 manifest, folder, cache = sys.argv[1:]

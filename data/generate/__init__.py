@@ -15,6 +15,6 @@ sign_pen       draws polygons, strokes and characters in a sign's own coordinate
 sign_wear      faded paint, dirt, stickers and graffiti on one physical sign
 sign_scenes    what stands behind and beside a sign
 sign_camera    photographs a sign badly, again and again as the car comes nearer
-writing        checks of numbers and folder, and work shared by processes, for both commands
+writing        options, checks, and drawing shared by processes, for all commands
 contact_sheet  the command that draws one sheet per attribute of any manifest
 """

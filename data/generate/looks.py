@@ -9,32 +9,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from data.generate.palette import COLORS, sample_color, sample_denim, sample_several
+from data.sources.hvc import COUNTS
 
 # Classes in the order of labels.json, each with its count or share.
 SHARES: dict[str, dict[str, float]] = {
-    "gender": {"male": 7636, "female": 5937, "unknown": 420},  # unknown: 3 % on top of HVC's
+    "gender": COUNTS["gender"] | {"unknown": 420},  # unknown: 3 % on top of HVC's
     "top_color": dict(
         zip(COLORS, (0.30, 0.13, 0.07, 0.03, 0.13, 0.045, 0.03, 0.05, 0.135, 0.025, 0.035, 0.02))
     ),
     "bottom_color": dict(
         zip(COLORS, (0.35, 0.045, 0.024, 0.018, 0.235, 0.03, 0.02, 0.07, 0.155, 0.018, 0.02, 0.015))
     ),
-    "imagequality": {"Average": 7509, "Good": 3824, "Bad": 2240},
-    "age": {"15-25": 2494, "25-35": 5411, "35-45": 3435, "45-55": 1490, "55+": 743},
-    "weight": {
-        "normal-healthy": 8628,
-        "slightly-overweight": 3196,
-        "over-weight": 891,
-        "underweight": 858,
-    },
-    "carryingbag": {
-        "None": 7649,
-        "Daily/Office/Work Bag": 4603,
-        "Grocery/Home/Plastic Bag": 1321,
-    },
-    "footwear": {"Normal": 6038, "CantSee": 5028, "Fancy": 2507},
-    "emotion": {"Neutral": 9660, "Happy": 1609, "Angry/Serious": 1500, "Sad": 804},
-    "bodypose": {"Front-Frontish": 8383, "Side": 2983, "Back": 2207},
+    **{task: counts for task, counts in COUNTS.items() if task != "gender"},
 }
 TASKS = tuple(SHARES)
 PERSON_TASKS = ("gender", "top_color", "bottom_color", "age", "weight")

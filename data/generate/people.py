@@ -5,7 +5,6 @@
 writes images/, manifest.csv, labels.json and answers.csv, whole or not at all.
 """
 
-import argparse
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from data.generate import camera, cloth, looks, scenes
-from data.generate.writing import check_folder, check_numbers, map_in_order
-from helpers.common import progress_bar, run_command, whole_folder, write_json
+from data.generate.writing import check_folder, check_numbers, draw_all, options_parser
+from helpers.common import run_command, whole_folder, write_json
 
 EMPTY_SHARE = 0.03  # of the labels of each task: nobody filled them in
 WRONG_SHARE = 0.015  # of the labels of each task: somebody chose another class
@@ -35,30 +34,22 @@ def generate_people(
 ) -> None:
     """Writes the dataset to the folder `out`; the same bytes for any number of `workers`.
 
-    Args:
-        out: folder that is written, replacing what it held.
-        count: pictures, 1 or more.
-        seed: of everything that is drawn.
-        height: of a picture in pixels, 48 or more.
-        width: of a picture in pixels, 20 or more.
-        workers: processes.
-        per_person: most pictures of one person, 1 to 10.
-        clear: ages, builds and bags show more than in life.
+    `count` is the images in all and `per_person` the most of one person, 1 to 10. `clear` shows
+    ages, builds and bags more than life does.
 
     Raises:
         WorkshopError: a number is out of its range, or `out` holds something else.
     """
-    _check(out, count, height, width, workers, per_person)
+    check_numbers({"--count": (count, 1), "--height": (height, 48), "--width": (width, 20),
+                   "--workers": (workers, 1), "--per-person": (per_person, 1)})  # fmt: skip
+    check_folder(out)
     plan = list(plan_persons(count, seed, per_person))
     with whole_folder(out) as draft:
         (draft / "images").mkdir()
         size = {"height": height, "width": width}
         work = partial(draw_person_pictures, folder=draft / "images", **size, clear=clear)
-        rows = []
-        with progress_bar(total=count, unit="picture", desc=f"drawing {len(plan)} people") as bar:
-            for person in map_in_order(work, plan, workers, partial(prepare, height)):
-                rows.extend(person)
-                bar.update(len(person))
+        bar = {"total": count, "unit": "picture", "desc": f"drawing {len(plan)} people"}
+        rows = draw_all(work, plan, workers, partial(prepare, height), **bar)
         _write_tables(draft, rows, seed)
 
 
@@ -125,22 +116,11 @@ def spoil_labels(truth: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return manifest
 
 
-def _check(out: Path, count: int, height: int, width: int, workers: int, per_person: int) -> None:
-    limits = {"--count": (count, 1), "--height": (height, 48), "--width": (width, 20),
-              "--workers": (workers, 1), "--per-person": (per_person, 1)}  # fmt: skip
-    check_numbers(limits)
-    check_folder(out)
-
-
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(description="Draw a labelled dataset of street people.")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--count", type=int, default=6000, help="pictures (default 6000)")
-    parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default 1)")
+    parser = options_parser("Draw a labelled dataset of street people.", 6000, "pictures")
     parser.add_argument("--height", type=int, default=240, help="pixels (default 240)")
     parser.add_argument("--width", type=int, default=100, help="pixels (default 100)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     parser.add_argument(
         "--per-person", type=int, default=MOST_PICTURES, help="most pictures of one (default 10)"
     )

@@ -16,7 +16,7 @@ from data.generate.sign_pen import TEMPLATE
 from data.generate.sign_scenes import BACKDROP, LAYER, UNIT, draw_backdrop, hang_sign, noise
 from data.generate.sign_shapes import draw_sign
 from data.generate.sign_wear import age_sign
-from data.sources.signs import SIGNS
+from data.sources.gtsrb import SIGNS
 
 SMALLEST, LARGEST = 15, 120  # pixels of a sign
 BORDER, BORDER_SHARE = 5.5, 0.1  # around a sign: so many pixels, or that share of it if more

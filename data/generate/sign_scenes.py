@@ -7,7 +7,7 @@ import numpy as np
 
 from data.generate.sign_pen import REACH, TEMPLATE
 from data.generate.sign_shapes import draw_sign
-from data.sources.signs import SIGNS
+from data.sources.gtsrb import SIGNS
 
 BACKDROP = 160  # pixels of a backdrop, on each side; it is out of focus anyway
 LAYER = 280  # pixels of the layer of a sign and what hangs beside it: all that a frame can show

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from data.generate.sign_pen import Color, Pen, Point, arc, mirrored, moved, write
-from data.sources.signs import SIGNS
+from data.sources.gtsrb import SIGNS
 
 RED, WHITE, BLACK = (186, 26, 34), (238, 238, 234), (22, 22, 24)
 BLUE, YELLOW, GREY = (18, 72, 158), (240, 178, 20), (108, 110, 112)
@@ -22,7 +22,7 @@ def draw_sign(number: int) -> np.ndarray:
     """Draws a sign as it left the factory.
 
     Args:
-        number: Of the class, 0 to 42, in the order of `data.sources.signs.SIGNS`.
+        number: Of the class, 0 to 42, in the order of `data.sources.gtsrb.SIGNS`.
 
     Returns:
         uint8 (TEMPLATE, TEMPLATE, 4), RGB and coverage, 0 to 255.

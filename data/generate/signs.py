@@ -3,10 +3,9 @@
     python -m data.generate.signs --out data/generated/signs
 
 writes images/, manifest.csv and labels.json, whole or not at all. The 43 classes, their names and
-their uneven shares are those of GTSRB (`data.sources.signs`).
+their uneven shares are those of GTSRB (`data.sources.gtsrb`).
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from data.generate.sign_camera import outline, take_track
-from data.generate.writing import check_folder, check_numbers, map_in_order
-from data.sources.signs import SIGNS, TASK, TRAINING_PICTURES
-from helpers.common import progress_bar, run_command, whole_folder, write_json
+from data.generate.writing import check_folder, check_numbers, draw_all, options_parser
+from data.sources.gtsrb import SIGNS, TASK, TRAINING_PICTURES
+from helpers.common import run_command, whole_folder, write_json
 
 FRAMES = 15  # most of a track; half as many as in GTSRB, so that there are twice as many signs
 FEWEST_TRACKS = 3  # of a class, so that a split by track finds one for each side
@@ -29,12 +28,8 @@ def generate_signs(
 ) -> None:
     """Writes the dataset to the folder `out`; the same bytes for any number of `workers`.
 
-    Args:
-        out: folder that is written, replacing what it held.
-        count: pictures, 129 or more: three tracks of each class.
-        seed: of everything that is drawn.
-        workers: processes.
-        frames: most frames of a track, that is of one physical sign.
+    `count` is the images in all, 129 or more (three tracks of each class), and `frames` the most of
+    a track, that is of one physical sign.
 
     Raises:
         WorkshopError: a number is out of its range, or `out` holds something else.
@@ -46,11 +41,8 @@ def generate_signs(
     with whole_folder(out) as draft:
         (draft / "images").mkdir()
         work = partial(draw_track, folder=draft / "images")
-        rows = []
-        with progress_bar(total=count, unit="picture", desc=f"{len(plan)} signs") as bar:
-            for track in map_in_order(work, plan, workers, prepare):
-                rows.extend(track)
-                bar.update(len(track))
+        bar = {"total": count, "unit": "picture", "desc": f"{len(plan)} signs"}
+        rows = draw_all(work, plan, workers, prepare, **bar)
         pd.DataFrame(rows, columns=COLUMNS).to_csv(draft / "manifest.csv", index=False)
         write_json(draft / "labels.json", {"tasks": {TASK: list(SIGNS)}})
 
@@ -94,13 +86,9 @@ def prepare() -> None:
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(description="Draw a labelled dataset of traffic signs.")
-    add = parser.add_argument
-    add("--out", type=Path, required=True, help="folder to write")
-    add("--count", type=int, default=12_000, help="pictures (default 12000)")
-    add("--seed", type=int, default=1, help="of everything drawn (default 1)")
-    add("--workers", type=int, default=2, help="processes (default 2)")
-    add("--frames", type=int, default=FRAMES, help=f"most frames of one sign (default {FRAMES})")
+    parser = options_parser("Draw a labelled dataset of traffic signs.", 12_000, "pictures")
+    most = f"most frames of one sign (default {FRAMES})"
+    parser.add_argument("--frames", type=int, default=FRAMES, help=most)
     generate_signs(**vars(parser.parse_args()))
 
 

@@ -6,9 +6,6 @@ writes images/, annotations/ (VOC XML), pictures.csv (the place of each picture)
 for each person: picture, box and attributes) and labels.json, whole or not at all.
 """
 
-import argparse
-import multiprocessing
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from data.generate import camera, looks, people, scenes
 from data.generate.looks import Look, View
 from data.generate.render import Framing, Light, render_person
-from helpers.common import WorkshopError, progress_bar, run_command, whole_folder, write_json
+from data.generate.writing import check_folder, check_numbers, draw_all, options_parser
+from helpers.common import run_command, whole_folder, write_json
 
 PERSON = "person"
 PER_PLACE = 4  # scenes of one place: other people, another light
@@ -99,69 +97,51 @@ def generate_streets(
 ) -> None:
     """Writes the scenes to the folder `out`; the same bytes for any number of `workers`.
 
-    Args:
-        out: folder that is written, replacing what it held.
-        count: scenes, 1 or more.
-        seed: of everything that is drawn.
-        width: of a picture in pixels, 96 or more.
-        height: of a picture in pixels, 64 or more.
-        workers: processes.
-        people_each: people in every scene; a random number where None.
+    `count` is the scenes, and `people_each` the people in each of them: a random number where None.
 
     Raises:
         WorkshopError: a number is out of its range, or `out` holds something else.
     """
-    _check(Path(out), count, width, height, workers, people_each)
+    check_numbers({"--count": (count, 1, 99_999), "--width": (width, 96, 4096),
+                   "--height": (height, 64, 4096), "--workers": (workers, 1, 64),
+                   "--people": (people_each or 0, 0, 40)})  # fmt: skip
+    check_folder(Path(out), "pictures.csv", "no generated streets")
     plan = [(seed, first, min(PER_PLACE, count - first)) for first in range(0, count, PER_PLACE)]
     with whole_folder(Path(out)) as draft:
         (draft / "images").mkdir()
         (draft / "annotations").mkdir()
         work = partial(draw_place, folder=draft, size=(width, height), people_each=people_each)
-        rows: list[dict] = []
-        places: list[dict] = []
-        with progress_bar(total=count, unit="scene", desc="drawing streets") as bar:
-            for scene_rows, scene_places in _map(work, plan, workers):
-                rows += scene_rows
-                places += scene_places
-                bar.update(len(scene_places))
-        _write_tables(draft, rows, places)
+        bar = {"total": count, "unit": "scene", "desc": "drawing streets"}
+        drawn = draw_all(work, plan, workers, partial(people.prepare, 240), **bar)
+        _write_tables(draft, drawn)
 
 
-def _write_tables(folder: Path, rows: list[dict], places: list[dict]) -> None:
+def _write_tables(folder: Path, drawn: list[tuple[dict, list[dict]]]) -> None:
+    rows = [picture | row for picture, found in drawn for row in found]
     columns = ["image_path", "group", "person", "xmin", "ymin", "xmax", "ymax", "difficult"]
     table = pd.DataFrame(rows, columns=[*columns, *looks.TASKS])
     table.to_csv(folder / "people.csv", index=False)
-    pd.DataFrame(places).to_csv(folder / "pictures.csv", index=False)
+    pd.DataFrame([picture for picture, _ in drawn]).to_csv(folder / "pictures.csv", index=False)
     tasks = {task: list(classes) for task, classes in looks.SHARES.items()}
     write_json(folder / "labels.json", {"tasks": tasks})
 
 
-def _map(work, plan: list, workers: int) -> Iterator[tuple[list[dict], list[dict]]]:
-    if workers == 1:
-        yield from map(work, plan)
-        return
-    people.prepare(240)  # before the fork, so that the workers share it
-    with multiprocessing.Pool(workers, initializer=people.prepare, initargs=(240,)) as pool:
-        yield from pool.imap(work, plan)
-
-
 def draw_place(
     plan: tuple[int, int, int], folder: Path, size: tuple[int, int], people_each: int | None
-) -> tuple[list[dict], list[dict]]:
-    """Draws the scenes of one place; returns a row for each person and one for each picture."""
+) -> list[tuple[dict, list[dict]]]:
+    """Draws the scenes of one place; returns what is told of each, and a row for each person."""
     seed, first, count = plan
     place = scenes.build_camera(PLACE + 10_000 * seed + first // PER_PLACE)
-    rows, pictures = [], []
+    drawn = []
     for number in range(first, first + count):
         rng = np.random.default_rng(np.random.SeedSequence((seed, 3, number)))
         name = f"{number:05d}.jpg"
         data, found = draw_scene(rng, place, size, people_each)
         (folder / "images" / name).write_bytes(data)
         _write_voc(folder / "annotations" / f"{number:05d}.xml", name, size, found)
-        shared = {"image_path": f"images/{name}", "group": f"place{first // PER_PLACE:04d}"}
-        pictures.append(shared)
-        rows += [shared | {"person": i} | row for i, row in enumerate(found)]
-    return rows, pictures
+        picture = {"image_path": f"images/{name}", "group": f"place{first // PER_PLACE:04d}"}
+        drawn.append((picture, [{"person": i} | row for i, row in enumerate(found)]))
+    return drawn
 
 
 def draw_scene(
@@ -492,32 +472,12 @@ def _add(parent: ElementTree.Element, tag: str, value: object) -> None:
     ElementTree.SubElement(parent, tag).text = str(value)
 
 
-def _check(out: Path, count: int, width: int, height: int, workers: int, each: int | None) -> None:
-    limits = {"--count": (count, 1, 99_999), "--width": (width, 96, 4096),
-              "--height": (height, 64, 4096), "--workers": (workers, 1, 64),
-              "--people": (0 if each is None else each, 0, 40)}  # fmt: skip
-    for name, (found, least, most) in limits.items():
-        if not least <= found <= most:
-            raise WorkshopError(f"{name} must be from {least} to {most}, but is {found}.")
-    if out.exists() and not out.is_dir():
-        raise WorkshopError(f"{out} should be a folder, but is a file. Choose another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / "pictures.csv").is_file():
-        raise WorkshopError(
-            f"{out} holds files, but no generated streets (no pictures.csv). It would be replaced: "
-            "choose another --out, or empty the folder first."
-        )
-
-
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(description="Draw street scenes with boxes and attributes.")
+    parser = options_parser("Draw street scenes with boxes and attributes.", 800, "scenes")
     add = parser.add_argument
-    add("--out", type=Path, required=True, help="folder to write")
-    add("--count", type=int, default=800, help="scenes (default 800)")
-    add("--seed", type=int, default=1, help="of everything drawn (default 1)")
     add("--width", type=int, default=480, help="pixels (default 480)")
     add("--height", type=int, default=270, help="pixels (default 270)")
-    add("--workers", type=int, default=2, help="processes (default 2)")
     add("--people", type=int, dest="people_each", help="in every scene (default: 0 to 9)")
     generate_streets(**vars(parser.parse_args()))
 

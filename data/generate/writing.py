@@ -1,63 +1,85 @@
-"""What every generator needs: its numbers and its folder checked, its work done by processes."""
+"""What every generator needs: its options, its checks, and its drawing done by processes."""
 
+import argparse
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from helpers.common import WorkshopError
+from helpers.common import WorkshopError, progress_bar
 
 Plan, Done = TypeVar("Plan"), TypeVar("Done")
 
 
-def check_numbers(limits: Mapping[str, tuple[int, int]]) -> None:
-    """Checks numbers from the command line.
+def options_parser(description: str, count: int, unit: str) -> argparse.ArgumentParser:
+    """Returns a parser of the options that every generator has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--count", type=int, default=count, help=f"{unit} (default {count})")
+    parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default 1)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    return parser
 
-    Args:
-        limits: Name of the option to (what was given, the least that is allowed).
 
-    Raises:
-        WorkshopError: One of them is too small.
+def check_numbers(limits: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises `WorkshopError` for a number of the command line that is too small or too large.
+
+    `limits` is the name of the option to (what was given, the least[, the most]).
     """
-    for name, (found, least) in limits.items():
-        if found < least:
-            raise WorkshopError(f"{name} must be {least} or more, but is {found}.")
+    for name, (found, least, *most) in limits.items():
+        if found < least or (most and found > most[0]):
+            range_ = f"from {least} to {most[0]}" if most else f"{least} or more"
+            raise WorkshopError(f"{name} must be {range_}, but is {found}.")
 
 
-def check_folder(out: Path) -> None:
+def check_folder(
+    out: Path, marker: str = "labels.json", what: str = "not a generated dataset"
+) -> None:
     """Makes sure that `out` may be written, or replaced as a dataset of the same kind.
 
     Raises:
-        WorkshopError: A file is in its way, or it holds something else.
+        WorkshopError: A file is in its way, or it holds something else: it has no `marker`.
     """
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():
             raise WorkshopError(f"{place} should be a folder, but is a file. Choose another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / "labels.json").is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / marker).is_file():
         raise WorkshopError(
-            f"{out} holds files, but not a generated dataset (no labels.json). It would be "
+            f"{out} holds files, but {what} (no {marker}). It would be "
             "replaced: choose another --out, or empty the folder first."
         )
 
 
-def map_in_order(
-    work: Callable[[Plan], Done],
+def draw_all(
+    work: Callable[[Plan], Sequence[Done]],
     plan: Sequence[Plan],
     workers: int,
-    prepare: Callable[[], None] | None = None,
-) -> Iterator[Done]:
-    """Yields what `work` makes of each part of a plan, in order, done by `workers` processes.
+    prepare: Callable[[], None],
+    **bar: Any,
+) -> list[Done]:
+    """Returns all that `work` makes of the parts of a plan, in order, done by `workers` processes.
 
     Args:
         work: What is done; it and its results can be sent to a process.
         plan: Its inputs.
         workers: Processes; with 1 all is done in this one.
         prepare: Done once before the processes start, so that they share it, and once in each.
+        bar: Options of the progress bar, which moves by what is made.
     """
+    done = []
+    with progress_bar(**bar) as progress:
+        for part in _map_in_order(work, plan, workers, prepare):
+            done.extend(part)
+            progress.update(len(part))
+    return done
+
+
+def _map_in_order(
+    work: Callable[[Plan], Done], plan: Sequence[Plan], workers: int, prepare: Callable[[], None]
+) -> Iterator[Done]:
     if workers == 1:
         yield from map(work, plan)
         return
-    if prepare:
-        prepare()
+    prepare()
     with multiprocessing.Pool(workers, initializer=prepare) as pool:
-        yield from pool.imap(work, plan, chunksize=4)
+        yield from pool.imap(work, plan)

@@ -6,14 +6,3 @@ One module per source. Each has `DESCRIPTION`, `add_arguments(parser)` for optio
 `read(root, arguments) -> Manifest`. What a source meets and cannot use, it tells through `logging`;
 it never drops a picture in silence.
 """
-
-from data.sources import folders, gtsrb, hvc, market1501, peta, table
-
-SOURCES = {
-    "csv": table,
-    "folders": folders,
-    "peta": peta,
-    "market1501": market1501,
-    "hvc": hvc,
-    "gtsrb": gtsrb,
-}

@@ -5,9 +5,18 @@ import logging
 import sys
 from pathlib import Path
 
-from data.sources import SOURCES
+from data.sources import folders, gtsrb, hvc, market1501, peta, table
 from helpers.common import WorkshopError, run_command
 from helpers.manifest import summarize
+
+SOURCES = {
+    "csv": table,
+    "folders": folders,
+    "peta": peta,
+    "market1501": market1501,
+    "hvc": hvc,
+    "gtsrb": gtsrb,
+}
 
 
 def _parser() -> argparse.ArgumentParser:

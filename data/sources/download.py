@@ -6,7 +6,6 @@ An archive that is there and whole is not fetched again, and a command that was 
 """
 
 import argparse
-import shutil
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -15,46 +14,33 @@ from pathlib import Path, PurePosixPath
 import pooch
 import requests
 
-from helpers.common import WorkshopError, progress_bar, run_command, whole_file
+from helpers.common import WorkshopError, expected, progress_bar, run_command, whole_file
 
 ARCHIVES = "archives"  # folder below --out where the archives stay
 CHUNK = 1 << 20  # bytes between two moves of a bar
 
 # Source: https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/published-archive.html
-BASE_URLS = {
-    "gtsrb": "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370",
-}
+BASE_URLS = {"gtsrb": "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"}
 CHECKSUMS = {
     "gtsrb": {
         "GTSRB_Final_Training_Images.zip": "md5:513f3c79a4c5141765e10e952eaa2478",
         "GTSRB_Final_Test_Images.zip": "md5:c7e4e6327067d32654124b0fe9e82185",
         "GTSRB_Final_Test_GT.zip": "md5:fe31e9c9270bbcd7b84b7f21a9d9d9e5",
-    },
+    }
 }
 CITE = {
     "gtsrb": "Free to use; cite Stallkamp, Schlipsing, Salmen, Igel: The German Traffic Sign "
-    "Recognition Benchmark, IJCNN 2011.",
+    "Recognition Benchmark, IJCNN 2011."
 }
 
 
 def download(
-    name: str,
-    out: Path,
-    base_url: str | None = None,
-    checksums: Mapping[str, str] | None = None,
+    name: str, out: Path, base_url: str | None = None, checksums: Mapping[str, str] | None = None
 ) -> Path:
-    """Fetches, checks and unpacks the archives of a dataset.
+    """Fetches, checks and unpacks the archives of a dataset; returns `out`.
 
-    Args:
-        name: Of the dataset: "gtsrb".
-        out: Folder to unpack into.
-        base_url: Where the archives lie, instead of the published place: a mirror, or a test's
-            server.
-        checksums: Name of each archive to its checksum ("md5:..." or "sha256:..."), instead of the
-            published ones.
-
-    Returns:
-        `out`.
+    `base_url` is a mirror, or a test's server. `checksums` is the name of each archive to its
+    checksum ("md5:..." or "sha256:..."), instead of the published ones.
 
     Raises:
         WorkshopError: No such dataset, no network, an archive with another checksum, or one that
@@ -75,85 +61,47 @@ def fetch(url: str, path: Path, checksum: str) -> Path:
     Raises:
         WorkshopError: It cannot be reached, or has another checksum.
     """
-    bar = progress_bar(unit="B", unit_scale=True, desc=path.name)
-    downloader = pooch.HTTPDownloader(progressbar=_Bar(bar), chunk_size=CHUNK, timeout=60)
     pooch.get_logger().setLevel("ERROR")  # the bar tells what happens
     try:
-        pooch.retrieve(url, checksum, path.name, path.parent, downloader=downloader)
+        with progress_bar(total=1, unit="B", unit_scale=True, desc=path.name) as bar:
+            downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=60)
+            pooch.retrieve(url, checksum, path.name, path.parent, downloader=downloader)
     except requests.RequestException as error:
-        raise WorkshopError(
-            f"expected to download {url}, found no way to it ({_reason(error)}). Check the "
-            f"network, or get the file elsewhere and put it at {path}; then run this again."
-        ) from error
+        answer = error.response is not None and f"the server answered {error.response.status_code}"
+        found = f"no way to it ({answer or type(error).__name__})"
+        get = f"get the file elsewhere and put it at {path}; then run this again."
+        raise expected(f"to download {url}", found, f"Check the network, or {get}") from error
     except ValueError as error:  # pooch's word for another checksum
-        raise WorkshopError(
-            f"expected {url} with the checksum {checksum}, found another file: it was cut off or "
-            "changed, and was not kept. Run the command again; if it says the same, the place "
-            "serves something else."
-        ) from error
-    finally:
-        bar.close()
+        found = "another file: it was cut off or changed, and was not kept"
+        fix = "Run the command again; if it says the same, the place serves something else."
+        raise expected(f"{url} with the checksum {checksum}", found, fix) from error
     return path
-
-
-class _Bar:
-    """A bar as pooch wants it: `total` is set from outside, and 0 stands for the beginning."""
-
-    def __init__(self, bar):
-        self._bar = bar
-
-    @property
-    def total(self) -> int:
-        """Bytes in all."""
-        return self._bar.total
-
-    @total.setter
-    def total(self, value: int) -> None:
-        self._bar.total = value
-
-    def update(self, count: int) -> None:
-        """Moves the bar on."""
-        self._bar.update(count)
-
-    def reset(self) -> None:
-        """Does nothing: pooch rewinds a bar at its end only to fill it again."""
-
-    def close(self) -> None:
-        """Does nothing: `fetch` closes the bar."""
-
-
-def _reason(error: requests.RequestException) -> str:
-    if error.response is not None:
-        return f"the server answered {error.response.status_code}"
-    return type(error).__name__
 
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpacks a zip; files that are there with the right size stay.
 
+    pooch's `Unzip` neither refuses names that lead out of the folder, nor goes on where it was
+    stopped.
+
     Raises:
-        WorkshopError: It is no zip, is damaged, or has a name that leads out of the folder.
+        WorkshopError: It is no zip, is damaged, or has such a name.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
             members = [member for member in zipped.infolist() if not member.is_dir()]
             targets = [_target(folder, member, archive) for member in members]  # all, before any
-            bar = progress_bar(total=len(members), unit="file", desc=f"unpacking {archive.name}")
-            with bar:
-                for member, target in zip(members, targets):
-                    if not (target.is_file() and target.stat().st_size == member.file_size):
-                        with whole_file(target) as draft:
-                            _copy(zipped, member, draft)
-                    bar.update()
+            pairs = progress_bar(
+                iterable=zip(members, targets), total=len(members), desc=f"unpacking {archive.name}"
+            )
+            for member, target in pairs:
+                if not (target.is_file() and target.stat().st_size == member.file_size):
+                    with whole_file(target) as draft:
+                        draft.write_bytes(zipped.read(member))
     except zipfile.BadZipFile as error:
         raise WorkshopError(
             f"expected a whole zip in {archive}, found: {error}. Delete it and run this again."
         ) from error
-
-
-def _copy(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    with zipped.open(member) as source, path.open("wb") as file:
-        shutil.copyfileobj(source, file)
 
 
 def _target(folder: Path, member: zipfile.ZipInfo, archive: Path) -> Path:
@@ -163,10 +111,8 @@ def _target(folder: Path, member: zipfile.ZipInfo, archive: Path) -> Path:
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     inside = target.is_relative_to(folder.resolve())
     if name.is_absolute() or ".." in name.parts or ":" in name.parts[0] or is_link or not inside:
-        raise WorkshopError(
-            f"{archive}: expected plain files below {folder}, found {member.filename!r}. Nothing "
-            "was unpacked; do not use this archive."
-        )
+        fix = "Nothing was unpacked; do not use this archive."
+        raise expected(f"plain files below {folder}", repr(member.filename), fix, archive)
     return target
 
 

@@ -1,4 +1,4 @@
-"""What every source needs: the pictures of a folder, and a frame made into a manifest."""
+"""What every source needs: what it met is told, and its rows become a manifest."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,21 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.common import WorkshopError
+from helpers.common import expected
 from helpers.manifest import IMAGE, Labels, Manifest
 
 logger = logging.getLogger(__name__)
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-
-
-def is_picture(path: Path) -> bool:
-    """Tells by its name whether a file is a picture; hidden files are none."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def pictures_in(folder: Path, deep: bool = False) -> list[Path]:
-    """Returns the pictures of a folder, sorted by name; with `deep` those of subfolders too."""
-    return sorted(path for path in folder.glob("**/*" if deep else "*") if is_picture(path))
 
 
 def first_few(names: Iterable[object], shown: int = 5) -> str:
@@ -39,19 +28,16 @@ def tell(logger: logging.Logger, what: str, names: Sequence[object]) -> None:
 def make_manifest(
     rows: Sequence[Mapping[str, str]], tasks: Mapping[str, Sequence[str]], root: Path
 ) -> Manifest:
-    """Makes a manifest from rows of text.
+    """Makes a manifest from rows of text, one per image; `image_path` is absolute or below `root`.
 
-    Args:
-        rows: One mapping per picture; `image_path` relative to `root` or absolute.
-        tasks: Task to its possible classes in order. Classes without an example are left out,
-            and so are tasks without two classes.
-        root: The folder of the data.
+    `tasks` is task to its possible classes in order. Classes without an example are left out, and
+    so are tasks without two classes.
 
     Raises:
         WorkshopError: There are no rows, or no task has two classes.
     """
     if not rows:
-        raise WorkshopError(f"{root}: expected pictures, found none. Check --root.")
+        raise expected("pictures", "none", "Check --root.", root)
     frame = pd.DataFrame(rows, dtype=str).fillna("")
     present = {
         task: tuple(name for name in classes if name in set(frame[task]))
@@ -59,14 +45,9 @@ def make_manifest(
     }
     useful = {task: classes for task, classes in present.items() if len(classes) > 1}
     if not useful:
-        raise WorkshopError(
-            f"{root}: expected a task with at least two classes, found "
-            f"{ {task: list(classes) for task, classes in present.items()} }. Check --root."
-        )
-    tell(
-        logger,
-        "columns without two classes, information and no tasks",
-        [task for task in tasks if task not in useful],
-    )
+        found = {task: list(classes) for task, classes in present.items()}
+        raise expected("a task with at least two classes", found, "Check --root.", root)
+    others = [task for task in tasks if task not in useful]
+    tell(logger, "columns without two classes, information and no tasks", others)
     information = [name for name in frame.columns if name not in (IMAGE, *tasks)]
     return Manifest(frame[[IMAGE, *tasks, *information]], Labels(useful), root)

@@ -5,19 +5,13 @@ import logging
 import re
 from pathlib import Path
 
-from data.sources.files import make_manifest, pictures_in, tell
-from helpers.common import WorkshopError
-from helpers.manifest import GROUP, IMAGE, SPLIT, Manifest
+from data.sources.files import make_manifest, tell
+from helpers.common import WorkshopError, expected
+from helpers.manifest import GROUP, IMAGE, SPLIT, Manifest, pictures_in
 
 DESCRIPTION = "class-named folders of pictures, optionally below train/, validation/ and test/"
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
+SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test"}
+SPLIT_FOLDERS |= dict.fromkeys(["validation", "valid", "val"], "validation")
 logger = logging.getLogger(__name__)
 
 
@@ -41,18 +35,17 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     splits = {top: SPLIT_FOLDERS.get(top.name.lower()) for top in tops}
     if tops and all(splits.values()):
         rows = [
-            row | {SPLIT: split}
-            for top, split in splits.items()
+            row | {SPLIT: splits[top]}
+            for top in tops
             for row in _rows(top, arguments.task, pattern)
         ]
     else:
         rows = _rows(root, arguments.task, pattern)
     classes = sorted({row[arguments.task] for row in rows})
     if len(classes) < 2:
-        raise WorkshopError(
-            f"{root}: expected at least two folders of pictures, each named as its class, found "
-            f"{classes or 'none'}. Point --root at the folder above the class folders."
-        )
+        what = "at least two folders of pictures, each named as its class"
+        fix = "Point --root at the folder above the class folders."
+        raise expected(what, classes or "none", fix, root)
     return make_manifest(rows, {arguments.task: classes}, root)
 
 
@@ -74,10 +67,9 @@ def _pattern(text: str | None) -> re.Pattern | None:
     try:
         return re.compile(text) if text else None
     except re.error as error:
-        raise WorkshopError(
-            f"--group-pattern {text!r}: expected a regular expression, found {error}. "
-            "Use for example '^[0-9]+'."
-        ) from None
+        where = f"--group-pattern {text!r}"
+        fix = "Use for example '^[0-9]+'."
+        raise expected("a regular expression", error, fix, where) from None
 
 
 def _group(path: Path, pattern: re.Pattern) -> str:

@@ -10,26 +10,24 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from data.sources.files import tell
-from data.sources.signs import SIGNS, TASK
-from helpers.common import WorkshopError, progress_bar, whole_file
+from helpers.common import WorkshopError, expected, whole_file
 from helpers.manifest import (
     GROUP,
     IMAGE,
     SPLIT,
-    THREADS,
     Labels,
     Manifest,
     ManifestError,
     Problem,
     describe,
+    map_in_threads,
 )
 
 DESCRIPTION = "German traffic signs (GTSRB), the official layout or Kaggle's"
@@ -38,30 +36,68 @@ SIZE = ("Width", "Height")
 TRACK = re.compile(r"(?:\d{5}_)?(\d{5})_(\d{5})\.\w+$")  # [class_]track_frame.ppm
 BENCHMARK_TEST = "GT-final_test.csv"
 FIX = "Unpack the archive again, or delete that line."
+TASK = "sign"
+# Name of each class, in the order of `ClassId`, and how many training images the benchmark has.
+TRAINING_PICTURES = {
+    "speed limit 20": 210,
+    "speed limit 30": 2220,
+    "speed limit 50": 2250,
+    "speed limit 60": 1410,
+    "speed limit 70": 1980,
+    "speed limit 80": 1860,
+    "end of speed limit 80": 420,
+    "speed limit 100": 1440,
+    "speed limit 120": 1410,
+    "no passing": 1470,
+    "no passing for trucks": 2010,
+    "right-of-way at next intersection": 1320,
+    "priority road": 2100,
+    "yield": 2160,
+    "stop": 780,
+    "no vehicles": 630,
+    "no trucks": 420,
+    "no entry": 1110,
+    "general caution": 1200,
+    "curve left": 210,
+    "curve right": 360,
+    "double curve": 330,
+    "bumpy road": 390,
+    "slippery road": 510,
+    "road narrows on the right": 270,
+    "road work": 1500,
+    "traffic signals": 600,
+    "pedestrians": 240,
+    "children crossing": 540,
+    "bicycles crossing": 270,
+    "beware of ice or snow": 450,
+    "wild animals": 780,
+    "end of all limits": 240,
+    "turn right ahead": 689,
+    "turn left ahead": 420,
+    "ahead only": 1200,
+    "straight or right": 390,
+    "straight or left": 210,
+    "keep right": 2070,
+    "keep left": 300,
+    "roundabout": 360,
+    "end of no passing": 240,
+    "end of no passing for trucks": 240,
+}
+SIGNS = tuple(TRAINING_PICTURES)
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Sign:
-    """A line of one of the tables.
-
-    Attributes:
-        path: The picture.
-        number: Its class, 0 to 42.
-        track: Number of the track, or "" in the test set, whose tracks are not known.
-        frame: Number in the track, likewise.
-        region: Left, top, right and bottom of the sign as shares of the picture.
-        where: The table, for messages.
-        row: The line in it as an editor counts.
-    """
+    """A line of one of the tables."""
 
     path: Path
-    number: int
-    track: str
-    frame: str
-    region: tuple[float, float, float, float]
-    where: str
-    row: int
+    number: int  # of the class, 0 to 42
+    track: str  # its number, or "" in the test set, whose tracks are not known
+    frame: str  # number in the track, likewise
+    region: tuple[float, float, float, float]  # left, top, right, bottom: fractions of the image
+    where: str  # the table, for messages
+    row: int  # the line in it as an editor counts
 
     @property
     def group(self) -> str:
@@ -94,11 +130,10 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     """
     tables = list(_tables(root))
     if not tables:
-        raise WorkshopError(
-            f"{root}: expected Final_Training/Images/00000/GT-00000.csv (the official layout) or "
-            "Train.csv (Kaggle's), found neither. Check --root, or get the data with: "
-            "python -m data.sources.download gtsrb --out DIR"
-        )
+        official = "Final_Training/Images/00000/GT-00000.csv (the official layout)"
+        get = "get the data with: python -m data.sources.download gtsrb --out DIR"
+        wanted = f"{official} or Train.csv (Kaggle's)"
+        raise expected(wanted, "neither", f"Check --root, or {get}", root)
     signs, problems = [], []
     for path, separator, folder, is_test in tables:
         found, wrong = _read_table(path, separator, folder, is_test)
@@ -146,10 +181,8 @@ def _read_table(
     try:
         frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise WorkshopError(
-            f"{path}: expected a table with {separator!r} between its columns, found something "
-            f"else ({error}). Unpack the archive again."
-        ) from None
+        what, found = f"a table with {separator!r} between its columns", f"something else ({error})"
+        raise expected(what, found, "Unpack the archive again.", path) from None
     file = "Path" if "Path" in frame else "Filename"
     lacking = [name for name in (file, *SIZE, *REGION, "ClassId") if name not in frame]
     if lacking:
@@ -168,8 +201,8 @@ def _sign(line: dict[str, str], picture: Path, is_test: bool, table: Path, row: 
     """Returns a `Sign`, or the `Problem` of a line that cannot be used."""
     where = f"{table.parent.name}/{table.name}"
 
-    def problem(kind: str, found: str, expected: str) -> Problem:
-        return Problem(row, where, found, expected, FIX, kind=kind)
+    def problem(kind: str, found: str, wanted: str) -> Problem:
+        return Problem(row, where, found, wanted, FIX, kind=kind)
 
     if not (line["ClassId"].isdecimal() and int(line["ClassId"]) < len(SIGNS)):
         return problem("class", f"ClassId {line['ClassId']!r}", f"0 to {len(SIGNS) - 1}")
@@ -209,27 +242,16 @@ def _pictures(root: Path, signs: Sequence[Sign], folder: Path, region: bool) -> 
         target = folder / ("train" if sign.track else "test") / f"{sign.name}.png"
         try:
             return _convert(sign, target, region)
-        except (UnidentifiedImageError, ValueError, SyntaxError) as error:
-            return _unreadable(sign, error)
-        except OSError as error:
-            if error.errno is not None:  # the disk, not the picture
+        except (OSError, ValueError, SyntaxError) as error:
+            if getattr(error, "errno", None) is not None:  # the disk, not the image
                 raise
-            return _unreadable(sign, error)
+            found = f"a picture {sign.path.name} that cannot be read ({error})"
+            kind = "unreadable picture"
+            return Problem(sign.row, sign.where, found, "a whole picture", FIX, kind=kind)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            bar = progress_bar(iterable=pool.map(make, signs), total=len(signs), desc="pictures")
-            made = list(bar)
-        except BaseException:  # also Ctrl-C: the pool would finish all pictures first
-            pool.shutdown(cancel_futures=True)
-            raise
+    made = map_in_threads(make, signs, desc="pictures")
     _refuse(root, [one for one in made if isinstance(one, Problem)])
     return made
-
-
-def _unreadable(sign: Sign, error: Exception) -> Problem:
-    found = f"a picture {sign.path.name} that cannot be read ({error})"
-    return Problem(sign.row, sign.where, found, "a whole picture", FIX, kind="unreadable picture")
 
 
 def _convert(sign: Sign, target: Path, region: bool) -> Path:
@@ -248,14 +270,10 @@ def _convert(sign: Sign, target: Path, region: bool) -> Path:
 def region_in_pixels(
     region: tuple[float, float, float, float], size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Returns left, top, right and bottom (beyond the last pixel) of a region.
+    """Returns left, top, right and bottom (beyond the last pixel): at least one pixel each way.
 
-    Args:
-        region: As shares of the picture, which may have been resized since the table was written.
-        size: Width and height of the picture in pixels.
-
-    Returns:
-        Whole pixels inside the picture, at least one each way.
+    `region` is fractions of the image, which may have been resized since the table was written;
+    `size` is its width and height in pixels.
     """
     width, height = size
     left = min(max(round(region[0] * width), 0), width - 1)
@@ -265,14 +283,17 @@ def region_in_pixels(
     return left, top, right, bottom
 
 
+def _digest(path: Path) -> bytes:
+    return hashlib.blake2b(path.read_bytes()).digest()
+
+
 def _without_twins(
     signs: list[Sign], paths: Sequence[Path]
 ) -> tuple[tuple[Sign, ...], tuple[Path, ...]]:
     """Leaves out training frames that are equal to a test picture, and tells of them."""
     if all(sign.track for sign in signs):
         return tuple(signs), tuple(paths)
-    with ThreadPoolExecutor(THREADS) as pool:
-        digests = list(pool.map(lambda path: hashlib.blake2b(path.read_bytes()).digest(), paths))
+    digests = map_in_threads(_digest, paths, desc="comparing pictures")
     in_test = {digest for sign, digest in zip(signs, digests) if not sign.track}
     twins = [bool(sign.track) and digest in in_test for sign, digest in zip(signs, digests)]
     names = [sign.path.name for sign, twin in zip(signs, twins) if twin]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from data.sources.files import first_few, make_manifest, tell
 from data.sources.table import read_table
-from helpers.common import WorkshopError
+from helpers.common import WorkshopError, expected
 from helpers.manifest import GROUP, IMAGE, Manifest
 
 DESCRIPTION = "the person-attribute set: hvc_annotations.csv and resized/N.jpg"
@@ -28,18 +28,14 @@ TASKS = {
 COUNTS = {
     "gender": {"male": 7636, "female": 5937},
     "imagequality": {"Average": 7509, "Good": 3824, "Bad": 2240},
-    "age": {"25-35": 5411, "35-45": 3435, "15-25": 2494, "45-55": 1490, "55+": 743},
+    "age": {"15-25": 2494, "25-35": 5411, "35-45": 3435, "45-55": 1490, "55+": 743},
     "weight": {
         "normal-healthy": 8628,
         "slightly-overweight": 3196,
         "over-weight": 891,
         "underweight": 858,
     },
-    "carryingbag": {
-        "None": 7649,
-        "Daily/Office/Work Bag": 4603,
-        "Grocery/Home/Plastic Bag": 1321,
-    },
+    "carryingbag": {"None": 7649, "Daily/Office/Work Bag": 4603, "Grocery/Home/Plastic Bag": 1321},
     "footwear": {"Normal": 6038, "CantSee": 5028, "Fancy": 2507},
     "emotion": {"Neutral": 9660, "Happy": 1609, "Angry/Serious": 1500, "Sad": 804},
     "bodypose": {"Front-Frontish": 8383, "Side": 2983, "Back": 2207},
@@ -81,9 +77,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     """
     path = arguments.annotations or root / ANNOTATIONS
     if not path.is_file():
-        raise WorkshopError(
-            f"{path}: expected the annotation CSV, found no such file. Name it with --annotations."
-        )
+        raise expected("the annotation CSV", "no such file", "Name it with --annotations.", path)
     frame = read_table(path)
     _check_columns(path, list(frame.columns))
     _check_classes(path, frame)
@@ -100,20 +94,15 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
 
 def published_lifts() -> pd.DataFrame:
     """Returns the published accuracy of each task beside the share of its largest class."""
-    rows = {
-        task: {
-            "accuracy": PUBLISHED_ACCURACY[task],
-            "largest_class": max(counts, key=counts.get),
-            "largest_class_share": max(counts.values()) / sum(counts.values()),
-        }
-        for task, counts in COUNTS.items()
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    return table.assign(lift=table["accuracy"] - table["largest_class_share"])
+    table = pd.DataFrame({"accuracy": PUBLISHED_ACCURACY})
+    counts = pd.DataFrame(COUNTS)
+    share = counts.max() / counts.sum()
+    table = table.assign(largest_class=counts.idxmax(), largest_class_share=share)
+    return table.assign(lift=table["accuracy"] - share)
 
 
 def group_of(filename: str) -> str:
-    """Returns what must stay together with a picture: its neighborhood in time.
+    """Returns what must stay together with an image: its neighborhood in time.
 
     The file name names no person. It names the frame, and neighboring frames of a video show
     some of the same people, so ten frames of a set stay together. Videos with equal frame numbers
@@ -140,7 +129,6 @@ def _check_classes(path: Path, frame: pd.DataFrame) -> None:
     for task, classes in TASKS.items():
         unknown = frame.index[~frame[task].isin([*classes, ""])]
         if len(unknown):
-            raise WorkshopError(
-                f"{path}, row {unknown[0] + 2}: expected {task} to be one of {', '.join(classes)}, "
-                f"found {frame[task][unknown[0]]!r} ({len(unknown)} such rows). Correct the CSV."
-            )
+            wanted = f"{task} to be one of {', '.join(classes)}"
+            found = f"{frame[task][unknown[0]]!r} ({len(unknown)} such rows)"
+            raise expected(wanted, found, "Correct the CSV.", f"{path}, row {unknown[0] + 2}")

@@ -14,12 +14,13 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from data.sources.files import make_manifest, pictures_in, tell
-from helpers.common import WorkshopError
-from helpers.manifest import GROUP, IMAGE, Manifest
+from data.sources.files import make_manifest, tell
+from helpers.common import WorkshopError, expected
+from helpers.manifest import GROUP, IMAGE, Manifest, pictures_in
 
 DESCRIPTION = "Market-1501: bounding_box_train, bounding_box_test and market_attribute.mat"
 ATTRIBUTES = "market_attribute.mat"
+ATTRIBUTES_FROM = "https://github.com/vana77/Market-1501_Attribute"
 FOLDERS = {"train": ["bounding_box_train"], "test": ["bounding_box_test", "query"]}
 NAME = re.compile(r"(-1|\d{4})_c(\d)s\d+_\d+_\d+")  # 0002_c1s1_000451_03.jpg: person 2, camera 1
 
@@ -64,7 +65,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     persons = {part: _read_persons(path, part) for part in FOLDERS}
     rows, unknown, strange = [], [], []
     for part, folders in FOLDERS.items():
-        for picture in _pictures(root, folders):
+        for picture in (path for folder in folders for path in pictures_in(root / folder)):
             match = NAME.match(picture.name)
             if not match:
                 strange.append(picture.name)
@@ -86,10 +87,6 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     return make_manifest(rows, TASKS, root)
 
 
-def _pictures(root: Path, folders: list[str]) -> list[Path]:
-    return [path for folder in folders for path in pictures_in(root / folder)]
-
-
 def _read_persons(path: Path, part: str) -> dict[str, dict[str, str]]:
     """Returns person ("0002") to (task to class name)."""
     try:
@@ -98,15 +95,11 @@ def _read_persons(path: Path, part: str) -> dict[str, dict[str, str]]:
         numbers = {name: np.atleast_1d(getattr(table, name)) for name in _columns()}
         persons = np.atleast_1d(table.image_index)
     except FileNotFoundError:
-        raise WorkshopError(
-            f"{path}: expected the attribute file, found no such file. Get it from "
-            "https://github.com/vana77/Market-1501_Attribute or name it with --attributes."
-        ) from None
+        fix = f"Get it from {ATTRIBUTES_FROM} or name it with --attributes."
+        raise expected("the attribute file", "no such file", fix, path) from None
     except _OTHER_FORMS as error:
-        raise WorkshopError(
-            f"{path}: expected market_attribute.{part} as published, found another form "
-            f"({error}). Get the file anew."
-        ) from None
+        what, found = f"market_attribute.{part} as published", f"another form ({error})"
+        raise expected(what, found, "Get the file anew.", path) from None
     return {
         f"{int(person):04d}": _classes({name: int(values[i]) for name, values in numbers.items()})
         for i, person in enumerate(persons)

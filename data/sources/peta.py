@@ -8,33 +8,21 @@ person: the id and everything that is true of the person ("upperBodyBlack carryi
 import argparse
 import logging
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.sources.files import first_few, make_manifest, pictures_in, tell
-from helpers.common import WorkshopError
-from helpers.manifest import GROUP, IMAGE, Manifest
+from data.sources.files import first_few, make_manifest, tell
+from helpers.common import expected
+from helpers.manifest import GROUP, IMAGE, Manifest, pictures_in
 
 DESCRIPTION = "PETA in its official layout: PETA dataset/<subset>/archive/Label.txt"
 FOLDER = "PETA dataset"
 LABELS = "Label.txt"
 WHOLE_STEM = ("CUHK",)  # here one picture is one person; elsewhere the id ends at the first "_"
 
-COLOR_CLASSES = {
-    "Black": "black",
-    "White": "white",
-    "Grey": "grey",
-    "Blue": "blue",
-    "Red": "red",
-    "Green": "green",
-    "Brown": "brown",
-    "Yellow": "yellow",
-    "Purple": "purple",
-    "Pink": "pink",
-    "Orange": "orange",
-}
+COLORS = "Black White Grey Blue Red Green Brown Yellow Purple Pink Orange"
+COLOR_CLASSES = {color: color.lower() for color in COLORS.split()}
 
 
 @dataclass(frozen=True)
@@ -167,11 +155,9 @@ def read(root: Path, arguments: argparse.Namespace | None = None) -> Manifest:
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     archives = sorted(path.parent for path in folder.glob(f"*/archive/{LABELS}"))
     if not archives:
-        raise WorkshopError(
-            f"{root}: expected {FOLDER}/<subset>/archive/{LABELS}, found "
-            f"{first_few(sorted(p.name for p in folder.iterdir())) or 'an empty folder'}. "
-            f"Point --root at the folder {FOLDER!r} or the one above it."
-        )
+        there = first_few(sorted(p.name for p in folder.iterdir())) or "an empty folder"
+        fix = f"Point --root at the folder {FOLDER!r} or the one above it."
+        raise expected(f"{FOLDER}/<subset>/archive/{LABELS}", there, fix, root)
     rows = [row for archive in archives for row in _read_subset(archive)]
     return make_manifest(rows, TASKS, root)
 
@@ -202,10 +188,10 @@ def _read_subset(archive: Path) -> list[dict[str, str]]:
     words = _read_labels(archive / LABELS, subset)
     labels = {person: classes_of(found) for person, found in words.items()}
     unlabelled = dict.fromkeys(RULES, "")
-    rows, without, persons = [], [], Counter()
+    rows, without, persons = [], [], set()
     for path in pictures_in(archive):
         person = person_of(subset, path.stem)
-        persons[person] += 1
+        persons.add(person)
         if person not in labels:
             without.append(path.name)
         camera = CAMERAS[subset].search(path.stem) if subset in CAMERAS else None

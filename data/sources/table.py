@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from data.sources.files import first_few, make_manifest, tell
-from helpers.common import WorkshopError
+from helpers.common import expected
 from helpers.manifest import GROUP, IMAGE, IMAGE_ALIASES, SPLIT, Manifest, did_you_mean
 
 DESCRIPTION = "a CSV with a picture per line, in any column"
@@ -48,10 +48,8 @@ def find_csv(root: Path, name: str | None) -> Path:
     """Returns the CSV of that name below `root`, or the only one there."""
     found = [root / name] if name else sorted(root.glob("*.csv"))
     if len(found) != 1 or not found[0].is_file():
-        raise WorkshopError(
-            f"{root}: expected {name or 'one CSV'}, found "
-            f"{first_few(path.name for path in root.glob('*.csv')) or 'none'}. Name it with --csv."
-        )
+        there = first_few(path.name for path in root.glob("*.csv"))
+        raise expected(name or "one CSV", there or "none", "Name it with --csv.", root)
     return found[0]
 
 
@@ -60,18 +58,15 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig").fillna("")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise WorkshopError(
-            f"{path}: expected a CSV in UTF-8 with commas, found something else ({error}). "
-            "Save it as 'CSV UTF-8' in your spreadsheet."
-        ) from None
+        fix = "Save it as 'CSV UTF-8' in your spreadsheet."
+        found = f"something else ({error})"
+        raise expected("a CSV in UTF-8 with commas", found, fix, path) from None
 
 
 def _column(path: Path, frame: pd.DataFrame, name: str | None, usual: tuple, what: str) -> str:
     wanted = [name] if name else [column for column in frame.columns if column.lower() in usual]
     if not wanted or wanted[0] not in frame:
-        hint = did_you_mean(name, frame.columns) if name else ""
-        raise WorkshopError(
-            f"{path}: expected the {what} column {name or usual[0]!r}, found "
-            f"{', '.join(frame.columns)}. {hint}Name the right one."
-        )
+        fix = f"{did_you_mean(name, frame.columns) if name else ''}Name the right one."
+        column = f"the {what} column {name or usual[0]!r}"
+        raise expected(column, ", ".join(frame.columns), fix, path)
     return wanted[0]

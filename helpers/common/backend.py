@@ -1,14 +1,14 @@
 """TensorFlow and Keras, imported without the notices that no variable silences.
 
-Whoever needs them takes them from here, so that a terminal and a notebook show what is meant
-for people.
+Everybody takes them from here, so that a terminal and a notebook show what is meant for people.
 """
 
 import logging
+import os
 
-from helpers.common.quiet import quiet_tensorflow, standard_error_silenced
+from helpers.common.terminal import standard_error_silenced
 
-quiet_tensorflow()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, unless somebody asks for more
 with standard_error_silenced():
     import keras
     import tensorflow as tf
@@ -26,9 +26,9 @@ __all__ = ["keras", "layers", "steady", "tf"]
 def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the dataset without the thread that tunes its parallelism and its buffers.
 
-    That thread sleeps, in the end for a minute at a time, and in TensorFlow 2.21 whoever lets go of
-    the dataset may have to wait until it wakes up: a command then ends half a minute too late.
-    What reads in parallel names a number of calls instead of `tf.data.AUTOTUNE`.
+    That thread sleeps up to a minute at a time, and in TensorFlow 2.21 letting go of the dataset
+    may wait until it wakes up: a command then ends half a minute too late. What reads in parallel
+    names a number of calls instead of `tf.data.AUTOTUNE`.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,27 +1,20 @@
-"""Errors that a person can mend, and the one place that turns them into an exit code."""
+"""Errors that a person can fix, and the one place that turns them into an exit code."""
 
 import errno
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 
 class WorkshopError(Exception):
-    """A mistake that the user can mend.
-
-    The message says what was expected, what was found and what to do next. Commands print it
-    without a traceback and end with exit code 2.
-    """
+    """A mistake that the user can fix: commands print it without a traceback and end with 2."""
 
 
 def expected(what: str, found: object, fix: str, where: object = "") -> WorkshopError:
-    """Returns the error to raise: what was expected, what was found, what to do next.
+    """Returns the error to raise, such as "WHERE: expected 1 to 10 shards, found 12. FIX".
 
-    Args:
-        what: as in "expected 1 to 10 shards".
-        found: as in "found 12".
-        fix: a sentence that says what to do next.
-        where: the file, flag or row that it is about.
+    `fix` is a whole sentence; `where` is the file, flag or row that it is about.
     """
     return WorkshopError(f"{where}{': ' if where else ''}expected {what}, found {found}. {fix}")
 
@@ -35,7 +28,7 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except WorkshopError as error:
-        sys.exit(_fail(str(error)))
+        _fail(str(error))
     except KeyboardInterrupt as stop:
         print(f"\nstopped. {stop}".rstrip(), file=sys.stderr)
         sys.exit(130)
@@ -47,7 +40,7 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         where = f": {error.filename}" if error.filename else ""  # a full disk names no file
         reason = os.strerror(error.errno)
-        sys.exit(_fail(f"{reason}{where}. {_DISK_ADVICE[error.errno]}"))
+        _fail(f"{reason}{where}. {_DISK_ADVICE[error.errno]}")
 
 
 _DISK_ADVICE = {
@@ -63,6 +56,6 @@ _DISK_ADVICE = {
 }
 
 
-def _fail(message: str) -> int:
+def _fail(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
-    return 2
+    sys.exit(2)

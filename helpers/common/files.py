@@ -1,7 +1,6 @@
 """Files that are written whole or not at all."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -58,11 +57,3 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Reads a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
-def append_text(path: Path, text: str) -> None:
-    """Adds `text` to the end of `path` and makes sure that it is on the disk."""
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

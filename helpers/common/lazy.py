@@ -12,11 +12,7 @@ def front_door(
 
     TensorFlow takes seconds to import: a command that finds a mistake in its input, or predicts
     without TensorFlow, must not pay for it. (lazy_loader does the same, but would be one more
-    package to install in every training job.)
-
-    Args:
-        package: `__name__` of the package.
-        modules: its modules, and what each of them gives to others.
+    package to install in every training job.) `modules` says what each module gives to others.
     """
     where = {name: module for module, names in modules.items() for name in names}
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from helpers.common.errors import WorkshopError
+from helpers.common.errors import expected
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -29,17 +29,11 @@ def choose(full: T, fast: T) -> T:
 
 
 def cloud_world() -> str:
-    """Returns what `WORKSHOP_CLOUD` says: "rehearsal" (the default), or "aws" for an account.
-
-    Raises:
-        WorkshopError: it says something else.
-    """
+    """Returns what `WORKSHOP_CLOUD` says: "rehearsal" (the default), or "aws" for an account."""
     world = os.environ.get("WORKSHOP_CLOUD", "") or CLOUD_WORLDS[0]
     if world not in CLOUD_WORLDS:
-        raise WorkshopError(
-            f"expected WORKSHOP_CLOUD={' or '.join(CLOUD_WORLDS)}, found {world!r}. Correct it, "
-            "or leave it out: the rehearsal needs no account."
-        )
+        fix = "Correct it, or leave it out: the rehearsal needs no account."
+        raise expected(f"WORKSHOP_CLOUD={' or '.join(CLOUD_WORLDS)}", repr(world), fix)
     return world
 
 
@@ -49,36 +43,21 @@ def generated_folder(name: str) -> Path:
 
 
 def artifacts_folder(name: str) -> Path:
-    """Returns the folder for what a notebook makes, apart for full and fast runs.
-
-    A fast run therefore never replaces the models of a full one.
-    """
+    """Returns the folder for what a notebook makes; a fast run never replaces a full one's."""
     return ROOT / "artifacts" / choose("full", "fast") / name
 
 
 def real_manifest() -> Path | None:
-    """Returns the manifest of real pictures that `WORKSHOP_REAL` names, or None.
-
-    Raises:
-        WorkshopError: it names no file.
-    """
+    """Returns the manifest of real images that `WORKSHOP_REAL` names, or None."""
     name = os.environ.get("WORKSHOP_REAL", "")
     if name and not Path(name).is_file():
-        raise WorkshopError(
-            f"expected in WORKSHOP_REAL the path of a manifest, found no file {name}. Write one "
-            "with python -m data.sources, or unset the variable."
-        )
+        fix = "Write one with python -m data.sources, or unset the variable."
+        raise expected("in WORKSHOP_REAL the path of a manifest", f"no file {name}", fix)
     return Path(name) if name else None
 
 
 def need(path: Path, made_by: str) -> Path:
-    """Returns `path` if it is there.
-
-    Raises:
-        WorkshopError: it is not; the message names the notebook that makes it.
-    """
+    """Returns `path` if it is there; else `WorkshopError` names the notebook that makes it."""
     if not path.exists():
-        raise WorkshopError(
-            f"expected {path}, found nothing. Run notebook {made_by}.ipynb first: it makes it."
-        )
+        raise expected(f"{path}", "nothing", f"Run notebook {made_by}.ipynb first: it makes it.")
     return path

@@ -24,9 +24,8 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from PIL import Image
 
-from data.sources.files import pictures_in
 from helpers.common import WorkshopError, progress_bar
-from helpers.manifest import THREADS, Problem, check_picture, did_you_mean
+from helpers.manifest import THREADS, Problem, check_picture, did_you_mean, pictures_in
 
 MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less
 MOST_SIDE = 100_000  # pixels; a larger number in an annotation is a mistake

@@ -1,46 +1,34 @@
-"""One CSV and its labels become a `Manifest`: read, checked, split by group."""
+"""One CSV and its labels become a `Manifest`: read, split by group, checked."""
 
-from helpers.manifest.labels import GROUP, IMAGE, SPLIT, Labels, did_you_mean
-from helpers.manifest.pictures import THREADS, check_picture, check_size
-from helpers.manifest.problems import SPLITS, ManifestError, Problem, describe, problems_table
-from helpers.manifest.splits import assign_groups, fewer_groups
-from helpers.manifest.table import (
-    IMAGE_ALIASES,
-    LABELS_FILE,
-    NOT_KNOWN,
-    Manifest,
-    check_split,
-    read_manifest,
-    split_at_random,
-    split_by_group,
-    summarize,
-    validate,
+from helpers.common import front_door
+
+__getattr__, __dir__, __all__ = front_door(
+    __name__,
+    {
+        "checks": ["check_split", "validate"],
+        "labels": [
+            "GROUP",
+            "IMAGE",
+            "LABELS_FILE",
+            "NOT_KNOWN",
+            "SPLIT",
+            "SPLITS",
+            "Labels",
+            "did_you_mean",
+        ],
+        "pictures": [
+            "EXIF_ORIENTATION",
+            "EXIF_SIDEWAYS",
+            "SUFFIXES",
+            "THREADS",
+            "check_picture",
+            "check_size",
+            "map_in_threads",
+            "pictures_in",
+        ],
+        "problems": ["ManifestError", "Problem", "describe", "problems_table"],
+        "read": ["IMAGE_ALIASES", "read_manifest"],
+        "split": ["assign_groups", "fewer_groups", "split_at_random", "split_by_group"],
+        "table": ["Manifest", "summarize"],
+    },
 )
-
-__all__ = [
-    "GROUP",
-    "IMAGE",
-    "IMAGE_ALIASES",
-    "LABELS_FILE",
-    "NOT_KNOWN",
-    "SPLIT",
-    "SPLITS",
-    "THREADS",
-    "Labels",
-    "Manifest",
-    "ManifestError",
-    "Problem",
-    "assign_groups",
-    "check_picture",
-    "check_size",
-    "check_split",
-    "describe",
-    "did_you_mean",
-    "fewer_groups",
-    "problems_table",
-    "read_manifest",
-    "split_at_random",
-    "split_by_group",
-    "summarize",
-    "validate",
-]

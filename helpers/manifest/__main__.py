@@ -7,14 +7,12 @@ import argparse
 from pathlib import Path
 
 from helpers.common import WorkshopError, run_command
-from helpers.manifest.problems import SPLITS, describe, unknown_classes
-from helpers.manifest.table import (
-    _checked_shares,
-    read_manifest,
-    split_by_group,
-    summarize,
-    validate,
-)
+from helpers.manifest.checks import validate
+from helpers.manifest.labels import SPLITS
+from helpers.manifest.problems import describe
+from helpers.manifest.read import read_manifest
+from helpers.manifest.split import split_by_group
+from helpers.manifest.table import summarize
 
 
 def _arguments() -> argparse.Namespace:
@@ -36,22 +34,21 @@ def _arguments() -> argparse.Namespace:
 
 def _shares(text: str) -> dict[str, float]:
     try:
-        values = [float(part) for part in text.split(",")]
-        given = dict(zip(SPLITS, values, strict=True))
-        return _checked_shares({name: share for name, share in given.items() if share})
+        given = dict(zip(SPLITS, map(float, text.split(",")), strict=True))
     except ValueError:
         raise WorkshopError(
             f"--split: expected three shares such as 0.7,0.15,0.15, found {text!r}."
         ) from None
+    return {name: share for name, share in given.items() if share}
 
 
 def main() -> None:
     """Checks a manifest, prints what is in it, and splits it where asked to."""
     arguments = _arguments()
     tasks = arguments.tasks.split(",") if arguments.tasks else None
-    # Names of classes and broken pictures come in one list: `validate` tells of both.
+    # Names of classes and broken images come in one list: `validate` tells of both.
     manifest = read_manifest(arguments.manifest, tasks, check_classes=False)
-    if arguments.split and not unknown_classes(manifest, manifest.tasks):
+    if arguments.split and not manifest.unknown_classes(manifest.tasks):
         manifest = split_by_group(manifest, _shares(arguments.split), seed=arguments.seed)
     print(summarize(manifest))
     warnings = validate(manifest, not arguments.no_pictures, report=arguments.report)

@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.common import WorkshopError, read_json, write_json
+from helpers.common import WorkshopError, expected, read_json, write_json
 
 IMAGE, GROUP, SPLIT = "image_path", "group", "split"  # columns of a manifest that are no tasks
+SPLITS = ("train", "validation", "test")
+SPLIT_AGAIN = (
+    "Split again: python -m helpers.manifest MANIFEST --split 0.7,0.15,0.15 --out split.csv"
+)
+LABELS_FILE = "labels.json"
+NOT_KNOWN = -1  # the target of an empty cell; `SparseCategoricalCrossentropy(ignore_class=-1)`
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -25,9 +31,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class Labels:
     """The tasks and, in order, the class names of each: index 0 is the first output of its head.
 
-    Attributes:
-        tasks: Task name to class names.
-        display: Task name to (class name to the name to show), for another language.
+    `display` is task name to (class name to the name to show), for another language.
     """
 
     tasks: dict[str, tuple[str, ...]]
@@ -37,7 +41,7 @@ class Labels:
         for task, classes in self.tasks.items():
             _check_task(task, classes)
         for task, names in self.display.items():
-            _check_display(task, names, self.tasks)
+            _check_display(task, names, self.tasks.get(task, ()))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the value that `labels.json` holds."""
@@ -46,22 +50,13 @@ class Labels:
 
     @classmethod
     def from_json(cls, value: Any) -> "Labels":
-        """Makes labels from the value of a `labels.json`.
-
-        Raises:
-            WorkshopError: The value has another form.
-        """
-        tasks = value.get("tasks") if isinstance(value, dict) else None
-        good = (
-            isinstance(tasks, dict)
-            and bool(tasks)
-            and all(
-                isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-                for classes in tasks.values()
-            )
-        )
-        display = value.get("display", {}) if good else {}
-        if not good or not all(isinstance(names, dict) for names in _values(display)):
+        """Makes labels from the value of a `labels.json`, or raises `WorkshopError`."""
+        match value:
+            case {"tasks": dict(tasks)} if tasks and all(map(_is_list_of_text, tasks.values())):
+                display = value.get("display", {})
+            case _:
+                display = None
+        if not isinstance(display, dict) or not all(isinstance(n, dict) for n in display.values()):
             raise WorkshopError(
                 'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
                 '"display": {"gender": {"male": "Mann"}}} (display is optional). '
@@ -91,17 +86,14 @@ class Labels:
         Raises:
             WorkshopError: A task is not known, named twice, or none is named.
         """
+        known = f"The tasks are: {', '.join(self.tasks)}."
         for task in tasks:
             if task not in self.tasks:
-                raise WorkshopError(
-                    f"No task {task!r}. {did_you_mean(task, self.tasks)}"
-                    f"The tasks are: {', '.join(self.tasks)}."
-                )
+                near = did_you_mean(task, self.tasks)
+                raise WorkshopError(f"No task {task!r}. {near}{known}")
         if not tasks or len(set(tasks)) != len(tasks):
-            raise WorkshopError(
-                f"Expected each task once and at least one, found {list(tasks)}. "
-                f"The tasks are: {', '.join(self.tasks)}."
-            )
+            found = f"found {list(tasks)}. {known}"
+            raise WorkshopError(f"Expected each task once and at least one, {found}")
         display = {task: self.display[task] for task in tasks if task in self.display}
         return Labels({task: self.tasks[task] for task in tasks}, display)
 
@@ -110,8 +102,8 @@ class Labels:
         return self.display.get(task, {}).get(cls, cls)
 
 
-def _values(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else [None]
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _check_task(task: str, classes: Sequence[str]) -> None:
@@ -122,16 +114,15 @@ def _check_task(task: str, classes: Sequence[str]) -> None:
         )
     twice = sorted({name for name in classes if list(classes).count(name) > 1})
     if twice or "" in classes:
-        raise WorkshopError(
-            f"Task {task!r}: expected each class name once and none empty, found "
-            f"{'twice ' + ', '.join(twice) if twice else 'an empty one'}. Mend labels.json."
-        )
+        found = f"twice {', '.join(twice)}" if twice else "an empty one"
+        what = "each class name once and none empty"
+        raise expected(what, found, "Mend labels.json.", f"Task {task!r}")
 
 
-def _check_display(task: str, names: Mapping[str, str], tasks: Mapping[str, Sequence[str]]) -> None:
+def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) -> None:
     for name in names:
-        if name not in tasks.get(task, ()):
+        if name not in classes:
             raise WorkshopError(
                 f"labels.json shows a name for {task} {name!r}, which is no class there. "
-                f"{did_you_mean(name, tasks.get(task, ()))}Mend `display`."
+                f"{did_you_mean(name, classes)}Mend `display`."
             )

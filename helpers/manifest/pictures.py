@@ -1,44 +1,42 @@
-"""Looks at picture files before TensorFlow does: whole, of a sane size, decoded rightly.
+"""Looks at image files before TensorFlow does: whole, of a sane size, decoded rightly.
 
 Measured with TensorFlow 2.21 against Pillow: grey, RGBA, palette and 16-bit PNG and CMYK JPEG with
 Adobe's marker come out in the right colors and are fine. CMYK JPEG without the marker comes out
 inverted and palette BMP in wrong colors, both silently, so they are refused here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from struct import error as StructError
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from helpers.common import CORES, WorkshopError, progress_bar
+from helpers.common import CORES, expected, progress_bar
+from helpers.manifest.problems import Problem
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # what tf.io.decode_image reads; MPO is JPEG inside
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")  # what such files are called, in lower case
+EXIF_ORIENTATION = 0x0112  # the tag of how the camera was held, 1 to 8
+EXIF_SIDEWAYS = (5, 6, 7, 8)  # its values that exchange width and height
 MAX_PIXELS = 50_000_000  # decoding holds 12 bytes a pixel as float32: 600 MB; cameras stay below
 SMALL = (32, 32)  # a JPEG is decoded at its smallest scale: it is all read, but 4 times as fast
 PNG_END = b"IEND\xaeB`\x82"  # its last chunk, with the checksum
-SUFFIXES = (".jpg", ".JPG", ".jpeg", ".png", ".PNG", ".bmp")  # what a picture may be called now
 THREADS = min(8, 2 * CORES)  # Pillow frees the lock while it reads and decodes
 SAVE_AGAIN = "Save it again as an RGB JPEG or PNG, e.g. Image.open(old).convert('RGB').save(new)."
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong with one picture file."""
-
-    kind: str
-    found: str
-    expected: str
-    fix: str
+def pictures_in(folder: Path, deep: bool = False) -> list[Path]:
+    """Returns the images of a folder, or of all folders below it too, sorted; no hidden files."""
+    found = folder.glob("**/*" if deep else "*")
+    return sorted(p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def check_picture(path: Path | str) -> Finding | None:
-    """Reads and decodes one picture; returns what is wrong with it, or None.
+def check_picture(path: Path | str) -> Problem | None:
+    """Reads and decodes one image; returns what is wrong with it, or None.
 
-    The header is judged first, so that a picture of 20,000 x 20,000 pixels is never decoded.
+    The header is judged first, so that an image of 20,000 x 20,000 pixels is never decoded.
     """
     try:
         with Path(path).open("rb") as file:
@@ -48,14 +46,10 @@ def check_picture(path: Path | str) -> Finding | None:
             with Image.open(file) as picture:
                 return _wrong_form(picture) or _decode(picture, file)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        return _missing(path, error)
+        return _missing(Path(path), "a folder" if isinstance(error, IsADirectoryError) else None)
     except PermissionError:
-        return Finding(
-            "unreadable file",
-            "no permission to read it",
-            "a readable file",
-            "Change its permissions.",
-        )
+        found = "no permission to read it"
+        return _problem("unreadable file", found, "a readable file", "Change its permissions.")
     except UnidentifiedImageError:
         return _broken("a file that is no picture, whatever its name says")
     except Image.DecompressionBombError:
@@ -64,60 +58,41 @@ def check_picture(path: Path | str) -> Finding | None:
         return _broken(f"a picture that ends early or is damaged ({error})")
 
 
-def check_pictures(paths: Sequence[str], progress: bool = True) -> list[Finding | None]:
-    """Checks picture files in parallel; returns a finding, or None, for each path in order."""
+def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
+    """Returns what `work` makes of each item, in order, with a progress bar; see `THREADS`."""
     with ThreadPoolExecutor(THREADS) as pool:
-        findings = pool.map(check_picture, paths)
-        bar = progress_bar(
-            iterable=findings, desc="checking pictures", total=len(paths), disable=not progress
-        )
         try:
-            return list(bar)
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)  # or the pool would finish all pictures first
+            return list(progress_bar(iterable=pool.map(work, items), total=len(items), **bar))
+        except BaseException:  # also Ctrl-C: the pool would finish all items first
+            pool.shutdown(cancel_futures=True)
             raise
 
 
 def check_size(picture: Image.Image) -> None:
-    """Refuses an opened picture before its pixels are decoded.
-
-    Raises:
-        WorkshopError: it has more than `MAX_PIXELS`.
-    """
+    """Raises `WorkshopError` for an opened image of more than `MAX_PIXELS`, before decoding it."""
     if picture.width * picture.height > MAX_PIXELS:
-        raise WorkshopError(
-            f"expected at most {MAX_PIXELS:,} pixels, found {picture.width:,} x "
-            f"{picture.height:,}. Make the picture smaller."
-        )
+        found = f"{picture.width:,} x {picture.height:,}"
+        raise expected(f"at most {MAX_PIXELS:,} pixels", found, "Make the picture smaller.")
 
 
-def _wrong_form(picture: Image.Image) -> Finding | None:
-    if picture.format not in FORMATS:
-        return Finding(
-            "format", f"a {picture.format} file", "JPEG, PNG, BMP or a still GIF", SAVE_AGAIN
-        )
+def _wrong_form(picture: Image.Image) -> Problem | None:
+    kind, mode = picture.format, picture.mode
+    if kind not in FORMATS:
+        return _problem("format", f"a {kind} file", "JPEG, PNG, BMP or a still GIF", SAVE_AGAIN)
     if picture.width * picture.height > MAX_PIXELS:
         return _too_large(f"{picture.width} x {picture.height} pixels")
-    if picture.format == "GIF" and getattr(picture, "is_animated", False):
-        return Finding("format", "an animated GIF", "one picture per file", SAVE_AGAIN)
-    if picture.format == "BMP" and picture.mode not in ("RGB", "L"):
-        return Finding(
-            "color",
-            f"a BMP with a palette (mode {picture.mode}), which TensorFlow shows in wrong colors",
-            "an RGB or grey BMP",
-            SAVE_AGAIN,
-        )
-    if picture.mode == "CMYK" and "adobe" not in picture.info:
-        return Finding(
-            "color",
-            "a CMYK JPEG without Adobe's marker, which TensorFlow shows in inverted colors",
-            "an RGB or grey JPEG",
-            SAVE_AGAIN,
-        )
+    if kind == "GIF" and getattr(picture, "is_animated", False):
+        return _problem("format", "an animated GIF", "one picture per file", SAVE_AGAIN)
+    if kind == "BMP" and mode not in ("RGB", "L"):
+        found = f"a BMP with a palette (mode {mode}), which TensorFlow shows in wrong colors"
+        return _problem("color", found, "an RGB or grey BMP", SAVE_AGAIN)
+    if mode == "CMYK" and "adobe" not in picture.info:
+        found = "a CMYK JPEG without Adobe's marker, which TensorFlow shows in inverted colors"
+        return _problem("color", found, "an RGB or grey JPEG", SAVE_AGAIN)
     return None
 
 
-def _decode(picture: Image.Image, file: BinaryIO) -> Finding | None:
+def _decode(picture: Image.Image, file: BinaryIO) -> Problem | None:
     picture.draft(None, SMALL)  # JPEG only
     picture.load()  # raises where the pixels end early
     if picture.format == "PNG":  # Pillow stops after the pixels; TensorFlow wants the end as well
@@ -127,25 +102,26 @@ def _decode(picture: Image.Image, file: BinaryIO) -> Finding | None:
     return None
 
 
-def _missing(path: Path | str, error: OSError) -> Finding:
-    path = Path(path)
+def _missing(path: Path, found: str | None) -> Problem:
     fix = "Correct the path (it is relative to the CSV's folder), or restore the file."
-    twins = (path.with_suffix(suffix) for suffix in SUFFIXES) if path.suffix else ()
+    names = (
+        [name for suffix in SUFFIXES for name in (suffix, suffix.upper())] if path.suffix else []
+    )
+    twins = (path.with_suffix(name) for name in names)
     twin = next((twin.name for twin in twins if twin.exists() and twin != path), None)
-    found = "a folder" if isinstance(error, IsADirectoryError) else "no such file"
-    return Finding(
-        "missing file", found, "a picture", f"Did you mean {twin!r}? {fix}" if twin else fix
-    )
+    fix = f"Did you mean {twin!r}? {fix}" if twin else fix
+    return _problem("missing file", found or "no such file", "a picture", fix)
 
 
-def _broken(found: str) -> Finding:
-    return Finding("unreadable picture", found, "a whole picture", "Restore it, or delete its row.")
+def _broken(found: str) -> Problem:
+    fix = "Restore it, or delete its row."
+    return _problem("unreadable picture", found, "a whole picture", fix)
 
 
-def _too_large(found: str) -> Finding:
-    return Finding(
-        "too large",
-        found,
-        f"at most {MAX_PIXELS // 1_000_000} million pixels",
-        "Make it smaller, or delete its row.",
-    )
+def _too_large(found: str) -> Problem:
+    wanted = f"at most {MAX_PIXELS // 1_000_000} million pixels"
+    return _problem("too large", found, wanted, "Make it smaller, or delete its row.")
+
+
+def _problem(kind: str, found: str, wanted: str, fix: str) -> Problem:
+    return Problem(None, "", found, wanted, fix, kind=kind)

@@ -1,5 +1,5 @@
 """The notebooks: their exercises, the check of the machine, and what runs them all."""
 
-from helpers.workshop.environment import read_requirements
+from helpers.common import front_door
 
-__all__ = ["read_requirements"]
+__getattr__, __dir__, __all__ = front_door(__name__, {"environment": ["read_requirements"]})

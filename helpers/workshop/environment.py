@@ -10,53 +10,47 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
 from helpers.common import ROOT, WorkshopError, run_command
 
-PYTHON_VERSIONS = (
-    (3, 11),
-    (3, 13),
-)  # the oldest and newest that TensorFlow 2.19 to 2.21 is built for
-DISK_GB = 3  # generated pictures, a model per epoch, the exports
-MEMORY_GB = 4  # the decoded training pictures are cached in memory
+# The oldest and the newest that TensorFlow 2.19 to 2.21 is built for.
+PYTHON_VERSIONS = ((3, 11), (3, 13))
+DISK_GB = 3  # generated images, a model per epoch, the exports
+MEMORY_GB = 4  # the decoded training images are cached in memory
 CORES = 2  # what the notebooks' minutes were measured on
-INSTALL = "pip install -r requirements.txt"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One requirement and what was found.
+class Finding(NamedTuple):
+    """One requirement and what was found."""
 
-    Attributes:
-        name: what is looked at, such as "Python" or "tensorflow".
-        wanted: what the workshop asks for, in words.
-        found: what this machine has, in words.
-        result: "OK", "missing" (the workshop will not run) or "note" (it runs, with less).
-        advice: what to do; empty where the result is OK.
-    """
-
-    name: str
+    name: str  # such as "Python" or "tensorflow"
     wanted: str
     found: str
-    result: str
-    advice: str = ""
+    result: str  # "OK", "missing" (the workshop will not run) or "note" (it runs, with less)
+    advice: str = ""  # what to do; empty where the result is OK
 
 
 def check_environment() -> list[Finding]:
     """Looks at Python, packages, machine and folders; returns one finding per requirement."""
+    oldest, newest = (".".join(map(str, version)) for version in PYTHON_VERSIONS)
+    fits = PYTHON_VERSIONS[0] <= sys.version_info[:2] <= PYTHON_VERSIONS[1]
+    advice = f"Make the environment with another Python: make PYTHON=python{oldest} workshop"
+    chromium = find_chromium()
+    place = "SageMaker" if on_sagemaker() else "your own machine"
+    browser = (
+        "Only the test that opens the notebooks in a browser needs it: apt-get install chromium"
+    )
     return [
-        _python(),
-        *_packages(),
-        _cores(),
-        _memory(),
-        _disk(),
+        _finding("Python", f"{oldest} to {newest}", platform.python_version(), fits, advice),
+        *map(_package, read_requirements(ROOT / "requirements.txt")),
+        *_machine(),
         *(_folder(ROOT / name) for name in ("data/generated", "artifacts")),
-        _browser(),
-        _place(),
+        _finding("Chromium", "for one test", chromium or "none", bool(chromium), browser, "note"),
+        Finding("where", "SageMaker or your own machine", place, "OK"),
     ]
 
 
@@ -83,46 +77,28 @@ def read_requirements(path: Path) -> list[Requirement]:
     return [Requirement(line) for line in lines if line]
 
 
-def _python() -> Finding:
-    oldest, newest = (".".join(map(str, version)) for version in PYTHON_VERSIONS)
-    fits = PYTHON_VERSIONS[0] <= sys.version_info[:2] <= PYTHON_VERSIONS[1]
-    advice = f"Make the environment with another Python: make PYTHON=python{oldest} workshop"
-    return _finding("Python", f"{oldest} to {newest}", platform.python_version(), fits, advice)
-
-
-def _packages() -> list[Finding]:
-    return [_package(wanted) for wanted in read_requirements(ROOT / "requirements.txt")]
-
-
 def _package(wanted: Requirement) -> Finding:
-    specifier = str(wanted.specifier)
     try:
-        version = importlib.metadata.version(wanted.name)
+        found = importlib.metadata.version(wanted.name)
+        fits = wanted.specifier.contains(found, prereleases=True)
     except importlib.metadata.PackageNotFoundError:
-        return _finding(wanted.name, specifier, "not installed", False, INSTALL)
-    fits = wanted.specifier.contains(version, prereleases=True)
-    return _finding(wanted.name, specifier, version, fits, INSTALL)
+        found, fits = "not installed", False
+    advice = "pip install -r requirements.txt"
+    return _finding(wanted.name, str(wanted.specifier), found, fits, advice)
 
 
-def _cores() -> Finding:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    advice = "It works, and takes longer than the notebooks say."
-    return _finding(
-        "CPU cores", f"{CORES} or more", str(count), (count or 1) >= CORES, advice, "note"
-    )
-
-
-def _memory() -> Finding:
-    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    advice = "Close other programs, or choose a larger machine."
-    wanted = f"{MEMORY_GB} GB or more"
-    return _finding("memory", wanted, f"{gigabytes:.0f} GB", gigabytes >= MEMORY_GB, advice, "note")
-
-
-def _disk() -> Finding:
-    free = shutil.disk_usage(ROOT).free / 1e9
-    advice = f"Free some space on the disk of {ROOT}."
-    return _finding("free disk", f"{DISK_GB} GB or more", f"{free:.0f} GB", free >= DISK_GB, advice)
+def _machine() -> Iterable[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    slow = "It works, and takes longer than the notebooks say."
+    fits = (cores or 1) >= CORES
+    yield _finding("CPU cores", f"{CORES} or more", str(cores), fits, slow, "note")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    small = "Close other programs, or choose a larger machine."
+    fits = memory >= MEMORY_GB
+    yield _finding("memory", f"{MEMORY_GB} GB or more", f"{memory:.0f} GB", fits, small, "note")
+    disk = shutil.disk_usage(ROOT).free / 1e9
+    full = f"Free some space on the disk of {ROOT}."
+    yield _finding("free disk", f"{DISK_GB} GB or more", f"{disk:.0f} GB", disk >= DISK_GB, full)
 
 
 def _folder(path: Path) -> Finding:
@@ -131,19 +107,6 @@ def _folder(path: Path) -> Finding:
     advice = f"Make {existing} writable, or clone the project into a folder of your own."
     found = "writable" if fits else "not writable"
     return _finding(str(path.relative_to(ROOT)), "writable", found, fits, advice)
-
-
-def _browser() -> Finding:
-    found = find_chromium()
-    advice = (
-        "Only the test that opens the notebooks in a browser needs it: apt-get install chromium"
-    )
-    return _finding("Chromium", "for one test", found or "none", found is not None, advice, "note")
-
-
-def _place() -> Finding:
-    found = "SageMaker" if on_sagemaker() else "your own machine"
-    return Finding("where", "SageMaker or your own machine", found, "OK")
 
 
 def _finding(
@@ -158,18 +121,14 @@ def main() -> None:
     parser.add_argument("--quiet", action="store_true", help="print only what is not OK")
     options = parser.parse_args()
     findings = check_environment()
-    for finding in findings:
-        if not (options.quiet and finding.result == "OK"):
-            print(_line(finding))
+    for name, wanted, found, result, advice in findings:
+        if not (options.quiet and result == "OK"):
+            advice = f"\n{'':8}{advice}" if advice else ""
+            print(f"{result:8}{name:18}{found:22} wanted: {wanted}{advice}")
     if lacking := missing(findings):
         names = ", ".join(finding.name for finding in lacking)
         advice = "; ".join(dict.fromkeys(finding.advice for finding in lacking))
         raise WorkshopError(f"the workshop will not run here, because of: {names}. Do: {advice}")
-
-
-def _line(finding: Finding) -> str:
-    line = f"{finding.result:8}{finding.name:18}{finding.found:22} wanted: {finding.wanted}"
-    return f"{line}\n{'':8}{finding.advice}" if finding.advice else line
 
 
 if __name__ == "__main__":

@@ -1,8 +1,4 @@
-"""Runs the workshop from start to end: notebooks 01 to 04 in full, then the scores.
-
-python -m helpers.workshop            the main line
-python -m helpers.workshop 08 09 10   these notebooks
-"""
+"""Runs notebooks on a progress bar, keeps them with their outputs, and tells the scores."""
 
 import os
 import re
@@ -45,18 +41,15 @@ class WatchedClient(NotebookClient):
 
 
 def run_notebook(path: Path, folder: Path) -> float:
-    """Runs the notebook `path`, writes a copy with outputs and a page of HTML into `folder`.
+    """Runs the notebook `path`, writes it with outputs and as HTML to `folder`; returns seconds.
 
-    The copy is written where a cell fails too, up to that cell.
-
-    Returns:
-        The seconds that it took.
-
-    Raises:
-        WorkshopError: a cell failed; the message shows the cell and the error.
+    Where a cell fails, all is written up to that cell, and `WorkshopError` shows cell and error.
     """
     notebook = nbformat.read(path, as_version=4)
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    modules = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "JUPYTER_PREFER_ENV_PATH": "1"}
+    environment = {**quiet, **os.environ, "PYTHONPATH": os.pathsep.join(modules)}
     start = time.monotonic()
     with tqdm(total=cells, desc=path.stem, unit="cell", dynamic_ncols=True) as bar:
         client = WatchedClient(
@@ -64,39 +57,25 @@ def run_notebook(path: Path, folder: Path) -> float:
         )  # what a progress bar overwrote is left out of the page
         client.resources = {"metadata": {"path": str(path.parent)}}
         try:
-            client.execute(env=_kernel_environment())
+            client.execute(env=environment)
         except CellExecutionError as error:
-            raise WorkshopError(_failure(path, error)) from error
+            reason = _COLOR.sub("", str(error)).strip()
+            raise WorkshopError(f"a cell of {path.name} failed.\n{reason}") from error
         finally:
             _write_copies(notebook, folder / path.name, path.parent)
     return time.monotonic() - start
 
 
-def _kernel_environment() -> dict[str, str]:
-    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "JUPYTER_PREFER_ENV_PATH": "1"}
-    return {**quiet, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _failure(path: Path, error: CellExecutionError) -> str:
-    return f"a cell of {path.name} failed.\n{_COLOR.sub('', str(error)).strip()}"
-
-
 def _write_copies(notebook: nbformat.NotebookNode, target: Path, pictures: Path) -> None:
     write_text(target, nbformat.writes(notebook))
     exporter = HTMLExporter(embed_images=True)  # the page stays whole when it is moved
-    page, _ = exporter.from_notebook_node(
-        notebook, {"metadata": {"name": target.stem, "path": str(pictures)}}
-    )
+    place = {"metadata": {"name": target.stem, "path": str(pictures)}}
+    page, _ = exporter.from_notebook_node(notebook, place)
     write_text(target.with_suffix(".html"), page)
 
 
 def find_notebooks(numbers: Sequence[str] = MAIN_LINE) -> list[Path]:
-    """Returns the notebooks with these numbers ("01" or "1"), in the order given.
-
-    Raises:
-        WorkshopError: there is none with that number.
-    """
+    """Returns the notebooks with these numbers ("01" or "1"), in the order given."""
     paths = []
     for number in numbers:
         found = sorted(NOTEBOOKS.glob(f"{number:0>2}_*.ipynb")) if number.isdigit() else []
@@ -111,11 +90,7 @@ def find_notebooks(numbers: Sequence[str] = MAIN_LINE) -> list[Path]:
 
 
 def run_workshop(numbers: Sequence[str] = MAIN_LINE) -> None:
-    """Runs notebooks in the order given and prints scores and places.
-
-    Raises:
-        WorkshopError: a notebook failed, or there is none.
-    """
+    """Runs notebooks in the order given and prints scores and places."""
     paths = find_notebooks(numbers)
     folder = artifacts_folder("notebooks")
     seconds = {path.stem: run_notebook(path, folder) for path in paths}
@@ -126,24 +101,19 @@ def run_workshop(numbers: Sequence[str] = MAIN_LINE) -> None:
 
 
 def describe_results(scored: bool = True) -> str:
-    """Returns the scores that 03 saved, and where the notebooks' pages and pictures are.
+    """Returns where the notebooks' pages and images are, and the scores that 03 saved.
 
-    Args:
-        scored: whether the scores belong to what is told; those of an older run would mislead.
+    Not `scored` leaves the scores out: those of an older run would mislead.
     """
     lines = []
     scores = artifacts_folder(SCORES)
     if scored and scores.exists():
         table = pd.DataFrame(read_json(scores)).T
-        lines += [f"scores on unseen persons ({_short(scores)})", table.to_string(), ""]
+        lines += [f"scores on unseen persons ({scores.relative_to(ROOT)})", table.to_string(), ""]
     pages = sorted(artifacts_folder("notebooks").glob("*.html"))
-    lines += ["look at", *(f"  {_short(page)}" for page in pages)]
+    lines += ["look at", *(f"  {page.relative_to(ROOT)}" for page in pages)]
     pictures = artifacts_folder("pictures")
     if pictures.exists():
         count = len(list(pictures.rglob("*.png")))
-        lines.append(f"  {_short(pictures)}/ ({count} pictures)")
+        lines.append(f"  {pictures.relative_to(ROOT)}/ ({count} pictures)")
     return "\n".join(lines)
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(ROOT))

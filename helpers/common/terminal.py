@@ -1,0 +1,37 @@
+"""What a terminal or a notebook shows: a progress bar, and not what libraries print."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress_bar(**options: Any) -> tqdm:
+    """Returns a bar that goes away when it is done; the options are those of `tqdm.tqdm`.
+
+    A notebook paints standard error red, and the bar of `tqdm.notebook` is lost when a notebook
+    is saved as a page; so a notebook gets the plain bar on standard output.
+    """
+    # not by "ipykernel" alone, which plain processes import as well (pytest does, for nbval)
+    ipython = sys.modules.get("IPython")
+    in_notebook = getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
+    stream = sys.stdout if in_notebook else sys.stderr
+    return tqdm(**{"file": stream, "leave": False, "mininterval": 0.3, **options})
+
+
+@contextlib.contextmanager
+def standard_error_silenced() -> Iterator[None]:
+    """Sends file descriptor 2 to nowhere: compiled libraries write there, whatever Python says."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,255 @@
+"""Everything that can be wrong with a manifest and its images, found all at once."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers.common import whole_file
+from helpers.manifest.labels import GROUP, IMAGE, SPLIT, SPLIT_AGAIN, SPLITS
+from helpers.manifest.pictures import check_picture, map_in_threads
+from helpers.manifest.problems import ManifestError, Problem, describe, problems_table
+from helpers.manifest.table import Manifest
+
+# Kind of problem: what was expected, and what to do.
+ERRORS = {
+    "empty path": ("the path of a picture", "Fill it, or delete the row."),
+    "duplicate row": ("one row per picture", "Delete one of the rows."),
+    "split value": (f"one of {', '.join(SPLITS)}", SPLIT_AGAIN),
+    "group on two sides": ("each group in one split, or the score flatters", SPLIT_AGAIN),
+    "same picture in two splits": (
+        "every picture in one split",
+        "Delete one, or give both the same group and split again.",
+    ),
+    "fewer than two classes": (
+        "at least two classes",
+        "Add pictures of another class, or leave the task out with --tasks.",
+    ),
+    "no classes": (
+        "class names that repeat",
+        "If it is information and no task, name the tasks with --tasks or in labels.json.",
+    ),
+}
+WARNINGS = {
+    "no labels": (
+        "labels",
+        "Fill in labels, or leave the task out with --tasks: its head learns nothing.",
+    ),
+    "classes that look alike": (
+        "one spelling per class",
+        "Write both in the same way, unless they are two classes.",
+    ),
+    "a class with one example": (
+        "at least two, better ten",
+        "Add pictures, or merge it with another class.",
+    ),
+    "a class without examples": (
+        "every class there",
+        "Add pictures, split again, or drop the class from labels.json.",
+    ),
+}
+
+
+def validate(
+    manifest: Manifest,
+    check_pictures: bool = True,
+    progress: bool = True,
+    report: Path | str | None = None,
+    check_classes: bool = True,
+) -> list[Problem]:
+    """Checks a manifest and, unless `check_pictures` is False, its images; returns the warnings.
+
+    `report` is a CSV for all problems, or None. `check_classes` also looks whether every class has
+    examples; a part of a manifest need not have them.
+
+    Raises:
+        ManifestError: With every error: each kind with its count and the first few in full.
+    """
+    problems = find_problems(manifest, check_pictures, progress, check_classes)
+    if report and problems:
+        with whole_file(Path(report)) as draft:
+            problems_table(problems).to_csv(draft, index=False)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        more = f"\nAll of them: {report}" if report else ""
+        count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
+        raise ManifestError(f"{manifest.name}: {count}\n{describe(errors)}{more}", problems)
+    return [problem for problem in problems if problem.severity == "warning"]
+
+
+def check_split(manifest: Manifest, needed: Sequence[str] = ("train", "validation")) -> None:
+    """Makes sure that a manifest is split, every row of it, and no group is in two splits.
+
+    Raises:
+        ManifestError: It is not; the message says how to split it.
+    """
+    for split in needed:
+        manifest.subset(split)
+    problems = [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
+    if problems:
+        message = f"{manifest.name}: the split cannot be used\n{describe(problems)}"
+        raise ManifestError(message, problems)
+
+
+def find_problems(
+    manifest: Manifest,
+    check_pictures: bool = True,
+    progress: bool = True,
+    check_classes: bool = True,
+) -> list[Problem]:
+    """Returns errors and warnings, in the order: rows, images, split, tasks; see `validate`.
+
+    Images are opened and decoded at about 2,000 a second on two cores.
+    """
+    problems = [*_empty_paths(manifest), *_duplicate_rows(manifest)]
+    if check_pictures:
+        problems += _bad_pictures(manifest, progress)
+    if SPLIT in manifest.frame:
+        problems += [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
+    if check_pictures and SPLIT in manifest.frame:
+        problems += _same_content(manifest)
+    problems += manifest.unknown_classes(manifest.tasks)
+    for task in manifest.tasks if check_classes else ():
+        problems += _task_problems(manifest, task)
+    return problems
+
+
+def _problem(kind: str, row: int | None, file: str, found: str) -> Problem:
+    wanted, fix = ERRORS[kind] if kind in ERRORS else WARNINGS[kind]
+    return Problem(row, file, found, wanted, fix, "error" if kind in ERRORS else "warning", kind)
+
+
+def _in_row(manifest: Manifest, index: int, kind: str, found: str) -> Problem:
+    return _problem(kind, manifest.row_number(index), manifest.frame[IMAGE][index], found)
+
+
+def _in_column(task: str, kind: str, found: str) -> Problem:
+    return _problem(kind, None, f"column {task}", found)
+
+
+def _empty_paths(manifest: Manifest) -> Iterator[Problem]:
+    for index in np.flatnonzero(manifest.frame[IMAGE] == ""):
+        row = manifest.row_number(index)
+        yield _problem("empty path", row, f"column {IMAGE}", "an empty cell")
+
+
+def _duplicate_rows(manifest: Manifest) -> Iterator[Problem]:
+    # one image, one row: also where one row writes a/b.jpg and another ./a/b.jpg
+    paths = manifest.frame[IMAGE].map(lambda text: str(Path(text)) if text else "")
+    again = (paths.duplicated() & (paths != "")).to_numpy()
+    first = {path: index for index, path in reversed(list(enumerate(paths)))} if again.any() else {}
+    for index in np.flatnonzero(again):
+        twin = manifest.row_number(first[paths[index]])
+        yield _in_row(manifest, index, "duplicate row", f"the same picture as in row {twin}")
+
+
+def _bad_pictures(manifest: Manifest, progress: bool) -> Iterator[Problem]:
+    known = np.flatnonzero(manifest.frame[IMAGE] != "")
+    paths = manifest.paths
+    known_paths = [paths[index] for index in known]
+    bar = {"desc": "checking pictures", "disable": not progress}
+    findings = map_in_threads(check_picture, known_paths, **bar)
+    for index, finding in zip(known, findings):
+        if finding:
+            name = manifest.frame[IMAGE][index]
+            yield replace(finding, row=manifest.row_number(index), file=name)
+
+
+def _bad_split_values(manifest: Manifest) -> Iterator[Problem]:
+    values = manifest.frame[SPLIT]
+    if (values == "").all():  # a column that nobody filled in is as good as none
+        return
+    for index in np.flatnonzero(~values.isin(SPLITS)):
+        yield _in_row(manifest, index, "split value", f"split {values[index]!r}")
+
+
+def _groups_on_two_sides(manifest: Manifest) -> Iterator[Problem]:
+    if GROUP not in manifest.frame:
+        return
+    frame = pd.DataFrame({"group": manifest.groups, "split": manifest.frame[SPLIT]})
+    frame = frame[frame["split"] != ""].drop_duplicates()
+    frame = frame[frame["group"].duplicated(keep=False)]
+    for group, rows in frame.groupby("group", sort=False):
+        sides = [f"{row.split} (row {manifest.row_number(row.Index)})" for row in rows.itertuples()]
+        found = f"group {group!r} in {' and '.join(sides)}"
+        yield _in_row(manifest, rows.index[1], "group on two sides", found)
+
+
+def _same_content(manifest: Manifest) -> Iterator[Problem]:
+    """Finds equal files in two splits; only files of equal size are read."""
+    paths, image, split = manifest.paths, manifest.frame[IMAGE], manifest.frame[SPLIT]
+    frame = pd.DataFrame({"split": split, "size": [_size(path) for path in paths]})
+    frame = frame[(frame["size"] > 0) & (frame["split"] != "")]
+    frame = frame[frame.groupby("size")["split"].transform("nunique") > 1]
+    frame["digest"] = map_in_threads(_digest, [paths[index] for index in frame.index], disable=True)
+    for _, twins in frame.groupby("digest", sort=False):
+        first, *others = twins.index
+        twin = f"the same picture as row {manifest.row_number(first)}, {image[first]}"
+        for other in others:
+            if split[other] != split[first]:
+                found = f"in {split[other]} {twin}, in {split[first]}"
+                yield _in_row(manifest, other, "same picture in two splits", found)
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return -1  # told as a missing file
+
+
+def _digest(path: str) -> str:
+    try:
+        return hashlib.blake2b(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return path
+
+
+def _task_problems(manifest: Manifest, task: str) -> list[Problem]:
+    classes, names = manifest.labels.tasks[task], manifest.frame[task]
+    names = names[names.isin([*classes, ""])]
+    counts = names[names != ""].value_counts(sort=False)
+    if len(classes) < 2 or len(counts) == 1:
+        only = [*counts.index, *classes][:1]
+        found = f"the class {only[0]!r} only" if only else "no class at all"
+        return [_in_column(task, "fewer than two classes", found)]
+    if counts.empty:
+        return [_in_column(task, "no labels", "empty cells only")]
+    if len(counts) > 2 and counts.max() == 1:
+        found = f"{len(counts)} different values, none of them twice"
+        return [_in_column(task, "no classes", found)]
+    return [
+        *_look_alikes(task, list(counts.index)),
+        *_single_examples(manifest, task, counts),
+        *_absent_classes(manifest, task),
+    ]
+
+
+def _look_alikes(task: str, classes: Sequence[str]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name in classes:
+        twin = first.setdefault(name.strip().casefold(), name)
+        if twin != name:
+            found = f"the classes {twin!r} and {name!r}"
+            yield _in_column(task, "classes that look alike", found)
+
+
+def _single_examples(manifest: Manifest, task: str, counts: pd.Series) -> Iterator[Problem]:
+    for name in counts.index[counts == 1]:
+        index = int(np.flatnonzero(manifest.frame[task] == name)[0])
+        found = f"the only example of {task} {name!r}"
+        yield _in_row(manifest, index, "a class with one example", found)
+
+
+def _absent_classes(manifest: Manifest, task: str) -> Iterator[Problem]:
+    """Finds classes without an example in train, or in the whole manifest where it is not split."""
+    part = manifest.frame
+    if manifest.has_split and (part[SPLIT] == "train").any():
+        part = part[part[SPLIT] == "train"]
+    where = "in train" if len(part) < len(manifest) else "in the manifest"
+    for name in manifest.labels.tasks[task]:
+        if name not in set(part[task]):
+            yield _in_column(task, "a class without examples", f"no example of {name!r} {where}")
