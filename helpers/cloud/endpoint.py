@@ -11,6 +11,8 @@ from helpers.cloud.session import TAG, CloudSession
 from helpers.common import WorkshopError, progress_bar
 
 SCRIPT = Path(__file__).with_name("inference.py")  # what goes into an archive beside the network
+PICTURE_REQUESTS = Path(__file__).with_name("picture_requests.py")  # what a request may be
+SCRIPTS = (SCRIPT, PICTURE_REQUESTS)
 IMAGE = {"framework": "tensorflow", "version": "2.20.0"}
 INSTANCE = "ml.m5.large"  # 2 cores, 8 GB
 MEMORY_MB, CONCURRENCY = 3072, 2  # of a serverless endpoint: TensorFlow takes about 1 GB
@@ -48,7 +50,7 @@ def deploy(
 
     Args:
         session: where.
-        archive: of `helpers.predict.archive_folder`, with a script.
+        archive: of `helpers.predict.archive_folder`, with `SCRIPTS`.
         name: of the endpoint; its configuration and its model are called the same.
         serverless: no machine of your own: it costs nothing while it is idle, and the first
             answer after a pause takes long.
