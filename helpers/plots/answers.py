@@ -14,45 +14,27 @@ from helpers.manifest import Labels, Manifest
 from helpers.plots.panels import (
     PANEL_OVERHEAD,
     ROW,
-    Picture,
     new_figure,
+    packed_panels,
     paint_bars,
-    panels_beside,
-    read_picture,
-    show_picture,
     text_width,
 )
-from helpers.plots.style import GREEN, INK, RED, TRACK, WIDTH, as_share, clipped, styled, task_title
+from helpers.plots.pictures import Picture, read_picture, show_picture
+from helpers.plots.style import (
+    FAINT,
+    GREEN,
+    INK,
+    RED,
+    TRACK,
+    WIDTH,
+    as_share,
+    clipped,
+    styled,
+    task_title,
+)
 
 MOST_BARS = 22  # a task with more classes continues in the next column
 Answers = Mapping[str, tuple[Sequence[str], np.ndarray]]  # task: (classes, probabilities)
-
-
-@styled
-def probabilities(
-    picture: Picture,
-    answers: Answers,
-    truth: Mapping[str, str] | None = None,
-    labels: Labels | None = None,
-) -> Figure:
-    """Draws a picture and, for each task, the probability of every class.
-
-    Args:
-        picture: uint8 (height, width, 3), or a path.
-        answers: task: (classes, probabilities).
-        truth: task: class, where known; marked.
-        labels: for names to show instead of the classes.
-    """
-    parts = _parts(answers)
-    names = [_shown(labels, task, answers[task][0], part) for task, part in parts]
-    array = read_picture(picture)
-    figure, panels, width, left = panels_beside(array, names)
-    show_picture(left, array)
-    for axes, (task, part), shown in zip(panels, parts, names):
-        classes, values = answers[task]
-        _answer_panel(axes, classes, values, part, shown, (truth or {}).get(task), width)
-        axes.set_title(task_title(task) + (", continued" if part[0] else ""))
-    return figure
 
 
 def gallery_rows(
@@ -79,40 +61,53 @@ def gallery_rows(
     ]
 
 
-def _parts(answers: Answers) -> list[tuple[str, np.ndarray]]:
-    """Cuts the classes of each task into panels: (task, indices of its classes)."""
-    return [
-        (task, part)
-        for task, (classes, _) in answers.items()
-        for part in np.array_split(np.arange(len(classes)), math.ceil(len(classes) / MOST_BARS))
-    ]
+@styled
+def probabilities(
+    picture: Picture,
+    answers: Answers,
+    truth: Mapping[str, str] | None = None,
+    labels: Labels | None = None,
+) -> Figure:
+    """Draws a picture and, for each task, the probability of every class.
 
-
-def _shown(
-    labels: Labels | None, task: str, classes: Sequence[str], part: Sequence[int]
-) -> list[str]:
-    """Returns the names to show for the classes `part` of a task."""
-    return [labels.display_name(task, classes[i]) if labels else classes[i] for i in part]
+    Args:
+        picture: uint8 (height, width, 3), or a path.
+        answers: task: (classes, probabilities).
+        truth: task: class, where known; marked.
+        labels: for names to show instead of the classes.
+    """
+    parts, names = [], []
+    for task, (classes, _) in answers.items():
+        shown = [labels.display_name(task, name) if labels else name for name in classes]
+        for part in np.array_split(np.arange(len(classes)), math.ceil(len(classes) / MOST_BARS)):
+            parts.append((task, part))
+            names.append([shown[i] for i in part])
+    array = read_picture(picture)
+    figure, panels, width = packed_panels(names, beside=array)
+    show_picture(figure.axes[0], array)
+    for axes, (task, part), shown in zip(panels, parts, names):
+        _answer_panel(axes, answers[task], part, shown, (truth or {}).get(task), width)
+        axes.set_title(task_title(task) + (", continued" if part[0] else ""))
+    return figure
 
 
 def _answer_panel(
     axes: Axes,
-    classes: Sequence[str],
-    values: np.ndarray,
+    answer: tuple[Sequence[str], np.ndarray],
     part: np.ndarray,
     names: Sequence[str],
     truth: str | None,
     width: float,
 ) -> None:
     """Draws the bars of the classes `part` of a task: the answer is bold, the truth marked."""
-    values = np.asarray(values, float)
+    classes, values = answer[0], np.asarray(answer[1], float)
     best = int(values.argmax())
     paint_bars(axes, [classes[i] for i in part], names, values[part], np.flatnonzero(part == best))
     axes.barh(np.arange(len(part)), 1, height=0.74, color=TRACK, zorder=0)
     for row, index in enumerate(part):
         weight = "bold" if index == best else "normal"
         axes.get_yticklabels()[row].set_fontweight(weight)
-        color = INK if values[index] >= 0.005 else "#A0A0A0"
+        color = INK if values[index] >= 0.005 else FAINT
         _beside(axes, row, as_share(values[index]), 4, color=color, fontweight=weight)
         if classes[index] == truth and index == best:
             _beside(axes, row, "✓", 29, color=GREEN, fontsize=12)
@@ -132,15 +127,12 @@ def _beside(axes: Axes, row: int, text: str, points: float, **style: Any) -> Non
 
 @styled
 def probability_gallery(
-    rows: Sequence[tuple[Picture, Answers, Mapping[str, str] | None]],
-    labels: Labels | None = None,
-    top: int | None = None,
+    rows: Sequence[tuple[Picture, Answers, Mapping[str, str] | None]], top: int | None = None
 ) -> Figure:
     """Draws several pictures, each with the most probable classes of every task.
 
     Args:
         rows: per picture what `probabilities` takes: picture, answers and truth (or None).
-        labels: for names to show instead of the classes.
         top: bars per task, the truth always among them; where None, 5 for up to three tasks,
             otherwise 2.
     """
@@ -162,42 +154,27 @@ def probability_gallery(
         show_picture(figure.add_subplot(grid[first : first + lines, 0]), array)
         for number, task in enumerate(tasks):
             axes = figure.add_subplot(grid[first + number // columns, 1 + number % columns])
-            _top_panel(axes, task, answers[task], top, (truth or {}).get(task), labels, width)
+            _top_panel(axes, answers[task], top, (truth or {}).get(task), width)
             if lines > 1 or place == 0:
                 axes.set_title(task_title(task), fontsize=10)
     return figure
 
 
 def _top_panel(
-    axes: Axes,
-    task: str,
-    answer: tuple[Sequence[str], np.ndarray],
-    top: int,
-    truth: str | None,
-    labels: Labels | None,
-    width: float,
+    axes: Axes, answer: tuple[Sequence[str], np.ndarray], top: int, truth: str | None, width: float
 ) -> None:
-    classes, values = answer
-    part = _top_indices(classes, np.asarray(values), top, truth)
-    _answer_panel(axes, classes, values, part, _shown(labels, task, classes, part), truth, width)
+    """Draws the most probable classes; the truth takes the last place if it is not in them."""
+    classes = list(answer[0])
+    part = np.argsort(-np.asarray(answer[1]), kind="stable")[:top]
+    if truth in classes and classes.index(truth) not in part:
+        part[-1] = classes.index(truth)
+    _answer_panel(axes, answer, part, [classes[i] for i in part], truth, width)
     axes.set_ylim(top - 0.45, -0.55)  # as many rows where there are fewer classes
-
-
-def _top_indices(
-    classes: Sequence[str], values: np.ndarray, top: int, truth: str | None
-) -> np.ndarray:
-    """Returns the most probable classes; the truth takes the last place if it is not in them."""
-    order = np.argsort(-values, kind="stable")[:top]
-    if truth in classes and list(classes).index(truth) not in order:
-        order[-1] = list(classes).index(truth)
-    return order
 
 
 @styled
 def heatmaps(
-    picture: Picture,
-    maps: Mapping[str, np.ndarray],
-    captions: Mapping[str, str] | None = None,
+    picture: Picture, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
 ) -> Figure:
     """Lays over a picture, for each task, how much each place counted for the answer.
 
@@ -219,15 +196,12 @@ def heatmaps(
     font = {"fontsize": 9.5, "fontweight": "normal", "loc": "center"}
     grid[0].set_title("picture\n" if captions else "picture", **font)
     gray = np.asarray(Image.fromarray(array).convert("L").convert("RGB"))
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     for axes, (task, heat) in zip(grid[1:], maps.items()):
         show_picture(axes, gray)
         heat = np.asarray(heat, float) / max(float(np.max(heat)), 1e-12)
-        axes.imshow(
-            colormaps["inferno"](heat),
-            alpha=np.clip(heat, 0, 1) * 0.75,
-            extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-            interpolation="bilinear",
-        )
+        colors, alpha = colormaps["inferno"](heat), np.clip(heat, 0, 1) * 0.75
+        axes.imshow(colors, alpha=alpha, extent=extent, interpolation="bilinear")
         caption = f"\n{captions.get(task, '')}" if captions else ""
         axes.set_title(task_title(task) + caption, **font)
     return figure

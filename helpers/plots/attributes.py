@@ -1,22 +1,18 @@
-"""Figures of the attributes of persons, and of the recipes for them."""
-
-from collections.abc import Mapping, Sequence
+"""Figures of the attributes of people, and of the recipes for them."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from helpers.common import WorkshopError
-from helpers.manifest import Manifest
-from helpers.plots.data import picture_grid
-from helpers.plots.panels import Picture, new_figure, read_picture, show_picture
+from helpers.plots.panels import name_rows, new_figure
 from helpers.plots.style import (
     BLUE,
     GRAY,
     INK,
     ORANGE,
     RED,
+    TRACK,
     WIDTH,
     clipped,
     signed,
@@ -26,60 +22,6 @@ from helpers.plots.style import (
 from helpers.scores import at_the_floor
 
 MOST_TIMES = 4.0  # as often as by chance: where the color of a co-occurrence ends
-
-
-@styled
-def class_gallery(manifest: Manifest, task: str, columns: int = 10, seed: int = 0) -> Figure:
-    """Draws a row of pictures for each class of a task, of different groups where there are some.
-
-    Args:
-        manifest: pictures and labels.
-        task: whose classes.
-        columns: pictures of each class.
-        seed: of the choice.
-    """
-    classes, targets = manifest.select([task]).labels.tasks[task], manifest.targets(task)
-    order = np.random.default_rng(seed).permutation(len(manifest))
-    _, first = np.unique(manifest.groups[order], return_index=True)  # one picture of each group
-    order = np.concatenate([order[np.sort(first)], order])
-    shapes, rows = [], {}
-    for number, name in enumerate(classes):
-        chosen = [row for row in dict.fromkeys(order.tolist()) if targets[row] == number][:columns]
-        rows[name] = [read_picture(manifest.path(row)) for row in chosen]
-        shapes += [array.shape[0] / array.shape[1] for array in rows[name]]
-    size = (WIDTH - 2.4) / columns  # beside the names
-    figure = new_figure(len(classes) * (size * max(shapes, default=1) + 0.06) + 0.35)
-    grid = figure.subplots(len(classes), columns, squeeze=False)
-    for axes_row, (name, arrays) in zip(grid, rows.items()):
-        for axes in axes_row:
-            axes.axis("off")
-        for axes, array in zip(axes_row, arrays):
-            show_picture(axes, array)
-        share = f"{clipped(name)}\n{(targets == classes.index(name)).sum():,}"
-        axes_row[0].text(
-            -0.12, 0.5, share, transform=axes_row[0].transAxes, ha="right", va="center"
-        )
-    figure.suptitle(task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
-    return figure
-
-
-def augmentation_gallery(versions: Mapping[str, Sequence[Picture]], columns: int = 8) -> Figure:
-    """Draws what each augmentation makes of the same pictures, a row for each.
-
-    Args:
-        versions: name of the augmentation to the changed pictures.
-        columns: pictures of each.
-    """
-    pictures, titles = [], []
-    for name, changed in versions.items():
-        row = list(changed)[:columns]
-        if len(row) < columns:
-            raise WorkshopError(
-                f"expected {columns} pictures of {name}, found {len(row)}. Give as many of each."
-            )
-        pictures += row
-        titles += [name, *[""] * (columns - 1)]
-    return picture_grid(pictures, titles, columns)
 
 
 @styled
@@ -126,39 +68,34 @@ def lifts(scores: pd.DataFrame) -> Figure:
     figure = new_figure(0.36 * len(scores) + 1.0, 8)
     axes = figure.subplots()
     axes.axvline(0, color=GRAY, lw=1)
+    notes = []
     for row, (task, score) in enumerate(scores.iterrows()):
         color = RED if task in floor else BLUE
         axes.hlines(row, score["lift_low"], score["lift_high"], color=color, lw=2.2)
         axes.plot(score["lift"], row, "o", color=color, ms=7)
-        text = f"{signed(score['lift'])}   macro-F1 {score['macro_f1']:.3f}"
-        text += "   at its floor" if task in floor else ""
-        axes.text(
-            1.02, row, text, va="center", transform=axes.get_yaxis_transform(), fontsize=9.5,
-            color=color if task in floor else INK,
-        )  # fmt: skip
-    axes.set_yticks(range(len(scores)), [task_title(task) for task in scores.index])
-    axes.set_ylim(len(scores) - 0.5, -0.5)
+        note = f"{signed(score['lift'])}   macro-F1 {score['macro_f1']:.3f}"
+        notes.append(note + ("   at its floor" if task in floor else ""))
+    colors = [RED if task in floor else INK for task in scores.index]
+    name_rows(axes, [task_title(task) for task in scores.index], notes, colors)
     axes.margins(x=0.08)
-    axes.grid(axis="x")
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_formatter("{x:.0%}")
     axes.set_title("accuracy above always answering the largest class, 95 % interval")
     return figure
 
 
 @styled
-def learning_rate_range(table: pd.DataFrame, proposed: float | None = None) -> Figure:
-    """Draws the loss over the rate, as the range test has seen it.
+def learning_rate_range(table: pd.DataFrame, proposed: float) -> Figure:
+    """Draws the loss over the rate, as the range test has seen it, and marks the proposed rate.
 
     Args:
         table: of `rate_range.rate_range`.
-        proposed: a rate to mark.
+        proposed: of `rate_range.proposed_rate`.
     """
     figure = new_figure(3.2, 7.5)
     axes = figure.subplots()
     axes.plot(table["rate"], table["loss"], color=GRAY, lw=0.8, label="loss of a step")
     axes.plot(table["rate"], table["smooth"], color=BLUE, lw=2, label="smoothed")
-    if proposed is not None:
-        axes.axvline(proposed, color=ORANGE, lw=6, alpha=0.3, label=f"proposed: {proposed:.1g}")
+    axes.axvline(proposed, color=ORANGE, lw=6, alpha=0.3, label=f"proposed: {proposed:.1g}")
     axes.set_xscale("log")
     low, first = table["smooth"].min(), table["smooth"].iloc[0]
     axes.set_ylim(low - 0.15 * (first - low) - 0.01, first + 0.6 * (first - low) + 0.01)
@@ -178,13 +115,11 @@ def stage_curves(table: pd.DataFrame) -> Figure:
     """
     figure = new_figure(3.0, 8.5)
     axes = figure.subplots()
+    above = {"ha": "center", "fontsize": 9, "transform": axes.get_xaxis_transform()}
     for stage, rows in table.groupby("stage"):
         first, last = rows["epoch"].iloc[0] - 0.5, rows["epoch"].iloc[-1] + 0.5
-        axes.axvspan(first, last, color="#F0F0F0" if stage % 2 else "white", zorder=0)
-        axes.text(
-            (first + last) / 2, 1.02, f"stage {stage}", ha="center", fontsize=9,
-            transform=axes.get_xaxis_transform(),
-        )  # fmt: skip
+        axes.axvspan(first, last, color=TRACK if stage % 2 else "white", zorder=0)
+        axes.text((first + last) / 2, 1.02, f"stage {stage}", **above)
     axes.plot(table["epoch"], table["val_accuracy"], "-o", color=BLUE, ms=4, label="accuracy")
     axes.plot(table["epoch"], table["val_macro_f1"], "-s", color=ORANGE, ms=4, label="macro-F1")
     axes.set_xlim(table["epoch"].iloc[0] - 0.5, table["epoch"].iloc[-1] + 0.5)
