@@ -11,14 +11,14 @@ __getattr__, __dir__, __all__ = front_door(
     __name__,
     {
         "answers": ["gallery_rows", "heatmaps", "probabilities", "probability_gallery"],
-        "attributes": ["co_occurrence", "learning_rate_range", "lifts", "stage_curves"],
-        "data": ["class_shares", "pictures_per_group", "shares_by_split"],
+        "data": ["class_shares", "co_occurrence", "pictures_per_group", "shares_by_split"],
         "pictures": ["augmentation_gallery", "class_gallery", "picture_grid", "pictures_of_groups"],
         "scores": [
             "confusion_matrix",
             "coverage",
             "leak",
             "learning_curve",
+            "lifts",
             "reliability",
             "scores_against_floor",
             "scores_by",
@@ -38,6 +38,6 @@ __getattr__, __dir__, __all__ = front_door(
             "STYLE",
             "WIDTH",
         ],
-        "training": ["training_curves", "twins"],
+        "training": ["learning_rate_range", "stage_curves", "training_curves", "twins"],
     },
 )

@@ -1,4 +1,4 @@
-"""Figures of a manifest: its classes, its splits and its groups."""
+"""Figures of a manifest: its classes, how they meet, its splits and its groups."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,13 @@ from matplotlib.ticker import MaxNLocator
 
 from helpers.common import expected
 from helpers.manifest import SPLITS, Manifest
-from helpers.plots.panels import NOT_KNOWN, new_figure, packed_panels, paint_bars
-from helpers.plots.style import BLUE, GRAY, GREEN, ORANGE, clipped, styled, task_title
+from helpers.plots import style
+from helpers.plots.panels import NOT_KNOWN, one_panel, packed_panels, paint_bars
+
+MOST_TIMES = 4.0  # as often as by chance: where the color of a co-occurrence ends
 
 
-@styled
+@style.styled
 def class_shares(manifest: Manifest) -> Figure:
     """Draws how many pictures each class has: a panel per task, most frequent class first.
 
@@ -32,7 +34,7 @@ def class_shares(manifest: Manifest) -> Figure:
         shares = table / max(table.sum(), 1)
         axes.bar_label(bars, [f"{n:,}  {p:.1%}" for n, p in zip(table, shares)], padding=4)
         axes.set_xlim(0, max(table.max(), 1) * width / (width - 1.1))
-        axes.set_title(task_title(task))
+        axes.set_title(style.task_title(task))
     return figure
 
 
@@ -41,7 +43,7 @@ def _counts(manifest: Manifest, task: str) -> pd.Series:
     return pd.Series(np.bincount(targets[targets >= 0], minlength=len(classes)), index=classes)
 
 
-@styled
+@style.styled
 def shares_by_split(manifest: Manifest) -> Figure:
     """Draws the share of each class in each split: dots that lie together are a fair split."""
     if not manifest.has_split:
@@ -52,16 +54,16 @@ def shares_by_split(manifest: Manifest) -> Figure:
     figure, panels, _ = packed_panels([[*table.index] for table in tables], axis=1)
     for axes, task, table in zip(panels, manifest.labels.tasks, tables):
         rows = np.arange(len(table))
-        axes.hlines(rows, table.min(axis=1), table.max(axis=1), color=GRAY, lw=1)
-        for name, color, marker in zip(splits, (BLUE, ORANGE, GREEN), "o^s"):
+        axes.hlines(rows, table.min(axis=1), table.max(axis=1), color=style.GRAY, lw=1)
+        for name, color, marker in zip(splits, (style.BLUE, style.ORANGE, style.GREEN), "o^s"):
             axes.plot(table[name], rows, marker, color=color, ms=6, label=name, alpha=0.9)
-        axes.set_yticks(rows, [clipped(name) for name in table.index])
+        axes.set_yticks(rows, [style.clipped(name) for name in table.index])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(-0.03 * table.to_numpy().max(), None)
         axes.xaxis.set_major_formatter("{x:.0%}")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="both")
-        axes.set_title(task_title(task))
+        axes.set_title(style.task_title(task))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure
 
@@ -74,19 +76,42 @@ def _split_shares(manifest: Manifest, task: str, splits: Sequence[str]) -> pd.Da
     return table.iloc[np.argsort(-table.mean(axis=1).to_numpy(), kind="stable")]
 
 
-@styled
+@style.styled
+def co_occurrence(table: pd.DataFrame) -> Figure:
+    """Draws `metrics.co_occurrence`: which classes meet more or less often than by chance."""
+    names = [style.clipped(f"{name}") for _, name in table.index]
+    tasks = table.index.get_level_values(0)
+    size = min(style.WIDTH, 2.6 + 0.26 * len(names))
+    figure, axes = one_panel(size * 0.93, size)
+    limit = np.log2(MOST_TIMES)
+    with np.errstate(divide="ignore"):
+        values = np.log2(table.to_numpy(float))
+    image = axes.imshow(np.clip(values, -limit, limit), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7.5)
+    axes.set_yticks(range(len(names)), names, fontsize=7.5)
+    for edge in np.flatnonzero(tasks[1:] != tasks[:-1]) + 0.5:
+        axes.axhline(edge, color="white", lw=2)
+        axes.axvline(edge, color="white", lw=2)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30)
+    ticks = np.arange(-limit, limit + 1)
+    bar.set_ticks(ticks, labels=[f"×{2**tick:g}" for tick in ticks])
+    bar.set_label("as often as by chance")
+    bar.outline.set_visible(False)
+    return figure
+
+
+@style.styled
 def pictures_per_group(manifest: Manifest) -> Figure:
     """Draws how many groups (persons) have one picture, two, three..."""
     sizes = pd.Series(manifest.groups).value_counts()
     counts = sizes.value_counts().sort_index()
-    figure = new_figure(2.8)
-    axes = figure.subplots()
-    bars = axes.bar(counts.index, counts.to_numpy(), color=BLUE, width=0.8)
+    figure, axes = one_panel(2.8)
+    bars = axes.bar(counts.index, counts.to_numpy(), color=style.BLUE, width=0.8)
     if len(counts) <= 25:
         axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=9)
         axes.set_xticks(counts.index)
     axes.margins(y=0.12)
-    axes.set_xlabel("pictures of the same group")
-    axes.set_ylabel("groups")
-    axes.set_title(f"{len(sizes):,} groups, {len(manifest):,} pictures, median {sizes.median():g}")
+    title = f"{len(sizes):,} groups, {len(manifest):,} pictures, median {sizes.median():g}"
+    axes.set(xlabel="pictures of the same group", ylabel="groups", title=title)
     return figure

@@ -11,46 +11,42 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from helpers.plots.style import (
-    BLUE,
-    DARK,
-    GRAY,
-    INK,
-    PAINT,
-    PALE,
-    PALE_BLUE,
-    RAINBOW,
-    WIDTH,
-    NotebookFigure,
-    clipped,
-)
+from helpers.plots import style
 
 NOT_KNOWN = "not known"
 PANEL_OVERHEAD = 1.9  # rows of bars that a panel's title and margin take
 ROW = 0.235  # inches per bar
 
 
-def new_figure(height: float, width: float = WIDTH) -> NotebookFigure:
+def new_figure(height: float, width: float = style.WIDTH) -> style.NotebookFigure:
     """Makes an empty figure of `height` by `width` inches."""
-    return NotebookFigure(figsize=(width, height), layout="constrained")
+    return style.NotebookFigure(figsize=(width, height), layout="constrained")
+
+
+def one_panel(height: float, width: float = style.WIDTH) -> tuple[style.NotebookFigure, Axes]:
+    """Makes a figure of `height` by `width` inches with a single panel."""
+    figure = new_figure(height, width)
+    return figure, figure.subplots()
 
 
 def grid_of_panels(
-    number: int, most: int, size: tuple[float, float], sharey: bool = False
-) -> tuple[NotebookFigure, list[Axes]]:
-    """Makes panels in rows of at most `most`, each of `size` (width, height) or narrower."""
-    columns = min(number, most)
-    lines = math.ceil(number / columns)
-    figure = new_figure(lines * size[1] + 0.3, min(WIDTH, columns * size[0]))
+    tasks: Sequence[str], most: int, size: tuple[float, float], sharey: bool = False
+) -> tuple[style.NotebookFigure, list[Axes]]:
+    """Makes a panel per task, at most `most` in a row, of `size` (width, height) or narrower."""
+    columns = min(len(tasks), most)
+    lines = math.ceil(len(tasks) / columns)
+    figure = new_figure(lines * size[1] + 0.3, min(style.WIDTH, columns * size[0]))
     panels = figure.subplots(lines, columns, squeeze=False, sharey=sharey).ravel()
-    for axes in panels[number:]:
+    for axes in panels[len(tasks) :]:
         axes.set_visible(False)
-    return figure, list(panels[:number])
+    for axes, task in zip(panels, tasks):
+        axes.set_title(style.task_title(task))
+    return figure, list(panels[: len(tasks)])
 
 
 def packed_panels(
     names: Sequence[Sequence[str]], axis: float = 0, beside: np.ndarray | None = None
-) -> tuple[NotebookFigure, list[Axes], float]:
+) -> tuple[style.NotebookFigure, list[Axes], float]:
     """Makes a panel per list of row names, packed into columns; all bars have the same room.
 
     Args:
@@ -63,14 +59,16 @@ def packed_panels(
     """
     parts = _partition(names, 3 if beside is None or _units(names) > 60 else 2)
     most = max(_units(part, axis) for part in parts)
-    height, width, margin = most * ROW + 0.2, WIDTH, []
+    height, width, margin = most * ROW + 0.2, style.WIDTH, []
     if beside is not None:
         height = max(most * ROW, 2.4) + 0.2
-        room = (0.17 if len(parts) > 2 else 0.27) * WIDTH
+        room = (0.17 if len(parts) > 2 else 0.27) * style.WIDTH
         left = min(height * beside.shape[1] / beside.shape[0], room)
-        width, margin = WIDTH if len(parts) > 1 else left + 5, [left + 0.12]
+        width, margin = style.WIDTH if len(parts) > 1 else left + 5, [left + 0.12]
     # Each column has the room of its names, and all have the same room for bars.
-    labels = [text_width([clipped(n) for names in part for n in names]) + 0.25 for part in parts]
+    labels = [
+        text_width([style.clipped(n) for names in part for n in names]) + 0.25 for part in parts
+    ]
     bars = max((width - sum(margin) - sum(labels)) / len(parts), 0.8)
     figure = new_figure(height, width)
     widths = [*margin, *(label + bars for label in labels)]
@@ -123,12 +121,11 @@ def paint_bars(
         best: rows to stress where colors mean nothing; all where None.
     """
     rows = np.arange(len(classes))
-    named = sum(name in PAINT for name in classes)
+    named = sum(name in style.PAINT for name in classes)
     colored = named >= 3 and 2 * named > len(classes)
     bars = axes.barh(rows, values, height=0.74, zorder=2)
-    axes.set_yticks(rows, [clipped(name) for name in names])
-    axes.set_ylim(len(rows) - 0.45, -0.55)
-    axes.set_xticks([])
+    axes.set_yticks(rows, [style.clipped(name) for name in names])
+    axes.set(ylim=(len(rows) - 0.45, -0.55), xticks=[])
     axes.spines[["left", "bottom"]].set_visible(False)
     floor = 0.004 * max(float(np.max(values, initial=0)), 1e-12)
     for row, (bar, name) in enumerate(zip(bars, classes)):
@@ -136,7 +133,7 @@ def paint_bars(
         # The edge of a bar without length would look like a length.
         width = 0.8 if bar.get_width() > floor else 0
         bar.set(facecolor=face, edgecolor=edge, hatch=hatch, linewidth=width)
-        if name == RAINBOW and colored and bar.get_width() > 0:
+        if name == style.RAINBOW and colored and bar.get_width() > 0:
             extent = (0, bar.get_width(), bar.get_y(), bar.get_y() + bar.get_height())
             stripes = np.linspace(0, 1, 64)[None, :]
             axes.imshow(stripes, extent=extent, aspect="auto", cmap="turbo", zorder=1.5)
@@ -146,12 +143,12 @@ def paint_bars(
 def _look(name: str, colored: bool, stressed: bool) -> tuple[str, str, str]:
     """Returns face, edge and hatch of a bar."""
     if name == NOT_KNOWN:
-        return PALE, GRAY, "////"
+        return style.PALE, style.GRAY, "////"
     if not colored:
-        return BLUE if stressed else PALE_BLUE, "none", ""
-    if name in PAINT:
-        return PAINT[name], DARK, ""
-    return ("none", DARK, "") if name == RAINBOW else (PALE, "#777777", "////")
+        return style.BLUE if stressed else style.PALE_BLUE, "none", ""
+    if name in style.PAINT:
+        return style.PAINT[name], style.DARK, ""
+    return ("none", style.DARK, "") if name == style.RAINBOW else (style.PALE, "#777777", "////")
 
 
 def draw_dots(axes: Axes, rows: np.ndarray, scores: pd.DataFrame, color: str, label: str) -> None:
@@ -161,11 +158,11 @@ def draw_dots(axes: Axes, rows: np.ndarray, scores: pd.DataFrame, color: str, la
 
 
 def draw_points(
-    axes: Axes, places: Sequence[float], scores: pd.DataFrame, style: str, color: str, label: str
+    axes: Axes, places: Sequence[float], scores: pd.DataFrame, look: str, color: str, label: str
 ) -> None:
     """Draws accuracies above places, each with its interval as a line."""
     axes.vlines(places, scores["accuracy_low"], scores["accuracy_high"], color=color, lw=2.2)
-    axes.plot(places, scores["accuracy"], style, color=color, ms=8, label=label)
+    axes.plot(places, scores["accuracy"], look, color=color, ms=8, label=label)
 
 
 def name_rows(
@@ -175,6 +172,6 @@ def name_rows(
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="x")
-    style = {"va": "center", "transform": axes.get_yaxis_transform(), "fontsize": 9.5}
-    for row, (note, color) in enumerate(zip(notes, colors or [INK] * len(notes))):
-        axes.text(1.02, row, note, color=color, **style)
+    look = {"va": "center", "transform": axes.get_yaxis_transform(), "fontsize": 9.5}
+    for row, (note, color) in enumerate(zip(notes, colors or [style.INK] * len(notes))):
+        axes.text(1.02, row, note, color=color, **look)

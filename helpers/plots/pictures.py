@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 
 from helpers.common import expected
 from helpers.manifest import Manifest
+from helpers.plots import style
 from helpers.plots.panels import new_figure, text_width
-from helpers.plots.style import GREEN, RED, WIDTH, clipped, styled, task_title
 
 Picture = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of a picture
 
@@ -29,19 +29,18 @@ def read_picture(picture: Picture) -> np.ndarray:
 def show_picture(axes: Axes, array: np.ndarray, right: bool | None = None) -> None:
     """Shows a picture, in a frame that says right or wrong where that is known."""
     axes.imshow(array)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.axis("on")
     axes.spines[:].set_visible(right is not None)
     if right is not None:
-        axes.spines[:].set(color=GREEN if right else RED, linewidth=2 if right else 4)
+        axes.spines[:].set(color=style.GREEN if right else style.RED, linewidth=2 if right else 4)
 
 
 def _tallest(arrays: Sequence[np.ndarray]) -> float:
     return max((array.shape[0] / array.shape[1] for array in arrays), default=1)
 
 
-@styled
+@style.styled
 def picture_grid(
     pictures: Sequence[Picture],
     titles: Sequence[str] | None = None,
@@ -67,7 +66,7 @@ def picture_grid(
     rows = math.ceil(len(arrays) / columns)
     words = [line for title in titles for line in title.split("\n")]
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
-    width = min(WIDTH, columns * 2.2)  # few pictures are not blown up
+    width = min(style.WIDTH, columns * 2.2)  # few pictures are not blown up
     height = rows * ((width / columns - 0.12) * _tallest(arrays) + lines * 0.17 + 0.12)
     figure = new_figure(height, width)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -92,7 +91,7 @@ def _picture_rows(figure: Figure, columns: int, rows: Sequence[tuple[str, list]]
         left.text(-0.12, 0.5, caption, transform=left.transAxes, ha="right", va="center")
 
 
-@styled
+@style.styled
 def pictures_of_groups(manifest: Manifest, groups: Sequence[str], columns: int = 8) -> Figure:
     """Draws a row of pictures for each group: the same person seen several times."""
     paths = {group: manifest.rows(manifest.groups == group).paths for group in groups}
@@ -102,14 +101,14 @@ def pictures_of_groups(manifest: Manifest, groups: Sequence[str], columns: int =
         more = f"\n({len(every) - columns} not shown)" if len(every) > columns else ""
         shown = [read_picture(path) for path in every[:columns]]
         rows.append((f"{group}\n{len(every)} pictures{more}", shown))
-    size = min((WIDTH - 1) / columns, 1.3)
+    size = min((style.WIDTH - 1) / columns, 1.3)
     tallest = _tallest([array for _, arrays in rows for array in arrays])
     figure = new_figure(len(rows) * ((size - 0.12) * tallest + 0.13), size * columns + 1)
     _picture_rows(figure, columns, rows)
     return figure
 
 
-@styled
+@style.styled
 def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
     """Draws a row of pictures for each class of a task, of different groups where there are."""
     classes, targets = manifest.select([task]).labels.tasks[task], manifest.targets(task)
@@ -120,12 +119,12 @@ def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
     for number, name in enumerate(classes):
         chosen = [row for row in dict.fromkeys(order.tolist()) if targets[row] == number]
         shown = [read_picture(manifest.path(row)) for row in chosen[:columns]]
-        rows.append((f"{clipped(name)}\n{len(chosen):,}", shown))
-    size = (WIDTH - 2.4) / columns  # beside the names
+        rows.append((f"{style.clipped(name)}\n{len(chosen):,}", shown))
+    size = (style.WIDTH - 2.4) / columns  # beside the names
     tallest = _tallest([array for _, arrays in rows for array in arrays])
     figure = new_figure(len(rows) * (size * tallest + 0.06) + 0.35)
     _picture_rows(figure, columns, rows)
-    figure.suptitle(task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
+    figure.suptitle(style.task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
     return figure
 
 
