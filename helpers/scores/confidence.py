@@ -37,10 +37,7 @@ def calibration_curve(
 def expected_calibration_error(
     targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS
 ) -> float:
-    """Averages the distance of confidence and accuracy over the bins, weighted by count.
-
-    Source: Naeini et al. 2015; Guo et al. 2017. 0 is perfect; nan without a labelled row.
-    """
+    """Averages |confidence - accuracy| over the bins (Naeini et al. 2015); nan without labels."""
     curve = calibration_curve(targets, probabilities, bins)
     if curve.empty:
         return math.nan
@@ -77,7 +74,7 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
 
 @dataclass(frozen=True)
 class Threshold:
-    """What to do where the largest probability is small: do not answer."""
+    """The confidence below which a network says "I am not sure", and what that brings."""
 
     threshold: float  # answer where the largest probability is at least this; inf: never answer
     coverage: float  # fraction of the rows that get an answer
@@ -95,11 +92,7 @@ class Threshold:
 
 
 def coverage_curve(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Shows what each confidence threshold costs and brings.
-
-    A row per confidence that occurs, rising: threshold; coverage, the fraction of rows whose
-    confidence is at least that; accuracy of those.
-    """
+    """Returns for each confidence that occurs, rising, the coverage and the accuracy from it on."""
     known, probabilities, _ = labelled(targets, probabilities)
     correct = pd.Series(probabilities.argmax(axis=1) == known)
     # Equal confidences are answered together.

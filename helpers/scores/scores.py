@@ -191,22 +191,16 @@ def accuracy_difference(
 
 
 def at_the_floor(scores: pd.DataFrame) -> list[str]:
-    """Names the tasks of a `score_manifest` table whose lift has no interval, or one that holds 0.
-
-    Nothing shows that these beat the majority-class baseline.
-    """
+    """Names the tasks of a `score_manifest` table whose lift is not surely above 0, by interval."""
     return [str(task) for task in scores.index[~(scores["lift_low"] > 0)]]
 
 
 def score_lines(scores: pd.DataFrame) -> list[str]:
-    """Writes a line per task, aligned, such as `  color  top-1 .793  top-2 .901  top-3 .948`.
-
-    A task with three classes or fewer has its accuracy only.
-    """
+    """Writes a line per task, aligned: `  color  top-1 .793  top-2 .901  top-3 .948`."""
     lines, width = [], max((len(str(task)) for task in scores.index), default=0)
     for task, row in scores.iterrows():
         names = {"top-1": row.accuracy, "top-2": row.top2, "top-3": row.top3}
-        if np.isnan(row.top3):
+        if np.isnan(row.top3):  # three classes or fewer
             names = {"accuracy": row.accuracy}
         # in four characters: .953, and 1.00 where it rounds to that
         values = (f"{value:.3f}".removeprefix("0")[:4] for value in names.values())
