@@ -49,13 +49,8 @@ def packed_panels(
 ) -> tuple[style.NotebookFigure, list[Axes], float]:
     """Makes a panel per list of row names, packed into columns; all bars have the same room.
 
-    Args:
-        names: per panel what is written at its rows.
-        axis: rows that the labels of a panel's x axis take.
-        beside: a picture that gets `figure.axes[0]`, at the left.
-
-    Returns:
-        The figure, its panels and the width of their bars in inches.
+    The labels of a panel's x axis take `axis` rows; a picture `beside` gets `figure.axes[0]`, at
+    the left. Returns the figure, its panels and the width of their bars in inches.
     """
     parts = _partition(names, 3 if beside is None or _units(names) > 60 else 2)
     most = max(_units(part, axis) for part in parts)
@@ -111,14 +106,10 @@ def paint_bars(
     values: np.ndarray,
     best: Sequence[int] | None = None,
 ) -> Any:
-    """Draws a bar per class from the top down, in its own color where it names one.
+    """Draws a bar per class from the top down, with its name, as long as its value.
 
-    Args:
-        axes: where to.
-        classes: what decides on the color: at least three colors, and more than half of them.
-        names: what is written.
-        values: the lengths.
-        best: rows to stress where colors mean nothing; all where None.
+    Where at least three classes and more than half of them name colors, each is painted in its
+    own. Elsewhere the rows `best` are stressed, or all where None.
     """
     rows = np.arange(len(classes))
     named = sum(name in style.PAINT for name in classes)

@@ -47,13 +47,10 @@ def picture_grid(
     columns: int = 8,
     right: Sequence[bool | None] | None = None,
 ) -> Figure:
-    """Draws pictures side by side; without any, the figure says so.
+    """Draws pictures side by side, each with a short title of one line or several.
 
-    Args:
-        pictures: uint8 arrays (height, width, 3), or paths.
-        titles: a short caption for each; may have several lines.
-        columns: pictures per row.
-        right: True draws a thin green frame, False a thick red one, None no frame.
+    Of `right`, True draws a thin green frame, False a thick red one, None no frame. Without
+    pictures, the figure says so.
     """
     if not len(pictures):
         figure = new_figure(0.5, 3)

@@ -110,11 +110,10 @@ def stage_curves(table: pd.DataFrame) -> Figure:
 def twins(table: pd.DataFrame) -> Figure:
     """Compares a multi-task network with networks that have one task each.
 
-    Args:
-        table: a row per network, named by the index. A column per task holds the accuracy (nan
-            where the network lacks the task), with its interval in {task}_low and {task}_high if
-            you have it. The columns seconds, megabytes and parameters are costs. The first row
-            with every task is the multi-task network; the costs of the others are added up.
+    A row per network, named by the index. A column per task holds the accuracy (nan where the
+    network lacks the task), with its interval in {task}_low and {task}_high if you have it. The
+    columns seconds, megabytes and parameters are costs. The first row with every task is the
+    multi-task network; the costs of the others are added up.
     """
     costs = [name for name in ("seconds", "megabytes", "parameters") if name in table]
     tasks = [c for c in table if c not in costs and not c.endswith(("_low", "_high"))]

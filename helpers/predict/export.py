@@ -71,10 +71,10 @@ def export_model(
 
 
 def export_saved_model(model: keras.Model, labels: Labels, folder: Path) -> None:
-    """Writes a SavedModel whose one signature takes the bytes of picture files.
+    """Writes a SavedModel that takes the bytes of JPEG, PNG, BMP or GIF files.
 
-    Signature "serving_default": `image_bytes`, string (batch,), each a JPEG, PNG, BMP or GIF
-    file, to a dict from task to float32 (batch, classes). The labels lie in its assets.
+    Signature "serving_default": `image_bytes`, string (batch,), to a dict from task to float32
+    (batch, classes). The labels lie in its assets.
     """
     image_size = model.input_shape[1:3]
 
@@ -174,11 +174,8 @@ def _refuse_large(file: bytes) -> None:
 def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -> Path:
     """Packs the SavedModel of an export as `1/` into a tar.gz, as TensorFlow Serving wants it.
 
-    Args:
-        export_folder: of `export_run`, or what a training job left.
-        path: of the archive; returned with the ending .tar.gz.
-        code: what the container runs at each request, such as `helpers.cloud.SCRIPTS`; it goes
-            into `code/`, and the labels with it.
+    What the container runs at each request, `code`, goes into `code/`, and the labels with it.
+    Returns the path of the archive, with the ending .tar.gz.
 
     Raises:
         WorkshopError: there is no SavedModel.
