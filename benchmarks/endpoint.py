@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from helpers.cloud import SCRIPT, CloudSession, EndpointClient, deploy, open_session
+from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, deploy, open_session
 from helpers.common import SAVED_MODEL, WorkshopError, progress_bar, run_command
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import Run, open_run
@@ -293,7 +293,7 @@ def run_bench(
     expected = predictor.predict_bytes(files)
     with tempfile.TemporaryDirectory() as folder:
         archives = {
-            FILES: archive_folder(run.export_folder, Path(folder) / "files", SCRIPT),
+            FILES: archive_folder(run.export_folder, Path(folder) / "files", SCRIPTS),
             PIXELS: archive_of_pixels(run, Path(folder) / "pixels", 255),
             FRACTIONS: archive_of_pixels(run, Path(folder) / "fractions", 1),
         }

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.cloud import PICTURE_REQUESTS
 from helpers.cloud.rehearsal.container import Context, Response, find_model, load_script
 from helpers.common import write_json
-from helpers.predict.export import PICTURE_REQUESTS
 from tests.picture_files import BROKEN, FILES
 
 SCRIPT = Path(__file__).parent.parent / "helpers" / "cloud" / "inference.py"

@@ -99,7 +99,7 @@ def test_a_task_without_labels_gives_nan_everywhere():
     assert metrics.likely_label_errors(targets, probabilities, CLASSES[:4]).empty
     assert metrics.worst_mistakes(targets, probabilities, CLASSES[:4]).empty
     assert metrics.score_by(targets, probabilities, ["a", "b", "c"]).empty
-    assert math.isnan(metrics.compare(targets, probabilities, probabilities).difference)
+    assert math.isnan(metrics.accuracy_difference(targets, probabilities, probabilities).difference)
     assert metrics.per_class(targets, probabilities, CLASSES[:4]).support.tolist() == [0] * 4
     assert metrics.confusion(targets, probabilities, CLASSES[:4]).to_numpy().sum() == 0
 
@@ -351,18 +351,18 @@ def test_score_by_scores_each_value_apart():
     assert (table.accuracy_low < table.accuracy).all()
 
 
-def test_compare_is_narrower_than_two_intervals_apart():
+def test_the_interval_of_a_difference_is_narrower_than_two_intervals_apart():
     targets, probabilities, groups = grouped()
     # Wrong in a few rows more, right and wrong in the same persons.
     worse = probabilities.copy()
     worse[::10] = worse[::10, ::-1]
-    result = metrics.compare(targets, probabilities, worse, groups)
+    result = metrics.accuracy_difference(targets, probabilities, worse, groups)
     first = metrics.score_task(targets, probabilities, ("a", "b"), groups)
     second = metrics.score_task(targets, worse, ("a", "b"), groups)
     assert result.difference == pytest.approx(first.accuracy - second.accuracy)
     assert result.low < result.difference < result.high
     assert result.high - result.low < first.accuracy_high - first.accuracy_low
-    same = metrics.compare(targets, probabilities, probabilities, groups)
+    same = metrics.accuracy_difference(targets, probabilities, probabilities, groups)
     assert (same.difference, same.low, same.high) == (0, 0, 0)
 
 

@@ -262,7 +262,7 @@ def test_coverage_marks_the_threshold_or_says_that_there_is_none():
     answers = np.column_stack([sure, 1 - sure])
     curve = metrics.coverage_curve(targets, answers)
     chosen = metrics.choose_threshold(targets, answers, 0.85)
-    axes = drawn(plots.coverage(curve, chosen, "gender")).axes[0]
+    axes = drawn(plots.coverage({"gender": curve}, {"gender": chosen})).axes[0]
     assert f"answers {chosen.coverage:.0%}" in texts(axes)[0]
     assert list(axes.lines[-1].get_ydata()) == [chosen.accuracy, chosen.coverage]
     none = metrics.choose_threshold(targets, answers, 1.01)

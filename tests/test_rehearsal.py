@@ -18,6 +18,7 @@ import pytest
 from benchmarks.endpoint import memory_of
 from helpers.cloud import (
     SCRIPT,
+    SCRIPTS,
     CloudSession,
     EndpointClient,
     cleanup,
@@ -70,7 +71,7 @@ def export(finished, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(session, export, tmp_path_factory) -> EndpointClient:
-    archive = archive_folder(export, tmp_path_factory.mktemp("archive") / "model", SCRIPT)
+    archive = archive_folder(export, tmp_path_factory.mktemp("archive") / "model", SCRIPTS)
     return EndpointClient(session, NAME, deploy(session, archive, NAME))
 
 
@@ -205,12 +206,12 @@ def test_the_front_has_the_limits_of_aws(client):
 
 def test_a_name_that_is_taken(client, session, export, tmp_path):
     with pytest.raises(WorkshopError, match=f"'{NAME}' is taken"):
-        deploy(session, archive_folder(export, tmp_path / "model", SCRIPT), NAME)
+        deploy(session, archive_folder(export, tmp_path / "model", SCRIPTS), NAME)
 
 
 @pytest.mark.parametrize("kind", ["serverless", "asynchronous"])
 def test_other_kinds_of_endpoint_are_one_flag(client, session, export, people, tmp_path, kind):
-    archive = archive_folder(export, tmp_path / "model", SCRIPT)
+    archive = archive_folder(export, tmp_path / "model", SCRIPTS)
     name = f"{NAME}-{kind}"
     found = deploy(session, archive, name, **{kind: True})
     assert found == kind

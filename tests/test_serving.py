@@ -15,8 +15,13 @@ from helpers.common import WorkshopError
 from helpers.manifest import Labels
 from helpers.model import load_model
 from helpers.pipeline import decode_picture
-from helpers.predict import LiteRTPredictor, SavedModelPredictor, export_run, litert
-from helpers.predict.export import archive_export
+from helpers.predict import (
+    LiteRTPredictor,
+    SavedModelPredictor,
+    archive_folder,
+    export_run,
+    litert,
+)
 from helpers.train import Run
 from tests.conftest import IMAGE_SIZE
 from tests.picture_files import BROKEN, FILES, SCENE, encoded, turned
@@ -127,7 +132,8 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
 
 def test_tensorflow_is_not_imported_where_it_is_not_needed() -> None:
     modules = ("predict.litert", "predict.__main__", "train.__main__", "evaluate", "manifest")
-    modules += ("scores", "train.recipe", "train.runs", "cloud.script.__main__")
+    modules += ("scores.scores", "scores.errors", "scores.priors", "train.recipe", "train.runs")
+    modules += ("plots.scores", "cloud.script.__main__")
     imports = ", ".join(f"helpers.{module}" for module in modules)
     code = f"import sys, {imports}; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -139,7 +145,7 @@ def test_tensorflow_is_not_imported_where_it_is_not_needed() -> None:
 
 def test_the_archive_is_what_tensorflow_serving_wants(trained: Run, tmp_path: Path) -> None:
     for name in ("model.tar.gz", "model"):
-        path = archive_export(trained, tmp_path / name)
+        path = archive_folder(trained.export_folder, tmp_path / name)
         assert path == tmp_path / "model.tar.gz"
         with tarfile.open(path) as archive:
             names = archive.getnames()
@@ -153,7 +159,7 @@ def test_what_is_not_exported_is_told(trained: Run, tmp_path: Path) -> None:
     for attempt in (
         lambda: LiteRTPredictor(tmp_path),
         lambda: SavedModelPredictor(tmp_path),
-        lambda: archive_export(empty, tmp_path / "a.tar.gz"),
+        lambda: archive_folder(empty.export_folder, tmp_path / "a.tar.gz"),
     ):
         with pytest.raises(WorkshopError, match="Export the run"):
             attempt()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from helpers.plots.style import BLUE, GRAY, INK, ORANGE, PAINT, RAINBOW
+from helpers.plots import BLUE, GRAY, INK, ORANGE, PAINT, RAINBOW
 
 if TYPE_CHECKING:
     from helpers.detection.describe import Person

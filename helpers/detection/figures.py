@@ -10,7 +10,7 @@ from PIL import Image
 
 from helpers.detection.config import LOSSES
 from helpers.detection.drawing import draw_boxes
-from helpers.plots.style import BLUE, GREEN, ORANGE, PURPLE, STYLE, WIDTH, NotebookFigure
+from helpers.plots import BLUE, GREEN, ORANGE, PURPLE, STYLE, WIDTH, NotebookFigure
 
 MARGIN = 6  # pixels between the pictures of a sheet
 

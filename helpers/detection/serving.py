@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from helpers.cloud import PICTURE_REQUESTS
 from helpers.common import SAVED_MODEL, WorkshopError, keras, tf, whole_folder
 from helpers.detection import inference
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
@@ -168,5 +169,5 @@ def _detections(found: dict[str, tf.Tensor], row: int) -> Detections:
 
 
 def archive_export(run: DetectionRun, path: Path) -> Path:
-    """Packs SavedModel and script into a tar.gz, see `helpers.predict.archive_folder`."""
-    return archive_folder(run.export_folder, path, Path(inference.__file__))
+    """Packs SavedModel and scripts into a tar.gz, see `helpers.predict.archive_folder`."""
+    return archive_folder(run.export_folder, path, (Path(inference.__file__), PICTURE_REQUESTS))

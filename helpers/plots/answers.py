@@ -11,48 +11,19 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers.manifest import Labels, Manifest
+from helpers.plots import style
 from helpers.plots.panels import (
     PANEL_OVERHEAD,
     ROW,
-    Picture,
     new_figure,
+    packed_panels,
     paint_bars,
-    panels_beside,
-    read_picture,
-    show_picture,
     text_width,
 )
-from helpers.plots.style import GREEN, INK, RED, TRACK, WIDTH, as_share, clipped, styled, task_title
+from helpers.plots.pictures import Picture, read_picture, show_picture
 
 MOST_BARS = 22  # a task with more classes continues in the next column
 Answers = Mapping[str, tuple[Sequence[str], np.ndarray]]  # task: (classes, probabilities)
-
-
-@styled
-def probabilities(
-    picture: Picture,
-    answers: Answers,
-    truth: Mapping[str, str] | None = None,
-    labels: Labels | None = None,
-) -> Figure:
-    """Draws a picture and, for each task, the probability of every class.
-
-    Args:
-        picture: uint8 (height, width, 3), or a path.
-        answers: task: (classes, probabilities).
-        truth: task: class, where known; marked.
-        labels: for names to show instead of the classes.
-    """
-    parts = _parts(answers)
-    names = [_shown(labels, task, answers[task][0], part) for task, part in parts]
-    array = read_picture(picture)
-    figure, panels, width, left = panels_beside(array, names)
-    show_picture(left, array)
-    for axes, (task, part), shown in zip(panels, parts, names):
-        classes, values = answers[task]
-        _answer_panel(axes, classes, values, part, shown, (truth or {}).get(task), width)
-        axes.set_title(task_title(task) + (", continued" if part[0] else ""))
-    return figure
 
 
 def gallery_rows(
@@ -60,13 +31,8 @@ def gallery_rows(
 ) -> list[tuple[str, Answers, dict[str, str]]]:
     """Returns what `probabilities` and `probability_gallery` take, for some rows of a manifest.
 
-    Args:
-        manifest: gives pictures and truth.
-        probabilities: task: float (rows of the manifest, classes), of `predict_manifest`.
-        rows: positions in the manifest.
-
-    Returns:
-        Per row its picture's path, its answers, and its labels as far as they are known.
+    Per row its picture's path, its answers, and its labels as far as they are known, from `task:
+    float (rows of the manifest, classes)` of `predict_manifest`.
     """
     tasks = manifest.labels.tasks
     return [
@@ -79,70 +45,74 @@ def gallery_rows(
     ]
 
 
-def _parts(answers: Answers) -> list[tuple[str, np.ndarray]]:
-    """Cuts the classes of each task into panels: (task, indices of its classes)."""
-    return [
-        (task, part)
-        for task, (classes, _) in answers.items()
-        for part in np.array_split(np.arange(len(classes)), math.ceil(len(classes) / MOST_BARS))
-    ]
+@style.styled
+def probabilities(
+    picture: Picture,
+    answers: Answers,
+    truth: Mapping[str, str] | None = None,
+    labels: Labels | None = None,
+) -> Figure:
+    """Draws a picture and, for each task, the probability of every class; the truth is marked.
 
-
-def _shown(
-    labels: Labels | None, task: str, classes: Sequence[str], part: Sequence[int]
-) -> list[str]:
-    """Returns the names to show for the classes `part` of a task."""
-    return [labels.display_name(task, classes[i]) if labels else classes[i] for i in part]
+    The classes go by the names that `labels` shows, where there are any.
+    """
+    parts, names = [], []
+    for task, (classes, _) in answers.items():
+        shown = [labels.display_name(task, name) if labels else name for name in classes]
+        for part in np.array_split(np.arange(len(classes)), math.ceil(len(classes) / MOST_BARS)):
+            parts.append((task, part))
+            names.append([shown[i] for i in part])
+    array = read_picture(picture)
+    figure, panels, width = packed_panels(names, beside=array)
+    show_picture(figure.axes[0], array)
+    for axes, (task, part), shown in zip(panels, parts, names):
+        _answer_panel(axes, answers[task], part, shown, (truth or {}).get(task), width)
+        axes.set_title(style.task_title(task) + (", continued" if part[0] else ""))
+    return figure
 
 
 def _answer_panel(
     axes: Axes,
-    classes: Sequence[str],
-    values: np.ndarray,
+    answer: tuple[Sequence[str], np.ndarray],
     part: np.ndarray,
     names: Sequence[str],
     truth: str | None,
     width: float,
 ) -> None:
     """Draws the bars of the classes `part` of a task: the answer is bold, the truth marked."""
-    values = np.asarray(values, float)
+    classes, values = answer[0], np.asarray(answer[1], float)
     best = int(values.argmax())
     paint_bars(axes, [classes[i] for i in part], names, values[part], np.flatnonzero(part == best))
-    axes.barh(np.arange(len(part)), 1, height=0.74, color=TRACK, zorder=0)
+    axes.barh(np.arange(len(part)), 1, height=0.74, color=style.TRACK, zorder=0)
     for row, index in enumerate(part):
         weight = "bold" if index == best else "normal"
         axes.get_yticklabels()[row].set_fontweight(weight)
-        color = INK if values[index] >= 0.005 else "#A0A0A0"
-        _beside(axes, row, as_share(values[index]), 4, color=color, fontweight=weight)
+        color = style.INK if values[index] >= 0.005 else style.FAINT
+        _beside(axes, row, style.as_share(values[index]), 4, color=color, fontweight=weight)
         if classes[index] == truth and index == best:
-            _beside(axes, row, "✓", 29, color=GREEN, fontsize=12)
+            _beside(axes, row, "✓", 29, color=style.GREEN, fontsize=12)
         elif classes[index] == truth:
             # A class that is not the answer has less than half: its track is free at the right.
             text = "◂ truth" if width > 1.6 else "truth"
-            _beside(axes, row, text, -3, color=RED, fontweight="bold", ha="right")
+            _beside(axes, row, text, -3, color=style.RED, fontweight="bold", ha="right")
     axes.set_xlim(0, width / (width - 0.62))
 
 
-def _beside(axes: Axes, row: int, text: str, points: float, **style: Any) -> None:
+def _beside(axes: Axes, row: int, text: str, points: float, **look: Any) -> None:
     """Writes at the right end of a row's track, `points` away from it."""
-    style = {"va": "center", "fontsize": 9} | style
-    note = axes.annotate(text, (1, row), (points, 0), textcoords="offset points", **style)
+    look = {"va": "center", "fontsize": 9} | look
+    note = axes.annotate(text, (1, row), (points, 0), textcoords="offset points", **look)
     note.set_in_layout(False)  # the room for it is planned
 
 
-@styled
+@style.styled
 def probability_gallery(
-    rows: Sequence[tuple[Picture, Answers, Mapping[str, str] | None]],
-    labels: Labels | None = None,
-    top: int | None = None,
+    rows: Sequence[tuple[Picture, Answers, Mapping[str, str] | None]], top: int | None = None
 ) -> Figure:
-    """Draws several pictures, each with the most probable classes of every task.
+    """Draws several pictures, each with the most probable classes of every task, the truth too.
 
-    Args:
-        rows: per picture what `probabilities` takes: picture, answers and truth (or None).
-        labels: for names to show instead of the classes.
-        top: bars per task, the truth always among them; where None, 5 for up to three tasks,
-            otherwise 2.
+    Takes of each what `probabilities` takes: picture, answers and truth (or None). Where `top` is
+    None, there are 5 bars for each of up to three tasks, otherwise 2.
     """
     arrays = [read_picture(picture) for picture, _, _ in rows]
     tasks = list(rows[0][1])
@@ -151,65 +121,48 @@ def probability_gallery(
     top = top or (5 if lines == 1 else 2)
     height = lines * (top + (0.9 if lines == 1 else PANEL_OVERHEAD)) * ROW
     left = max(array.shape[1] / array.shape[0] for array in arrays) * height + 0.2
-    figure = new_figure(len(rows) * height + 0.3, min(WIDTH, left + 4.2 * columns))
+    figure = new_figure(len(rows) * height + 0.3, min(style.WIDTH, left + 4.2 * columns))
     rest = (figure.get_figwidth() - left) / columns
     widths = [left, *[rest] * columns]
     grid = figure.add_gridspec(len(rows) * lines, 1 + columns, width_ratios=widths)
-    every = [clipped(name) for task in tasks for name in rows[0][1][task][0]]
+    every = [style.clipped(name) for task in tasks for name in rows[0][1][task][0]]
     width = rest - min(text_width(every), 0.5 * rest) - 0.2
     for place, (array, (_, answers, truth)) in enumerate(zip(arrays, rows)):
         first = place * lines
         show_picture(figure.add_subplot(grid[first : first + lines, 0]), array)
         for number, task in enumerate(tasks):
             axes = figure.add_subplot(grid[first + number // columns, 1 + number % columns])
-            _top_panel(axes, task, answers[task], top, (truth or {}).get(task), labels, width)
+            _top_panel(axes, answers[task], top, (truth or {}).get(task), width)
             if lines > 1 or place == 0:
-                axes.set_title(task_title(task), fontsize=10)
+                axes.set_title(style.task_title(task), fontsize=10)
     return figure
 
 
 def _top_panel(
-    axes: Axes,
-    task: str,
-    answer: tuple[Sequence[str], np.ndarray],
-    top: int,
-    truth: str | None,
-    labels: Labels | None,
-    width: float,
+    axes: Axes, answer: tuple[Sequence[str], np.ndarray], top: int, truth: str | None, width: float
 ) -> None:
-    classes, values = answer
-    part = _top_indices(classes, np.asarray(values), top, truth)
-    _answer_panel(axes, classes, values, part, _shown(labels, task, classes, part), truth, width)
+    """Draws the most probable classes; the truth takes the last place if it is not in them."""
+    classes = list(answer[0])
+    part = np.argsort(-np.asarray(answer[1]), kind="stable")[:top]
+    if truth in classes and classes.index(truth) not in part:
+        part[-1] = classes.index(truth)
+    _answer_panel(axes, answer, part, [classes[i] for i in part], truth, width)
     axes.set_ylim(top - 0.45, -0.55)  # as many rows where there are fewer classes
 
 
-def _top_indices(
-    classes: Sequence[str], values: np.ndarray, top: int, truth: str | None
-) -> np.ndarray:
-    """Returns the most probable classes; the truth takes the last place if it is not in them."""
-    order = np.argsort(-values, kind="stable")[:top]
-    if truth in classes and list(classes).index(truth) not in order:
-        order[-1] = list(classes).index(truth)
-    return order
-
-
-@styled
+@style.styled
 def heatmaps(
-    picture: Picture,
-    maps: Mapping[str, np.ndarray],
-    captions: Mapping[str, str] | None = None,
+    picture: Picture, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
 ) -> Figure:
     """Lays over a picture, for each task, how much each place counted for the answer.
 
-    Args:
-        picture: uint8 (height, width, 3), or a path.
-        maps: task: float (h, w) of any size, not negative (Grad-CAM, Selvaraju et al. 2017).
-        captions: task: what to write below its name, as the answer.
+    Takes task: float (h, w) of any size, not negative (Grad-CAM, Selvaraju et al. 2017), and what
+    to write below the name of a task, as the answer.
     """
     array = read_picture(picture)
     height, width = array.shape[:2]
     columns = min(6, len(maps) + 1)
-    size = min(WIDTH / columns, 2.0)
+    size = min(style.WIDTH / columns, 2.0)
     lines = math.ceil((len(maps) + 1) / columns)
     figure = new_figure(lines * ((size - 0.12) * height / width + 0.5), columns * size)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
@@ -219,15 +172,12 @@ def heatmaps(
     font = {"fontsize": 9.5, "fontweight": "normal", "loc": "center"}
     grid[0].set_title("picture\n" if captions else "picture", **font)
     gray = np.asarray(Image.fromarray(array).convert("L").convert("RGB"))
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     for axes, (task, heat) in zip(grid[1:], maps.items()):
         show_picture(axes, gray)
         heat = np.asarray(heat, float) / max(float(np.max(heat)), 1e-12)
-        axes.imshow(
-            colormaps["inferno"](heat),
-            alpha=np.clip(heat, 0, 1) * 0.75,
-            extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-            interpolation="bilinear",
-        )
+        colors, alpha = colormaps["inferno"](heat), np.clip(heat, 0, 1) * 0.75
+        axes.imshow(colors, alpha=alpha, extent=extent, interpolation="bilinear")
         caption = f"\n{captions.get(task, '')}" if captions else ""
-        axes.set_title(task_title(task) + caption, **font)
+        axes.set_title(style.task_title(task) + caption, **font)
     return figure

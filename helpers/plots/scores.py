@@ -1,164 +1,170 @@
 """Figures of scores: against the largest class, calibrated, by group, and of speed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from helpers.plots.panels import draw_dots, grid_of_panels, new_figure, text_width
-from helpers.plots.style import (
-    BLUE,
-    GRAY,
-    GREEN,
-    INK,
-    ORANGE,
-    RED,
-    WIDTH,
-    as_times,
-    clipped,
-    signed,
-    styled,
-    task_title,
-    three_digits,
+from helpers.plots import style
+from helpers.plots.panels import (
+    draw_dots,
+    draw_points,
+    grid_of_panels,
+    name_rows,
+    new_figure,
+    one_panel,
+    text_width,
 )
-from helpers.scores import Threshold
+from helpers.scores import Threshold, at_the_floor
 
 MEASURED = {"promised": "promised by its validation pictures", "unseen": "unseen persons"}
 # Trainings beside each other: how far aside each is drawn, so that no interval hides another one.
-LENGTHS = {"equally long": (1, BLUE, "o"), "half as long": (1.2, ORANGE, "s")}
+LENGTHS = {"equally long": (1, style.BLUE, "o-"), "half as long": (1.2, style.ORANGE, "s-")}
 
 
-@styled
+@style.styled
 def scores_against_floor(scores: pd.DataFrame) -> Figure:
-    """Draws each task's accuracy, with its interval, beside the share of the largest class.
-
-    Args:
-        scores: a table of `metrics.score_manifest`.
-    """
+    """Draws the accuracies of `metrics.score_manifest` beside the shares of the largest classes."""
     scores = scores[scores["labelled"] > 0]
-    figure = new_figure(0.42 * len(scores) + 1.2)
-    axes = figure.subplots()
-    rows = np.arange(len(scores))
-    axes.barh(
-        rows,
-        scores["largest_class_share"],
-        color="#D9D9D9",
-        height=0.62,
-        label="always the largest class",
-    )
-    draw_dots(axes, rows, scores, BLUE, "accuracy, 95 % interval")
-    for row, (_, score) in zip(rows, scores.iterrows()):
-        axes.text(0.008, row, score["largest_class"], va="center", fontsize=9, color="#555555")
-        lift = f"{score['accuracy']:.3f}   lift {signed(score['lift'])}"
-        axes.text(1.02, row, lift, va="center", fontsize=9.5)
-    axes.set_yticks(rows, [task_title(task) for task in scores.index])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    figure, axes = one_panel(0.42 * len(scores) + 1.2)
+    rows, floor = np.arange(len(scores)), scores["largest_class_share"]
+    axes.barh(rows, floor, color=style.SHADE, height=0.62, label="always the largest class")
+    draw_dots(axes, rows, scores, style.BLUE, "accuracy, 95 % interval")
+    for row, name in zip(rows, scores["largest_class"]):
+        axes.text(0.008, row, name, va="center", fontsize=9, color=style.DARK)
+    values = zip(scores["accuracy"], scores["lift"])
+    notes = [f"{accuracy:.3f}   lift {style.signed(lift)}" for accuracy, lift in values]
+    name_rows(axes, [style.task_title(task) for task in scores.index], notes)
     axes.set_xlim(0, 1)
-    axes.grid(axis="x")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
 
-@styled
-def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draws the accuracy, with its interval, for each value of another column.
+@style.styled
+def lifts(scores: pd.DataFrame) -> Figure:
+    """Draws how far each task of `metrics.score_manifest` lies above its largest class.
 
-    Args:
-        table: of `metrics.score_by`.
-        title: what is scored by what.
+    A task whose interval reaches 0 was not learned, as far as one can tell, and is red.
     """
-    figure = new_figure(0.34 * len(table) + 0.9, 7.5)
-    axes = figure.subplots()
-    rows = np.arange(len(table))
-    draw_dots(axes, rows, table, BLUE, "accuracy")
-    for row, (_, score) in zip(rows, table.iterrows()):
-        text = f"{score['accuracy']:.3f}  of {score['labelled']:,.0f}"
-        axes.text(1.02, row, text, va="center", transform=axes.get_yaxis_transform(), fontsize=9.5)
-    axes.set_yticks(rows, table.index)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    scores = scores[scores["labelled"] > 0].sort_values("lift", ascending=False)
+    floor = set(at_the_floor(scores))
+    figure, axes = one_panel(0.36 * len(scores) + 1.0, 8)
+    axes.axvline(0, color=style.GRAY, lw=1)
+    notes = []
+    for row, (task, score) in enumerate(scores.iterrows()):
+        color = style.RED if task in floor else style.BLUE
+        axes.hlines(row, score["lift_low"], score["lift_high"], color=color, lw=2.2)
+        axes.plot(score["lift"], row, "o", color=color, ms=7)
+        note = f"{style.signed(score['lift'])}   macro-F1 {score['macro_f1']:.3f}"
+        notes.append(note + ("   at its floor" if task in floor else ""))
+    colors = [style.RED if task in floor else style.INK for task in scores.index]
+    name_rows(axes, [style.task_title(task) for task in scores.index], notes, colors)
     axes.margins(x=0.08)
-    axes.grid(axis="x")
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.set_title("accuracy above always answering the largest class, 95 % interval")
+    return figure
+
+
+@style.styled
+def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
+    """Draws a table of `metrics.score_by`: the accuracy for each value of another column."""
+    figure, axes = one_panel(0.34 * len(table) + 0.9, 7.5)
+    draw_dots(axes, np.arange(len(table)), table, style.BLUE, "accuracy")
+    values = zip(table["accuracy"], table["labelled"])
+    name_rows(axes, table.index, [f"{accuracy:.3f}  of {n:,.0f}" for accuracy, n in values])
+    axes.margins(x=0.08)
     axes.set_title(title)
     return figure
 
 
-@styled
-def learning_curve(table: pd.DataFrame) -> Figure:
-    """Draws the scores of networks that have learned from fewer and from more persons.
-
-    Args:
-        table: a row per task and training, with the columns task; persons that it was trained on;
-            trained, a key of `LENGTHS`; accuracy; accuracy_low and accuracy_high.
-    """
-    tasks, persons = list(dict.fromkeys(table["task"])), sorted(set(table["persons"]))
-    figure, grid, _ = grid_of_panels(len(tasks), 4, (5, 3.2), sharey=True)
-    for axes, task in zip(grid, tasks):
-        part = table[table["task"] == task].set_index("trained")
-        for trained, (aside, color, marker) in LENGTHS.items():
-            rows = part.loc[[trained]].sort_values("persons")
-            places = rows["persons"] * aside
-            axes.vlines(places, rows["accuracy_low"], rows["accuracy_high"], color=color, lw=2.2)
-            axes.plot(places, rows["accuracy"], f"{marker}-", color=color, ms=8, label=trained)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(persons, [f"{number:,}" for number in persons])
-        axes.minorticks_off()
-        axes.set_xlabel("persons")
-        axes.grid(axis="y")
-        axes.set_title(task_title(task))
-    grid[0].set_ylabel("accuracy")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return figure
-
-
-@styled
+@style.styled
 def two_scores_by(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draws two accuracies with their intervals for each value of another column.
-
-    Args:
-        table: a row per value; columns of two levels: which of the two (its name is shown), and
-            labelled, accuracy, accuracy_low, accuracy_high.
-        title: what is scored by what.
-    """
-    figure = new_figure(0.42 * len(table) + 1.1, 7.5)
-    axes = figure.subplots()
-    rows = np.arange(len(table))
-    kinds = list(dict.fromkeys(table.columns.get_level_values(0)))
-    for kind, shift, color in zip(kinds, (-0.14, 0.14), (BLUE, ORANGE)):
-        draw_dots(axes, rows + shift, table[kind], color, kind)
-    first, second = (table[kind]["accuracy"] for kind in kinds)
-    for row, (value, gap) in zip(rows, (second - first).items()):
-        text = f"{signed(gap)}  of {table[kinds[0]].loc[value, 'labelled']:,.0f}"
-        axes.text(1.02, row, text, va="center", transform=axes.get_yaxis_transform(), fontsize=9.5)
-    axes.set_yticks(rows, table.index)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    """Draws two tables of `metrics.score_by`, beside each other in columns of two levels."""
+    figure, axes = one_panel(0.42 * len(table) + 1.1, 7.5)
+    first, second = dict.fromkeys(table.columns.get_level_values(0))
+    for kind, shift, color in ((first, -0.14, style.BLUE), (second, 0.14, style.ORANGE)):
+        draw_dots(axes, np.arange(len(table)) + shift, table[kind], color, kind)
+    gaps = table[second]["accuracy"] - table[first]["accuracy"]
+    notes = [f"{style.signed(gap)}  of {n:,.0f}" for gap, n in zip(gaps, table[first]["labelled"])]
+    name_rows(axes, table.index, notes)
     axes.margins(x=0.08)
-    axes.grid(axis="x")
     axes.set_title(title)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 
 
-@styled
-def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
-    """Draws which class was taken for which: counts, coloured by the share of their row.
+@style.styled
+def learning_curve(table: pd.DataFrame) -> Figure:
+    """Draws the scores of networks that have learned from fewer and from more persons.
 
-    Args:
-        confusion: counts, rows the truth, columns the prediction, of `metrics.confusion`.
-        title: above the matrix.
+    A row per task and training, with the columns task; persons that it was trained on; trained, a
+    key of `LENGTHS`; accuracy; accuracy_low and accuracy_high.
     """
+    persons = sorted(set(table["persons"]))
+    figure, grid = _panel_per_task(table)
+    for axes, (_, part) in zip(grid, table.groupby("task", sort=False)):
+        for trained, (aside, color, look) in LENGTHS.items():
+            rows = part[part["trained"] == trained].sort_values("persons")
+            draw_points(axes, rows["persons"] * aside, rows, look, color, trained)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(persons, [f"{number:,}" for number in persons])
+        axes.minorticks_off()
+        axes.set_xlabel("persons")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    return figure
+
+
+@style.styled
+def leak(table: pd.DataFrame) -> Figure:
+    """Draws what each kind of split promises, and what unseen persons then give.
+
+    A row per task, kind of split and measurement, with the columns task; split (as "at random",
+    "by person"); measured, a key of `MEASURED`; accuracy; accuracy_low and accuracy_high.
+    """
+    figure, grid = _panel_per_task(table)
+    for axes, (_, part) in zip(grid, table.groupby("task", sort=False)):
+        splits = list(dict.fromkeys(part["split"]))
+        places = np.arange(len(splits))
+        promised, unseen = (
+            part[part["measured"] == measured].set_index("split").loc[splits]
+            for measured in MEASURED
+        )
+        for place, *both in zip(places, promised["accuracy"], unseen["accuracy"]):
+            axes.plot([place - 0.13, place + 0.13], both, color=style.GRAY, lw=1, zorder=1)
+        draw_points(axes, places - 0.13, promised, "s", style.ORANGE, MEASURED["promised"])
+        draw_points(axes, places + 0.13, unseen, "o", style.BLUE, MEASURED["unseen"])
+        gaps = unseen["accuracy"] - promised["accuracy"]
+        names = [f"{split}\ngap {style.signed(gap)}" for split, gap in gaps.items()]
+        axes.set_xticks(places, names)
+        axes.set_xlim(-0.6, len(splits) - 0.4)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    return figure
+
+
+def _panel_per_task(table: pd.DataFrame) -> tuple[Figure, list[Axes]]:
+    """Makes a panel of accuracies for each task of a table, in the table's order."""
+    figure, grid = grid_of_panels(table["task"].unique(), 4, (5, 3.2), sharey=True)
+    grid[0].set_ylabel("accuracy")
+    for axes in grid:
+        axes.grid(axis="y")
+    return figure, grid
+
+
+@style.styled
+def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
+    """Draws the counts of `metrics.confusion`, colored by the share of their row."""
     counts = confusion.to_numpy()
     number = len(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(7.2, max(2.0, 0.47 * number))  # inches
     label = min(9.5, max(6.0, 72 * side / number / 1.5))
-    shown = [clipped(str(name)) for name in confusion.index]
+    shown = [style.clipped(str(name)) for name in confusion.index]
     names = text_width(shown, label)
     upright = names < 0.9 * side / number
-    figure = new_figure(side + 0.8 + (0 if upright else names), min(WIDTH, side + names + 1.7))
-    axes = figure.subplots()
+    height, width = side + 0.8 + (0 if upright else names), side + names + 1.7
+    figure, axes = one_panel(height, min(style.WIDTH, width))
     mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     _write_counts(axes, counts, shares, size=min(9.5, 72 * side / number / 2.4))
     ticks = np.arange(number)
@@ -166,8 +172,7 @@ def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
     axes.set_yticks(ticks, shown, fontsize=label)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="prediction", ylabel="truth", title=title)
-    percent = PercentFormatter(1, decimals=0)
-    bar = figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=18, format=percent)
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=18, format="{x:.0%}")
     bar.outline.set_visible(False)
     bar.set_label("share of the class")
     return figure
@@ -175,10 +180,10 @@ def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
 
 def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray, size: float) -> None:
     """Writes the counts above zero into the cells, and draws lines between these."""
-    style = {"ha": "center", "va": "center", "fontsize": size}
+    look = {"ha": "center", "va": "center", "fontsize": size}
     for row, column in np.argwhere(counts > 0):
-        color = "white" if shares[row, column] > 0.55 else INK
-        axes.text(column, row, f"{counts[row, column]}", color=color, **style)
+        color = "white" if shares[row, column] > 0.55 else style.INK
+        axes.text(column, row, f"{counts[row, column]}", color=color, **look)
     lines = np.arange(1, len(counts)) - 0.5
     axes.set_xticks(lines, minor=True)
     axes.set_yticks(lines, minor=True)
@@ -186,30 +191,27 @@ def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray, size: floa
     axes.tick_params(which="minor", length=0)
 
 
-@styled
+@style.styled
 def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """Draws how often predictions of each confidence are right; the diagonal is perfect.
 
-    Args:
-        curves: task: {label: table of `metrics.calibration_curve`}, for example
-            {"gender": {"before": ..., "temperature 1.6": ...}}. The size of a dot is its count.
+    Takes task: {label: table of `metrics.calibration_curve`}, for example
+    {"gender": {"before": ..., "temperature 1.6": ...}}. The size of a dot is its count.
     """
-    figure, grid, columns = grid_of_panels(
-        len(curves), 4, (3.3, min(3.3, WIDTH / min(4, len(curves))) + 0.5)
-    )
-    for axes, (task, tables) in zip(grid, curves.items()):
-        axes.plot([0, 1], [0, 1], color=GRAY, lw=1, ls="--")
-        for (label, curve), color, marker in zip(tables.items(), (ORANGE, BLUE, GREEN), "os^"):
+    columns, colors = min(4, len(curves)), (style.ORANGE, style.BLUE, style.GREEN)
+    figure, grid = grid_of_panels(list(curves), 4, (3.3, min(3.3, style.WIDTH / columns) + 0.5))
+    for axes, tables in zip(grid, curves.values()):
+        axes.plot([0, 1], [0, 1], color=style.GRAY, lw=1, ls="--")
+        for (label, curve), color, marker in zip(tables.items(), colors, "os^"):
             weight = curve["count"] / max(curve["count"].sum(), 1)
-            error = float((weight * (curve["confidence"] - curve["accuracy"]).abs()).sum())
+            error = (weight * (curve["confidence"] - curve["accuracy"]).abs()).sum()
+            look = {"color": color, "marker": marker}
             points = curve["confidence"], curve["accuracy"]
-            text = f"{label}: error {error:.3f}"
-            axes.plot(*points, color=color, lw=1.5, marker=marker, ms=4, label=text)
-            axes.scatter(*points, 16 + 160 * weight, color=color, marker=marker, zorder=3)
+            axes.plot(*points, lw=1.5, ms=4, label=f"{label}: error {error:.3f}", **look)
+            axes.scatter(*points, 16 + 160 * weight, zorder=3, **look)
         ticks = [0, 0.5, 1]
         axes.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xticks=ticks, yticks=ticks)
         axes.set_xlabel("confidence")
-        axes.set_title(task_title(task))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.2, fontsize=9)
         axes.grid()
     for axes in grid[::columns]:
@@ -217,119 +219,49 @@ def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     return figure
 
 
-@styled
+@style.styled
 def coverage(
-    curve: pd.DataFrame | Mapping[str, pd.DataFrame],
-    threshold: Threshold | Mapping[str, Threshold] | None = None,
-    title: str = "",
+    curves: Mapping[str, pd.DataFrame], thresholds: Mapping[str, Threshold] | None = None
 ) -> Figure:
     """Draws what a confidence threshold brings (accuracy) and costs (pictures without answer).
 
-    Args:
-        curve: a table of `metrics.coverage_curve`, or several by task: a panel each.
-        threshold: what `metrics.choose_threshold` chose, or several by task; marked.
-        title: of a single panel.
+    Takes per task a table of `metrics.coverage_curve`, and the thresholds to mark.
     """
-    curves = curve if isinstance(curve, Mapping) else {title: curve}
-    thresholds = threshold if isinstance(threshold, Mapping) else {title: threshold}
-    figure, grid, _ = grid_of_panels(len(curves), 3, (5.5, 3.1))
+    figure, grid = grid_of_panels(list(curves), 3, (5.5, 3.1))
     for axes, (task, table) in zip(grid, curves.items()):
-        axes.plot(
-            table["threshold"], table["accuracy"], color=BLUE, lw=2, label="answers that are right"
-        )
-        axes.plot(
-            table["threshold"],
-            table["coverage"],
-            color=ORANGE,
-            lw=2,
-            ls="--",
-            label="pictures answered",
-        )
-        _mark_threshold(axes, thresholds.get(task))
+        for column, look, color, label in (
+            ("accuracy", "-", style.BLUE, "answers that are right"),
+            ("coverage", "--", style.ORANGE, "pictures answered"),
+        ):
+            axes.plot(table["threshold"], table[column], look, color=color, lw=2, label=label)
+        if thresholds and task in thresholds:
+            _mark_threshold(axes, thresholds[task])
         axes.set(xlabel="answer from this confidence on", ylim=(0, 1.02), xlim=(None, 1.0))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter("{x:.0%}")
         axes.grid()
-        axes.set_title(task_title(task))
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     return figure
 
 
-def _mark_threshold(axes: Axes, chosen: Threshold | None) -> None:
-    if chosen is None:
-        return
+def _mark_threshold(axes: Axes, chosen: Threshold) -> None:
+    corner = {"x": 0.03, "y": 0.05, "transform": axes.transAxes}
     if not chosen.reached:
-        axes.text(
-            0.03,
-            0.05,
-            f"{chosen.wanted_accuracy:.0%} cannot be reached",
-            transform=axes.transAxes,
-            color=RED,
-        )
+        axes.text(s=f"{chosen.wanted_accuracy:.0%} cannot be reached", color=style.RED, **corner)
         return
-    axes.axvline(chosen.threshold, color=INK, lw=1, ls=":")
-    axes.plot(
-        [chosen.threshold] * 2, [chosen.accuracy, chosen.coverage], "o", color=INK, ms=6, zorder=4
-    )
+    place, both = chosen.threshold, [chosen.accuracy, chosen.coverage]
+    axes.axvline(place, color=style.INK, lw=1, ls=":")
+    axes.plot([place] * 2, both, "o", color=style.INK, ms=6, zorder=4)
     text = (
-        f"from {chosen.threshold:.2f} on:\nanswers {chosen.coverage:.0%},\n"
-        f"{chosen.accuracy:.0%} of them right"
+        f"from {place:.2f} on:\nanswers {chosen.coverage:.0%},\n{chosen.accuracy:.0%} of them right"
     )
-    axes.text(0.03, 0.05, text, transform=axes.transAxes, va="bottom", fontsize=9)
+    axes.text(s=text, va="bottom", fontsize=9, **corner)
 
 
-@styled
-def leak(table: pd.DataFrame) -> Figure:
-    """Draws what each kind of split promises, and what unseen persons then give.
-
-    Args:
-        table: a row per task, kind of split and measurement, with the columns task; split (as
-            "at random", "by person"); measured ("promised" on the split's own validation
-            pictures, "unseen" on new persons); accuracy; accuracy_low and accuracy_high.
-    """
-    tasks = list(dict.fromkeys(table["task"]))
-    figure, grid, _ = grid_of_panels(len(tasks), 4, (5, 3.2), sharey=True)
-    for axes, task in zip(grid, tasks):
-        part = table[table["task"] == task].set_index(["split", "measured"])
-        splits = list(dict.fromkeys(part.index.get_level_values("split")))
-        for number, split in enumerate(splits):
-            both = [part.loc[(split, name), "accuracy"] for name in ("promised", "unseen")]
-            axes.plot([number - 0.13, number + 0.13], both, color=GRAY, lw=1, zorder=1)
-        _promise(axes, part, splits, "promised", -0.13, ORANGE, "s")
-        _promise(axes, part, splits, "unseen", 0.13, BLUE, "o")
-        gaps = part["accuracy"].unstack("measured").reindex(splits)
-        gaps = gaps["unseen"] - gaps["promised"]
-        names = [f"{split}\ngap {signed(gap)}" for split, gap in gaps.items()]
-        axes.set_xticks(range(len(splits)), names)
-        axes.set_xlim(-0.6, len(splits) - 0.4)
-        axes.grid(axis="y")
-        axes.set_title(task_title(task))
-    grid[0].set_ylabel("accuracy")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return figure
-
-
-def _promise(
-    axes: Axes,
-    part: pd.DataFrame,
-    splits: Sequence[str],
-    measured: str,
-    shift: float,
-    color: str,
-    marker: str,
-) -> None:
-    rows = part.xs(measured, level="measured").reindex(splits)
-    places = np.arange(len(splits)) + shift
-    axes.vlines(places, rows["accuracy_low"], rows["accuracy_high"], color=color, lw=2.2)
-    axes.plot(places, rows["accuracy"], marker, color=color, ms=8, label=MEASURED[measured])
-
-
-@styled
+@style.styled
 def speed(table: pd.DataFrame) -> Figure:
-    """Draws speeds or latencies side by side, with how many times the first row's each one is.
+    """Draws speeds or latencies: a row per way to predict, a panel per measurement.
 
-    Args:
-        table: a row per way to predict; each column is one measurement and one panel, as
-            "pictures per second, batch 1". Wide ranges get a logarithmic axis.
+    Says how many times the first row's each one is. Wide ranges get a logarithmic axis.
     """
     figure = new_figure(0.42 * len(table) + 0.9)
     panels = figure.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
@@ -337,11 +269,11 @@ def speed(table: pd.DataFrame) -> Figure:
     for axes, column in zip(panels, table.columns):
         values = table[column].astype(float)
         wide = values.max() > 20 * values.min() > 0
-        colors = [GRAY] + [BLUE] * (len(table) - 1)
-        axes.barh(rows, values, color=colors, height=0.62)
+        axes.barh(rows, values, color=[style.GRAY] + [style.BLUE] * (len(table) - 1), height=0.62)
         for row, value in zip(rows, values):
-            times = f"   {as_times(value / values.iloc[0])}" if row else ""
-            axes.text(value, row, f" {three_digits(value)}{times}", va="center", fontsize=9.5)
+            factor = value / values.iloc[0]
+            times = f"   ×{factor:.{0 if factor >= 10 else 1}f}" if row else ""
+            axes.text(value, row, f" {style.three_digits(value)}{times}", va="center", fontsize=9.5)
         if wide:
             axes.set_xscale("log")
             axes.set_xlim(values.min() / 2, values.max() * (values.max() / values.min()) ** 0.5)

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 WIDTH = 10.0  # inches: the width of a notebook's output
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
-INK, GRAY, PALE_BLUE, TRACK = "#262626", "#8A8A8A", "#A9C6DB", "#F0F0F0"
-# What a class that names a colour is painted in.
+INK, DARK, GRAY, FAINT = "#262626", "#555555", "#8A8A8A", "#A0A0A0"  # of words and lines
+SHADE, PALE, TRACK, PALE_BLUE = "#D9D9D9", "#E3E3E3", "#F0F0F0", "#A9C6DB"  # of areas
+# What a class that names a color is painted in.
 PAINT = {
     "black": "#1E1E1E",
     "white": "#FFFFFF",
@@ -106,11 +107,6 @@ def three_digits(value: float) -> str:
 def as_share(value: float) -> str:
     """Writes a probability with two digits: .07, .98, 1.00."""
     return f"{value:.2f}" if value >= 0.995 else f"{value:.2f}".removeprefix("0")
-
-
-def as_times(factor: float) -> str:
-    """Writes a factor: ×1.5, ×23."""
-    return f"×{factor:.0f}" if factor >= 10 else f"×{factor:.1f}"
 
 
 def signed(value: float) -> str:

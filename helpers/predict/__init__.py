@@ -1,4 +1,4 @@
-"""A run becomes an export, and the export answers: files in, probabilities out."""
+"""A network becomes an export, and the export answers: files in, probabilities out."""
 
 from helpers.common import front_door
 
@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = front_door(
             "SavedModelPredictor",
             "archive_folder",
             "convert_to_litert",
+            "export_model",
             "export_onnx",
             "export_run",
             "export_saved_model",

@@ -8,6 +8,7 @@ It uses the LiteRT export and never imports TensorFlow, so the first answer come
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from helpers.common import WorkshopError, progress_bar, run_command
@@ -25,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = find_pictures(arguments.images)
     predictor = LiteRTPredictor(Path(arguments.run) / "export")
-    failed = 0
+    labels, failed = predictor.labels, 0
     predictions = predict_files(predictor, paths)
     seen = sys.stdout.isatty()  # the answers themselves then show how far it is
     bar = progress_bar(iterable=predictions, total=len(paths), unit="picture", disable=seen)
@@ -34,20 +35,18 @@ def main() -> None:
             failed += 1
             print(f"{path}: {answer}", file=sys.stderr)
         elif arguments.json:
-            tasks = named(predictor.labels, answer)
-            print(json.dumps({"image_path": str(path), **tasks}, ensure_ascii=False))
+            found = {"image_path": str(path), **named(labels, answer)}
+            print(json.dumps(found, ensure_ascii=False))
         else:
-            print(_as_text(path, predictor.labels, named(predictor.labels, answer)))
+            print(path, *_lines(labels, named(labels, answer)), sep="\n")
     if failed:
         raise WorkshopError(f"{failed} of {len(paths)} files could not be read; see above.")
 
 
-def _as_text(path: Path, labels: Labels, tasks: dict[str, dict[str, float]]) -> str:
-    lines = [str(path)]
+def _lines(labels: Labels, tasks: dict[str, dict[str, float]]) -> Iterator[str]:
     for task, classes in tasks.items():
         shown = [f"{labels.display_name(task, c)} {p:.3f}" for c, p in list(classes.items())[:3]]
-        lines.append(f"  {task:<14} {', '.join(shown)}")
-    return "\n".join(lines)
+        yield f"  {task:<14} {', '.join(shown)}"
 
 
 if __name__ == "__main__":

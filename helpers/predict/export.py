@@ -1,4 +1,4 @@
-"""Exports a run: picture files in, probabilities out, everything in between inside the graph.
+"""Exports a network: picture files in, probabilities out, everything in between inside the graph.
 
 export/
     saved_model/   signature "serving_default": bytes of files in (TensorFlow Serving, SageMaker)
@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -32,49 +33,48 @@ from helpers.common import (
 from helpers.manifest import LABELS_FILE, Labels, check_size
 from helpers.model import load_model
 from helpers.pipeline import decode_picture
-from helpers.train import Run
-
-PICTURE_REQUESTS = Path(__file__).parent.parent / "cloud" / "picture_requests.py"
+from helpers.predict.litert import need_export
 
 FORMATS = ("saved_model", "litert", "onnx")
 
 
-def export_run(run: Run, formats: Sequence[str] = FORMATS) -> Path:
-    """Exports the best model of a run and returns the folder.
-
-    Args:
-        run: a run with a finished epoch.
-        formats: any of `FORMATS`.
+def export_run(run: Any, formats: Sequence[str] = FORMATS) -> Path:
+    """Exports the best model of a `helpers.train.Run` and returns the folder.
 
     Raises:
         WorkshopError: no finished epoch, or an unknown format.
     """
-    unknown = set(formats) - set(FORMATS)
-    if unknown:
-        raise WorkshopError(f"expected formats of {', '.join(FORMATS)}, found {sorted(unknown)}.")
     run.best_epoch  # noqa: B018 - raises where no epoch has ended
-    model = load_model(run.best_path)
-    with whole_folder(run.export_folder) as folder:
-        run.labels.write(folder / LABELS_FILE)
+    return export_model(load_model(run.best_path), run.labels, run.export_folder, formats)
+
+
+def export_model(
+    model: keras.Model, labels: Labels, folder: Path, formats: Sequence[str] = FORMATS
+) -> Path:
+    """Exports a network of `helpers.model.build_model` into a folder, which it returns.
+
+    Raises:
+        WorkshopError: an unknown format.
+    """
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown:
+        raise WorkshopError(f"expected formats of {', '.join(FORMATS)}, found {unknown}.")
+    with whole_folder(folder) as draft:
+        labels.write(draft / LABELS_FILE)
         if "saved_model" in formats:
-            export_saved_model(model, run.labels, folder / SAVED_MODEL)
+            export_saved_model(model, labels, draft / SAVED_MODEL)
         if "litert" in formats:
-            (folder / LITERT_FILE).write_bytes(convert_to_litert(model))
+            (draft / LITERT_FILE).write_bytes(convert_to_litert(model))
         if "onnx" in formats:
-            export_onnx(model, folder / ONNX_FILE)
-    return run.export_folder
+            export_onnx(model, draft / ONNX_FILE)
+    return folder
 
 
 def export_saved_model(model: keras.Model, labels: Labels, folder: Path) -> None:
-    """Writes a SavedModel whose one signature takes the bytes of picture files.
+    """Writes a SavedModel that takes the bytes of JPEG, PNG, BMP or GIF files.
 
-    Signature "serving_default": `image_bytes`, string (batch,), each a JPEG, PNG, BMP or GIF
-    file, to a dict from task to float32 (batch, classes). The labels lie in its assets.
-
-    Args:
-        model: a network of `helpers.model.build_model`.
-        labels: its labels.
-        folder: where the SavedModel goes.
+    Signature "serving_default": `image_bytes`, string (batch,), to a dict from task to float32
+    (batch, classes). The labels lie in its assets.
     """
     image_size = model.input_shape[1:3]
 
@@ -128,8 +128,7 @@ def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(level)
@@ -139,18 +138,13 @@ class SavedModelPredictor:
     """Answers with the exported SavedModel: the bytes of files in, probabilities out."""
 
     def __init__(self, export_folder: Path):
-        folder = Path(export_folder)
-        if not (folder / SAVED_MODEL).is_dir():
-            raise _no_saved_model(folder)
-        self.labels = Labels.read(folder / LABELS_FILE)
-        self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
+        path = need_export(export_folder, SAVED_MODEL)
+        self.labels = Labels.read(path.parent / LABELS_FILE)
+        self._model = tf.saved_model.load(str(path))
         self._serve = self._model.signatures["serving_default"]
 
     def predict_bytes(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
-        """Predicts a batch of picture files.
-
-        Returns:
-            For each task float32 (files, classes), rows that sum to 1.
+        """Predicts a batch of files: for each task float32 (files, classes), rows that sum to 1.
 
         Raises:
             WorkshopError: one of them is no picture, or larger than `helpers.manifest` allows.
@@ -174,45 +168,25 @@ def _refuse_large(file: bytes) -> None:
         raise WorkshopError(f"expected a smaller picture: {error}") from None
     except Exception:  # broken, in one of many ways: TensorFlow refuses it
         return
-    with picture:
-        check_size(picture)
+    check_size(picture)
 
 
-def _no_saved_model(folder: Path) -> WorkshopError:
-    return WorkshopError(
-        f"expected an export with a saved_model in {folder}, found none. Export the run with "
-        "helpers.predict.export_run."
-    )
+def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -> Path:
+    """Packs the SavedModel of an export as `1/` into a tar.gz, as TensorFlow Serving wants it.
 
-
-def archive_export(run: Run, path: Path) -> Path:
-    """Packs a run's SavedModel as `1/` into a tar.gz, as TensorFlow Serving containers want it."""
-    return archive_folder(run.export_folder, path)
-
-
-def archive_folder(export: Path, path: Path, script: Path | None = None) -> Path:
-    """Packs the SavedModel of an export as `1/` into a tar.gz.
-
-    Args:
-        export: the folder of an export, or what a training job left.
-        path: of the archive.
-        script: what the container calls for each request, such as `helpers/cloud/inference.py`;
-            it goes in as `code/inference.py`, with `picture_requests.py` and the labels beside it.
-
-    Returns:
-        The path, with the ending .tar.gz.
+    What the container runs at each request, `code`, goes into `code/`, and the labels with it.
+    Returns the path of the archive, with the ending .tar.gz.
 
     Raises:
-        WorkshopError: there is no export.
+        WorkshopError: there is no SavedModel.
     """
-    if not (export / SAVED_MODEL).is_dir():
-        raise _no_saved_model(export)
+    saved_model = need_export(export_folder, SAVED_MODEL)
+    labels = Path(export_folder) / LABELS_FILE
     path = Path(f"{str(path).removesuffix('.tar.gz')}.tar.gz")
     with whole_file(path) as draft, tarfile.open(draft, "w:gz") as archive:
-        archive.add(export / SAVED_MODEL, "1")
-        if script:
-            archive.add(script, "code/inference.py")
-            archive.add(PICTURE_REQUESTS, f"code/{PICTURE_REQUESTS.name}")
-            if (export / LABELS_FILE).exists():  # the names that the script answers with
-                archive.add(export / LABELS_FILE, f"code/{LABELS_FILE}")
+        archive.add(saved_model, "1")
+        for file in code:
+            archive.add(file, f"code/{file.name}")
+        if code and labels.exists():  # the names that the code answers with
+            archive.add(labels, f"code/{LABELS_FILE}")
     return path

@@ -15,6 +15,7 @@ from helpers.predict.litert import LiteRTPredictor, decode_picture
 BATCH = 32  # pictures predicted at once
 AHEAD = CORES + 2  # batches on their way
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+Answer = dict[str, np.ndarray] | str  # task: float32 (classes,), or what is wrong with the file
 
 
 def find_pictures(names: list[str]) -> list[Path]:
@@ -37,17 +38,12 @@ def find_pictures(names: list[str]) -> list[Path]:
     return paths
 
 
-def predict_files(
-    predictor: LiteRTPredictor, paths: list[Path]
-) -> Iterator[tuple[Path, dict[str, np.ndarray] | str]]:
-    """Yields each path with a dict from task to float32 (classes,), or with what is wrong.
-
-    A broken picture does not stop the others.
-    """
+def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tuple[Path, Answer]]:
+    """Yields each path with its answer; a broken picture does not stop the others."""
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     mine = threading.local()
 
-    def answer(batch: list[Path]) -> list[dict[str, np.ndarray] | str]:
+    def answer(batch: list[Path]) -> list[Answer]:
         if not hasattr(mine, "predictor"):
             mine.predictor = predictor.twin(threads=1)
         return _predict(mine.predictor, [_read(path, predictor.image_size) for path in batch])
@@ -73,9 +69,7 @@ def _read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:
         return str(error)
 
 
-def _predict(
-    predictor: LiteRTPredictor, read: list[np.ndarray | str]
-) -> list[dict[str, np.ndarray] | str]:
+def _predict(predictor: LiteRTPredictor, read: list[np.ndarray | str]) -> list[Answer]:
     pixels = [found for found in read if not isinstance(found, str)]
     answers = predictor.predict_pixels(np.stack(pixels)) if pixels else {}
     rows = ({task: values[row] for task, values in answers.items()} for row in range(len(pixels)))
@@ -84,9 +78,7 @@ def _predict(
 
 def named(labels: Labels, answer: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """Names the probabilities: {task: {class: probability}}, the most probable class first."""
-    result = {}
-    for task, values in answer.items():
-        order = np.argsort(-values)
-        classes = labels.tasks[task]
-        result[task] = {classes[i]: round(float(values[i]), 4) for i in order}
-    return result
+    return {
+        task: {labels.tasks[task][i]: round(float(values[i]), 4) for i in np.argsort(-values)}
+        for task, values in answer.items()
+    }

@@ -13,16 +13,9 @@ LEAST_SECONDS = 0.1  # of one measurement: short calls are repeated, as a clock 
 
 
 def seconds_per_call(function: Callable[[], Any], repeats: int = REPEATS) -> float:
-    """Measures how long a call takes.
+    """Measures `repeats` times as many calls as fill `LEAST_SECONDS`, and takes the median.
 
     The first call is not counted: it builds graphs and fills caches.
-
-    Args:
-        function: what is called, without arguments.
-        repeats: measurements, each of as many calls as fill `LEAST_SECONDS`.
-
-    Returns:
-        The median over the measurements, in seconds per call.
     """
     function()
     timer = timeit.Timer(function)
@@ -35,15 +28,9 @@ def pictures_per_second(
     batch_sizes: Sequence[int] = (1, 32),
     repeats: int = REPEATS,
 ) -> pd.DataFrame:
-    """Compares ways to predict.
+    """Compares ways to predict, functions that predict as many pictures as they are told.
 
-    Args:
-        ways: name to a function that predicts as many pictures as it is told.
-        batch_sizes: how many pictures a call predicts.
-        repeats: see `seconds_per_call`.
-
-    Returns:
-        A row per way and a column per batch size; pictures per second.
+    A row per way and a column per batch size; pictures per second.
     """
     columns = {
         "one picture at a time" if size == 1 else f"{size} pictures at a time": {

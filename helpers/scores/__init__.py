@@ -1,45 +1,32 @@
-"""Probabilities and labels become scores, with intervals; nothing here needs TensorFlow."""
+"""Probabilities and labels become scores, with intervals; nothing here needs TensorFlow.
 
-from helpers.scores.metrics import (
-    Threshold,
-    apply_temperature,
-    at_the_floor,
-    calibration_curve,
-    choose_threshold,
-    co_occurrence,
-    compare,
-    confusion,
-    coverage_curve,
-    expected_calibration_error,
-    fit_temperature,
-    likely_label_errors,
-    per_class,
-    score_by,
-    score_lines,
-    score_manifest,
-    score_task,
-    without_prior,
-    worst_mistakes,
+Everywhere `targets` is int (n,), -1 where the label is not known, and `probabilities` is float
+(n, classes), each row a distribution. Rows without a label never count.
+"""
+
+from helpers.common import front_door
+
+__getattr__, __dir__, __all__ = front_door(
+    __name__,
+    {
+        "confidence": [
+            "Threshold",
+            "apply_temperature",
+            "calibration_curve",
+            "choose_threshold",
+            "coverage_curve",
+            "expected_calibration_error",
+            "fit_temperature",
+        ],
+        "errors": ["confusion", "likely_label_errors", "per_class", "worst_mistakes"],
+        "priors": ["co_occurrence", "without_prior"],
+        "scores": [
+            "accuracy_difference",
+            "at_the_floor",
+            "score_by",
+            "score_lines",
+            "score_manifest",
+            "score_task",
+        ],
+    },
 )
-
-__all__ = [
-    "Threshold",
-    "apply_temperature",
-    "at_the_floor",
-    "calibration_curve",
-    "choose_threshold",
-    "co_occurrence",
-    "compare",
-    "confusion",
-    "coverage_curve",
-    "expected_calibration_error",
-    "fit_temperature",
-    "likely_label_errors",
-    "per_class",
-    "score_by",
-    "score_lines",
-    "score_manifest",
-    "score_task",
-    "without_prior",
-    "worst_mistakes",
-]

@@ -1,0 +1,121 @@
+"""What a confidence is worth: calibration, temperature, and from where on to answer."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+
+from helpers.common import expected
+from helpers.scores.labelled import labelled
+
+BINS = 15  # Guo et al. 2017 use 15
+SMALLEST_PROBABILITY = 1e-12  # keeps the logarithm finite; float32 softmax does reach 0
+
+
+def calibration_curve(
+    targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS
+) -> pd.DataFrame:
+    """Compares the confidence of the predictions, their largest probability, with their accuracy.
+
+    A row per bin of equal width that is not empty: mean confidence (rising), accuracy, count.
+    """
+    known, probabilities, _ = labelled(targets, probabilities)
+    confidence = probabilities.max(axis=1)
+    # Bins are open below and closed above, (0, 1/15], as in Guo et al. 2017.
+    bin_of_row = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
+    correct = probabilities.argmax(axis=1) == known
+    table = pd.DataFrame({"confidence": confidence, "correct": correct})
+    curve = table.groupby(bin_of_row).agg(
+        confidence=("confidence", "mean"), accuracy=("correct", "mean"), count=("correct", "size")
+    )
+    return curve.reset_index(drop=True)
+
+
+def expected_calibration_error(
+    targets: np.ndarray, probabilities: np.ndarray, bins: int = BINS
+) -> float:
+    """Averages |confidence - accuracy| over the bins (Naeini et al. 2015); nan without labels."""
+    curve = calibration_curve(targets, probabilities, bins)
+    if curve.empty:
+        return math.nan
+    return float(np.average((curve.confidence - curve.accuracy).abs(), weights=curve["count"]))
+
+
+def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Finds the temperature that makes the probabilities fit the labels best.
+
+    One number per task, fitted on validation pictures by the log-likelihood (temperature
+    scaling, Guo et al. 2017), within 0.05 to 20; 1.0 without a labelled row. Above 1 the network
+    was overconfident. It changes no answer.
+    """
+    known, probabilities, _ = labelled(targets, probabilities)
+    if not len(known):
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        scaled = apply_temperature(probabilities, math.exp(log_temperature))
+        right = scaled[np.arange(len(known)), known]
+        return float(-np.log(np.maximum(right, SMALLEST_PROBABILITY)).mean())
+
+    bounds = math.log(0.05), math.log(20)
+    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)
+
+
+def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Divides the log-probabilities by `temperature` and normalizes: float (n, classes)."""
+    if not temperature > 0:
+        raise expected("a temperature above 0", temperature, "Take it from fit_temperature.")
+    logits = np.log(np.maximum(np.asarray(probabilities, float), SMALLEST_PROBABILITY))
+    return softmax(logits / temperature, axis=-1)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The confidence below which a network says "I am not sure", and what that brings."""
+
+    threshold: float  # answer where the largest probability is at least this; inf: never answer
+    coverage: float  # fraction of the rows that get an answer
+    accuracy: float  # fraction of the answers that are right; nan without answers
+    wanted_accuracy: float
+    reached: bool
+
+    def __str__(self) -> str:
+        if not self.reached:
+            return f"no confidence reaches an accuracy of {self.wanted_accuracy:.3f}"
+        return (
+            f"answers from a confidence of {self.threshold:.3f} on: {self.coverage:.1%} of the "
+            f"pictures, {self.accuracy:.1%} of them right"
+        )
+
+
+def coverage_curve(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """Returns for each confidence that occurs, rising, the coverage and the accuracy from it on."""
+    known, probabilities, _ = labelled(targets, probabilities)
+    correct = pd.Series(probabilities.argmax(axis=1) == known)
+    # Equal confidences are answered together.
+    counts = correct.groupby(probabilities.max(axis=1)).agg(["size", "sum"])
+    answered = counts[::-1].cumsum()[::-1]
+    coverage, accuracy = answered["size"] / len(known), answered["sum"] / answered["size"]
+    table = pd.DataFrame({"coverage": coverage, "accuracy": accuracy})
+    return table.rename_axis("threshold").reset_index()
+
+
+def choose_threshold(
+    targets: np.ndarray, probabilities: np.ndarray, wanted_accuracy: float, fewest_answers: int = 20
+) -> Threshold:
+    """Finds the smallest confidence from which on the answers are as accurate as wanted.
+
+    Choose it on validation pictures, and check it on test pictures. A threshold with fewer than
+    `fewest_answers` on these rows is luck, and not taken. Where none will do, the result has
+    `reached` False and never answers.
+    """
+    curve = coverage_curve(targets, probabilities)
+    known, _, _ = labelled(targets, probabilities)
+    enough = (curve.coverage * len(known)).round() >= fewest_answers
+    good = curve[(curve.accuracy >= wanted_accuracy) & enough]
+    if good.empty:
+        return Threshold(math.inf, 0.0, math.nan, wanted_accuracy, reached=False)
+    return Threshold(*map(float, good.iloc[0]), wanted_accuracy, reached=True)

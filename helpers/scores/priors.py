@@ -1,0 +1,39 @@
+"""How often classes occur: which meet, and answers as if all were equally frequent."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from helpers.manifest import NOT_KNOWN, Manifest
+
+
+def without_prior(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Divides each probability by the share of its class in training, and normalizes.
+
+    Logit adjustment after training (Menon et al. 2021, equation 9). A class whose share, in
+    `shares` (classes,), is 0 is left as it is.
+    """
+    evened = np.asarray(probabilities, float) / np.where(shares > 0, shares, 1.0)
+    return evened / evened.sum(axis=1, keepdims=True)
+
+
+def co_occurrence(manifest: Manifest) -> pd.DataFrame:
+    """Says how much more often two classes of two tasks meet in a picture than by chance.
+
+    A square table, indexed by (task, class) both ways: the share of pictures with both classes
+    over the product of their shares, among those where both tasks are known. 1 is chance; nan
+    within a task, and where a class does not occur.
+    """
+    tasks = manifest.labels.tasks
+    names = [(task, name) for task, classes in tasks.items() for name in classes]
+    # Both (pictures, all classes): whether it is of the class, and whether its task is known.
+    targets = np.column_stack([manifest.targets(task) for task, _ in names])
+    known = (targets != NOT_KNOWN).astype(float)
+    has = (targets == [tasks[task].index(name) for task, name in names]).astype(float)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan
+        times = (has.T @ has) * (known.T @ known) / ((has.T @ known) * (known.T @ has))
+    index = pd.MultiIndex.from_tuples(names, names=["task", "class"])
+    of_task = index.get_level_values("task").to_numpy()
+    times[of_task[:, None] == of_task] = math.nan
+    return pd.DataFrame(times, index, index)
