@@ -7,15 +7,12 @@ color itself.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from helpers.detection.people import Person
 from helpers.plots.style import BLUE, GRAY, INK, ORANGE, PAINT, RAINBOW
-
-if TYPE_CHECKING:
-    from helpers.detection.describe import Person
 
 SURE, LIKELY = 0.8, 0.5  # probabilities from which on an answer is called so
 # Told apart by color-blind readers too (Okabe and Ito 2008).
@@ -109,7 +106,7 @@ def _ink_on(color: str) -> str:
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
 
 
-def draw_people(picture: Image.Image, people: Sequence["Person"]) -> Image.Image:
+def draw_people(picture: Image.Image, people: Sequence[Person]) -> Image.Image:
     """Returns the picture with boxes, and beside it the cards in columns."""
     scale = BEST / picture.width
     shown = picture.resize((BEST, max(1, round(picture.height * scale))), Image.Resampling.BILINEAR)
@@ -131,7 +128,7 @@ def draw_people(picture: Image.Image, people: Sequence["Person"]) -> Image.Image
     return canvas
 
 
-def draw_card(number: int, one: "Person", tall: int) -> Image.Image:
+def draw_card(number: int, one: Person, tall: int) -> Image.Image:
     """Draws what is known of a person: small picture, and a bar for each task."""
     card = Image.new("RGB", (CARD, tall), PAPER)
     pen, color = ImageDraw.Draw(card), color_of(number)
@@ -177,7 +174,7 @@ def _draw_swatch(pen: ImageDraw.ImageDraw, name: str, x: int, y: int) -> None:
 
 
 def _draw_legend(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
-    parts: list[tuple[str, Any]] = [
+    parts = [
         (f"sure ({SURE:.0%} or more)", BLUE),
         (f"likely ({LIKELY:.0%})", ORANGE),
         ("a guess", GRAY),

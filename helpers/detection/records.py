@@ -1,4 +1,4 @@
-"""Writes images and their boxes as sharded TFRecords, and reads such records back.
+"""Writes pictures and their boxes as sharded TFRecords, and reads such records back.
 
     python -m helpers.detection.records --voc DIR --out DIR [--shards 10] [--label-map FILE]
     python -m helpers.detection.records --check DIR
@@ -34,7 +34,6 @@ from helpers.detection.annotations import ORIENTATION, Annotated, read_annotatio
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.manifest import THREADS, Problem, assign_groups, describe, problems_table
 
-DESCRIPTION = "Writes pictures and their boxes as sharded TFRecords, or checks such records."
 REPORT_FILE = "report.csv"
 SPLITS = ("train", "val")  # as the API's guides name them
 JPEG_QUALITY = 95  # of pictures that have to be converted
@@ -359,7 +358,8 @@ def describe_written(written: Written) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("helpers.detection.records", description=DESCRIPTION)
+    description = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser("helpers.detection.records", description=description)
     add = parser.add_argument
     add("--voc", type=Path, help="folder with VOC XML, the pets layout, or Penn-Fudan's")
     add("--out", type=Path, help="folder to write")
