@@ -1,7 +1,6 @@
 """A run from its config to boxes: checkpoints, a kill, another start, export, and people."""
 
 import base64
-import dataclasses
 import io
 import json
 import tarfile
@@ -101,13 +100,13 @@ def test_what_cannot_be_used_is_said(run, config, tmp_path):
     with pytest.raises(WorkshopError, match="--resume to go on"):
         training.train(config, run.folder)
     with pytest.raises(WorkshopError, match="another learning_rate"):
-        training.train(dataclasses.replace(config, learning_rate=1e-5), run.folder, resume=True)
+        training.train(config.replace(learning_rate=1e-5), run.folder, resume=True)
     bad = tmp_path / "step-000001.npz"
     bad.write_bytes(b"no archive")
     with pytest.raises(WorkshopError, match="expected a checkpoint"):
         runs.start_from(bad, FasterRCNN(config, 2))
     with pytest.raises(WorkshopError, match="batch_size = 99"):
-        training.train(dataclasses.replace(config, batch_size=99), tmp_path / "other")
+        training.train(config.replace(batch_size=99), tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -137,10 +136,10 @@ def test_config_file_round_trip(config, tmp_path):
     (tmp_path / "config.yaml").write_text("label_map: a/map\ntrain: a/*\nnum_classes: 7\n")
     read = Config.read(tmp_path / "config.yaml")
     assert read.train == (f"{tmp_path}/a/*",)
-    relative = dataclasses.replace(config, train="here/*")
+    relative = config.replace(train="here/*")
     relative.write(tmp_path / "other" / "config.yaml")
     assert Config.read(tmp_path / "other" / "config.yaml").train == (f"{Path.cwd()}/here/*",)
-    wrong = dataclasses.replace(config, num_classes=7)
+    wrong = config.replace(num_classes=7)
     with pytest.raises(WorkshopError, match="num_classes: expected 2"):
         wrong.read_label_map()
     (tmp_path / "config.yaml").write_text("a: [1")

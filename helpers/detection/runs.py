@@ -53,10 +53,6 @@ class DetectionRun:
         """The kept checkpoints, the newest last."""
         return checkpoints_in(self.folder)
 
-    def checkpoint_path(self, step: int) -> Path:
-        """Where the checkpoint after a step goes."""
-        return self.folder / "checkpoints" / f"step-{step:06d}.npz"
-
     def network(self) -> FasterRCNN:
         """Returns the network of the newest checkpoint.
 
@@ -67,24 +63,17 @@ class DetectionRun:
             raise WorkshopError(
                 f"expected a run with a checkpoint in {self.folder}, found none. Train it: {TRAIN}"
             )
-        network = FasterRCNN(_without_download(self.config), self.label_map.classes)
+        # the weights come from a checkpoint: nothing has to be downloaded
+        network = FasterRCNN(self.config.replace(weights=None), self.label_map.classes)
         restore(self.checkpoints[-1], network)
         return network
-
-
-def _without_download(config: Config) -> Config:
-    """The weights come from a checkpoint: nothing has to be fetched."""
-    return Config(**{**config.__dict__, "weights": None})
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """Returns the checkpoints of a run's folder, the newest last."""
     found = Path(folder).glob("checkpoints/step-*.npz")
-    return sorted((p for p in found if re.fullmatch(r"step-\d{6,}", p.stem)), key=_step_of)
-
-
-def _step_of(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
+    found = (path for path in found if re.fullmatch(r"step-\d{6,}", path.stem))
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("step-")))
 
 
 def open_run(folder: Path) -> DetectionRun:
@@ -121,15 +110,14 @@ def named_variables(
 
 def save_checkpoint(
     run: DetectionRun, step: int, network: FasterRCNN, optimizer: keras.optimizers.Optimizer
-) -> Path:
+) -> None:
     """Writes weights and optimizer, whole, and deletes all but the newest few checkpoints."""
     values = {name: v.numpy() for name, v in named_variables(network, optimizer).items()}
-    path = run.checkpoint_path(step)
+    path = run.folder / "checkpoints" / f"step-{step:06d}.npz"
     with whole_file(path) as draft:
         np.savez(draft, **{STEP: np.array(step)}, **values)
     for old in run.checkpoints[: -run.config.keep]:
         old.unlink(missing_ok=True)
-    return path
 
 
 def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
@@ -160,7 +148,7 @@ def restore(
     for name, variable in named_variables(network, optimizer).items():
         found = values.get(name)
         if found is None or found.shape != tuple(variable.shape):
-            what = "nothing" if found is None else f"{found.shape}"
+            what = "nothing" if found is None else found.shape
             raise WorkshopError(
                 f"{path} belongs to another network: expected {tuple(variable.shape)} for "
                 f"{name}, found {what}. Start from it with `checkpoint:` in the config."
@@ -170,11 +158,7 @@ def restore(
 
 
 def start_from(place: Path, network: FasterRCNN) -> list[str]:
-    """Takes from another run's checkpoint all weights that fit.
-
-    Args:
-        place: a checkpoint, or the folder of a run.
-        network: takes them.
+    """Takes from a checkpoint of another run, or of its folder, all weights that fit.
 
     Returns:
         What to tell: how much was taken, and each part that is made anew, such as class heads of
@@ -183,24 +167,22 @@ def start_from(place: Path, network: FasterRCNN) -> list[str]:
     Raises:
         WorkshopError: there is no checkpoint, or nothing in it fits.
     """
-    place = Path(place)
-    path = place
+    path = place = Path(place)
     if place.is_dir():
-        found = checkpoints_in(place)
-        if not found:
+        if not (found := checkpoints_in(place)):
             raise WorkshopError(f"checkpoint: expected checkpoints in {place}, found none.")
         path = found[-1]
     values = read_checkpoint(path)
-    taken, anew = [], []
+    taken, anew = 0, []
     for name, variable in named_variables(network).items():
         value = values.get(name)
         if value is not None and value.shape == tuple(variable.shape):
             variable.assign(value)
-            taken.append(variable)
+            taken += 1
         elif value is None:
             anew.append(f"made anew: {name}, which the checkpoint has not")
         else:
             anew.append(f"made anew: {name}, {tuple(variable.shape)} instead of {value.shape}")
     if not taken:
         raise WorkshopError(f"checkpoint: expected weights that fit, found none in {path}.")
-    return [f"{len(taken)} of {len(network.variables)} weights taken from {path}", *anew]
+    return [f"{taken} of {len(network.variables)} weights taken from {path}", *anew]

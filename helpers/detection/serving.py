@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.common import SAVED_MODEL, WorkshopError, keras, tf, whole_folder
+from helpers.common import SAVED_MODEL, WorkshopError, expected, keras, tf, whole_folder
 from helpers.detection import inference
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -27,19 +27,12 @@ ADVICE = "Export the run with helpers.detection.export_run."
 
 
 class Detections(NamedTuple):
-    """What was found in one picture, best first.
+    """What was found in one image, best first."""
 
-    Attributes:
-        boxes: float32 (found, 4), ymin, xmin, ymax, xmax in pixels of the picture as one sees it.
-        normalized: the same as shares of its height and width, 0 to 1.
-        names: the class of each.
-        scores: float32 (found,), 0 to 1.
-    """
-
-    boxes: np.ndarray
-    normalized: np.ndarray
-    names: list[str]
-    scores: np.ndarray
+    boxes: np.ndarray  # float32 (found, 4), ymin, xmin, ymax, xmax in pixels of the upright image
+    normalized: np.ndarray  # the same as fractions of its height and width, 0 to 1
+    names: list[str]  # the class of each
+    scores: np.ndarray  # float32 (found,), 0 to 1
 
 
 def export_run(run: DetectionRun) -> Path:
@@ -56,11 +49,11 @@ def export_run(run: DetectionRun) -> Path:
 
 
 def export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -> None:
-    """Writes a SavedModel that takes the bytes of picture files.
+    """Writes a SavedModel that takes the bytes of image files.
 
     Signature "detect": `image_bytes` string (batch,), `threshold` float scalar, `most` int scalar,
-    to a dict of `boxes` (batch, most, 4) in pixels of the picture, `boxes_normalized`, `scores`
-    and `names` (batch, most), `count` (batch,) and `size` (batch, 2), height and width. Signature
+    to a dict of `boxes` (batch, most, 4) in pixels of the image, `boxes_normalized`, `scores` and
+    `names` (batch, most), `count` (batch,) and `size` (batch, 2), height and width. Signature
     "serving_default" takes `image_bytes` alone, with the usual threshold and number.
     """
     answer = _answering(network, label_map)
@@ -83,13 +76,9 @@ def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
     image_size = network.image_size
 
     def answer(image_bytes, threshold, most) -> dict[str, tf.Tensor]:
+        kinds = tf.TensorSpec((*image_size, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
         pixels, size = tf.map_fn(
-            lambda one: fit_picture(one, image_size),
-            image_bytes,
-            fn_output_signature=(
-                tf.TensorSpec((*image_size, 3), tf.uint8),
-                tf.TensorSpec((2,), tf.int32),
-            ),
+            lambda one: fit_picture(one, image_size), image_bytes, fn_output_signature=kinds
         )
         found = network.detect(tf.cast(pixels, tf.float32), threshold, most)
         whole = tf.cast(tf.tile(size, [1, 2]), tf.float32)[:, None]
@@ -108,10 +97,7 @@ def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
 
 
 class Detector:
-    """Answers with the exported SavedModel.
-
-    Args:
-        export_folder: what `export_run` made.
+    """Predicts with the SavedModel of what `export_run` made.
 
     Raises:
         WorkshopError: there is no export.
@@ -130,21 +116,14 @@ class Detector:
     def detect_bytes(
         self, files: Sequence[bytes], threshold: float = THRESHOLD, most: int = MOST
     ) -> list[Detections]:
-        """Finds objects in picture files.
-
-        Args:
-            files: a batch of JPEG, PNG, BMP or GIF files.
-            threshold: lowest score, 0 to 1.
-            most: answers for each picture, 1 or more.
+        """Finds up to `most` objects with a score of `threshold` and more in each image file.
 
         Raises:
-            WorkshopError: one of them is no picture, or a number is out of its range.
+            WorkshopError: one of them is no image, or a number is out of its range.
         """
         if not 0 <= threshold <= 1 or most < 1:
-            raise WorkshopError(
-                "expected a threshold from 0 to 1 and 1 or more boxes, found "
-                f"{threshold} and {most}."
-            )
+            wanted = "expected a threshold from 0 to 1 and 1 or more boxes"
+            raise WorkshopError(f"{wanted}, found {threshold} and {most}.")
         try:
             found = self._detect(
                 image_bytes=tf.constant(list(files)),
@@ -152,19 +131,17 @@ class Detector:
                 most=tf.constant(most),
             )
         except tf.errors.InvalidArgumentError as error:
-            raise WorkshopError(
-                "expected JPEG, PNG, BMP or GIF pictures, found at least one that cannot be read. "
-                "Send them one by one to see which."
+            raise expected(
+                "JPEG, PNG, BMP or GIF pictures",
+                "at least one that cannot be read",
+                "Send them one by one to see which.",
             ) from error
-        return [_detections(found, row) for row in range(len(files))]
-
-
-def _detections(found: dict[str, tf.Tensor], row: int) -> Detections:
-    part = slice(0, int(found["count"][row]))
-    boxes, normalized, scores, names = (
-        found[name][row, part].numpy() for name in ("boxes", "boxes_normalized", "scores", "names")
-    )
-    return Detections(boxes, normalized, [name.decode() for name in names], scores)
+        columns = ("boxes", "boxes_normalized", "names", "scores")
+        answers = []
+        for row, count in enumerate(found["count"].numpy()):
+            boxes, normalized, names, scores = (found[c][row, :count].numpy() for c in columns)
+            answers.append(Detections(boxes, normalized, [n.decode() for n in names], scores))
+        return answers
 
 
 def archive_export(run: DetectionRun, path: Path) -> Path:

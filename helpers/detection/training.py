@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, keras, progress_bar, tf, write_text
+from helpers.common import WorkshopError, expected, keras, progress_bar, tf, write_text
 from helpers.detection.config import CONFIG_FILE, LOSSES, Config
 from helpers.detection.label_map import LABEL_MAP_FILE
 from helpers.detection.network import FasterRCNN
@@ -26,16 +26,13 @@ MOST_BOXES = 64  # in a picture, to train on; of more, the largest
 def train(
     config: Config, folder: Path, *, resume: bool = False, overwrite: bool = False
 ) -> DetectionRun:
-    """Trains a detector.
+    """Trains a detector and returns the finished run.
 
     Args:
         config: what to do. A resumed run keeps its own, but for its length.
         folder: where the run goes.
         resume: go on after the newest checkpoint of the run in `folder`.
         overwrite: replace a run that is there.
-
-    Returns:
-        The finished run.
 
     Raises:
         WorkshopError: bad records, a folder in use, another config to resume with, or a loss
@@ -60,12 +57,9 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
     is_run = (folder / CONFIG_FILE).exists()
     if resume and is_run:
         run = open_run(folder)
-        free = {"num_steps": None, "minutes": None, "keep": None}
-        changed = [
-            name
-            for name, value in run.config.__dict__.items()
-            if name not in free and value != getattr(config, name)
-        ]
+        free = ("num_steps", "minutes", "keep")
+        before = vars(run.config.replace(**{name: getattr(config, name) for name in free}))
+        changed = [name for name in before if before[name] != getattr(config, name)]
         if changed:
             raise WorkshopError(
                 f"expected the config that {folder} was started with, found another "
@@ -75,12 +69,9 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
         return DetectionRun(folder, config, run.label_map)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not (is_run and overwrite):
-            what = "a run" if is_run else "other files"
+            what = f"{'a run' if is_run else 'other files'} in {folder}"
             ways = "--resume to go on, --overwrite to replace it, or " if is_run else ""
-            raise WorkshopError(
-                f"expected an empty or new folder, found {what} in {folder}. Use {ways}another "
-                "--out."
-            )
+            raise expected("an empty or new folder", what, f"Use {ways}another --out.")
         shutil.rmtree(folder)
     config.write(folder / CONFIG_FILE)
     label_map.write(folder / LABEL_MAP_FILE)
@@ -88,12 +79,7 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
 
 
 class Session:
-    """One start of a run: from a new network, or from the newest checkpoint.
-
-    Args:
-        run: what to train.
-        resume: whether to look for a checkpoint of the run itself.
-    """
+    """One start of a run: from a new network or, with `resume`, from its newest checkpoint."""
 
     def __init__(self, run: DetectionRun, resume: bool):
         self.run, self.config = run, run.config
@@ -107,7 +93,7 @@ class Session:
                 f"train: expected at least batch_size = {self.config.batch_size} pictures, found "
                 f"{self._pictures}. Lower batch_size, or write more records."
             )
-        self._most = most_boxes(self._files, run)
+        self._most = _most_boxes(self._files, run)
         keras.utils.set_random_seed(self.config.seed)
         self.network = FasterRCNN(self.config, run.label_map.classes)
         self.optimizer = build_optimizer(self.network, self.config)
@@ -139,11 +125,8 @@ class Session:
         """Trains to the end, with a checkpoint every so many steps and one at the end."""
         config = self.config
         take_step = train_step(self.network, self.optimizer, config.loss_weights)
-        batches = iter(
-            training_batches(
-                self._files, self.run.label_map, config, self._pictures, self._most, self.step
-            )
-        )
+        data = (self._files, self.run.label_map, config, self._pictures, self._most, self.step)
+        batches = iter(training_batches(*data))
         while self.share < 1:
             self._train_until_checkpoint(take_step, batches)
 
@@ -191,11 +174,10 @@ class Session:
         text = pd.DataFrame(self._rows).to_csv(index=False, lineterminator="\n")
         write_text(self.run.log_path, text)
         with self._board.as_default(step=self.step):
-            for name in COLUMNS:
-                if name in row:
-                    tf.summary.scalar(f"val/{name}", row[name])
+            for name in (name for name in COLUMNS if name in row):
+                tf.summary.scalar(f"val/{name}", row[name])
         self._board.flush()
-        shown = (f"{name} {value:.3f}" for name, value in row.items() if name not in ("step",))
+        shown = (f"{name} {value:.3f}" for name, value in row.items() if name != "step")
         print(f"step {self.step}: {', '.join(shown)}", flush=True)
 
 
@@ -226,8 +208,8 @@ def train_step(
     return step
 
 
-def most_boxes(files: list[str], run: DetectionRun) -> int:
-    """Returns to how many boxes pictures are filled up; tells of boxes of unknown classes."""
+def _most_boxes(files: list[str], run: DetectionRun) -> int:
+    """Returns to how many boxes images are padded; tells of boxes of unknown classes."""
     most = unknown = 0
     for one in read_records(files, run.label_map).map(lambda one: one["labels"]):
         labels = one.numpy()
