@@ -99,10 +99,7 @@ def write_records(
 
 
 def _read(
-    folder: Path,
-    label_map: LabelMap | None,
-    class_from: str,
-    groups: Mapping[str, str] | None,
+    folder: Path, label_map: LabelMap | None, class_from: str, groups: Mapping[str, str] | None
 ) -> tuple[list[Annotated], LabelMap, list[Problem]]:
     names = label_map.names if label_map else None
     found, problems = read_annotations(folder, names, class_from, groups)
