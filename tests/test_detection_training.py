@@ -23,7 +23,7 @@ from helpers.detection import (
     train,
     training,
 )
-from helpers.detection.drawing import caption_place, draw_boxes
+from helpers.detection.drawing import caption_place, with_boxes
 from helpers.detection.pictures import fit_picture
 from helpers.predict import litert
 from tests.detection_data import SIZE, make_records
@@ -333,7 +333,7 @@ def test_captions_of_people_who_stand_together_do_not_cover_each_other():
 
 def test_boxes_are_drawn_where_they_are():
     dark = Image.new("RGB", (200, 100))
-    drawn = np.asarray(draw_boxes(dark, np.array([[40, 50, 90, 120]]), ["cup"], ["#FF0000"]))
+    drawn = np.asarray(with_boxes(dark, np.array([[40, 50, 90, 120]]), ["cup"], ["#FF0000"]))
     assert tuple(drawn[60, 50]) == (255, 0, 0) and tuple(drawn[89, 80]) == (255, 0, 0)
     assert not drawn[70, 80].any() and not drawn[5, 180].any()
     assert not np.asarray(dark).any()
