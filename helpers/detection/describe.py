@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
 from helpers.common import (
     WorkshopError,
+    expected,
     keras,
     progress_bar,
     run_command,
@@ -63,10 +65,6 @@ class Described:
         self.seconds["draw"] = time.perf_counter() - start
         return drawn
 
-    def table(self) -> pd.DataFrame:
-        """Returns a row per person: box, score, and for each task class and probability."""
-        return pd.DataFrame([_row(self.name, i, one) for i, one in enumerate(self.people, 1)])
-
     def to_json(self) -> dict[str, Any]:
         """Returns everything as plain data."""
         width, height = self.picture.size
@@ -82,27 +80,30 @@ class Described:
         ]
         return {"picture": self.name, "width": width, "height": height, "people": people}
 
+    def table(self) -> pd.DataFrame:
+        """Returns a row per person: box, score, and for each task class and probability."""
+        rows = []
+        for one in self.to_json()["people"]:
+            row = {"picture": self.name, "person": one["person"], "score": one["score"]}
+            row |= one["box"]
+            for task, classes in one["attributes"].items():
+                row[task], row[f"{task}_probability"] = next(iter(classes.items()))
+            rows.append(row)
+        return pd.DataFrame(rows)
+
 
 def _edges(box: np.ndarray, digits: int) -> dict[str, float]:
     return {name: round(float(edge), digits) for name, edge in zip(EDGES, box)}
-
-
-def _row(name: str, number: int, one: Person) -> dict[str, Any]:
-    row = {"picture": name, "person": number, "score": round(one.score, 4), **_edges(one.box, 1)}
-    for task, classes in one.attributes.items():
-        best = next(iter(classes))
-        row |= {task: best, f"{task}_probability": classes[best]}
-    return row
 
 
 class Describer:
     """Detector and attribute network, one after the other.
 
     Args:
-        detector_export: the export folder of a detection run that knows the class `person`.
-        attributes_export: the export folder of a run of `helpers.train`, with LiteRT.
+        detector_export: of a detection run that knows the class `person`.
+        attributes_export: of a run of `helpers.train`, with LiteRT.
         threshold: lowest score of a person.
-        most: people in an image, at most.
+        most: people in an image.
     """
 
     def __init__(
@@ -116,10 +117,8 @@ class Describer:
         self.predictor = LiteRTPredictor(attributes_export)
         self.threshold, self.most = threshold, most
         if PERSON not in self.detector.label_map.ids:
-            raise WorkshopError(
-                f"expected a detector of the class {PERSON!r}, found "
-                f"{', '.join(self.detector.label_map.names)}. Train one on people."
-            )
+            names = ", ".join(self.detector.label_map.names)
+            raise expected(f"a detector of the class {PERSON!r}", names, "Train one on people.")
 
     def describe_file(self, path: Path) -> Described:
         """Describes the people of an image file.
@@ -136,10 +135,8 @@ class Describer:
         except WorkshopError as error:
             raise WorkshopError(f"{path}: {error}") from None
 
-    def describe_frame(
-        self, pixels: np.ndarray, name: str = "", decoding: float = 0.0
-    ) -> Described:
-        """Describes the people of a decoded image, uint8 (height, width, 3), RGB."""
+    def describe_frame(self, pixels: np.ndarray, name: str = "", decoding: float = 0) -> Described:
+        """Describes the people of an RGB image, uint8 (height, width, 3), decoded in seconds."""
         picture, file = Image.fromarray(pixels), io.BytesIO()
         picture.save(file, "BMP")  # the detector takes files; this one costs next to nothing
         return self._describe(picture, file.getvalue(), name, decoding)
@@ -160,23 +157,16 @@ class Describer:
     def describe_boxes(
         self, picture: Image.Image, boxes: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], list[dict[str, dict[str, float]]]]:
-        """Cuts people out of an RGB image by their boxes (4,), and describes them.
-
-        Returns:
-            The crops as the attribute network saw them, and the prediction for each.
-        """
+        """Returns a crop of the image for each box (4,), and the prediction for it."""
         crops = [cut_out(picture, box, self.predictor.image_size) for box in boxes]
         return crops, self.describe_crops(crops)
 
     def describe_crops(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
-        """Describes crops as batches of one size.
-
-        A batch that is not full is padded: LiteRT prepares its network anew for every other size,
-        and that costs more than the people that nobody asked for.
-        """
+        """Returns task to (class to probability) of each crop, predicted in batches of one size."""
         answers = []
         for first in range(0, len(crops), BATCH):
             some = list(crops[first : first + BATCH])
+            # padded, since LiteRT prepares its network anew for every other size, which costs more
             pixels = np.stack([*some, *[np.zeros_like(some[0])] * (BATCH - len(some))])
             found = self.predictor.predict_pixels(pixels)
             for row in range(len(some)):
@@ -193,22 +183,15 @@ def _open(data: bytes) -> Image.Image:
     except WorkshopError:
         raise
     except Exception as error:  # Pillow raises what it likes for a broken file
-        raise WorkshopError(
-            f"expected a JPEG, PNG, BMP or GIF picture, found none that can be read ({error}). "
-            "Restore the file, or leave it out."
-        ) from None
+        found, fix = f"none that can be read ({error})", "Restore the file, or leave it out."
+        raise expected("a JPEG, PNG, BMP or GIF picture", found, fix) from None
 
 
 def cut_out(picture: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cuts a person out as the attribute network has learned to see people.
-
-    Args:
-        picture: RGB.
-        box: (4,) ymin, xmin, ymax, xmax in pixels.
-        size: (height, width) of the network's images.
+    """Cuts a person out of an RGB image as the attribute network has learned to see people.
 
     Returns:
-        uint8 (height, width, 3); what lies outside the image repeats its edge.
+        uint8 of the height and width of `size`; what lies outside the image repeats its edge.
     """
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
     is_cut = ymax >= (1 - NEAR_EDGE) * picture.height
@@ -230,10 +213,9 @@ def cut_out(picture: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.
 def _span(
     start: float, stop: float, length: int, pixels: int
 ) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Cuts one side of a person's box, which becomes `pixels`, out of an image of `length`.
+    """Cuts one side of a box, which becomes `pixels`, out of an image of `length`.
 
-    Returns:
-        Its length, where the part inside the image begins and ends there, and in the crop.
+    Returns its length, and where the part inside the image begins and ends, there and in the crop.
     """
     start = round(start)
     stop = max(round(stop), start + 1)
@@ -247,12 +229,8 @@ def _span(
 def compare(found: Described, truth: pd.DataFrame) -> pd.DataFrame:
     """Sets what was said beside the truth, for everybody who was found.
 
-    Args:
-        found: a described image.
-        truth: the rows of its people, as `data.generate.streets` writes them.
-
-    Returns:
-        A row per person and task: `person`, `task`, `said`, `true`, `right`.
+    `truth` has the rows of the image's people, as `data.generate.streets` writes them. The result
+    has a row per person and task: `person`, `task`, `said`, `true`, `right`.
     """
     rows = []
     if found.people and len(truth):
@@ -289,8 +267,6 @@ def describe_places(
 
 
 def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[Described]:
-    import cv2  # here: pictures do without it
-
     video = cv2.VideoCapture(str(path))
     try:
         rate, frames = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -328,12 +304,8 @@ def main() -> None:
     arguments = _parser().parse_args()
     if arguments.fps <= 0:
         raise WorkshopError(f"--fps: expected more than 0, found {arguments.fps:g}.")
-    describer = Describer(
-        arguments.detector / "export",
-        arguments.attributes / "export",
-        arguments.threshold,
-        arguments.most,
-    )
+    exports = arguments.detector / "export", arguments.attributes / "export"
+    describer = Describer(*exports, arguments.threshold, arguments.most)
     tables, values, failed = [], [], []
     for number, one in enumerate(describe_places(describer, arguments.places, arguments.fps)):
         if isinstance(one, tuple):

@@ -46,8 +46,7 @@ Edges = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
 _font = lru_cache(maxsize=8)(ImageFont.load_default)
 
 
-def color_of(number: int) -> str:
-    """Returns the color of a person, counted from 0."""
+def _color_of(number: int) -> str:
     return COLORS[number % len(COLORS)]
 
 
@@ -70,7 +69,7 @@ def with_boxes(
     picture = picture.convert("RGB")
     boxes = np.asarray(boxes, float).reshape(-1, 4)
     captions = captions or [str(number) for number in range(1, len(boxes) + 1)]
-    colors = colors or [color_of(i) for i in range(len(boxes))]
+    colors = colors or [_color_of(i) for i in range(len(boxes))]
     pen, size = ImageDraw.Draw(picture), max(11, picture.height // 42)
     edge = max(2, picture.height // 240)
     for (ymin, xmin, ymax, xmax), color in zip(boxes.tolist(), colors):
@@ -138,7 +137,7 @@ def draw_people(picture: Image.Image, people: Sequence[Person]) -> Image.Image:
 
 def _draw_card(number: int, one: Person, tall: int) -> Image.Image:
     card = Image.new("RGB", (CARD, tall), PAPER)
-    pen, color = ImageDraw.Draw(card), color_of(number)
+    pen, color = ImageDraw.Draw(card), _color_of(number)
     pen.rectangle((0, 0, CARD, HEAD - 3), fill=color)
     pen.text((6, 2), f"person {number + 1}", _ink_on(color), _font(13))
     pen.text((CARD - 84, 2), f"score {one.score:.2f}", _ink_on(color), _font(13))

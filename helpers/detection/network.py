@@ -213,50 +213,34 @@ class FasterRCNN(keras.Model):
         best = tf.math.top_k(objectness, min(BEFORE_NMS, len(self.anchors)))
         anchors = tf.gather(tf.constant(self.anchors), best.indices)
         boxes = decode(anchors, tf.gather(deltas, best.indices, batch_dims=1), self.image_size)
-        kept = tf.image.combined_non_max_suppression(
-            boxes[:, :, None],
-            tf.sigmoid(best.values)[..., None],
-            max_output_size_per_class=PROPOSALS,
-            max_total_size=PROPOSALS,
-            iou_threshold=PROPOSAL_IOU,
-            clip_boxes=False,
-        )
-        return tf.stop_gradient(kept.nmsed_boxes)
+        scores = tf.sigmoid(best.values)[..., None]
+        return tf.stop_gradient(_suppress(boxes, scores, PROPOSALS, PROPOSAL_IOU).nmsed_boxes)
+
+    def read_boxes(
+        self, maps: Sequence[tf.Tensor], boxes: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns logits (batch, n, 1 + classes) and deltas of boxes (batch, n, 4)."""
+        logits, deltas = self.box_head(roi_align(maps, boxes), training=training)
+        shape = (-1, tf.shape(boxes)[1])
+        return tf.reshape(logits, (*shape, 1 + self.classes)), tf.reshape(deltas, (*shape, 4))
 
     def detect(self, pixels: tf.Tensor, threshold: float = 0.05, most: int = 100) -> Answer:
         """Finds up to `most` objects with a score of `threshold` and more in each image.
 
-        Args:
-            pixels: (batch, height, width, 3), RGB 0 to 255, of the network's size.
-            threshold: 0 to 1.
-            most: 1 or more.
+        `pixels` are (batch, height, width, 3), RGB 0 to 255, of the network's size.
         """
         maps, objectness, deltas = self.propose(pixels)
         proposals = self.best_proposals(objectness, deltas)
-        logits, deltas = self.box_head(roi_align(maps, proposals))
-        shape = (-1, PROPOSALS)
-        boxes = decode(proposals, tf.reshape(deltas, (*shape, 4)), self.image_size)
-        scores = tf.reshape(tf.nn.softmax(logits)[:, 1:], (*shape, self.classes))
+        logits, deltas = self.read_boxes(maps, proposals)
+        boxes = decode(proposals, deltas, self.image_size)
         real = tf.reduce_any(proposals > 0, axis=-1, keepdims=True)  # not padded
-        found = tf.image.combined_non_max_suppression(
-            boxes[:, :, None],
-            tf.where(real, scores, 0.0),
-            max_output_size_per_class=most,
-            max_total_size=most,
-            iou_threshold=ANSWER_IOU,
-            score_threshold=threshold,
-            clip_boxes=False,
-        )
+        scores = tf.where(real, tf.nn.softmax(logits)[..., 1:], 0.0)
+        found = _suppress(boxes, scores, most, ANSWER_IOU, threshold)
         classes = tf.cast(found.nmsed_classes, tf.int32)
         return Answer(found.nmsed_boxes, found.nmsed_scores, classes, found.valid_detections)
 
     def losses(
-        self,
-        pixels: tf.Tensor,
-        boxes: tf.Tensor,
-        labels: tf.Tensor,
-        seed: tf.Tensor,
-        training: bool = True,
+        self, pixels: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Returns the four losses of a batch: one more multi-task network.
 
@@ -266,22 +250,29 @@ class FasterRCNN(keras.Model):
             labels: int32 (batch, most): place of the class from 1 on, 0 where `boxes` is padded,
                 -1 for a difficult object, which is neither learned nor learned as background.
             seed: int32 (2,), decides which anchors and proposals are taken.
-            training: of the layers.
         """
-        maps, objectness, deltas = self.propose(pixels, training)
+        maps, objectness, deltas = self.propose(pixels, training=True)
         anchors = tf.constant(self.anchors)
         chosen = targets.choose_anchors(anchors, boxes, labels, seed)
-        first = {
-            "objectness": targets.objectness_loss(objectness, chosen),
-            "proposal_box": targets.box_loss(deltas, encode(anchors, chosen.boxes), chosen.found),
-        }
         proposals = tf.concat([self.best_proposals(objectness, deltas), boxes], axis=1)
         rois = targets.choose_proposals(proposals, boxes, labels, seed)
-        logits, deltas = self.box_head(roi_align(maps, rois.anchors), training=training)
-        shape = tf.shape(rois.found)
-        deltas = tf.reshape(deltas, (shape[0], shape[1], 4))
-        logits = tf.reshape(logits, (shape[0], shape[1], 1 + self.classes))
-        return first | {
+        logits, moved = self.read_boxes(maps, rois.anchors, training=True)
+        return {
+            "objectness": targets.objectness_loss(objectness, chosen),
+            "proposal_box": targets.box_loss(deltas, encode(anchors, chosen.boxes), chosen.found),
             "class": targets.class_loss(logits, rois),
-            "box": targets.box_loss(deltas, encode(rois.anchors, rois.boxes), rois.found),
+            "box": targets.box_loss(moved, encode(rois.anchors, rois.boxes), rois.found),
         }
+
+
+def _suppress(boxes: tf.Tensor, scores: tf.Tensor, most: int, iou: float, least: float = -np.inf):
+    """Keeps the best boxes (batch, n, 4) by their scores (batch, n, classes), class by class."""
+    return tf.image.combined_non_max_suppression(
+        boxes[:, :, None],
+        scores,
+        max_output_size_per_class=most,
+        max_total_size=most,
+        iou_threshold=iou,
+        score_threshold=least,
+        clip_boxes=False,
+    )
