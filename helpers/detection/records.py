@@ -85,7 +85,7 @@ def write_records(
     """
     _check(Path(out), shards, val_share)
     found, label_map, problems = _read(folder, label_map, class_from, groups)
-    sides = split_pictures(found, label_map, val_share, seed)
+    sides = _split(found, label_map, val_share, seed)
     with whole_folder(Path(out)) as draft:
         for split, side in sides.items():
             path = draft / f"{name or Path(folder).resolve().name}_{split}.record"
@@ -130,13 +130,12 @@ def _check(out: Path, shards: int, val_share: float) -> None:
         )
 
 
-def split_pictures(
+def _split(
     found: Sequence[Annotated], label_map: LabelMap, val_share: float, seed: int
 ) -> dict[str, list[Annotated]]:
     """Divides images by their groups, so that both splits get their fraction of every class.
 
-    Returns:
-        Split to its images, in a random order that depends on the seed alone.
+    Their order is random and depends on the seed alone.
     """
     rng = np.random.default_rng(seed)
     row = {group: number for number, group in enumerate(sorted({one.group for one in found}))}
@@ -161,7 +160,7 @@ def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: Lab
     def write(number: int) -> None:
         with tf.io.TFRecordWriter(f"{path}-{number:05d}-of-{shards:05d}") as writer:
             for one in side[number::shards]:
-                writer.write(example_of(one, label_map).SerializeToString())
+                writer.write(_example_of(one, label_map).SerializeToString())
                 bar.update()
 
     with (
@@ -171,8 +170,7 @@ def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: Lab
         list(pool.map(write, range(shards)))
 
 
-def example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
-    """Makes the record of an image; boxes are normalized by its width and height."""
+def _example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
     data, kind = rgb_file(one.picture)
     name = one.picture.name
     values = {
@@ -209,11 +207,7 @@ def _feature(values: list) -> tf.train.Feature:
 
 
 def rgb_file(path: Path) -> tuple[bytes, str]:
-    """Returns the bytes of an upright RGB JPEG or PNG and its format's name.
-
-    The file itself where it already is one; else it is converted: gray gets three equal
-    channels, transparency is dropped, and the image is turned as EXIF asks.
-    """
+    """Returns the bytes of an upright RGB JPEG or PNG, converted if need be, and its format."""
     data = path.read_bytes()
     with Image.open(io.BytesIO(data)) as picture:
         kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(picture.format, "png")
@@ -362,38 +356,31 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, help="folder to write")
     add("--name", default="", help="what the records are called (default: like the folder)")
     add("--shards", type=int, default=10, help="files of each split (default 10)")
-    add("--val", type=float, default=0.2, help="share of pictures for val (default 0.2)")
+    share = "share of pictures for val (default 0.2)"
+    add("--val", type=float, default=0.2, dest="val_share", metavar="VAL", help=share)
     add("--seed", type=int, default=0, help="of order and split (default 0)")
-    add("--label-map", type=Path, help="the classes there may be (default: those that are met)")
+    label_map = "the classes there may be (default: those that are met)"
+    add("--label-map", type=LabelMap.read, metavar="FILE", help=label_map)
     ways = ("annotation", "file")
     add("--class-from", choices=ways, default=ways[0], help="file: from names like beagle_12.jpg")
-    add("--groups", type=Path, help="CSV with image_path and group; a group is never split")
+    groups = "CSV with image_path and group; a group is never split"
+    add("--groups", type=read_groups, metavar="FILE", help=groups)
     add("--check", help="only read records: a folder, or a glob")
     return parser
 
 
 def main() -> None:
     """Runs the command."""
-    arguments = _parser().parse_args()
-    if place := arguments.check:
+    options = vars(_parser().parse_args())
+    place, folder, out = (options.pop(name) for name in ("check", "voc", "out"))
+    if place:
         files = shard_files(f"{place}/*record*" if Path(place).is_dir() else place)
         for file, count in require_whole(files).items():
             print(f"{file}: {count:,} records")
         return
-    if not (arguments.voc and arguments.out):
+    if not (folder and out):
         raise WorkshopError("expected --voc and --out, or --check. See --help.")
-    written = write_records(
-        arguments.voc,
-        arguments.out,
-        name=arguments.name,
-        shards=arguments.shards,
-        val_share=arguments.val,
-        seed=arguments.seed,
-        label_map=LabelMap.read(arguments.label_map) if arguments.label_map else None,
-        class_from=arguments.class_from,
-        groups=read_groups(arguments.groups) if arguments.groups else None,
-    )
-    print(describe_written(written))
+    print(describe_written(write_records(folder, out, **options)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, keras, whole_file
+from helpers.common import WorkshopError, expected, keras, whole_file
 from helpers.detection.config import CONFIG_FILE, Config
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -95,7 +95,7 @@ def open_run(folder: Path) -> DetectionRun:
 def named_variables(
     network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
 ) -> dict[str, keras.Variable]:
-    """Names every variable in a way that does not depend on what else was built before.
+    """Names every variable, whatever else was built before.
 
     Keras numbers layers without a name through the whole process, so those of the backbone go by
     their place in it.
@@ -113,8 +113,7 @@ def save_checkpoint(
 ) -> None:
     """Writes weights and optimizer, whole, and deletes all but the newest few checkpoints."""
     values = {name: v.numpy() for name, v in named_variables(network, optimizer).items()}
-    path = run.folder / "checkpoints" / f"step-{step:06d}.npz"
-    with whole_file(path) as draft:
+    with whole_file(run.folder / "checkpoints" / f"step-{step:06d}.npz") as draft:
         np.savez(draft, **{STEP: np.array(step)}, **values)
     for old in run.checkpoints[: -run.config.keep]:
         old.unlink(missing_ok=True)
@@ -130,10 +129,23 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        raise WorkshopError(
-            f"expected a checkpoint of helpers.detection.train, found none that can be read at "
-            f"{path} ({error}). Name another one, or delete it: --resume then takes the one before."
+        raise expected(
+            "a checkpoint of helpers.detection.train",
+            f"none that can be read at {path} ({error})",
+            "Name another one, or delete it: --resume then takes the one before.",
         ) from None
+
+
+def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable]) -> list[tuple]:
+    """Assigns what fits; returns name, shape and found shape (or None) of each other variable."""
+    others = []
+    for name, variable in variables.items():
+        value, shape = values.get(name), tuple(variable.shape)
+        if value is not None and value.shape == shape:
+            variable.assign(value)
+        else:
+            others.append((name, shape, None if value is None else value.shape))
+    return others
 
 
 def restore(
@@ -145,15 +157,11 @@ def restore(
         WorkshopError: the checkpoint belongs to another network.
     """
     values = read_checkpoint(path)
-    for name, variable in named_variables(network, optimizer).items():
-        found = values.get(name)
-        if found is None or found.shape != tuple(variable.shape):
-            what = "nothing" if found is None else found.shape
-            raise WorkshopError(
-                f"{path} belongs to another network: expected {tuple(variable.shape)} for "
-                f"{name}, found {what}. Start from it with `checkpoint:` in the config."
-            )
-        variable.assign(found)
+    for name, shape, found in _assign(values, named_variables(network, optimizer)):
+        raise WorkshopError(
+            f"{path} belongs to another network: expected {shape} for {name}, found "
+            f"{found or 'nothing'}. Start from it with `checkpoint:` in the config."
+        )
     return int(values[STEP])
 
 
@@ -172,17 +180,12 @@ def start_from(place: Path, network: FasterRCNN) -> list[str]:
         if not (found := checkpoints_in(place)):
             raise WorkshopError(f"checkpoint: expected checkpoints in {place}, found none.")
         path = found[-1]
-    values = read_checkpoint(path)
-    taken, anew = 0, []
-    for name, variable in named_variables(network).items():
-        value = values.get(name)
-        if value is not None and value.shape == tuple(variable.shape):
-            variable.assign(value)
-            taken += 1
-        elif value is None:
-            anew.append(f"made anew: {name}, which the checkpoint has not")
-        else:
-            anew.append(f"made anew: {name}, {tuple(variable.shape)} instead of {value.shape}")
-    if not taken:
+    variables = named_variables(network)
+    others = _assign(read_checkpoint(path), variables)
+    if len(others) == len(variables):
         raise WorkshopError(f"checkpoint: expected weights that fit, found none in {path}.")
+    taken, anew = len(variables) - len(others), []
+    for name, shape, found in others:
+        why = "which the checkpoint has not" if found is None else f"{shape} instead of {found}"
+        anew.append(f"made anew: {name}, {why}")
     return [f"{taken} of {len(network.variables)} weights taken from {path}", *anew]

@@ -19,9 +19,7 @@ MOST = 100  # answers that count for each picture, as COCO has it
 LEAST_SCORE = 0.01  # answers below change no figure that is shown
 
 
-def score_network(
-    network: FasterRCNN, files: Sequence[str], label_map: LabelMap, progress: bool = True
-) -> pd.DataFrame:
+def score_network(network: FasterRCNN, files: Sequence[str], label_map: LabelMap) -> pd.DataFrame:
     """Scores a network on every image of the records.
 
     Returns:
@@ -31,7 +29,7 @@ def score_network(
     detect = tf.function(network.detect, reduce_retracing=True)
     truths, answers = [], []
     batches = batches_in_order(files, label_map, network.image_size)
-    for batch in progress_bar(iterable=batches, desc="scoring", unit="batch", disable=not progress):
+    for batch in progress_bar(iterable=batches, desc="scoring", unit="batch"):
         found = detect(batch.pixels, tf.constant(LEAST_SCORE), tf.constant(MOST))
         for row, labels in enumerate(batch.labels.numpy()):
             found_here = (part[row, : found.count[row]].numpy() for part in found[:3])

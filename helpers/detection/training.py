@@ -26,13 +26,9 @@ MOST_BOXES = 64  # in a picture, to train on; of more, the largest
 def train(
     config: Config, folder: Path, *, resume: bool = False, overwrite: bool = False
 ) -> DetectionRun:
-    """Trains a detector and returns the finished run.
+    """Trains a detector into a folder and returns the finished run.
 
-    Args:
-        config: what to do. A resumed run keeps its own, but for its length.
-        folder: where the run goes.
-        resume: go on after the newest checkpoint of the run in `folder`.
-        overwrite: replace a run that is there.
+    With `resume` it goes on after the newest checkpoint there; the config may then only be longer.
 
     Raises:
         WorkshopError: bad records, a folder in use, another config to resume with, or a loss
@@ -100,19 +96,16 @@ class Session:
         self.step, self.used = 0, 0.0
         self._rows: list[dict] = []
         if resume and run.checkpoints:
-            self._take_up()
+            self.step = restore(run.checkpoints[-1], self.network, self.optimizer)
+            log = run.log
+            self._rows = log[log["step"] <= self.step].to_dict("records") if len(log) else []
+            self.used = self._rows[-1]["seconds"] if self._rows else 0.0
+            print(f"going on after step {self.step}", flush=True)
         elif self.config.checkpoint:
             print("\n".join(start_from(Path(self.config.checkpoint), self.network)), flush=True)
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
         schedule = OneCycle(self.config.learning_rate, PLANNED_STEPS)
         self._rates = keras.ops.convert_to_numpy(schedule(np.arange(PLANNED_STEPS + 1)))
-
-    def _take_up(self) -> None:
-        self.step = restore(self.run.checkpoints[-1], self.network, self.optimizer)
-        log = self.run.log
-        self._rows = log[log["step"] <= self.step].to_dict("records") if len(log) else []
-        self.used = self._rows[-1]["seconds"] if self._rows else 0.0
-        print(f"going on after step {self.step}", flush=True)
 
     @property
     def share(self) -> float:
@@ -123,16 +116,20 @@ class Session:
 
     def work(self) -> None:
         """Trains to the end, with a checkpoint every so many steps and one at the end."""
-        config = self.config
-        take_step = train_step(self.network, self.optimizer, config.loss_weights)
-        data = (self._files, self.run.label_map, config, self._pictures, self._most, self.step)
-        batches = iter(training_batches(*data))
+        take_step = train_step(self.network, self.optimizer, self.config.loss_weights)
+        sizes = (self._pictures, self._most, self.step)
+        batches = training_batches(self._files, self.run.label_map, self.config, *sizes)
+        batches = iter(batches)
         while self.share < 1:
             self._train_until_checkpoint(take_step, batches)
 
     def _train_until_checkpoint(self, take_step, batches: Iterator[Example]) -> None:
         every, sums, count = self.config.checkpoint_every, np.zeros(len(LOSSES)), 0
-        with progress_bar(total=every, unit="step", desc=self._title()) as bar:
+        if self.config.minutes is None:
+            title = f"step {self.step} of {self.config.num_steps}"
+        else:
+            title = f"step {self.step}, {self.config.minutes:g} minutes in all"
+        with progress_bar(total=every, unit="step", desc=title) as bar:
             while self.share < 1 and (count == 0 or self.step % every):
                 rate = self._rates[min(int(self.share * PLANNED_STEPS), PLANNED_STEPS)]
                 self.optimizer.learning_rate = float(rate)
@@ -144,11 +141,6 @@ class Session:
                 if self.step % TELL_EVERY == 0:
                     self._tell(losses, float(rate), bar)
         self._keep(sums / count)
-
-    def _title(self) -> str:
-        if self.config.minutes is None:
-            return f"step {self.step} of {self.config.num_steps}"
-        return f"step {self.step}, {self.config.minutes:g} minutes in all"
 
     def _tell(self, losses: np.ndarray, rate: float, bar) -> None:
         if not np.isfinite(losses).all():
