@@ -1,12 +1,10 @@
-"""Reads pictures and their boxes from what people have; names every file that is no good.
+"""Reads images and their boxes; names every file that is no good.
 
-Three layouts are found by themselves below a folder:
+Three layouts are found by themselves below a folder, and images are only looked for there:
 
-VOC          Annotations/*.xml and JPEGImages/*.jpg, or any folders of XML and pictures
+VOC          Annotations/*.xml and JPEGImages/*.jpg, or any folders of XML and images
 pets         annotations/xmls/*.xml and images/*.jpg (Oxford-IIIT, as the API's guide has it)
 Penn-Fudan   Annotation/*.txt and PNGImages/*.png
-
-A picture is named by its annotation, but only ever looked for below that folder.
 """
 
 import csv
@@ -67,7 +65,7 @@ class Annotated:
     width: int  # pixels of the upright picture
     height: int
     boxes: tuple[Box, ...]
-    group: str = ""  # what must never be split; the picture's name where none is given
+    group: str  # what must never be split; the image's name where none is given
 
 
 class BadFileError(Exception):
@@ -85,38 +83,32 @@ def read_annotations(
     class_from: str = "annotation",
     groups: Mapping[str, str] | None = None,
 ) -> tuple[list[Annotated], list[Problem]]:
-    """Reads every annotation below a folder, and looks at every picture.
+    """Reads every annotation below a folder, and looks at every image.
 
     Args:
         folder: of one of the three layouts.
         names: the only classes there may be; any where None.
         class_from: "annotation", or "file" for the class in the pets' file names
-            ("american_bulldog_12.jpg"), which counts for all boxes of the picture.
+            ("american_bulldog_12.jpg"), which counts for all boxes of the image.
         groups: image file name without suffix to its group.
 
     Returns:
         What can be used, by the name of the annotation, and a problem for everything else. An
-        image with one bad box is left out whole: an object without its box would be learned
-        as background.
+        image with one bad box is left out: an object without a box would be learned as background.
 
     Raises:
         WorkshopError: no such folder, or no annotation in it.
     """
     files = _annotation_files(Path(folder))
     shelf = _Shelf(Path(folder))
-    found, problems = [], []
-    read = partial(_read_one, shelf=shelf, names=names, class_from=class_from)
+    read = partial(_read_one, shelf=shelf, names=names, class_from=class_from, groups=groups or {})
     with ThreadPoolExecutor(THREADS) as pool:
         results = pool.map(read, files)
-        for annotated, its_problems in progress_bar(
-            iterable=results, total=len(files), desc="reading annotations"
-        ):
-            problems += its_problems
-            if annotated:
-                group = (groups or {}).get(annotated.picture.stem, annotated.picture.stem)
-                found.append(replace(annotated, group=group))
-    found, twice = _without_twins(found)
-    return found, problems + twice + list(shelf.without_annotation({path.stem for path in files}))
+        bar = progress_bar(iterable=results, total=len(files), desc="reading annotations")
+        found, problems = zip(*bar)
+    found, twice = _without_twins(one for one in found if one)
+    problems = [problem for some in problems for problem in some] + twice
+    return found, problems + list(shelf.without_annotation({path.stem for path in files}))
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -134,7 +126,11 @@ def read_groups(path: Path) -> dict[str, str]:
 
 
 def _read_one(
-    path: Path, shelf: "_Shelf", names: Sequence[str] | None, class_from: str
+    path: Path,
+    shelf: "_Shelf",
+    names: Sequence[str] | None,
+    class_from: str,
+    groups: Mapping[str, str],
 ) -> tuple[Annotated | None, list[Problem]]:
     """Reads one annotation: what can be used of it, and what is wrong with it."""
     try:
@@ -143,7 +139,9 @@ def _read_one(
         picture = shelf.find(path, named)
         if finding := check_picture(picture):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
-        real = _upright_size(picture)
+        with Image.open(picture) as image:
+            lying = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            real = image.size[::-1] if lying else image.size
         if class_from == "file":
             boxes = [replace(box, name=_class_of_file(picture)) for box in boxes]
         notes = [_other_size(size, real).about(path)] if size != real else []
@@ -155,16 +153,10 @@ def _read_one(
             fix = "Nothing to do: they were clipped."
             note = BadFileError("box clipped", found, "edges within the picture", fix, "warning")
             notes.append(note.about(path))
-        return Annotated(picture, path, *real, clipped), notes
+        group = groups.get(picture.stem, picture.stem)
+        return Annotated(picture, path, *real, clipped, group), notes
     except BadFileError as error:
         return None, [error.about(path)]
-
-
-def _upright_size(path: Path) -> tuple[int, int]:
-    """Returns (width, height) of an image as it is meant to be seen."""
-    with Image.open(path) as picture:
-        lying = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        return picture.size[::-1] if lying else picture.size
 
 
 def _annotation_files(folder: Path) -> list[Path]:
@@ -188,7 +180,7 @@ def _is_penn_fudan(path: Path) -> bool:
 
 
 class _Shelf:
-    """The pictures below a folder, by their names."""
+    """The images below a folder, by their names."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -223,7 +215,7 @@ class _Shelf:
         )
 
     def without_annotation(self, stems: Iterable[str]) -> Iterator[Problem]:
-        """Yields a problem for each picture that no annotation is named like."""
+        """Yields a problem for each image that no annotation is named like."""
         for stem in sorted(set(self._by_stem) - set(stems)):
             yield BadFileError(
                 "missing annotation",
@@ -234,19 +226,18 @@ class _Shelf:
             ).about(self._by_stem[stem][0])
 
 
-def _without_twins(found: list[Annotated]) -> tuple[list[Annotated], list[Problem]]:
-    """Keeps the first of several annotations of the same picture."""
+def _without_twins(found: Iterable[Annotated]) -> tuple[list[Annotated], list[Problem]]:
+    """Keeps the first of several annotations of the same image."""
     first, problems = {}, []
-    for annotated in found:
-        other = first.setdefault(annotated.picture, annotated)
-        if other is not annotated:
+    for one in found:
+        if (other := first.setdefault(one.picture, one)) is not one:
             problem = BadFileError(
                 "two annotations",
-                f"another annotation of {annotated.picture.name}, {other.source.name}",
+                f"another annotation of {one.picture.name}, {other.source.name}",
                 "one annotation for each picture",
                 "Put all boxes into one of them and delete the other.",
             )
-            problems.append(problem.about(annotated.source))
+            problems.append(problem.about(one.source))
     return list(first.values()), problems
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from PIL import Image, ImageOps
 
 from helpers.common import (
@@ -104,8 +105,8 @@ def _read(
     names = label_map.names if label_map else None
     found, problems = read_annotations(folder, names, class_from, groups)
     if not found:
-        expected = "expected at least one picture with a good annotation, found none"
-        raise WorkshopError(f"{folder}: {expected}.\n{describe(problems)}")
+        wanted = "expected at least one picture with a good annotation, found none"
+        raise WorkshopError(f"{folder}: {wanted}.\n{describe(problems)}")
     label_map = label_map or LabelMap.of(_names(found))
     if not label_map.ids:
         raise WorkshopError(f"{folder}: expected boxes, found none in {len(found)} annotations.")
@@ -312,20 +313,20 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
     """
     good, broken = {}, []
     for file in progress_bar(iterable=files, desc="checking records", unit="file"):
-        count = 0
+        count, reason = 0, ""
         try:
             for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
                 if "image/encoded" not in tf.train.Example.FromString(record).features.feature:
-                    raise ValueError("no image/encoded in it")
+                    reason = "no image/encoded in it"
+                    break
                 count += 1
-            good[file] = count
         except tf.errors.OpError:
-            broken.append(f"  {file}: record {count + 1}: damaged")
-        except ValueError as error:
-            broken.append(f"  {file}: record {count + 1}: {error}")
-        except Exception as error:  # protobuf's DecodeError is not public
-            reason = f"no tf.train.Example ({type(error).__name__})"
+            reason = "damaged"
+        except DecodeError:
+            reason = "no tf.train.Example (DecodeError)"
+        if reason:
             broken.append(f"  {file}: record {count + 1}: {reason}")
+        good[file] = count
     if broken:
         lines = "\n".join(broken)
         raise WorkshopError(

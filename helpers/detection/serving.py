@@ -36,19 +36,15 @@ class Detections(NamedTuple):
 
 
 def export_run(run: DetectionRun) -> Path:
-    """Exports the newest checkpoint of a run and returns the folder.
-
-    Raises:
-        WorkshopError: the run has no checkpoint.
-    """
+    """Exports the newest checkpoint of a run and returns the folder."""
     network = run.network()
     with whole_folder(run.export_folder) as folder:
         run.label_map.write(folder / LABEL_MAP_FILE)
-        export_saved_model(network, run.label_map, folder / SAVED_MODEL)
+        _export_saved_model(network, run.label_map, folder / SAVED_MODEL)
     return run.export_folder
 
 
-def export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -> None:
+def _export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -> None:
     """Writes a SavedModel that takes the bytes of image files.
 
     Signature "detect": `image_bytes` string (batch,), `threshold` float scalar, `most` int scalar,
@@ -58,22 +54,20 @@ def export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -
     """
     answer = _answering(network, label_map)
     files = tf.TensorSpec([None], tf.string, name="image_bytes")
-    limits = (tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most"))
-    usual = (tf.constant(THRESHOLD), tf.constant(MOST))
+    limits = tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most")
+    usual = tf.constant(THRESHOLD), tf.constant(MOST)
     archive = keras.export.ExportArchive()
     for part in (network.pyramid, network.proposer, network.box_head):
         archive.track(part)
     archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
-    archive.add_endpoint(
-        "serving_default", tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
-    )
+    alone = tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
+    archive.add_endpoint("serving_default", alone)
     archive.write_out(str(folder), verbose=False)
     label_map.write(folder / "assets.extra" / LABEL_MAP_FILE)
 
 
 def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
-    names = tf.constant(["", *label_map.names])
-    image_size = network.image_size
+    names, image_size = tf.constant(["", *label_map.names]), network.image_size
 
     def answer(image_bytes, threshold, most) -> dict[str, tf.Tensor]:
         kinds = tf.TensorSpec((*image_size, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
@@ -131,11 +125,8 @@ class Detector:
                 most=tf.constant(most),
             )
         except tf.errors.InvalidArgumentError as error:
-            raise expected(
-                "JPEG, PNG, BMP or GIF pictures",
-                "at least one that cannot be read",
-                "Send them one by one to see which.",
-            ) from error
+            found, fix = "at least one that cannot be read", "Send them one by one to see which."
+            raise expected("JPEG, PNG, BMP or GIF pictures", found, fix) from error
         columns = ("boxes", "boxes_normalized", "names", "scores")
         answers = []
         for row, count in enumerate(found["count"].numpy()):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, expected, keras, progress_bar, tf, write_text
+from helpers.common import expected, keras, progress_bar, tf, write_text
 from helpers.detection.config import CONFIG_FILE, LOSSES, Config
 from helpers.detection.label_map import LABEL_MAP_FILE
 from helpers.detection.network import FasterRCNN
@@ -57,10 +57,9 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
         before = vars(run.config.replace(**{name: getattr(config, name) for name in free}))
         changed = [name for name in before if before[name] != getattr(config, name)]
         if changed:
-            raise WorkshopError(
-                f"expected the config that {folder} was started with, found another "
-                f"{', '.join(changed)}. Resume with its own {CONFIG_FILE}, or use another --out."
-            )
+            what, found = f"the config that {folder} was started with", ", ".join(changed)
+            fix = f"Resume with its own {CONFIG_FILE}, or use another --out."
+            raise expected(what, f"another {found}", fix)
         config.write(folder / CONFIG_FILE)  # it may be longer than before
         return DetectionRun(folder, config, run.label_map)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -85,14 +84,13 @@ class Session:
         require_whole(self._val)
         self._pictures = sum(require_whole(self._files).values())
         if self._pictures < self.config.batch_size:
-            raise WorkshopError(
-                f"train: expected at least batch_size = {self.config.batch_size} pictures, found "
-                f"{self._pictures}. Lower batch_size, or write more records."
-            )
+            what = f"at least batch_size = {self.config.batch_size} pictures"
+            fix = "Lower batch_size, or write more records."
+            raise expected(what, self._pictures, fix, "train")
         self._most = _most_boxes(self._files, run)
         keras.utils.set_random_seed(self.config.seed)
         self.network = FasterRCNN(self.config, run.label_map.classes)
-        self.optimizer = build_optimizer(self.network, self.config)
+        self.optimizer = _build_optimizer(self.network, self.config)
         self.step, self.used = 0, 0.0
         self._rows: list[dict] = []
         if resume and run.checkpoints:
@@ -116,7 +114,7 @@ class Session:
 
     def work(self) -> None:
         """Trains to the end, with a checkpoint every so many steps and one at the end."""
-        take_step = train_step(self.network, self.optimizer, self.config.loss_weights)
+        take_step = _train_step(self.network, self.optimizer, self.config.loss_weights)
         sizes = (self._pictures, self._most, self.step)
         batches = training_batches(self._files, self.run.label_map, self.config, *sizes)
         batches = iter(batches)
@@ -144,10 +142,9 @@ class Session:
 
     def _tell(self, losses: np.ndarray, rate: float, bar) -> None:
         if not np.isfinite(losses).all():
-            raise WorkshopError(
-                f"expected losses that are numbers, found {losses.tolist()} at step "
-                f"{self.step}. Lower learning_rate, then go on with --resume."
-            )
+            found = f"{losses.tolist()} at step {self.step}"
+            fix = "Lower learning_rate, then go on with --resume."
+            raise expected("losses that are numbers", found, fix)
         bar.set_postfix(loss=f"{losses.sum():.2f}", refresh=False)
         with self._board.as_default(step=self.step):
             for name, value in zip(LOSSES, losses):
@@ -173,18 +170,18 @@ class Session:
         print(f"step {self.step}: {', '.join(shown)}", flush=True)
 
 
-def build_optimizer(network: FasterRCNN, config: Config) -> keras.optimizers.Optimizer:
-    """Returns AdamW for a network; scales, offsets and biases are not decayed."""
+def _build_optimizer(network: FasterRCNN, config: Config) -> keras.optimizers.Optimizer:
     optimizer = keras.optimizers.AdamW(
         config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=CLIP
     )
+    # scales, offsets and biases are not decayed
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     optimizer.build(network.trainable_variables)
     return optimizer
 
 
-def train_step(
-    network: FasterRCNN, optimizer: keras.optimizers.Optimizer, loss_weights: dict[str, float]
+def _train_step(
+    network: FasterRCNN, optimizer: keras.optimizers.Optimizer, weights: dict[str, float]
 ):
     """Returns a function that learns from a batch and returns its losses, as `LOSSES` (4,)."""
 
@@ -192,7 +189,7 @@ def train_step(
     def step(batch: Example, seed: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             losses = network.losses(batch.pixels, batch.boxes, batch.labels, seed)
-            total = tf.add_n([loss_weights[name] * losses[name] for name in LOSSES])
+            total = tf.add_n([weights[name] * losses[name] for name in LOSSES])
         gradients = tape.gradient(total, network.trainable_variables)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables))
         return tf.stack([losses[name] for name in LOSSES])
