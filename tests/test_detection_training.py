@@ -20,11 +20,11 @@ from helpers.detection import (
     inference,
     runs,
     serving,
-    train,
     training,
 )
 from helpers.detection.drawing import caption_place, with_boxes
 from helpers.detection.pictures import fit_picture
+from helpers.detection.train import main as train_main
 from helpers.predict import litert
 from tests.detection_data import SIZE, make_records
 
@@ -259,9 +259,9 @@ def test_status_reaches_the_container():
 def test_commands(run, config, tmp_path, command):
     code, out, _ = command(evaluate.main, "--run", run.folder)
     assert code == 0 and "AP50" in out and "lamp" in out
-    code, _, err = command(train.main, "--out", tmp_path / "x", "--num-steps", 5)
+    code, _, err = command(train_main, "--out", tmp_path / "x", "--num-steps", 5)
     assert code == 2 and "'label_map'" in err
-    code, _, err = command(train.main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
+    code, _, err = command(train_main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
     assert code == 2 and "Check --config" in err
     archive = serving.archive_export(run, tmp_path / "model")
     with tarfile.open(archive) as file:

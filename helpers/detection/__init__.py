@@ -34,5 +34,6 @@ __getattr__, __dir__, __all__ = front_door(
         "runs": ["start_from"],
         "scores": ["average_precision", "score_network"],
         "serving": ["Detector", "export_run"],
+        "training": ["train"],
     },
 )

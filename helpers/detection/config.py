@@ -129,11 +129,7 @@ class Config(Declared):
 
     @classmethod
     def read(cls, path: Path | str) -> "Config":
-        """Reads a YAML file; relative paths in it become absolute.
-
-        Raises:
-            WorkshopError: no such file, no YAML, an unknown name or a value out of its range.
-        """
+        """Reads a YAML file; relative paths in it become absolute."""
         path = Path(path)
         try:
             if path.stat().st_size > MOST_BYTES:
@@ -177,11 +173,7 @@ class Config(Declared):
         write_text(Path(path), yaml.safe_dump(value, sort_keys=False))
 
     def read_label_map(self) -> LabelMap:
-        """Reads the label map.
-
-        Raises:
-            WorkshopError: there is none, or it has another number of classes than `num_classes`.
-        """
+        """Reads the label map, which must have `num_classes` where that is given."""
         label_map = LabelMap.read(self.label_map)
         if self.num_classes is not None and self.num_classes != label_map.classes:
             found, fix = self.num_classes, "Correct it, or leave the line out."

@@ -121,11 +121,7 @@ class Describer:
             raise expected(f"a detector of the class {PERSON!r}", names, "Train one on people.")
 
     def describe_file(self, path: Path) -> Described:
-        """Describes the people of an image file.
-
-        Raises:
-            WorkshopError: it is no image.
-        """
+        """Describes the people of an image file; raises WorkshopError where it is none."""
         try:
             data, start = Path(path).read_bytes(), time.perf_counter()
             picture = _open(data)
@@ -249,11 +245,7 @@ def compare(found: Described, truth: pd.DataFrame) -> pd.DataFrame:
 def describe_places(
     describer: Describer, places: Sequence[str], fps: float = FRAMES_PER_SECOND
 ) -> Iterator[Described | tuple[str, str]]:
-    """Describes pictures, folders and videos, with progress.
-
-    Yields:
-        A `Described` for each picture or frame, or (name, what is wrong) for a broken picture.
-    """
+    """Yields a `Described` for each image or frame, or (name, what is wrong) for a broken image."""
     for place in places:
         if Path(place).suffix.lower() in VIDEOS and Path(place).is_file():
             yield from _describe_video(describer, Path(place), fps)

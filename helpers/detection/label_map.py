@@ -8,7 +8,6 @@ item {
 Numbers begin with 1; 0 is the background.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -48,11 +47,6 @@ class LabelMap:
 
     ids: dict[str, int]
 
-    @classmethod
-    def of(cls, names: Iterable[str]) -> "LabelMap":
-        """Numbers the names from 1 on, in alphabetic order."""
-        return cls({name: number for number, name in enumerate(sorted(set(names)), 1)})
-
     @property
     def names(self) -> tuple[str, ...]:
         """The class names, by number."""
@@ -65,11 +59,7 @@ class LabelMap:
 
     @classmethod
     def read(cls, path: Path | str) -> "LabelMap":
-        """Reads a label map.
-
-        Raises:
-            WorkshopError: there is none, or it has another form, a number or a name twice.
-        """
+        """Reads a label map; raises WorkshopError where it has another form or something twice."""
         path = Path(path)
         message = _map_class()()
         try:
@@ -91,9 +81,9 @@ class LabelMap:
 
 
 def _checked(path: Path, items: list[tuple[int, str]]) -> dict[str, int]:
-    numbers, names = [i for i, _ in items], [name for _, name in items]
     if not items:
         raise _bad(path, "no item")
+    numbers, names = zip(*items)
     if min(numbers) < 1:
         raise _bad(path, f"the id {min(numbers)}; 0 is the background")
     for values, what in ((numbers, "id"), (names, "name")):

@@ -125,11 +125,7 @@ def build_proposer(anchors_per_cell: int) -> keras.Model:
 
 
 def build_box_head(classes: int) -> keras.Model:
-    """Builds what looks at one box: which class, and where exactly?
-
-    Its outputs are logits (boxes, 1 + classes), the background first, and deltas (boxes, 4), the
-    same for every class.
-    """
+    """Builds what looks at one box: logits (1 + classes), the background first, and deltas (4)."""
     features = keras.Input((CELLS, CELLS, CHANNELS))
     x = layers.Flatten()(features)
     for number in (1, 2):
@@ -206,10 +202,7 @@ class FasterRCNN(keras.Model):
         return maps, objectness, deltas
 
     def best_proposals(self, objectness: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
-        """Turns anchors into the few boxes worth a closer look: (batch, PROPOSALS, 4).
-
-        Boxes that overlap a better one are dropped; the rest is padded with zeros.
-        """
+        """Turns anchors into the few best boxes, (batch, PROPOSALS, 4), padded with zeros."""
         best = tf.math.top_k(objectness, min(BEFORE_NMS, len(self.anchors)))
         anchors = tf.gather(tf.constant(self.anchors), best.indices)
         boxes = decode(anchors, tf.gather(deltas, best.indices, batch_dims=1), self.image_size)

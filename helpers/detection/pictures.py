@@ -87,13 +87,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Returns endless augmented batches of `Example`, every image once in a round.
 
-    Args:
-        files: shards to train on.
-        label_map: the classes.
-        config: image and batch size, augmentation and seed.
-        pictures: how many there are in the files.
-        most: boxes to pad to.
-        first_step: where a run goes on; it sees another order than before.
+    `files` hold so many `pictures`, whose boxes are padded to `most`. A run that goes on at a
+    later `first_step` sees another order than before.
     """
     # a number that no other start of the run has, so that its first pictures are not seen again
     seed = (config.seed * 1_000_003 + first_step) % 2**31

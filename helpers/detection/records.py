@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 from helpers.common import (
     CORES,
     WorkshopError,
+    expected,
     progress_bar,
     run_command,
     steady,
@@ -107,7 +108,7 @@ def _read(
     if not found:
         wanted = "expected at least one picture with a good annotation, found none"
         raise WorkshopError(f"{folder}: {wanted}.\n{describe(problems)}")
-    label_map = label_map or LabelMap.of(_names(found))
+    label_map = label_map or LabelMap({n: i for i, n in enumerate(sorted({*_names(found)}), 1)})
     if not label_map.ids:
         raise WorkshopError(f"{folder}: expected boxes, found none in {len(found)} annotations.")
     return found, label_map, problems
@@ -242,19 +243,13 @@ FEATURES = {
 
 
 def shard_files(patterns: str | Sequence[str]) -> list[str]:
-    """Returns the files that match any of the globs, sorted.
-
-    Raises:
-        WorkshopError: a glob that matches nothing.
-    """
+    """Returns the files that match any glob, sorted; one that matches none is a WorkshopError."""
     files: set[str] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         found = tf.io.gfile.glob(str(pattern))
         if not found:
-            raise WorkshopError(
-                f"expected records at {pattern}, found none. Write them with "
-                "python -m helpers.detection.records, or correct the path."
-            )
+            fix = "Write them with python -m helpers.detection.records, or correct the path."
+            raise expected(f"records at {pattern}", "none", fix)
         files.update(found)
     return sorted(files)
 
@@ -303,10 +298,7 @@ def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
 
 
 def require_whole(files: Sequence[str]) -> dict[str, int]:
-    """Reads every record of every file; TensorFlow compares its checksums (CRC32C).
-
-    Returns:
-        The number of records of each file.
+    """Counts the records of every file; TensorFlow compares their checksums (CRC32C).
 
     Raises:
         WorkshopError: a file is broken; the message names each and its first bad record.

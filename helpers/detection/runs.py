@@ -54,11 +54,7 @@ class DetectionRun:
         return checkpoints_in(self.folder)
 
     def network(self) -> FasterRCNN:
-        """Returns the network of the newest checkpoint.
-
-        Raises:
-            WorkshopError: there is none.
-        """
+        """Returns the network of the newest checkpoint; raises WorkshopError without any."""
         if not self.checkpoints:
             raise WorkshopError(
                 f"expected a run with a checkpoint in {self.folder}, found none. Train it: {TRAIN}"
@@ -77,11 +73,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 
 def open_run(folder: Path) -> DetectionRun:
-    """Opens the folder of a run.
-
-    Raises:
-        WorkshopError: it holds no run.
-    """
+    """Opens the folder of a run; raises WorkshopError where there is none."""
     folder = Path(folder)
     if not (folder / CONFIG_FILE).exists():
         raise WorkshopError(
@@ -95,11 +87,8 @@ def open_run(folder: Path) -> DetectionRun:
 def named_variables(
     network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
 ) -> dict[str, keras.Variable]:
-    """Names every variable, whatever else was built before.
-
-    Keras numbers layers without a name through the whole process, so those of the backbone go by
-    their place in it.
-    """
+    """Names every variable, whatever else was built before."""
+    # Keras numbers layers without a name through the whole process: the backbone's go by place
     backbone = network.pyramid.get_layer("backbone").variables
     named = {f"{network.backbone}/{i:03d}/{v.name}": v for i, v in enumerate(backbone)}
     inside = {id(variable) for variable in backbone}
@@ -120,11 +109,7 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
-    """Reads a checkpoint: name of each variable to its value.
-
-    Raises:
-        WorkshopError: it is missing, damaged or something else.
-    """
+    """Reads name to value of each variable; raises WorkshopError where that cannot be done."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -151,7 +136,7 @@ def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable])
 def restore(
     path: Path, network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
 ) -> int:
-    """Puts everything back as it was at a checkpoint of the same run; returns its step.
+    """Puts everything back as it was at a checkpoint; returns its step.
 
     Raises:
         WorkshopError: the checkpoint belongs to another network.
@@ -168,9 +153,8 @@ def restore(
 def start_from(place: Path, network: FasterRCNN) -> list[str]:
     """Takes from a checkpoint of another run, or of its folder, all weights that fit.
 
-    Returns:
-        What to tell: how much was taken, and each part that is made anew, such as class heads of
-        another size.
+    Returns what to tell: how much was taken, and each part that is made anew, such as class heads
+    of another size.
 
     Raises:
         WorkshopError: there is no checkpoint, or nothing in it fits.

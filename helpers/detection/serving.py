@@ -91,11 +91,7 @@ def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
 
 
 class Detector:
-    """Predicts with the SavedModel of what `export_run` made.
-
-    Raises:
-        WorkshopError: there is no export.
-    """
+    """Predicts with the SavedModel that `export_run` made."""
 
     def __init__(self, export_folder: Path):
         folder = Path(export_folder)

@@ -29,17 +29,10 @@ class Chosen(NamedTuple):
 def match(
     anchors: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, high: float, low: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Finds for each anchor the object that it overlaps most.
+    """Finds for each anchor, (anchors, 4) or (batch, anchors, 4), the object it overlaps most.
 
-    An anchor answers for its object from an IoU of `high` on; below `low` it is background, and
-    in between it is left alone.
-
-    Args:
-        anchors: (anchors, 4) or (batch, anchors, 4).
-        boxes: (batch, most, 4), padded with zeros.
-        labels: int32 (batch, most), see `FasterRCNN.losses`.
-        high: IoU.
-        low: IoU.
+    It answers for that from an IoU of `high` on; below `low` it is background, and in between it
+    is left alone. Boxes and labels are those of `FasterRCNN.losses`.
 
     Returns:
         The object of each anchor (batch, anchors), int32; its label, 0 for background and -1 for

@@ -31,8 +31,7 @@ def train(
     With `resume` it goes on after the newest checkpoint there; the config may then only be longer.
 
     Raises:
-        WorkshopError: bad records, a folder in use, another config to resume with, or a loss
-            that is no number any more.
+        WorkshopError: bad records, a folder in use, or a loss that is no number any more.
         KeyboardInterrupt: on Ctrl-C; everything up to the last checkpoint is kept.
     """
     run = _open_or_create(config, Path(folder), resume, overwrite)
@@ -114,14 +113,13 @@ class Session:
 
     def work(self) -> None:
         """Trains to the end, with a checkpoint every so many steps and one at the end."""
-        take_step = _train_step(self.network, self.optimizer, self.config.loss_weights)
         sizes = (self._pictures, self._most, self.step)
         batches = training_batches(self._files, self.run.label_map, self.config, *sizes)
         batches = iter(batches)
         while self.share < 1:
-            self._train_until_checkpoint(take_step, batches)
+            self._train_until_checkpoint(batches)
 
-    def _train_until_checkpoint(self, take_step, batches: Iterator[Example]) -> None:
+    def _train_until_checkpoint(self, batches: Iterator[Example]) -> None:
         every, sums, count = self.config.checkpoint_every, np.zeros(len(LOSSES)), 0
         if self.config.minutes is None:
             title = f"step {self.step} of {self.config.num_steps}"
@@ -132,13 +130,23 @@ class Session:
                 rate = self._rates[min(int(self.share * PLANNED_STEPS), PLANNED_STEPS)]
                 self.optimizer.learning_rate = float(rate)
                 seed = tf.constant([self.config.seed, self.step])
-                losses = take_step(next(batches), seed).numpy()
+                losses = self._learn(next(batches), seed).numpy()
                 sums, count = sums + losses, count + 1
                 self.step += 1
                 bar.update()
                 if self.step % TELL_EVERY == 0:
                     self._tell(losses, float(rate), bar)
         self._keep(sums / count)
+
+    @tf.function
+    def _learn(self, batch: Example, seed: tf.Tensor) -> tf.Tensor:
+        """Takes a step; returns the losses of its batch, as `LOSSES` (4,)."""
+        with tf.GradientTape() as tape:
+            losses = self.network.losses(batch.pixels, batch.boxes, batch.labels, seed)
+            total = tf.add_n([self.config.loss_weights[name] * losses[name] for name in LOSSES])
+        variables = self.network.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
+        return tf.stack([losses[name] for name in LOSSES])
 
     def _tell(self, losses: np.ndarray, rate: float, bar) -> None:
         if not np.isfinite(losses).all():
@@ -178,23 +186,6 @@ def _build_optimizer(network: FasterRCNN, config: Config) -> keras.optimizers.Op
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     optimizer.build(network.trainable_variables)
     return optimizer
-
-
-def _train_step(
-    network: FasterRCNN, optimizer: keras.optimizers.Optimizer, weights: dict[str, float]
-):
-    """Returns a function that learns from a batch and returns its losses, as `LOSSES` (4,)."""
-
-    @tf.function
-    def step(batch: Example, seed: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            losses = network.losses(batch.pixels, batch.boxes, batch.labels, seed)
-            total = tf.add_n([weights[name] * losses[name] for name in LOSSES])
-        gradients = tape.gradient(total, network.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, network.trainable_variables))
-        return tf.stack([losses[name] for name in LOSSES])
-
-    return step
 
 
 def _most_boxes(files: list[str], run: DetectionRun) -> int:
