@@ -23,7 +23,7 @@ from defusedxml.ElementTree import fromstring
 from PIL import Image
 
 from data.sources.files import pictures_in
-from helpers.common import WorkshopError, expected, progress_bar
+from helpers.common import WorkshopError, progress_bar
 from helpers.manifest import THREADS, Problem, check_picture, did_you_mean
 
 MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less
@@ -117,11 +117,9 @@ def read_groups(path: Path) -> dict[str, str]:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             return {Path(row["image_path"]).stem: row["group"] for row in csv.DictReader(file)}
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as error:
-        raise expected(
-            "a CSV with the columns image_path and group",
-            repr(error),
-            "Correct the file, or leave --groups out.",
-            path,
+        raise WorkshopError(
+            f"{path}: expected a CSV with the columns image_path and group, found {error!r}. "
+            "Correct the file, or leave --groups out."
         ) from None
 
 

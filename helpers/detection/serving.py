@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.common import SAVED_MODEL, WorkshopError, expected, keras, tf, whole_folder
+from helpers.common import SAVED_MODEL, WorkshopError, keras, tf, whole_folder
 from helpers.detection import inference
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -121,8 +121,10 @@ class Detector:
                 most=tf.constant(most),
             )
         except tf.errors.InvalidArgumentError as error:
-            found, fix = "at least one that cannot be read", "Send them one by one to see which."
-            raise expected("JPEG, PNG, BMP or GIF pictures", found, fix) from error
+            raise WorkshopError(
+                "expected JPEG, PNG, BMP or GIF pictures, found at least one that cannot be read. "
+                "Send them one by one to see which."
+            ) from error
         columns = ("boxes", "boxes_normalized", "names", "scores")
         answers = []
         for row, count in enumerate(found["count"].numpy()):
