@@ -151,12 +151,10 @@ class Config(Declared):
         known = cls.model_fields
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise WorkshopError("expected names and values, such as num_steps: 20.")
-        for name in value:
-            if name not in known:
-                raise WorkshopError(
-                    f"no setting {name!r}. {did_you_mean(name, known)}"
-                    f"The settings are: {', '.join(sorted(known))}."
-                )
+        for name in (name for name in value if name not in known):
+            names = ", ".join(sorted(known))
+            advice = f"{did_you_mean(name, known)}The settings are: {names}."
+            raise WorkshopError(f"no setting {name!r}. {advice}")
         for name in ("label_map", "train"):
             if not value.get(name):
                 raise WorkshopError(f"expected {name!r} to be given, found nothing. Add the line.")
@@ -176,9 +174,9 @@ class Config(Declared):
         """Reads the label map, which must have `num_classes` where that is given."""
         label_map = LabelMap.read(self.label_map)
         if self.num_classes is not None and self.num_classes != label_map.classes:
-            found, fix = self.num_classes, "Correct it, or leave the line out."
             what = f"{label_map.classes}, as {self.label_map} has"
-            raise expected(what, found, fix, "num_classes")
+            fix = "Correct it, or leave the line out."
+            raise expected(what, self.num_classes, fix, "num_classes")
         return label_map
 
 

@@ -99,11 +99,8 @@ def _edges(box: np.ndarray, digits: int) -> dict[str, float]:
 class Describer:
     """Detector and attribute network, one after the other.
 
-    Args:
-        detector_export: of a detection run that knows the class `person`.
-        attributes_export: of a run of `helpers.train`, with LiteRT.
-        threshold: lowest score of a person.
-        most: people in an image.
+    Exports are the folders of a detection run that knows the class `person`, and of a run of
+    `helpers.train`. `threshold` is the lowest score of a person, `most` limits those in an image.
     """
 
     def __init__(
@@ -246,9 +243,9 @@ def describe_places(
     describer: Describer, places: Sequence[str], fps: float = FRAMES_PER_SECOND
 ) -> Iterator[Described | tuple[str, str]]:
     """Yields a `Described` for each image or frame, or (name, what is wrong) for a broken image."""
-    for place in places:
-        if Path(place).suffix.lower() in VIDEOS and Path(place).is_file():
-            yield from _describe_video(describer, Path(place), fps)
+    for place in map(Path, places):
+        if place.suffix.lower() in VIDEOS and place.is_file():
+            yield from _describe_video(describer, place, fps)
             continue
         paths = find_pictures([place])
         for path in progress_bar(iterable=paths, desc="describing", unit="picture"):

@@ -56,13 +56,10 @@ def with_boxes(
     captions: Sequence[str] | None = None,
     colors: Sequence[str] | None = None,
 ) -> Image.Image:
-    """Returns a copy of an RGB image with boxes and a caption on each.
+    """Returns a copy of an RGB image, or (height, width, 3) from 0 to 255, with boxes on it.
 
-    Args:
-        picture: an image, or (height, width, 3) from 0 to 255.
-        boxes: (n, 4) ymin, xmin, ymax, xmax in pixels.
-        captions: of each; numbers from 1 on where None.
-        colors: of each; those of persons in turn where None.
+    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels. Each has a caption, its number where None,
+    and a color, that of its person where None.
     """
     if not isinstance(picture, Image.Image):
         picture = Image.fromarray(np.asarray(picture, np.uint8))

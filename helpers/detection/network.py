@@ -41,12 +41,9 @@ class Answer(NamedTuple):
 def build_anchors(
     image_size: tuple[int, int], sizes: Sequence[float], ratios: Sequence[float]
 ) -> np.ndarray:
-    """Places the boxes that proposals start from: every ratio at every cell of every level.
+    """Returns the boxes that proposals start from, float32 (anchors, 4): level, row, column, ratio.
 
     An anchor is `ratios` times as high as wide and has the area of a square of its level's size.
-
-    Returns:
-        float32 (anchors, 4), in the order level, row, column, ratio.
     """
     anchors = []
     for stride, size in zip(STRIDES, sizes):
@@ -149,12 +146,8 @@ def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
     The levels are stacked as if they were images of one batch, so that a single
     `tf.image.crop_and_resize` serves all of them with shapes that never change.
 
-    Args:
-        maps: (batch, rows, columns, channels) for each of `STRIDES`, the finest first.
-        boxes: (batch, boxes, 4).
-
-    Returns:
-        (batch * boxes, CELLS, CELLS, channels).
+    Maps are (batch, rows, columns, channels) for each of `STRIDES`, boxes (batch, boxes, 4), and
+    the result is (batch * boxes, CELLS, CELLS, channels).
     """
     batch = tf.shape(boxes)[0]
     rows, columns = maps[0].shape[1] + 2, maps[0].shape[2] + 2
@@ -237,12 +230,9 @@ class FasterRCNN(keras.Model):
     ) -> dict[str, tf.Tensor]:
         """Returns the four losses of a batch: one more multi-task network.
 
-        Args:
-            pixels: (batch, height, width, 3), RGB 0 to 255.
-            boxes: (batch, most, 4), padded with zeros.
-            labels: int32 (batch, most): place of the class from 1 on, 0 where `boxes` is padded,
-                -1 for a difficult object, which is neither learned nor learned as background.
-            seed: int32 (2,), decides which anchors and proposals are taken.
+        `pixels`, `boxes` and `labels` are those of a batch of `Example`; a difficult object, -1,
+        is neither learned nor learned as background. `seed`, int32 (2,), decides which anchors and
+        proposals are taken.
         """
         maps, objectness, deltas = self.propose(pixels, training=True)
         anchors = tf.constant(self.anchors)

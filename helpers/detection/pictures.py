@@ -99,15 +99,11 @@ def training_batches(
         examples = examples.cache()
     mixed = examples.shuffle(min(pictures, MIX), seed=seed, reshuffle_each_iteration=True).repeat()
     batches = mixed.batch(config.batch_size, drop_remainder=True)
-    counted = tf.data.Dataset.counter(first_step).map(lambda step: tf.stack([seed, step]))
-    return (
-        tf.data.Dataset.zip(batches, counted)
-        .map(
-            lambda batch, seeds: augment(batch, tf.cast(seeds, tf.int32), config),
-            num_parallel_calls=CORES,
-        )
-        .prefetch(2)
-    )
+    steps = tf.data.Dataset.counter(first_step)
+    seeds = steps.map(lambda step: tf.cast(tf.stack([seed, step]), tf.int32))
+    both = tf.data.Dataset.zip(batches, seeds)
+    changed = both.map(lambda *one: augment(*one, config), num_parallel_calls=CORES)
+    return changed.prefetch(2)
 
 
 def batches_in_order(

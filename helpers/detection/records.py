@@ -71,16 +71,9 @@ def write_records(
 ) -> Written:
     """Turns a folder of annotated images into records; the same bytes every time.
 
-    Args:
-        folder: images and annotations, see `helpers.detection.annotations`.
-        out: where the records go; what it held of them is replaced.
-        name: what the records are called; like the folder by default.
-        shards: files of each split.
-        val_share: fraction of the images that goes to the split val.
-        seed: of the order and of the split.
-        label_map: the classes there may be; those that are met, numbered, where None.
-        class_from: see `read_annotations`.
-        groups: likewise; what belongs together stays on one side of the split.
+    Records that `out` held are replaced. Without a `label_map` the classes that are met are
+    numbered. A fraction `val_share` of the images becomes the split val; `groups` stay on one
+    side. For `class_from` and `groups` see `read_annotations`.
 
     Raises:
         WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
@@ -135,10 +128,7 @@ def _check(out: Path, shards: int, val_share: float) -> None:
 def _split(
     found: Sequence[Annotated], label_map: LabelMap, val_share: float, seed: int
 ) -> dict[str, list[Annotated]]:
-    """Divides images by their groups, so that both splits get their fraction of every class.
-
-    Their order is random and depends on the seed alone.
-    """
+    """Divides shuffled images by their groups; both splits get their fraction of every class."""
     rng = np.random.default_rng(seed)
     row = {group: number for number, group in enumerate(sorted({one.group for one in found}))}
     column = {name: number for number, name in enumerate(label_map.names, 1)}
@@ -301,7 +291,7 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
     """Counts the records of every file; TensorFlow compares their checksums (CRC32C).
 
     Raises:
-        WorkshopError: a file is broken; the message names each and its first bad record.
+        WorkshopError: names every broken file and its first bad record.
     """
     good, broken = {}, []
     for file in progress_bar(iterable=files, desc="checking records", unit="file"):

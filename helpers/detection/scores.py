@@ -43,16 +43,13 @@ def average_precision(
     answers: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     names: Sequence[str],
 ) -> pd.DataFrame:
-    """Scores predictions against the truth.
+    """Scores predictions against the truth, as `score_network`; nan where a class has no box.
 
     Args:
         truths: of each image boxes (n, 4) as ymin, xmin, ymax, xmax, and labels (n,): the place
             of the class from 1 on, or -1 for a difficult object of whatever class.
         answers: of each image boxes (m, 4), scores (m,), and classes (m,), from 0.
         names: of the classes.
-
-    Returns:
-        As `score_network`; nan where a class has no box.
     """
     numbers = list(range(1, len(names) + 1))
     rows = [

@@ -32,7 +32,7 @@ def match(
     """Finds for each anchor, (anchors, 4) or (batch, anchors, 4), the object it overlaps most.
 
     It answers for that from an IoU of `high` on; below `low` it is background, and in between it
-    is left alone. Boxes and labels are those of `FasterRCNN.losses`.
+    is left alone. Boxes and labels are those of a batch of `Example`.
 
     Returns:
         The object of each anchor (batch, anchors), int32; its label, 0 for background and -1 for

@@ -13,11 +13,10 @@ import yaml
 from helpers.common import WorkshopError, run_command
 from helpers.detection.config import Config
 
-DESCRIPTION = "Trains a detector from records. Flags come before what the config says."
-
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("helpers.detection.train", description=DESCRIPTION)
+    what = "Trains a detector from records. Flags come before what the config says."
+    parser = argparse.ArgumentParser("helpers.detection.train", description=what)
     add = parser.add_argument
     add("--config", type=Path, help="the YAML file")
     add("--out", type=Path, required=True, help="the folder of the run")
