@@ -9,7 +9,6 @@ its own, one after the other, and is scored on the split val by the same functio
 """
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -54,7 +53,7 @@ def ours(config: dict[str, Any], folder: Path) -> Callable[[], dict[str, float]]
         A function that returns AP, AP50, steps, pictures trained per second, and predicted.
     """
     from helpers.common import tf
-    from helpers.detection.training import train
+    from helpers.detection import train
 
     def measure() -> dict[str, float]:
         start = time.monotonic()
@@ -170,7 +169,7 @@ def _fit_peer(model: Any, config: Config, label_map: Any) -> int:
     began = time.monotonic()
     files = shard_files(config.train)
     pictures = sum(require_whole(files).values())
-    setting = dataclasses.replace(config, batch_size=PEER_BATCH)
+    setting = config.replace(batch_size=PEER_BATCH)
     batches = training_batches(files, label_map, setting, pictures, MOST_BOXES)
 
     def as_the_peer_wants(batch: Example) -> tuple:
@@ -241,7 +240,7 @@ def compare(
         if (side == "RetinaNet" and peer is None) or (side == "from ours" and checkpoint is None):
             continue
         changes = {"checkpoint": str(checkpoint)} if side == "from ours" else {}
-        config = dataclasses.asdict(config_of(folder, minutes, changes))
+        config = config_of(folder, minutes, changes).model_dump()
         if side == "RetinaNet":
             measured = Measured(retinanet, config, peer)
         else:

@@ -1,7 +1,6 @@
 """A run from its config to boxes: checkpoints, a kill, another start, export, and people."""
 
 import base64
-import dataclasses
 import io
 import json
 import tarfile
@@ -21,11 +20,11 @@ from helpers.detection import (
     inference,
     runs,
     serving,
-    train,
     training,
 )
-from helpers.detection.drawing import caption_place, draw_boxes
+from helpers.detection.drawing import caption_place, with_boxes
 from helpers.detection.pictures import fit_picture
+from helpers.detection.train import main as train_main
 from helpers.predict import litert
 from tests.detection_data import SIZE, make_records
 
@@ -101,13 +100,13 @@ def test_what_cannot_be_used_is_said(run, config, tmp_path):
     with pytest.raises(WorkshopError, match="--resume to go on"):
         training.train(config, run.folder)
     with pytest.raises(WorkshopError, match="another learning_rate"):
-        training.train(dataclasses.replace(config, learning_rate=1e-5), run.folder, resume=True)
+        training.train(config.replace(learning_rate=1e-5), run.folder, resume=True)
     bad = tmp_path / "step-000001.npz"
     bad.write_bytes(b"no archive")
     with pytest.raises(WorkshopError, match="expected a checkpoint"):
         runs.start_from(bad, FasterRCNN(config, 2))
     with pytest.raises(WorkshopError, match="batch_size = 99"):
-        training.train(dataclasses.replace(config, batch_size=99), tmp_path / "other")
+        training.train(config.replace(batch_size=99), tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -137,10 +136,10 @@ def test_config_file_round_trip(config, tmp_path):
     (tmp_path / "config.yaml").write_text("label_map: a/map\ntrain: a/*\nnum_classes: 7\n")
     read = Config.read(tmp_path / "config.yaml")
     assert read.train == (f"{tmp_path}/a/*",)
-    relative = dataclasses.replace(config, train="here/*")
+    relative = config.replace(train="here/*")
     relative.write(tmp_path / "other" / "config.yaml")
     assert Config.read(tmp_path / "other" / "config.yaml").train == (f"{Path.cwd()}/here/*",)
-    wrong = dataclasses.replace(config, num_classes=7)
+    wrong = config.replace(num_classes=7)
     with pytest.raises(WorkshopError, match="num_classes: expected 2"):
         wrong.read_label_map()
     (tmp_path / "config.yaml").write_text("a: [1")
@@ -260,9 +259,9 @@ def test_status_reaches_the_container():
 def test_commands(run, config, tmp_path, command):
     code, out, _ = command(evaluate.main, "--run", run.folder)
     assert code == 0 and "AP50" in out and "lamp" in out
-    code, _, err = command(train.main, "--out", tmp_path / "x", "--num-steps", 5)
+    code, _, err = command(train_main, "--out", tmp_path / "x", "--num-steps", 5)
     assert code == 2 and "'label_map'" in err
-    code, _, err = command(train.main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
+    code, _, err = command(train_main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
     assert code == 2 and "Check --config" in err
     archive = serving.archive_export(run, tmp_path / "model")
     with tarfile.open(archive) as file:
@@ -334,7 +333,7 @@ def test_captions_of_people_who_stand_together_do_not_cover_each_other():
 
 def test_boxes_are_drawn_where_they_are():
     dark = Image.new("RGB", (200, 100))
-    drawn = np.asarray(draw_boxes(dark, np.array([[40, 50, 90, 120]]), ["cup"], ["#FF0000"]))
+    drawn = np.asarray(with_boxes(dark, np.array([[40, 50, 90, 120]]), ["cup"], ["#FF0000"]))
     assert tuple(drawn[60, 50]) == (255, 0, 0) and tuple(drawn[89, 80]) == (255, 0, 0)
     assert not drawn[70, 80].any() and not drawn[5, 180].any()
     assert not np.asarray(dark).any()

@@ -1,22 +1,15 @@
 """Detection: from annotations to boxes to described people, in the order of the data.
 
-VOC XML, Penn-Fudan's text, TFRecords of others
-annotations   reads what people have; names every bad file
-label_map     class names and their numbers (label_map.pbtxt)
-records       the command: pictures and boxes into sharded TFRecords, and back
-config        the YAML file that says what a run does
-pictures      records -> batches: decoded, fitted into the network's size, augmented
-network       Faster R-CNN: backbone, feature pyramid, proposals, RoIAlign, box head
-targets       which anchor answers for which box; the four losses
-training      config + records -> a run: checkpoints, log, TensorBoard; goes on after a kill
-scores        mean average precision, by pycocotools
-serving       run -> export: picture files in, boxes, names and scores out
-inference     what the endpoint runs around the export
-describe      the command: detect people, describe each, draw, table, JSON
-drawing       boxes and a card for each person
-bench         ours beside KerasHub's RetinaNet
+annotations, label_map   VOC XML and others are read; every bad file is named
+records                  images and boxes into sharded TFRecords, and back
+pictures                 records -> batches: decoded, fitted, augmented
+network, targets         Faster R-CNN, and the four losses that train it
+config, training, runs   a YAML file + records -> a run: checkpoints, log, TensorBoard
+scores                   mean average precision, by pycocotools
+serving, inference       a run -> an export: image files in, boxes, names and scores out
+describe, people         detects people, describes each; drawing draws them
 
-Commands: python -m helpers.detection.{records,train,evaluate,export,describe,bench}
+Commands: python -m helpers.detection.{records,train,evaluate,export,describe}
 """
 
 from helpers.common import front_door
@@ -27,7 +20,7 @@ __getattr__, __dir__, __all__ = front_door(
         "annotations": ["read_annotations", "read_groups"],
         "config": ["Config"],
         "describe": ["Describer", "compare", "describe_places"],
-        "figures": ["sheet", "training_curves", "with_boxes"],
+        "drawing": ["sheet", "training_curves", "with_boxes"],
         "label_map": ["LABEL_MAP_FILE", "LabelMap"],
         "network": ["FasterRCNN", "roi_align"],
         "pictures": ["Example", "batches_in_order", "training_batches"],
@@ -41,5 +34,6 @@ __getattr__, __dir__, __all__ = front_door(
         "runs": ["start_from"],
         "scores": ["average_precision", "score_network"],
         "serving": ["Detector", "export_run"],
+        "training": ["train"],
     },
 )

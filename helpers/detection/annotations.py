@@ -1,12 +1,10 @@
-"""Reads pictures and their boxes from what people have; names every file that is no good.
+"""Reads images and their boxes; names every file that is no good.
 
-Three layouts are found by themselves below a folder:
+Three layouts are found by themselves below a folder, and images are only looked for there:
 
-VOC          Annotations/*.xml and JPEGImages/*.jpg, or any folders of XML and pictures
+VOC          Annotations/*.xml and JPEGImages/*.jpg, or any folders of XML and images
 pets         annotations/xmls/*.xml and images/*.jpg (Oxford-IIIT, as the API's guide has it)
 Penn-Fudan   Annotation/*.txt and PNGImages/*.png
-
-A picture is named by its annotation, but only ever looked for below that folder.
 """
 
 import csv
@@ -31,14 +29,15 @@ MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less
 MOST_SIDE = 100_000  # pixels; a larger number in an annotation is a mistake
 SLACK = 2.0  # pixels that a box may leave the picture by: tools count from 0 or from 1
 ORIENTATION = 0x0112  # EXIF
-PENN_FUDAN = "PASCAL Annotation"  # stands in the first line of its files
+PENN_FUDAN = b"PASCAL Annotation"  # stands in the first line of its files
 _SIZE = re.compile(r"Image size.*?:\s*(\d+)\s*x\s*(\d+)")
 _FILE = re.compile(r'Image filename\s*:\s*"([^"]*)"')
 _BOX = re.compile(
     r'Bounding box for object \d+ "([^"]*)".*?:\s*'
     r"\((-?\d+),\s*(-?\d+)\)\s*-\s*\((-?\d+),\s*(-?\d+)\)"
 )
-SEPARATE = "Separate the pictures, or give them different names."
+MASKS = {"trimaps", "PedMasks", "SegmentationClass", "SegmentationObject"}  # folders
+EXPORT_ANEW = "Export it anew."
 MEND_BOX = "Correct the box, or delete the annotation and its picture."
 
 
@@ -58,38 +57,23 @@ class Box:
 
 @dataclass(frozen=True)
 class Annotated:
-    """A picture and its boxes.
-
-    Attributes:
-        picture: the file of the picture.
-        source: the file of the annotation.
-        width: pixels of the upright picture.
-        height: likewise.
-        boxes: the objects in it; there may be none.
-        group: what must never be split; the picture itself where nothing is given.
-    """
+    """An image file and what its annotation says."""
 
     picture: Path
-    source: Path
-    width: int
+    source: Path  # the annotation
+    width: int  # pixels of the upright picture
     height: int
     boxes: tuple[Box, ...]
-    group: str = ""
+    group: str  # what must never be split; the image's name where none is given
 
 
 class BadFileError(Exception):
-    """An annotation or a picture that cannot be used."""
-
-    def __init__(self, kind: str, found: str, expected: str, fix: str, severity: str = "error"):
-        super().__init__(found)
-        self.kind, self.found, self.expected, self.fix = kind, found, expected, fix
-        self.severity = severity
+    """An annotation or a picture that cannot be used: kind, found, expected, fix[, severity]."""
 
     def about(self, file: Path | str) -> Problem:
         """Returns it as a problem of `file`."""
-        return Problem(
-            None, str(file), self.found, self.expected, self.fix, self.severity, self.kind
-        )
+        kind, found, expected, fix, *severity = self.args
+        return Problem(None, str(file), found, expected, fix, *(severity or ["error"]), kind)
 
 
 def read_annotations(
@@ -98,41 +82,32 @@ def read_annotations(
     class_from: str = "annotation",
     groups: Mapping[str, str] | None = None,
 ) -> tuple[list[Annotated], list[Problem]]:
-    """Reads every annotation below a folder, and looks at every picture.
+    """Reads every annotation below a folder, and looks at every image.
 
     Args:
         folder: of one of the three layouts.
         names: the only classes there may be; any where None.
         class_from: "annotation", or "file" for the class in the pets' file names
-            ("american_bulldog_12.jpg"), which counts for all boxes of the picture.
-        groups: picture's file name without suffix to its group.
+            ("american_bulldog_12.jpg"), which counts for all boxes of the image.
+        groups: image file name without suffix to its group.
 
     Returns:
-        What can be used, by the name of the annotation, and a problem for everything else. A
-        picture with one bad box is left out whole: an object without its box would be learned
-        as background.
+        What can be used, by the name of the annotation, and a problem for everything else. An
+        image with one bad box is left out: an object without a box would be learned as background.
 
     Raises:
         WorkshopError: no such folder, or no annotation in it.
     """
-    folder = Path(folder)
-    files = list(_annotation_files(folder))
-    shelf = _Shelf(folder)
-    found: list[Annotated] = []
-    problems: list[Problem] = []
-    read = partial(read_one, shelf=shelf, names=names, class_from=class_from)
+    files = _annotation_files(Path(folder))
+    shelf = _Shelf(Path(folder))
+    read = partial(_read_one, shelf=shelf, names=names, class_from=class_from, groups=groups or {})
     with ThreadPoolExecutor(THREADS) as pool:
         results = pool.map(read, files)
-        for annotated, its_problems in progress_bar(
-            iterable=results, total=len(files), desc="reading annotations"
-        ):
-            problems += its_problems
-            if annotated:
-                group = (groups or {}).get(annotated.picture.stem, annotated.picture.stem)
-                found.append(replace(annotated, group=group))
-    found, twice = _without_twins(found)
-    used = {path.stem for path in files}
-    return found, problems + twice + list(shelf.without_annotation(used))
+        bar = progress_bar(iterable=results, total=len(files), desc="reading annotations")
+        found, problems = zip(*bar)
+    found, twice = _without_twins(one for one in found if one)
+    problems = [problem for some in problems for problem in some] + twice
+    return found, problems + list(shelf.without_annotation({path.stem for path in files}))
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -147,37 +122,41 @@ def read_groups(path: Path) -> dict[str, str]:
         ) from None
 
 
-def read_one(
-    path: Path, shelf: "_Shelf", names: Sequence[str] | None = None, class_from: str = "annotation"
+def _read_one(
+    path: Path,
+    shelf: "_Shelf",
+    names: Sequence[str] | None,
+    class_from: str,
+    groups: Mapping[str, str],
 ) -> tuple[Annotated | None, list[Problem]]:
     """Reads one annotation: what can be used of it, and what is wrong with it."""
     try:
         reader = _read_penn_fudan if path.suffix == ".txt" else _read_voc
-        named, size, boxes = reader(_read_text(path))
+        named, size, boxes = reader(_read_bytes(path))
         picture = shelf.find(path, named)
         if finding := check_picture(picture):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
-        real = upright_size(picture)
+        with Image.open(picture) as image:
+            lying = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            real = image.size[::-1] if lying else image.size
         if class_from == "file":
             boxes = [replace(box, name=_class_of_file(picture)) for box in boxes]
-        notes = [] if size == real else [_judge_size(size, real).about(path)]
-        boxes = [_checked_box(box, real, names) for box in boxes]
-        clipped = tuple(_clip(box, real) for box in boxes)
-        count = sum(a != b for a, b in zip(boxes, clipped))
-        notes += [_clipped(count).about(path)] if count else []
-        return Annotated(picture, path, *real, clipped), notes
+        notes = [_other_size(size, real).about(path)] if size != real else []
+        if notes and notes[0].severity == "error":
+            return None, notes
+        clipped = tuple(_clipped(box, real, names) for box in boxes)
+        if count := sum(a != b for a, b in zip(boxes, clipped)):
+            found = f"{count} boxes up to {SLACK:g} pixels outside"
+            fix = "Nothing to do: they were clipped."
+            note = BadFileError("box clipped", found, "edges within the picture", fix, "warning")
+            notes.append(note.about(path))
+        group = groups.get(picture.stem, picture.stem)
+        return Annotated(picture, path, *real, clipped, group), notes
     except BadFileError as error:
         return None, [error.about(path)]
 
 
-def upright_size(path: Path) -> tuple[int, int]:
-    """Returns (width, height) of a picture as it is meant to be seen."""
-    with Image.open(path) as picture:
-        lying = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        return picture.size[::-1] if lying else picture.size
-
-
-def _annotation_files(folder: Path) -> Iterator[Path]:
+def _annotation_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise WorkshopError(
             f"expected a folder of pictures and annotations, found none at {folder}. Check --voc."
@@ -189,30 +168,27 @@ def _annotation_files(folder: Path) -> Iterator[Path]:
             f"expected VOC annotations (*.xml), or those of Penn-Fudan (*.txt), below {folder}, "
             "found none. Check --voc."
         )
-    yield from xml
-    yield from text
+    return xml + text
 
 
 def _is_penn_fudan(path: Path) -> bool:
     with path.open("rb") as file:
-        return PENN_FUDAN.encode() in file.read(200)
+        return PENN_FUDAN in file.read(200)
 
 
 class _Shelf:
-    """The pictures below a folder, by their names."""
+    """The images below a folder, by their names."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         # trimaps and masks lie beside the pictures and are called like them
         for path in pictures_in(folder, deep=True):
-            if not {"trimaps", "PedMasks", "SegmentationClass", "SegmentationObject"} & set(
-                path.parts
-            ):
+            if not MASKS & set(path.parts):
                 self._by_stem[path.stem].append(path)
 
     def find(self, annotation: Path, named: str) -> Path:
-        """Returns the picture of an annotation: the file that it names, or the one named like it.
+        """Returns the file that an annotation names, or the one named like the annotation.
 
         Only the last part of the name counts: what a file says can lead nowhere else.
         """
@@ -220,12 +196,11 @@ class _Shelf:
         stems = [PureWindowsPath(named).stem, annotation.stem]
         for stem in dict.fromkeys(filter(None, stems)):
             found = self._by_stem.get(stem, [])
-            exact = [path for path in found if path.name == PureWindowsPath(named).name]
-            found = exact or found
+            found = [p for p in found if p.name == PureWindowsPath(named).name] or found
             if len(found) > 1:
-                raise BadFileError(
-                    "ambiguous picture", f"{len(found)} pictures {found[0].name}", "one", SEPARATE
-                )
+                fix = "Separate the pictures, or give them different names."
+                what = f"{len(found)} pictures {found[0].name}"
+                raise BadFileError("ambiguous picture", what, "one", fix)
             if found:
                 return found[0]
         near = did_you_mean(stems[0], self._by_stem)
@@ -237,7 +212,7 @@ class _Shelf:
         )
 
     def without_annotation(self, stems: Iterable[str]) -> Iterator[Problem]:
-        """Yields a problem for each picture that no annotation is named like."""
+        """Yields a problem for each image that no annotation is named like."""
         for stem in sorted(set(self._by_stem) - set(stems)):
             yield BadFileError(
                 "missing annotation",
@@ -248,34 +223,29 @@ class _Shelf:
             ).about(self._by_stem[stem][0])
 
 
-def _without_twins(found: list[Annotated]) -> tuple[list[Annotated], list[Problem]]:
-    """Keeps the first of several annotations of the same picture."""
-    first: dict[Path, Annotated] = {}
-    problems = []
-    for annotated in found:
-        other = first.setdefault(annotated.picture, annotated)
-        if other is not annotated:
+def _without_twins(found: Iterable[Annotated]) -> tuple[list[Annotated], list[Problem]]:
+    """Keeps the first of several annotations of the same image."""
+    first, problems = {}, []
+    for one in found:
+        if (other := first.setdefault(one.picture, one)) is not one:
             problem = BadFileError(
                 "two annotations",
-                f"another annotation of {annotated.picture.name}, {other.source.name}",
+                f"another annotation of {one.picture.name}, {other.source.name}",
                 "one annotation for each picture",
                 "Put all boxes into one of them and delete the other.",
             )
-            problems.append(problem.about(annotated.source))
+            problems.append(problem.about(one.source))
     return list(first.values()), problems
 
 
-def _read_text(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise BadFileError(
-                "too large", f"{path.stat().st_size:,} bytes", f"at most {MOST_BYTES:,}", MEND_BOX
-            )
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise BadFileError("too large", f"{size:,} bytes", f"at most {MOST_BYTES:,}", MEND_BOX)
         return path.read_bytes()
     except OSError as error:
-        raise BadFileError(
-            "unreadable annotation", str(error.strerror), "a readable file", "Check permissions."
-        ) from None
+        found, fix = str(error.strerror), "Check permissions."
+        raise BadFileError("unreadable annotation", found, "a readable file", fix) from None
 
 
 def _read_voc(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
@@ -284,13 +254,11 @@ def _read_voc(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
         root = fromstring(data, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         reason = "a DTD or an entity" if isinstance(error, DefusedXmlException) else str(error)
-        raise BadFileError(
-            "unreadable annotation", reason, "VOC XML without a DTD", "Export it anew."
-        ) from None
+        wanted = "VOC XML without a DTD"
+        raise BadFileError("unreadable annotation", reason, wanted, EXPORT_ANEW) from None
     if root.tag != "annotation":
-        raise BadFileError(
-            "unreadable annotation", f"<{root.tag[:40]}>", "<annotation>", "Export it anew."
-        )
+        found = f"<{root.tag[:40]}>"
+        raise BadFileError("unreadable annotation", found, "<annotation>", EXPORT_ANEW)
     size = tuple(int(_number(root, f"size/{side}", 0)) for side in ("width", "height"))
     boxes = [_voc_box(item) for item in root.iterfind("object")]
     return (root.findtext("filename") or "").strip(), size, boxes
@@ -351,21 +319,18 @@ def _class_of_file(picture: Path) -> str:
     return name
 
 
-def _judge_size(size: tuple[int, int], real: tuple[int, int]) -> BadFileError:
-    """Raises where boxes and picture cannot belong together; else says what was overlooked."""
-    problem = BadFileError(
+def _other_size(size: tuple[int, int], real: tuple[int, int]) -> BadFileError:
+    return BadFileError(
         "size disagrees",
         f"width x height {size[0]} x {size[1]} in the annotation",
         f"{real[0]} x {real[1]}, as the picture has",
         "Annotate this version of the picture, or restore the one that was annotated.",
         "warning" if size == (0, 0) else "error",  # 0: a tool that does not know
     )
-    if problem.severity == "error":
-        raise problem
-    return problem
 
 
-def _checked_box(box: Box, size: tuple[int, int], names: Sequence[str] | None) -> Box:
+def _clipped(box: Box, size: tuple[int, int], names: Sequence[str] | None) -> Box:
+    """Returns a box within its image; raises where nothing good can be made of it."""
     if not box.name or (names is not None and box.name not in names):
         raise BadFileError(
             "unknown class",
@@ -373,47 +338,16 @@ def _checked_box(box: Box, size: tuple[int, int], names: Sequence[str] | None) -
             f"one of {', '.join(names)}" if names else "a name",
             f"{did_you_mean(box.name, names or ())}Correct it, or add it to the label map.",
         )
-    edges = f"{box.xmin:g}, {box.ymin:g}, {box.xmax:g}, {box.ymax:g}"
-    if box.xmax <= box.xmin or box.ymax <= box.ymin:
-        raise BadFileError(
-            "degenerate box",
-            f"a {box.name} from {box.xmin:g} to {box.xmax:g}, {box.ymin:g} to {box.ymax:g}",
-            "xmin below xmax and ymin below ymax",
-            MEND_BOX,
-        )
+    xmin, ymin, xmax, ymax = edges = box.xmin, box.ymin, box.xmax, box.ymax
+    if xmax <= xmin or ymax <= ymin:
+        found = f"a {box.name} from {xmin:g} to {xmax:g}, {ymin:g} to {ymax:g}"
+        wanted = "xmin below xmax and ymin below ymax"
+        raise BadFileError("degenerate box", found, wanted, MEND_BOX)
     width, height = size
-    if (
-        min(box.xmin, box.ymin) < -SLACK
-        or box.xmax > width + SLACK
-        or box.ymax > height + SLACK
-        or box.xmin >= width
-        or box.ymin >= height
-    ):
-        raise BadFileError(
-            "box outside",
-            f"a {box.name} at {edges}",
-            f"edges within the picture of {width} x {height}",
-            MEND_BOX,
-        )
-    return box
-
-
-def _clip(box: Box, size: tuple[int, int]) -> Box:
-    width, height = size
-    return replace(
-        box,
-        xmin=max(box.xmin, 0.0),
-        ymin=max(box.ymin, 0.0),
-        xmax=min(box.xmax, float(width)),
-        ymax=min(box.ymax, float(height)),
-    )
-
-
-def _clipped(count: int) -> BadFileError:
-    return BadFileError(
-        "box clipped",
-        f"{count} boxes up to {SLACK:g} pixels outside",
-        "edges within the picture",
-        "Nothing to do: they were clipped.",
-        "warning",
-    )
+    beyond = max(-xmin, -ymin, xmax - width, ymax - height) > SLACK
+    if beyond or xmin >= width or ymin >= height:
+        found = f"a {box.name} at {', '.join(f'{edge:g}' for edge in edges)}"
+        wanted = f"edges within the picture of {width} x {height}"
+        raise BadFileError("box outside", found, wanted, MEND_BOX)
+    inside = {"xmax": min(xmax, float(width)), "ymax": min(ymax, float(height))}
+    return replace(box, xmin=max(xmin, 0.0), ymin=max(ymin, 0.0), **inside)

@@ -8,15 +8,23 @@
 Paths in the file are relative to it.
 """
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
-from helpers.common import WorkshopError, write_text
+from helpers.common import WorkshopError, expected, write_text
 from helpers.detection.label_map import LabelMap
 from helpers.manifest import did_you_mean
 
@@ -27,99 +35,111 @@ BACKBONES = (SMALL, "ResNet50", "ResNet101")
 LOSSES = ("objectness", "proposal_box", "class", "box")
 MOST_BYTES = 1_000_000
 PATHS = ("label_map", "train", "val", "checkpoint")
+GLOBS = "a glob of records, or a list of them"
+Number = int | float  # a file that says 1 is written with 1, not with 1.0
+Text = Annotated[str, Field(min_length=1)]
+Side = Annotated[int, Field(ge=64, le=2048, multiple_of=STRIDES[-1])]
+Size = Annotated[Number, Field(ge=4, le=2048)]
+Ratio = Annotated[Number, Field(ge=0.1, le=10)]
+Weight = Annotated[Number, Field(ge=0, le=1000)]
 
 
-@dataclass(frozen=True)
-class Config:
-    """What a run does.
+class Declared(BaseModel):
+    """Values that do not change; a wrong one raises a WorkshopError."""
 
-    Attributes:
-        label_map: path of the label map, which gives the number of classes.
-        train: globs of records to train on.
-        val: globs of records to score on.
-        num_classes: may be given; then it must agree with the label map.
-        image_size: (height, width) of the network's picture, multiples of 32. Pictures are fitted
-            into it without being stretched.
-        backbone: of `BACKBONES`.
-        weights: "imagenet", for a ResNet where the network allows the download, or None.
-        checkpoint: a checkpoint of another run to start from, or that run's folder, or None.
-        anchor_sizes: side of the square anchor of each level of the pyramid, in pixels.
-        anchor_ratios: heights by widths of the anchors; the area stays.
-        batch_size: pictures in a step.
-        num_steps: steps of the whole run.
-        minutes: train by the clock instead, so many minutes; None counts steps.
-        learning_rate: the highest of a one-cycle schedule.
-        weight_decay: of AdamW.
-        flip: mirror half of the pictures.
-        zoom: change the size of pictures by up to this factor, both ways; 1 changes nothing.
-        color: change brightness, contrast and saturation by up to this share.
-        checkpoint_every: steps between two checkpoints; each is scored on `val`.
-        keep: the newest checkpoints that are kept.
-        loss_weights: weight of each of the four losses.
-        seed: of initial weights, order and augmentation.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    label_map: str
-    train: tuple[str, ...]
-    val: tuple[str, ...] = ()
-    num_classes: int | None = None
-    image_size: tuple[int, int] = (192, 320)
-    backbone: str = SMALL
-    weights: str | None = None
-    checkpoint: str | None = None
-    anchor_sizes: tuple[float, ...] = (28.0, 56.0, 112.0)
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    batch_size: int = 8
-    num_steps: int = 1000
-    minutes: float | None = None
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
-    flip: bool = True
-    zoom: float = 1.25
-    color: float = 0.2
-    checkpoint_every: int = 250
-    keep: int = 3
-    loss_weights: dict[str, float] = field(default_factory=lambda: dict.fromkeys(LOSSES, 1.0))
-    seed: int = 0
+    def __init__(self, **values: Any):
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise WorkshopError(str(error)) from None
 
-    def __post_init__(self):
-        for name in ("train", "val", "image_size", "anchor_sizes", "anchor_ratios"):
-            value = getattr(self, name)
-            many = value if isinstance(value, list | tuple) else (value,)
-            object.__setattr__(self, name, tuple(many))
-        for name, (is_right, expected) in _RULES.items():
-            value = getattr(self, name)
-            try:
-                right = bool(is_right(value))
-            except (TypeError, ValueError, AttributeError):
-                right = False
-            if not right:
-                raise WorkshopError(f"{name}: expected {expected}, found {value!r}.")
+    def replace(self, **changes: Any) -> Self:
+        """Returns the same with some values changed, and checked."""
+        return type(self)(**{**vars(self), **changes})
+
+
+class Config(Declared):
+    """What a run does. What a message expects is a number's bounds, else the description."""
+
+    label_map: Text = Field(description="the path of a label map")
+    train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
+    val: tuple[Text, ...] = Field((), description=GLOBS)
+    # may be given; then it must agree with the label map
+    num_classes: int | None = Field(None, ge=1, description="a whole number from 1 on")
+    # of the network's image, into which images are fitted without being stretched
+    image_size: tuple[Side, Side] = Field(
+        (192, 320), description="[height, width], multiples of 32 from 64 to 2048"
+    )
+    backbone: Literal[*BACKBONES] = Field(SMALL, description=f"one of {', '.join(BACKBONES)}")
+    # for a ResNet where the network allows the download
+    weights: Literal["imagenet"] | None = Field(None, description="null or imagenet")
+    # a checkpoint of another run to start from, or that run's folder
+    checkpoint: str | None = Field(None, description="a path, or null")
+    anchor_sizes: tuple[Size, Size, Size] = Field(
+        (28.0, 56.0, 112.0),
+        description=f"{len(STRIDES)} sizes in pixels from 4 to 2048, one for each of the strides "
+        f"{STRIDES}",
+    )
+    # the area of an anchor stays that of the square
+    anchor_ratios: tuple[Ratio, ...] = Field(
+        (0.5, 1.0, 2.0),
+        min_length=1,
+        max_length=9,
+        description="1 to 9 heights by widths from 0.1 to 10",
+    )
+    batch_size: int = Field(8, ge=1, le=1024, description="images in a step")
+    num_steps: int = Field(1000, ge=1, description="steps of the whole run")
+    # train by the clock instead of counting steps
+    minutes: Number | None = Field(None, ge=0.01, le=1e5, description="minutes above 0, or null")
+    learning_rate: Number = Field(2e-3, ge=1e-7, le=1, description="the highest of one cycle")
+    weight_decay: Number = Field(1e-3, ge=0, le=1, description="of AdamW")
+    flip: bool = Field(True, description="true or false")  # mirror half of the images
+    zoom: Number = Field(1.25, ge=1, le=4, description="resize by up to this factor, both ways")
+    # of brightness, contrast and saturation
+    color: Number = Field(0.2, ge=0, le=0.9, description="change colors by up to this fraction")
+    checkpoint_every: int = Field(250, ge=1, description="steps between two scored checkpoints")
+    keep: int = Field(3, ge=1, le=1000, description="the newest checkpoints that are kept")
+    loss_weights: dict[Literal[*LOSSES], Weight] = Field(
+        dict.fromkeys(LOSSES, 1.0),
+        min_length=len(LOSSES),
+        description=f"a number from 0 to 1000 for each of {', '.join(LOSSES)}",
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of weights, order and augmentation")
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _told(cls, value: Any, check: Callable[[Any], Any], info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name]
+        if get_origin(field.annotation) is tuple:
+            value = tuple(value) if isinstance(value, list | tuple) else (value,)
+        try:
+            return check(value)
+        except ValidationError:
+            what = _bounds(field) or field.description
+            raise WorkshopError(f"{info.field_name}: expected {what}, found {value!r}.") from None
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
         if self.weights == "imagenet" and self.backbone == SMALL:
-            raise WorkshopError(
-                f"weights: expected null for the backbone {SMALL!r}, found 'imagenet': there are "
-                "none of it. Choose ResNet50, or leave weights out."
-            )
+            what, found = f"null for the backbone {SMALL!r}", "'imagenet': there are none of it"
+            raise expected(what, found, "Choose ResNet50, or leave weights out.", "weights")
+        return self
 
     @classmethod
     def read(cls, path: Path | str) -> "Config":
-        """Reads a YAML file; relative paths in it become absolute.
-
-        Raises:
-            WorkshopError: no such file, no YAML, an unknown name or a value out of its range.
-        """
+        """Reads a YAML file; relative paths in it become absolute."""
         path = Path(path)
         try:
             if path.stat().st_size > MOST_BYTES:
                 raise yaml.YAMLError(f"{path.stat().st_size:,} bytes")
             value = yaml.safe_load(path.read_text("utf-8"))
         except OSError as error:
-            raise WorkshopError(
-                f"{path}: expected a config in YAML, found no file that can be read "
-                f"({error.strerror}). Check --config."
-            ) from None
+            found = f"no file that can be read ({error.strerror})"
+            raise expected("a config in YAML", found, "Check --config.", path) from None
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise WorkshopError(f"{path}: expected YAML, found {error}. Mend the file.") from None
+            raise expected("YAML", error, "Mend the file.", path) from None
         try:
             return cls.from_dict(value, path.parent.resolve())
         except WorkshopError as error:
@@ -128,44 +148,35 @@ class Config:
     @classmethod
     def from_dict(cls, value: Any, folder: Path = Path()) -> "Config":
         """Makes a config of what a YAML file holds; paths are relative to `folder`."""
-        known = {item.name for item in dataclasses.fields(cls)}
+        known = cls.model_fields
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise WorkshopError("expected names and values, such as num_steps: 20.")
-        for name in value:
-            if name not in known:
-                raise WorkshopError(
-                    f"no setting {name!r}. {did_you_mean(name, known)}"
-                    f"The settings are: {', '.join(sorted(known))}."
-                )
+        for name in (name for name in value if name not in known):
+            names = ", ".join(sorted(known))
+            advice = f"{did_you_mean(name, known)}The settings are: {names}."
+            raise WorkshopError(f"no setting {name!r}. {advice}")
         for name in ("label_map", "train"):
             if not value.get(name):
                 raise WorkshopError(f"expected {name!r} to be given, found nothing. Add the line.")
         paths = {name: _absolute(value[name], folder) for name in PATHS if value.get(name)}
         return cls(**{**value, **paths})
 
-    def absolute(self) -> "Config":
+    def absolute(self) -> Self:
         """Returns the config with absolute paths; relative ones are those of this process."""
-        paths = {name: _absolute(getattr(self, name), Path.cwd()) for name in PATHS}
-        return dataclasses.replace(self, **paths)
+        return self.replace(**{name: _absolute(getattr(self, name), Path.cwd()) for name in PATHS})
 
     def write(self, path: Path | str) -> None:
         """Writes the config as YAML, whole, with absolute paths."""
-        value = dataclasses.asdict(self.absolute())
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
-        write_text(Path(path), yaml.safe_dump(plain, sort_keys=False))
+        value = self.absolute().model_dump(mode="json")
+        write_text(Path(path), yaml.safe_dump(value, sort_keys=False))
 
     def read_label_map(self) -> LabelMap:
-        """Reads the label map.
-
-        Raises:
-            WorkshopError: there is none, or it has another number of classes than `num_classes`.
-        """
+        """Reads the label map, which must have `num_classes` where that is given."""
         label_map = LabelMap.read(self.label_map)
         if self.num_classes is not None and self.num_classes != label_map.classes:
-            raise WorkshopError(
-                f"num_classes: expected {label_map.classes}, as {self.label_map} has, found "
-                f"{self.num_classes}. Correct it, or leave the line out."
-            )
+            what = f"{label_map.classes}, as {self.label_map} has"
+            fix = "Correct it, or leave the line out."
+            raise expected(what, self.num_classes, fix, "num_classes")
         return label_map
 
 
@@ -177,60 +188,10 @@ def _absolute(value: Any, folder: Path) -> Any:
     return str(folder / value)
 
 
-def _whole(least: int, most: int = 10**9) -> tuple[Callable[[Any], bool], str]:
-    return (
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and least <= v <= most,
-        f"a whole number from {least:,}" + (f" to {most:,}" if most < 10**9 else " on"),
-    )
-
-
-def _number(least: float, most: float) -> tuple[Callable[[Any], bool], str]:
-    return (
-        lambda v: not isinstance(v, bool | str) and least <= v <= most,
-        f"a number from {least:g} to {most:g}",
-    )
-
-
-def _texts(v: Any) -> bool:
-    return all(isinstance(one, str) and one for one in v)
-
-
-def _sizes(v: Any) -> bool:
-    return len(v) == 2 and all(
-        isinstance(side, int) and side % STRIDES[-1] == 0 and 64 <= side <= 2048 for side in v
-    )
-
-
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "label_map": (lambda v: isinstance(v, str) and v, "the path of a label map"),
-    "train": (lambda v: v and _texts(v), "a glob of records, or a list of them"),
-    "val": (_texts, "a glob of records, or a list of them"),
-    "num_classes": (lambda v: v is None or _whole(1)[0](v), "a whole number from 1 on"),
-    "image_size": (_sizes, "[height, width], multiples of 32 from 64 to 2048"),
-    "backbone": (lambda v: v in BACKBONES, f"one of {', '.join(BACKBONES)}"),
-    "weights": (lambda v: v in (None, "imagenet"), "null or imagenet"),
-    "checkpoint": (lambda v: v is None or isinstance(v, str), "a path, or null"),
-    "anchor_sizes": (
-        lambda v: len(v) == len(STRIDES) and all(4 <= size <= 2048 for size in v),
-        f"{len(STRIDES)} sizes in pixels from 4 to 2048, one for each of the strides {STRIDES}",
-    ),
-    "anchor_ratios": (
-        lambda v: 1 <= len(v) <= 9 and all(0.1 <= ratio <= 10 for ratio in v),
-        "1 to 9 heights by widths from 0.1 to 10",
-    ),
-    "batch_size": _whole(1, 1024),
-    "num_steps": _whole(1),
-    "minutes": (lambda v: v is None or _number(0.01, 1e5)[0](v), "minutes above 0, or null"),
-    "learning_rate": _number(1e-7, 1),
-    "weight_decay": _number(0, 1),
-    "flip": (lambda v: isinstance(v, bool), "true or false"),
-    "zoom": _number(1, 4),
-    "color": _number(0, 0.9),
-    "checkpoint_every": _whole(1),
-    "keep": _whole(1, 1000),
-    "loss_weights": (
-        lambda v: set(v) == set(LOSSES) and all(0 <= w <= 1000 for w in v.values()),
-        f"a number from 0 to 1000 for each of {', '.join(LOSSES)}",
-    ),
-    "seed": _whole(0, 2**31 - 1),
-}
+def _bounds(field: FieldInfo) -> str:
+    ends = [getattr(bound, "ge", getattr(bound, "le", None)) for bound in field.metadata]
+    if field.annotation == Number:
+        return f"a number from {ends[0]:g} to {ends[1]:g}"
+    if field.annotation is not int:
+        return ""
+    return f"a whole number from {ends[0]:,} " + (f"to {ends[1]:,}" if ends[1:] else "on")

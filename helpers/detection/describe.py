@@ -14,24 +14,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
 from helpers.common import (
     WorkshopError,
+    expected,
+    keras,
     progress_bar,
     run_command,
     whole_file,
     write_json,
     write_text,
 )
-from helpers.detection import drawing
+from helpers.detection.drawing import draw_people
+from helpers.detection.inference import EDGES
+from helpers.detection.people import Person
 from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.manifest import check_size
 from helpers.predict import LiteRTPredictor, find_pictures, fit_pixels, named, reduction
 
-DESCRIPTION = "Finds the people of pictures and videos, and describes each of them."
 PERSON = "person"
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 FRAMES_PER_SECOND = 1.0  # of a video that are looked at; people do not change faster
@@ -46,50 +50,20 @@ STEPS = ("decode", "detect", "describe", "draw")
 
 
 @dataclass(frozen=True)
-class Person:
-    """One person in a picture.
-
-    Attributes:
-        box: (4,) ymin, xmin, ymax, xmax in pixels of the picture.
-        normalized: the same as shares of height and width.
-        score: of the detector.
-        attributes: task to (class to probability), the most probable first.
-        crop: uint8 (height, width, 3), what the attribute network saw.
-    """
-
-    box: np.ndarray
-    normalized: np.ndarray
-    score: float
-    attributes: dict[str, dict[str, float]]
-    crop: np.ndarray
-
-
-@dataclass(frozen=True)
 class Described:
-    """A picture and its people.
+    """An image and its people."""
 
-    Attributes:
-        name: of the file, and of the frame where it is a video.
-        picture: RGB, upright.
-        people: best score first.
-        seconds: how long each of `STEPS` took.
-    """
-
-    name: str
-    picture: Image.Image
-    people: list[Person]
-    seconds: dict[str, float] = field(default_factory=dict)
+    name: str  # of the file, and of the frame where it is a video
+    picture: Image.Image  # RGB, upright
+    people: list[Person]  # best score first
+    seconds: dict[str, float] = field(default_factory=dict)  # that each of `STEPS` took
 
     def draw(self) -> Image.Image:
         """Returns the picture with boxes, and a card for each person."""
         start = time.perf_counter()
-        drawn = drawing.draw_people(self.picture, self.people)
+        drawn = draw_people(self.picture, self.people)
         self.seconds["draw"] = time.perf_counter() - start
         return drawn
-
-    def table(self) -> pd.DataFrame:
-        """Returns a row per person: box, score, and for each task class and probability."""
-        return pd.DataFrame([_row(self.name, i, one) for i, one in enumerate(self.people, 1)])
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as plain data."""
@@ -106,28 +80,27 @@ class Described:
         ]
         return {"picture": self.name, "width": width, "height": height, "people": people}
 
+    def table(self) -> pd.DataFrame:
+        """Returns a row per person: box, score, and for each task class and probability."""
+        rows = []
+        for one in self.to_json()["people"]:
+            row = {"picture": self.name, "person": one["person"], "score": one["score"]}
+            row |= one["box"]
+            for task, classes in one["attributes"].items():
+                row[task], row[f"{task}_probability"] = next(iter(classes.items()))
+            rows.append(row)
+        return pd.DataFrame(rows)
+
 
 def _edges(box: np.ndarray, digits: int) -> dict[str, float]:
-    names = ("ymin", "xmin", "ymax", "xmax")
-    return {name: round(float(edge), digits) for name, edge in zip(names, box)}
-
-
-def _row(name: str, number: int, one: Person) -> dict[str, Any]:
-    row = {"picture": name, "person": number, "score": round(one.score, 4), **_edges(one.box, 1)}
-    for task, classes in one.attributes.items():
-        best = next(iter(classes))
-        row |= {task: best, f"{task}_probability": classes[best]}
-    return row
+    return {name: round(float(edge), digits) for name, edge in zip(EDGES, box)}
 
 
 class Describer:
     """Detector and attribute network, one after the other.
 
-    Args:
-        detector_export: the export folder of a detection run that knows the class `person`.
-        attributes_export: the export folder of a run of `helpers.train`, with LiteRT.
-        threshold: lowest score of a person.
-        most: people in a picture, at most.
+    Exports are the folders of a detection run that knows the class `person`, and of a run of
+    `helpers.train`. `threshold` is the lowest score of a person, `most` limits those in an image.
     """
 
     def __init__(
@@ -141,34 +114,22 @@ class Describer:
         self.predictor = LiteRTPredictor(attributes_export)
         self.threshold, self.most = threshold, most
         if PERSON not in self.detector.label_map.ids:
-            raise WorkshopError(
-                f"expected a detector of the class {PERSON!r}, found "
-                f"{', '.join(self.detector.label_map.names)}. Train one on people."
-            )
+            names = ", ".join(self.detector.label_map.names)
+            raise expected(f"a detector of the class {PERSON!r}", names, "Train one on people.")
 
     def describe_file(self, path: Path) -> Described:
-        """Describes the people of a picture file.
-
-        Raises:
-            WorkshopError: it is no picture.
-        """
+        """Describes the people of an image file; raises WorkshopError where it is none."""
         try:
-            return self.describe_bytes(Path(path).read_bytes(), str(path))
+            data, start = Path(path).read_bytes(), time.perf_counter()
+            picture = _open(data)
+            return self._describe(picture, data, str(path), time.perf_counter() - start)
         except OSError as error:
             raise WorkshopError(f"{path}: {error.strerror}. Check the path.") from None
         except WorkshopError as error:
             raise WorkshopError(f"{path}: {error}") from None
 
-    def describe_bytes(self, data: bytes, name: str = "") -> Described:
-        """Describes the people of an encoded picture."""
-        start = time.perf_counter()
-        picture = _open(data)
-        return self._describe(picture, data, name, time.perf_counter() - start)
-
-    def describe_frame(
-        self, pixels: np.ndarray, name: str = "", decoding: float = 0.0
-    ) -> Described:
-        """Describes the people of a decoded picture, uint8 (height, width, 3), RGB."""
+    def describe_frame(self, pixels: np.ndarray, name: str = "", decoding: float = 0) -> Described:
+        """Describes the people of an RGB image, uint8 (height, width, 3), decoded in seconds."""
         picture, file = Image.fromarray(pixels), io.BytesIO()
         picture.save(file, "BMP")  # the detector takes files; this one costs next to nothing
         return self._describe(picture, file.getvalue(), name, decoding)
@@ -183,34 +144,22 @@ class Describer:
             Person(found.boxes[i], found.normalized[i], float(found.scores[i]), answer, crop)
             for i, answer, crop in zip(kept, answers, crops)
         ]
-        end = time.perf_counter()
-        times = (decoding, detected - start, end - detected, 0.0)
+        times = (decoding, detected - start, time.perf_counter() - detected, 0.0)
         return Described(name, picture, people, dict(zip(STEPS, times)))
 
     def describe_boxes(
         self, picture: Image.Image, boxes: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], list[dict[str, dict[str, float]]]]:
-        """Cuts people out and describes them.
-
-        Args:
-            picture: RGB.
-            boxes: of the people, (4,) each: ymin, xmin, ymax, xmax in pixels.
-
-        Returns:
-            The crops as the attribute network saw them, and the answer of each.
-        """
+        """Returns a crop of the image for each box (4,), and the prediction for it."""
         crops = [cut_out(picture, box, self.predictor.image_size) for box in boxes]
         return crops, self.describe_crops(crops)
 
     def describe_crops(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
-        """Describes crops as batches of one size.
-
-        A batch that is not full is filled up: LiteRT prepares its network anew for every other
-        size, and that costs more than the people that nobody asked for.
-        """
+        """Returns task to (class to probability) of each crop, predicted in batches of one size."""
         answers = []
         for first in range(0, len(crops), BATCH):
             some = list(crops[first : first + BATCH])
+            # padded, since LiteRT prepares its network anew for every other size, which costs more
             pixels = np.stack([*some, *[np.zeros_like(some[0])] * (BATCH - len(some))])
             found = self.predictor.predict_pixels(pixels)
             for row in range(len(some)):
@@ -227,98 +176,76 @@ def _open(data: bytes) -> Image.Image:
     except WorkshopError:
         raise
     except Exception as error:  # Pillow raises what it likes for a broken file
-        raise WorkshopError(
-            f"expected a JPEG, PNG, BMP or GIF picture, found none that can be read ({error}). "
-            "Restore the file, or leave it out."
-        ) from None
+        found, fix = f"none that can be read ({error})", "Restore the file, or leave it out."
+        raise expected("a JPEG, PNG, BMP or GIF picture", found, fix) from None
 
 
 def cut_out(picture: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cuts a person out as the attribute network has learned to see people.
-
-    Args:
-        picture: RGB.
-        box: (4,) ymin, xmin, ymax, xmax in pixels.
-        size: (height, width) of the network's pictures.
+    """Cuts a person out of an RGB image as the attribute network has learned to see people.
 
     Returns:
-        uint8 (height, width, 3); what lies outside the picture repeats its edge.
+        uint8 of the height and width of `size`; what lies outside the image repeats its edge.
     """
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
     is_cut = ymax >= (1 - NEAR_EDGE) * picture.height
     tall = (ymax - ymin) / (BODY_CUT if is_cut else BODY)
     bottom = ymax if is_cut else ymax + (1 - FEET) * tall
     half, center = tall * ASPECT / 2, (xmin + xmax) / 2
-    wanted = [round(e) for e in (center - half, bottom - tall, center + half, bottom)]
-    wanted = [wanted[0], wanted[1], max(wanted[2], wanted[0] + 1), max(wanted[3], wanted[1] + 1)]
-    inside = (
-        min(max(wanted[0], 0), picture.width - 1),
-        min(max(wanted[1], 0), picture.height - 1),
-        max(min(wanted[2], picture.width), 1),
-        max(min(wanted[3], picture.height), 1),
-    )
-    # As `decode_picture` makes a picture smaller: averaged as far as it goes, then bilinear. What
+    wide, (left, right), columns = _span(center - half, center + half, picture.width, size[1])
+    high, (top, low), rows = _span(bottom - tall, bottom, picture.height, size[0])
+    # As `decode_picture` makes an image smaller: averaged as far as it goes, then bilinear. What
     # is outside is repeated at the size of the network, where it is few pixels.
-    times = reduction((wanted[3] - wanted[1], wanted[2] - wanted[0]), size)
-    rows = _inside(wanted[1::2], inside[1::2], size[0])
-    columns = _inside(wanted[::2], inside[::2], size[1])
-    fit = (columns[1] - columns[0], rows[1] - rows[0])
+    times, inside = reduction((high, wide), size), (left, top, right, low)
     part = picture.reduce(times, inside) if times > 1 else picture.crop(inside)
-    pixels = fit_pixels(np.asarray(part), fit[::-1])
+    fit = (rows[1] - rows[0], columns[1] - columns[0])
+    pixels = fit_pixels(np.asarray(part), fit)
     missing = [(rows[0], size[0] - rows[1]), (columns[0], size[1] - columns[1]), (0, 0)]
-    return np.pad(pixels, missing, "edge") if fit != size[::-1] else pixels
+    return np.pad(pixels, missing, "edge") if fit != size else pixels
 
 
-def _inside(wanted: Sequence[int], inside: Sequence[int], length: int) -> tuple[int, int]:
-    """Returns where the part inside of the picture begins and ends, of `length` pixels."""
-    scale = length / (wanted[1] - wanted[0])
-    first = min(max(round((inside[0] - wanted[0]) * scale), 0), length - 1)
-    return first, min(max(round((inside[1] - wanted[0]) * scale), first + 1), length)
+def _span(
+    start: float, stop: float, length: int, pixels: int
+) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    """Cuts one side of a box, which becomes `pixels`, out of an image of `length`.
+
+    Returns its length, and where the part inside the image begins and ends, there and in the crop.
+    """
+    start = round(start)
+    stop = max(round(stop), start + 1)
+    first, last = min(max(start, 0), length - 1), max(min(stop, length), 1)
+    scale = pixels / (stop - start)
+    begin = min(max(round((first - start) * scale), 0), pixels - 1)
+    end = min(max(round((last - start) * scale), begin + 1), pixels)
+    return stop - start, (first, last), (begin, end)
 
 
 def compare(found: Described, truth: pd.DataFrame) -> pd.DataFrame:
     """Sets what was said beside the truth, for everybody who was found.
 
-    Args:
-        found: a described picture.
-        truth: the rows of its people, as `data.generate.streets` writes them.
-
-    Returns:
-        A row per person and task: `person`, `task`, `said`, `true`, `right`.
+    `truth` has the rows of the image's people, as `data.generate.streets` writes them. The result
+    has a row per person and task: `person`, `task`, `said`, `true`, `right`.
     """
-    edges = ["ymin", "xmin", "ymax", "xmax"]
-    boxes = truth[edges].astype(float).to_numpy()
     rows = []
-    for number, one in enumerate(found.people, 1):
-        overlap = [intersection_over_union(one.box, box) for box in boxes]
-        if not overlap or max(overlap) < SAME_PERSON:
-            continue
-        real = truth.iloc[int(np.argmax(overlap))]
-        for task in (task for task in one.attributes if task in truth):
-            said = next(iter(one.attributes[task]))
-            rows.append((number, task, said, real[task], said == real[task]))
+    if found.people and len(truth):
+        boxes = truth[list(EDGES)].astype("float32").to_numpy()
+        own = np.array([one.box for one in found.people], "float32")
+        overlaps = np.asarray(keras.utils.bounding_boxes.compute_iou(own, boxes, "yxyx"))
+        for number, (one, overlap) in enumerate(zip(found.people, overlaps), 1):
+            real = truth.iloc[int(np.argmax(overlap))]
+            tasks = one.attributes if max(overlap) >= SAME_PERSON else ()
+            for task in (task for task in tasks if task in truth):
+                said = next(iter(one.attributes[task]))
+                rows.append((number, task, said, real[task], said == real[task]))
     return pd.DataFrame(rows, columns=["person", "task", "said", "true", "right"])
-
-
-def intersection_over_union(one: np.ndarray, other: np.ndarray) -> float:
-    """Returns how much of two boxes (4,) together they share: 0 to 1."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
-    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
-    return shared / max(sum(areas) - shared, 1e-9)
 
 
 def describe_places(
     describer: Describer, places: Sequence[str], fps: float = FRAMES_PER_SECOND
 ) -> Iterator[Described | tuple[str, str]]:
-    """Describes pictures, folders and videos, with progress.
-
-    Yields:
-        A `Described` for each picture or frame, or (name, what is wrong) for a broken picture.
-    """
-    for place in places:
-        if Path(place).suffix.lower() in VIDEOS and Path(place).is_file():
-            yield from _describe_video(describer, Path(place), fps)
+    """Yields a `Described` for each image or frame, or (name, what is wrong) for a broken image."""
+    for place in map(Path, places):
+        if place.suffix.lower() in VIDEOS and place.is_file():
+            yield from _describe_video(describer, place, fps)
             continue
         paths = find_pictures([place])
         for path in progress_bar(iterable=paths, desc="describing", unit="picture"):
@@ -329,8 +256,6 @@ def describe_places(
 
 
 def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[Described]:
-    import cv2  # here: pictures do without it
-
     video = cv2.VideoCapture(str(path))
     try:
         rate, frames = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -341,20 +266,17 @@ def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[De
             start = time.perf_counter()
             if not video.grab():
                 break
-            if number % every == 0:
-                good, frame = video.retrieve()
-                if good:
-                    pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-                    name = f"{path}#{number:06d}"
-                    yield describer.describe_frame(pixels, name, time.perf_counter() - start)
+            good, frame = video.retrieve() if number % every == 0 else (False, None)
+            if good:
+                pixels, name = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), f"{path}#{number:06d}"
+                yield describer.describe_frame(pixels, name, time.perf_counter() - start)
     finally:
         video.release()
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "helpers.detection.describe", description=__doc__.split("\n")[0]
-    )
+    description = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser("helpers.detection.describe", description=description)
     add = parser.add_argument
     add("--detector", type=Path, required=True, help="the folder of a detection run")
     add("--attributes", type=Path, required=True, help="the folder of a run of helpers.train")
@@ -371,18 +293,16 @@ def main() -> None:
     arguments = _parser().parse_args()
     if arguments.fps <= 0:
         raise WorkshopError(f"--fps: expected more than 0, found {arguments.fps:g}.")
-    describer = Describer(
-        arguments.detector / "export",
-        arguments.attributes / "export",
-        arguments.threshold,
-        arguments.most,
-    )
+    exports = arguments.detector / "export", arguments.attributes / "export"
+    describer = Describer(*exports, arguments.threshold, arguments.most)
     tables, values, failed = [], [], []
     for number, one in enumerate(describe_places(describer, arguments.places, arguments.fps)):
         if isinstance(one, tuple):
             failed.append(one[1])
             continue
-        with whole_file(arguments.out / f"{number:05d}_{_stem(one.name)}.jpg") as draft:
+        place, _, frame = one.name.partition("#")
+        name = f"{number:05d}_{Path(place).stem}{'_' if frame else ''}{frame}.jpg"
+        with whole_file(arguments.out / name) as draft:
             one.draw().save(draft, "JPEG", quality=92)
         tables.append(one.table())
         values.append(one.to_json())
@@ -393,11 +313,6 @@ def main() -> None:
         write_json(arguments.out / "people.json", values)
     if failed:
         raise WorkshopError("\n".join([f"{len(failed)} pictures could not be read:", *failed]))
-
-
-def _stem(name: str) -> str:
-    path = Path(name.partition("#")[0])
-    return path.stem + (f"_{name.partition('#')[2]}" if "#" in name else "")
 
 
 if __name__ == "__main__":

@@ -1,93 +1,94 @@
-"""Draws boxes onto a picture, and beside it a card for each person.
+"""Draws boxes onto images, a card for each person beside them, and the notebooks' figures.
 
-A person's color joins box, number and card. A bar says how sure an answer is, by length and by
-color: blue from `SURE` on, orange from `LIKELY` on, grey below. A small square shows a named
+A person's color joins box, number and card. A bar says how sure a prediction is, by length and by
+color: blue from `SURE` on, orange from `LIKELY` on, gray below. A small square shows a named
 color itself.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from helpers.plots import BLUE, GRAY, INK, ORANGE, PAINT, RAINBOW
+from helpers.detection.config import LOSSES
+from helpers.detection.people import Person
+from helpers.plots import (
+    BLUE,
+    GRAY,
+    GREEN,
+    INK,
+    ORANGE,
+    PAINT,
+    PURPLE,
+    RAINBOW,
+    STYLE,
+    WIDTH,
+    NotebookFigure,
+)
 
-if TYPE_CHECKING:
-    from helpers.detection.describe import Person
-
-SURE, LIKELY = 0.8, 0.5  # probabilities from which on an answer is called so
+SURE, LIKELY = 0.8, 0.5  # probabilities from which on a prediction is called so
 # Told apart by color-blind readers too (Okabe and Ito 2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 PAPER, TRACK = "#FFFFFF", "#E8E8E8"
 CARD, ROW, HEAD, GAP = 330, 15, 22, 8  # pixels: width, height of a task, of the title, between
 MOST_ROW = 26  # height of a task where a card has room
-THUMB = 62  # width of the small picture
-LEAST_CARD = 108  # height: the small picture needs it
+THUMB = 62  # width of the small image
+LEAST_CARD = 108  # height: the small image needs it
 LEGEND = 22
-BEST = 1280  # width to which a smaller picture is enlarged, or a larger one made smaller
+BEST = 1280  # width to which a smaller image is enlarged, or a larger one made smaller
+MARGIN = 6  # between the images of a sheet
+Edges = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
+
+_font = lru_cache(maxsize=8)(ImageFont.load_default)
 
 
-def color_of(number: int) -> str:
-    """Returns the color of a person, counted from 0."""
+def _color_of(number: int) -> str:
     return COLORS[number % len(COLORS)]
 
 
-@lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def draw_boxes(
-    picture: Image.Image,
+def with_boxes(
+    picture: np.ndarray | Image.Image,
     boxes: np.ndarray,
-    captions: Sequence[str],
+    captions: Sequence[str] | None = None,
     colors: Sequence[str] | None = None,
 ) -> Image.Image:
-    """Returns a copy of the picture with boxes and a caption on each.
+    """Returns a copy of an RGB image, or (height, width, 3) from 0 to 255, with boxes on it.
 
-    Args:
-        picture: RGB.
-        boxes: (n, 4) ymin, xmin, ymax, xmax in pixels.
-        captions: of each.
-        colors: of each; those of persons in turn where None.
+    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels. Each has a caption, its number where None,
+    and a color, that of its person where None.
     """
+    if not isinstance(picture, Image.Image):
+        picture = Image.fromarray(np.asarray(picture, np.uint8))
     picture = picture.convert("RGB")
+    boxes = np.asarray(boxes, float).reshape(-1, 4)
+    captions = captions or [str(number) for number in range(1, len(boxes) + 1)]
+    colors = colors or [_color_of(i) for i in range(len(boxes))]
     pen, size = ImageDraw.Draw(picture), max(11, picture.height // 42)
     edge = max(2, picture.height // 240)
-    colors = colors or [color_of(i) for i in range(len(boxes))]
-    for box, color in zip(boxes, colors):
-        ymin, xmin, ymax, xmax = (float(e) for e in box)
+    for (ymin, xmin, ymax, xmax), color in zip(boxes.tolist(), colors):
         pen.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=edge)
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Edges] = []
     for box, caption, color in zip(boxes, captions, colors):  # over all boxes
         wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
         place = caption_place(box, (wide, high), picture.size, taken)
         taken.append(place)
         pen.rectangle(place, fill=color)
-        pen.text(
-            (place[0] + size * 0.3, place[1] + 0.1 * size), caption, _ink_on(color), _font(size)
-        )
+        corner = (place[0] + size * 0.3, place[1] + 0.1 * size)
+        pen.text(corner, caption, _ink_on(color), _font(size))
     return picture
 
 
 def caption_place(
-    box: np.ndarray,
-    caption: tuple[float, float],
-    picture: tuple[int, int],
-    taken: Sequence[tuple[float, float, float, float]],
-) -> tuple[float, float, float, float]:
-    """Finds a place for the caption of a box that no other caption has.
+    box: np.ndarray, caption: tuple[float, float], picture: tuple[int, int], taken: Sequence[Edges]
+) -> Edges:
+    """Finds a place for the caption of a box (4,) that no other caption has taken.
 
-    Args:
-        box: (4,) ymin, xmin, ymax, xmax in pixels.
-        caption: its width and height.
-        picture: width and height.
-        taken: xmin, ymin, xmax, ymax of each caption so far.
-
-    Returns:
-        xmin, ymin, xmax, ymax: above the box where that is free, else at its other corners.
+    Sizes of caption and image are width and height. The place is above the box where that is
+    free, else at its other corners.
     """
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
     wide, high = caption
@@ -100,7 +101,7 @@ def caption_place(
     return next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _overlap(one: Edges, other: Edges) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
@@ -109,13 +110,13 @@ def _ink_on(color: str) -> str:
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
 
 
-def draw_people(picture: Image.Image, people: Sequence["Person"]) -> Image.Image:
-    """Returns the picture with boxes, and beside it the cards in columns."""
+def draw_people(picture: Image.Image, people: Sequence[Person]) -> Image.Image:
+    """Returns the image with boxes, and beside it the cards in columns."""
     scale = BEST / picture.width
     shown = picture.resize((BEST, max(1, round(picture.height * scale))), Image.Resampling.BILINEAR)
     captions = [f"{i} {one.score:.2f}" for i, one in enumerate(people, 1)]
     boxes = np.array([one.box for one in people]).reshape(-1, 4) * scale
-    shown = draw_boxes(shown, boxes, captions)
+    shown = with_boxes(shown, boxes, captions)
     tasks = max((len(one.attributes) for one in people), default=0)
     tall = max(HEAD + tasks * ROW + GAP, LEAST_CARD)
     rows = max(1, (shown.height - LEGEND) // (tall + GAP))
@@ -125,16 +126,15 @@ def draw_people(picture: Image.Image, people: Sequence["Person"]) -> Image.Image
     canvas.paste(shown, (0, 0))
     for number, one in enumerate(people):
         corner = BEST + GAP + number // rows * (CARD + GAP), number % rows * (tall + GAP)
-        canvas.paste(draw_card(number, one, tall), corner)
+        canvas.paste(_draw_card(number, one, tall), corner)
     if people:
         _draw_legend(ImageDraw.Draw(canvas), BEST + GAP, height - LEGEND)
     return canvas
 
 
-def draw_card(number: int, one: "Person", tall: int) -> Image.Image:
-    """Draws what is known of a person: small picture, and a bar for each task."""
+def _draw_card(number: int, one: Person, tall: int) -> Image.Image:
     card = Image.new("RGB", (CARD, tall), PAPER)
-    pen, color = ImageDraw.Draw(card), color_of(number)
+    pen, color = ImageDraw.Draw(card), _color_of(number)
     pen.rectangle((0, 0, CARD, HEAD - 3), fill=color)
     pen.text((6, 2), f"person {number + 1}", _ink_on(color), _font(13))
     pen.text((CARD - 84, 2), f"score {one.score:.2f}", _ink_on(color), _font(13))
@@ -154,35 +154,58 @@ def _draw_answer(
 ) -> None:
     name, probability = next(iter(classes.items()))
     pen.text((x, y), task.replace("_", " ")[:13], GRAY, _font(11))
-    start = x + 84
-    _draw_swatch(pen, name, start, y + 2)
+    start, right = x + 84, CARD - 32
+    if name in PAINT:
+        pen.rectangle((start, y + 2, start + 9, y + 11), fill=PAINT[name], outline=GRAY)
+    elif name == RAINBOW:
+        for left, part in zip((start, start + 3, start + 6), ("red", "yellow", "blue")):
+            pen.rectangle((left, y + 2, left + 3, y + 11), fill=PAINT[part])
     offset = 13 if name in PAINT or name == RAINBOW else 0
     pen.text((start + offset, y), name[: 17 if offset else 19], INK, _font(11))
-    left, right = CARD - 62, CARD - 32
-    pen.rectangle((left, y + 4, right, y + 10), fill=TRACK)
-    pen.rectangle((left, y + 4, left + (right - left) * probability, y + 10), _sure(probability))
+    color = BLUE if probability >= SURE else ORANGE if probability >= LIKELY else GRAY
+    pen.rectangle((right - 30, y + 4, right, y + 10), fill=TRACK)
+    pen.rectangle((right - 30, y + 4, right - 30 + 30 * probability, y + 10), fill=color)
     pen.text((right + 4, y), f"{100 * probability:.0f}%", INK, _font(10))
 
 
-def _sure(probability: float) -> str:
-    return BLUE if probability >= SURE else ORANGE if probability >= LIKELY else GRAY
-
-
-def _draw_swatch(pen: ImageDraw.ImageDraw, name: str, x: int, y: int) -> None:
-    if name in PAINT:
-        pen.rectangle((x, y, x + 9, y + 9), fill=PAINT[name], outline=GRAY)
-    elif name == RAINBOW:
-        for i, part in enumerate(("red", "yellow", "blue")):
-            pen.rectangle((x + 3 * i, y, x + 3 * i + 3, y + 9), fill=PAINT[part])
-
-
 def _draw_legend(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
-    parts: list[tuple[str, Any]] = [
-        (f"sure ({SURE:.0%} or more)", BLUE),
-        (f"likely ({LIKELY:.0%})", ORANGE),
-        ("a guess", GRAY),
-    ]
-    for text, color in parts:
+    names = (f"sure ({SURE:.0%} or more)", f"likely ({LIKELY:.0%})", "a guess")
+    for text, color in zip(names, (BLUE, ORANGE, GRAY)):
         pen.rectangle((x, y + 6, x + 10, y + 14), fill=color)
         pen.text((x + 14, y + 3), text, INK, _font(11))
         x += 26 + int(pen.textlength(text, _font(11)))
+
+
+def training_curves(log: pd.DataFrame) -> Figure:
+    """Draws the losses of a `DetectionRun.log` and, where there are any, the scores."""
+    with rc_context(STYLE):
+        figure = NotebookFigure(figsize=(WIDTH, 3.2), layout="constrained")
+        losses, scores = figure.subplots(1, 2)
+        for name, color in zip(LOSSES, (BLUE, ORANGE, GREEN, PURPLE)):
+            losses.plot(log["step"], log[name], "o-", color=color, label=name.replace("_", " "))
+        losses.set_title("losses on training pictures")
+        for name, color in (("AP50", BLUE), ("AP", ORANGE), ("AP75", GREEN)):
+            if name in log:
+                scores.plot(log["step"], log[name], "o-", color=color, label=name)
+        scores.set_ylim(0, 1)
+        scores.set_title("scores on unseen pictures")
+        for axes in (losses, scores):
+            axes.set_xlabel("step")
+            axes.grid(axis="y")
+            axes.legend(loc="best")
+    return figure
+
+
+def sheet(pictures: Sequence[Image.Image], columns: int = 3, width: int = 1100) -> Image.Image:
+    """Lays pictures out in rows, each as wide as the sheet allows."""
+    wide = (width - MARGIN * (columns - 1)) // columns
+    small = [one.resize((wide, round(one.height * wide / one.width))) for one in pictures]
+    rows = [small[i : i + columns] for i in range(0, len(small), columns)]
+    tall = [max(one.height for one in row) for row in rows]
+    whole = Image.new("RGB", (width, sum(tall) + MARGIN * (len(rows) - 1)), "white")
+    top = 0
+    for row, height in zip(rows, tall):
+        for number, one in enumerate(row):
+            whole.paste(one, (number * (wide + MARGIN), top))
+        top += height + MARGIN
+    return whole

@@ -11,9 +11,8 @@ from helpers.common import WorkshopError, run_command
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        "helpers.detection.evaluate", description="Scores the newest checkpoint of a run."
-    )
+    what = "Scores the newest checkpoint of a run."
+    parser = argparse.ArgumentParser("helpers.detection.evaluate", description=what)
     parser.add_argument("--run", type=Path, required=True, help="the folder of the run")
     parser.add_argument("--records", help="records to score on (default: the config's val)")
     arguments = parser.parse_args()

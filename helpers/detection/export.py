@@ -11,9 +11,8 @@ from helpers.common import run_command
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        "helpers.detection.export", description="Exports the newest checkpoint of a run."
-    )
+    what = "Exports the newest checkpoint of a run."
+    parser = argparse.ArgumentParser("helpers.detection.export", description=what)
     parser.add_argument("--run", type=Path, required=True, help="the folder of the run")
     parser.add_argument("--archive", type=Path, help="also pack it for an endpoint, as tar.gz")
     arguments = parser.parse_args()

@@ -8,33 +8,44 @@ item {
 Numbers begin with 1; 0 is the background.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import descriptor_pb2, message_factory, text_format
 
-from helpers.common import WorkshopError, write_text
+from helpers.common import WorkshopError, expected, write_text
 
 LABEL_MAP_FILE = "label_map.pbtxt"
 MOST_BYTES = 5_000_000  # a thousand classes take 50 KB
+# The API's message StringIntLabelMap, with the fields that matter here.
+FORM = """
+name: "workshop_label_map.proto" package: "workshop"
+message_type {
+  name: "Item"
+  field { name: "name" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "id" number: 2 type: TYPE_INT32 label: LABEL_OPTIONAL }
+}
+message_type {
+  name: "LabelMap"
+  field {
+    name: "item" number: 1 type: TYPE_MESSAGE type_name: ".workshop.Item" label: LABEL_REPEATED
+  }
+}
+"""
+
+
+@lru_cache(maxsize=1)
+def _map_class() -> type:
+    file = text_format.Parse(FORM, descriptor_pb2.FileDescriptorProto())
+    return message_factory.GetMessages([file])["workshop.LabelMap"]
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """The class names in the order of their numbers.
-
-    Attributes:
-        ids: class name to its number, 1 or more, by number.
-    """
+    """Class name to its number, 1 or more, in the order of the numbers."""
 
     ids: dict[str, int]
-
-    @classmethod
-    def of(cls, names: Iterable[str]) -> "LabelMap":
-        """Numbers the names from 1 on, in alphabetic order."""
-        return cls({name: number for number, name in enumerate(sorted(set(names)), 1)})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,17 +57,9 @@ class LabelMap:
         """How many classes there are, without the background."""
         return len(self.ids)
 
-    def index(self, name: str) -> int:
-        """Returns the place of a class among the names, from 0."""
-        return self.names.index(name)
-
     @classmethod
     def read(cls, path: Path | str) -> "LabelMap":
-        """Reads a label map.
-
-        Raises:
-            WorkshopError: there is none, or it has another form, a number or a name twice.
-        """
+        """Reads a label map; raises WorkshopError where it has another form or something twice."""
         path = Path(path)
         message = _map_class()()
         try:
@@ -78,9 +81,9 @@ class LabelMap:
 
 
 def _checked(path: Path, items: list[tuple[int, str]]) -> dict[str, int]:
-    numbers, names = [i for i, _ in items], [name for _, name in items]
     if not items:
         raise _bad(path, "no item")
+    numbers, names = zip(*items)
     if min(numbers) < 1:
         raise _bad(path, f"the id {min(numbers)}; 0 is the background")
     for values, what in ((numbers, "id"), (names, "name")):
@@ -91,28 +94,9 @@ def _checked(path: Path, items: list[tuple[int, str]]) -> dict[str, int]:
 
 
 def _bad(path: Path, found: str) -> WorkshopError:
-    return WorkshopError(
-        f'{path}: expected a label map, items such as item {{ id: 1 name: "person" }}, '
-        f"found {found}. Mend the file, or let helpers.detection.records write one."
+    return expected(
+        'a label map, items such as item { id: 1 name: "person" }',
+        found,
+        "Mend the file, or let helpers.detection.records write one.",
+        path,
     )
-
-
-@lru_cache(maxsize=1)
-def _map_class() -> type:
-    """Returns the API's message StringIntLabelMap, with the fields that matter here."""
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="workshop_label_map.proto", package="workshop")
-    item = file.message_type.add(name="Item")
-    item.field.add(name="name", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
-    item.field.add(name="id", number=2, type=field.TYPE_INT32, label=field.LABEL_OPTIONAL)
-    whole = file.message_type.add(name="LabelMap")
-    whole.field.add(
-        name="item",
-        number=1,
-        type=field.TYPE_MESSAGE,
-        type_name=".workshop.Item",
-        label=field.LABEL_REPEATED,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("workshop.LabelMap"))

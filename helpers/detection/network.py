@@ -2,8 +2,8 @@
 
 pixels -> backbone -> pyramid -> proposals -> RoIAlign -> box head -> boxes, classes, scores
 
-Boxes are float32 (..., 4) as ymin, xmin, ymax, xmax in pixels of the network's picture, the order
-that TensorFlow's functions want; keras.utils.bounding_boxes calls it "yxyx".
+Boxes are float32 (..., 4) as ymin, xmin, ymax, xmax in pixels of the network's image, which
+keras.utils.bounding_boxes calls "yxyx" and TensorFlow's functions want.
 """
 
 from collections.abc import Sequence
@@ -30,33 +30,20 @@ SCALES = (0.1, 0.1, 0.2, 0.2)  # of deltas, so that all four losses are of one s
 
 
 class Answer(NamedTuple):
-    """What was found in a batch of pictures, best first, filled up with zeros.
+    """What was found in a batch of images, best first, padded with zeros."""
 
-    Attributes:
-        boxes: (batch, most, 4).
-        scores: (batch, most), 0 to 1.
-        classes: int32 (batch, most), index of the class name, from 0.
-        count: int32 (batch,), how many were found.
-    """
-
-    boxes: tf.Tensor
-    scores: tf.Tensor
-    classes: tf.Tensor
-    count: tf.Tensor
+    boxes: tf.Tensor  # (batch, most, 4)
+    scores: tf.Tensor  # (batch, most), 0 to 1
+    classes: tf.Tensor  # int32 (batch, most), index of the class name, from 0
+    count: tf.Tensor  # int32 (batch,), how many were found
 
 
 def build_anchors(
     image_size: tuple[int, int], sizes: Sequence[float], ratios: Sequence[float]
 ) -> np.ndarray:
-    """Places the boxes that proposals start from: every ratio at every cell of every level.
+    """Returns the boxes that proposals start from, float32 (anchors, 4): level, row, column, ratio.
 
-    Args:
-        image_size: (height, width) of the network's picture, multiples of the largest stride.
-        sizes: side of the square anchor of each level.
-        ratios: height by width; the area stays that of the square.
-
-    Returns:
-        float32 (anchors, 4), in the order level, row, column, ratio.
+    An anchor is `ratios` times as high as wide and has the area of a square of its level's size.
     """
     anchors = []
     for stride, size in zip(STRIDES, sizes):
@@ -73,7 +60,7 @@ def encode(anchors: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
 
 
 def decode(anchors: tf.Tensor, deltas: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Moves and stretches anchors by deltas, and clips them to the picture: (..., 4)."""
+    """Moves and stretches anchors by deltas, and clips them to the image: (..., 4)."""
     deltas = tf.concat(
         [deltas[..., :2], tf.minimum(deltas[..., 2:], LARGEST_GROWTH / SCALES[2])], axis=-1
     )
@@ -104,12 +91,15 @@ def build_pyramid(
 
 def _stages(image, image_size: tuple[int, int], name: str, weights: str | None) -> list:
     """Returns the last map of the backbone at each stride."""
+    x = image
     if name == SMALL:
-        x = layers.Rescaling(1 / 127.5, offset=-1)(image)
-        network = keras.Model(image, street_features(x, SMALL_WIDTHS), name="backbone")
+        scaled = layers.Rescaling(1 / 127.5, offset=-1)(image)
+        network = keras.Model(image, street_features(scaled, SMALL_WIDTHS), name="backbone")
     else:
         whole = build_backbone(image_size, name, weights)
         network = keras.Model(whole.layers[-1].input, whole.layers[-1].output, name="backbone")
+        for scale in whole.layers[1:-1]:
+            x = scale(x)
         if weights:  # batches are too small for statistics of their own
             for layer in network.layers:
                 layer.trainable = not isinstance(layer, layers.BatchNormalization)
@@ -118,19 +108,11 @@ def _stages(image, image_size: tuple[int, int], name: str, weights: str | None) 
         for layer in network.layers
         if len(layer.output.shape) == 4
     }
-    x = image
-    if name != SMALL:
-        for scale in whole.layers[1:-1]:
-            x = scale(x)
     return keras.Model(network.input, [last[s] for s in STRIDES], name="backbone")(x)
 
 
 def build_proposer(anchors_per_cell: int) -> keras.Model:
-    """Builds the small network that runs over every level: is there something, and where?
-
-    Returns:
-        A model from a map to objectness (cells, ratios) as logits, and deltas (cells, ratios, 4).
-    """
+    """Builds the region proposal network: a map to objectness logits and deltas (anchors, 4)."""
     features = keras.Input((None, None, CHANNELS))
     x = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="look")(features)
     objectness = layers.Conv2D(anchors_per_cell, 1, name="objectness")(x)
@@ -140,12 +122,7 @@ def build_proposer(anchors_per_cell: int) -> keras.Model:
 
 
 def build_box_head(classes: int) -> keras.Model:
-    """Builds what looks at one box: which class, and where exactly?
-
-    Returns:
-        A model from (boxes, CELLS, CELLS, CHANNELS) to logits (boxes, 1 + classes), the
-        background first, and deltas (boxes, 4), the same for every class.
-    """
+    """Builds what looks at one box: logits (1 + classes), the background first, and deltas (4)."""
     features = keras.Input((CELLS, CELLS, CHANNELS))
     x = layers.Flatten()(features)
     for number in (1, 2):
@@ -166,15 +143,11 @@ def levels_of(boxes: tf.Tensor) -> tf.Tensor:
 def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
     """Cuts the features of every box out of the level that suits its size (He et al. 2017).
 
-    The levels are laid on one another as if they were pictures of one batch, so that a single
+    The levels are stacked as if they were images of one batch, so that a single
     `tf.image.crop_and_resize` serves all of them with shapes that never change.
 
-    Args:
-        maps: (batch, rows, columns, channels) for each of `STRIDES`, the finest first.
-        boxes: (batch, boxes, 4).
-
-    Returns:
-        (batch * boxes, CELLS, CELLS, channels).
+    Maps are (batch, rows, columns, channels) for each of `STRIDES`, boxes (batch, boxes, 4), and
+    the result is (batch * boxes, CELLS, CELLS, channels).
     """
     batch = tf.shape(boxes)[0]
     rows, columns = maps[0].shape[1] + 2, maps[0].shape[2] + 2
@@ -193,23 +166,15 @@ def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
     corners = tf.concat([low + half + 0.5, high - half + 0.5], axis=-1)  # + 1 edge - .5 center
     corners /= tf.constant([rows - 1, columns - 1] * 2, tf.float32)
     where = level * batch + tf.range(batch)[:, None]
-    crops = tf.image.crop_and_resize(
-        stack,
-        tf.reshape(corners, (-1, 4)),
-        tf.reshape(where, (-1,)),
-        (CELLS * SAMPLES, CELLS * SAMPLES),
-    )
-    crops = tf.ensure_shape(crops, (None, *(CELLS * SAMPLES,) * 2, maps[0].shape[-1]))
+    size = (CELLS * SAMPLES, CELLS * SAMPLES)
+    corners, where = tf.reshape(corners, (-1, 4)), tf.reshape(where, (-1,))
+    crops = tf.image.crop_and_resize(stack, corners, where, size)
+    crops = tf.ensure_shape(crops, (None, *size, maps[0].shape[-1]))
     return tf.nn.avg_pool2d(crops, SAMPLES, SAMPLES, "VALID")
 
 
 class FasterRCNN(keras.Model):
-    """The detector.
-
-    Args:
-        config: sizes, anchors and backbone.
-        classes: without the background.
-    """
+    """The detector, of so many `classes` without the background."""
 
     def __init__(self, config: Config, classes: int):
         super().__init__(name="faster_rcnn")
@@ -230,82 +195,67 @@ class FasterRCNN(keras.Model):
         return maps, objectness, deltas
 
     def best_proposals(self, objectness: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
-        """Turns anchors into the few boxes worth a closer look: (batch, PROPOSALS, 4).
-
-        Boxes that overlap a better one are dropped; the rest is filled up with zeros.
-        """
+        """Turns anchors into the few best boxes, (batch, PROPOSALS, 4), padded with zeros."""
         best = tf.math.top_k(objectness, min(BEFORE_NMS, len(self.anchors)))
         anchors = tf.gather(tf.constant(self.anchors), best.indices)
         boxes = decode(anchors, tf.gather(deltas, best.indices, batch_dims=1), self.image_size)
-        kept = tf.image.combined_non_max_suppression(
-            boxes[:, :, None],
-            tf.sigmoid(best.values)[..., None],
-            max_output_size_per_class=PROPOSALS,
-            max_total_size=PROPOSALS,
-            iou_threshold=PROPOSAL_IOU,
-            clip_boxes=False,
-        )
-        return tf.stop_gradient(kept.nmsed_boxes)
+        scores = tf.sigmoid(best.values)[..., None]
+        return tf.stop_gradient(_suppress(boxes, scores, PROPOSALS, PROPOSAL_IOU).nmsed_boxes)
+
+    def read_boxes(
+        self, maps: Sequence[tf.Tensor], boxes: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns logits (batch, n, 1 + classes) and deltas of boxes (batch, n, 4)."""
+        logits, deltas = self.box_head(roi_align(maps, boxes), training=training)
+        shape = (-1, tf.shape(boxes)[1])
+        return tf.reshape(logits, (*shape, 1 + self.classes)), tf.reshape(deltas, (*shape, 4))
 
     def detect(self, pixels: tf.Tensor, threshold: float = 0.05, most: int = 100) -> Answer:
-        """Finds objects.
+        """Finds up to `most` objects with a score of `threshold` and more in each image.
 
-        Args:
-            pixels: (batch, height, width, 3), RGB 0 to 255, of the network's size.
-            threshold: lowest score of an answer.
-            most: answers for each picture, at most.
+        `pixels` are (batch, height, width, 3), RGB 0 to 255, of the network's size.
         """
         maps, objectness, deltas = self.propose(pixels)
         proposals = self.best_proposals(objectness, deltas)
-        logits, deltas = self.box_head(roi_align(maps, proposals))
-        shape = (-1, PROPOSALS)
-        boxes = decode(proposals, tf.reshape(deltas, (*shape, 4)), self.image_size)
-        scores = tf.reshape(tf.nn.softmax(logits)[:, 1:], (*shape, self.classes))
-        real = tf.reduce_any(proposals > 0, axis=-1, keepdims=True)  # not filled up with zeros
-        found = tf.image.combined_non_max_suppression(
-            boxes[:, :, None],
-            tf.where(real, scores, 0.0),
-            max_output_size_per_class=most,
-            max_total_size=most,
-            iou_threshold=ANSWER_IOU,
-            score_threshold=threshold,
-            clip_boxes=False,
-        )
+        logits, deltas = self.read_boxes(maps, proposals)
+        boxes = decode(proposals, deltas, self.image_size)
+        real = tf.reduce_any(proposals > 0, axis=-1, keepdims=True)  # not padded
+        scores = tf.where(real, tf.nn.softmax(logits)[..., 1:], 0.0)
+        found = _suppress(boxes, scores, most, ANSWER_IOU, threshold)
         classes = tf.cast(found.nmsed_classes, tf.int32)
         return Answer(found.nmsed_boxes, found.nmsed_scores, classes, found.valid_detections)
 
     def losses(
-        self,
-        pixels: tf.Tensor,
-        boxes: tf.Tensor,
-        labels: tf.Tensor,
-        seed: tf.Tensor,
-        training: bool = True,
+        self, pixels: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Returns the four losses of a batch: one more multi-task network.
 
-        Args:
-            pixels: (batch, height, width, 3), RGB 0 to 255.
-            boxes: (batch, most, 4), filled up with zeros.
-            labels: int32 (batch, most): place of the class from 1 on, 0 where `boxes` is filled up,
-                -1 for a difficult object, which is neither learned nor learned as background.
-            seed: int32 (2,), decides which anchors and proposals are taken.
-            training: whether layers behave as in training.
+        `pixels`, `boxes` and `labels` are those of a batch of `Example`; a difficult object, -1,
+        is neither learned nor learned as background. `seed`, int32 (2,), decides which anchors and
+        proposals are taken.
         """
-        maps, objectness, deltas = self.propose(pixels, training)
+        maps, objectness, deltas = self.propose(pixels, training=True)
         anchors = tf.constant(self.anchors)
         chosen = targets.choose_anchors(anchors, boxes, labels, seed)
-        first = {
-            "objectness": targets.objectness_loss(objectness, chosen),
-            "proposal_box": targets.box_loss(deltas, encode(anchors, chosen.boxes), chosen.found),
-        }
         proposals = tf.concat([self.best_proposals(objectness, deltas), boxes], axis=1)
         rois = targets.choose_proposals(proposals, boxes, labels, seed)
-        logits, deltas = self.box_head(roi_align(maps, rois.anchors), training=training)
-        shape = tf.shape(rois.found)
-        deltas = tf.reshape(deltas, (shape[0], shape[1], 4))
-        logits = tf.reshape(logits, (shape[0], shape[1], 1 + self.classes))
-        return first | {
+        logits, moved = self.read_boxes(maps, rois.anchors, training=True)
+        return {
+            "objectness": targets.objectness_loss(objectness, chosen),
+            "proposal_box": targets.box_loss(deltas, encode(anchors, chosen.boxes), chosen.found),
             "class": targets.class_loss(logits, rois),
-            "box": targets.box_loss(deltas, encode(rois.anchors, rois.boxes), rois.found),
+            "box": targets.box_loss(moved, encode(rois.anchors, rois.boxes), rois.found),
         }
+
+
+def _suppress(boxes: tf.Tensor, scores: tf.Tensor, most: int, iou: float, least: float = -np.inf):
+    """Keeps the best boxes (batch, n, 4) by their scores (batch, n, classes), class by class."""
+    return tf.image.combined_non_max_suppression(
+        boxes[:, :, None],
+        scores,
+        max_output_size_per_class=most,
+        max_total_size=most,
+        iou_threshold=iou,
+        score_threshold=least,
+        clip_boxes=False,
+    )

@@ -1,4 +1,4 @@
-"""Turns records into batches: pictures fitted into the network's size, boxes in its pixels."""
+"""Turns records into batches: images fitted into the network's size, boxes in its pixels."""
 
 import math
 from collections.abc import Sequence
@@ -19,28 +19,20 @@ LUMA = (0.299, 0.587, 0.114)  # grey of RGB (ITU-R BT.601)
 
 
 class Example(NamedTuple):
-    """A picture with its boxes, or a batch of them.
+    """An image with its boxes, or a batch of them."""
 
-    Attributes:
-        pixels: uint8 (height, width, 3); float32 in a training batch.
-        boxes: float32 (most, 4) in pixels of the network's picture, filled up with zeros.
-        labels: int32 (most,): place of the class from 1 on, 0 filled up, -1 difficult.
-        size: int32 (2,), height and width of the picture as it is in its file.
-        name: of the file.
-    """
-
-    pixels: tf.Tensor
-    boxes: tf.Tensor
-    labels: tf.Tensor
-    size: tf.Tensor
-    name: tf.Tensor
+    pixels: tf.Tensor  # uint8 (height, width, 3); float32 in a training batch
+    boxes: tf.Tensor  # float32 (most, 4) in pixels of the network's image, padded with zeros
+    labels: tf.Tensor  # int32 (most,): place of the class from 1 on, 0 padded, -1 difficult
+    size: tf.Tensor  # int32 (2,), height and width of the image as it is in its file
+    name: tf.Tensor  # of the file
 
 
 def fit_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes a picture and fits it into `image_size`: upper left, not stretched.
+    """Decodes an image and fits it into `image_size`: upper left, not stretched.
 
     Returns:
-        uint8 (height, width, 3), and int32 (2,), height and width of the picture in its file.
+        uint8 (height, width, 3), and int32 (2,), height and width of the image in its file.
     """
     picture, size = decode_reduced(image_bytes, image_size)
     inner = tf.cast(tf.round(tf.cast(size, tf.float32) * scale_of(size, image_size)), tf.int32)
@@ -53,14 +45,14 @@ def fit_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf
 
 
 def scale_of(size: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Returns pixels of the network per pixel of pictures of `size` (..., 2): (...)."""
+    """Returns pixels of the network per pixel of images of `size` (..., 2): (...)."""
     return tf.reduce_min(tf.constant(image_size, tf.float32) / tf.cast(size, tf.float32), axis=-1)
 
 
 def read_examples(
     files: Sequence[str], label_map: LabelMap, image_size: tuple[int, int]
 ) -> tf.data.Dataset:
-    """Reads records and decodes their pictures, in order: a dataset of `Example`, not filled up."""
+    """Reads records and decodes their images, in order: a dataset of `Example`, not padded."""
 
     def decode(record: dict[str, tf.Tensor]) -> Example:
         pixels, size = fit_picture(record["encoded"], image_size)
@@ -68,31 +60,21 @@ def read_examples(
         boxes = record["boxes"] * tf.tile(height_width, [2])
         labels = tf.where(record["difficult"], -1, record["labels"])
         known = record["labels"] > 0
-        return Example(
-            pixels,
-            tf.ensure_shape(tf.boolean_mask(boxes, known), (None, 4)),
-            tf.boolean_mask(labels, known),
-            size,
-            record["name"],
-        )
+        boxes = tf.ensure_shape(tf.boolean_mask(boxes, known), (None, 4))
+        return Example(pixels, boxes, tf.boolean_mask(labels, known), size, record["name"])
 
     return read_records(files, label_map).map(decode, num_parallel_calls=CORES)
 
 
-def fill_up(most: int):
-    """Returns a function that fills the boxes of an example up to `most`; the largest remain."""
-
-    def fill(one: Example) -> Example:
-        area = tf.reduce_prod(one.boxes[:, 2:] - one.boxes[:, :2], axis=-1)
-        largest = tf.argsort(-area)[:most]
-        room = most - tf.shape(largest)[0]
-        boxes = tf.pad(tf.gather(one.boxes, largest), [[0, room], [0, 0]])
-        labels = tf.pad(tf.gather(one.labels, largest), [[0, room]])
-        return one._replace(
-            boxes=tf.ensure_shape(boxes, (most, 4)), labels=tf.ensure_shape(labels, (most,))
-        )
-
-    return fill
+def _pad_boxes(one: Example, most: int) -> Example:
+    """Pads the boxes of an example to `most`; of more, the largest remain."""
+    area = tf.reduce_prod(one.boxes[:, 2:] - one.boxes[:, :2], axis=-1)
+    largest = tf.argsort(-area)[:most]
+    room = most - tf.shape(largest)[0]
+    boxes = tf.pad(tf.gather(one.boxes, largest), [[0, room], [0, 0]])
+    labels = tf.pad(tf.gather(one.labels, largest), [[0, room]])
+    boxes, labels = tf.ensure_shape(boxes, (most, 4)), tf.ensure_shape(labels, (most,))
+    return one._replace(boxes=boxes, labels=labels)
 
 
 def training_batches(
@@ -103,46 +85,39 @@ def training_batches(
     most: int,
     first_step: int = 0,
 ) -> tf.data.Dataset:
-    """Returns endless augmented batches of `Example`, every picture once in a round.
+    """Returns endless augmented batches of `Example`, every image once in a round.
 
-    Args:
-        files: shards to train on.
-        label_map: the classes.
-        config: picture and batch size, augmentation and seed.
-        pictures: how many there are in the files.
-        most: boxes to fill up to.
-        first_step: where a run goes on; it sees another order than before.
+    `files` hold so many `pictures`, whose boxes are padded to `most`. A run that goes on at a
+    later `first_step` sees another order than before.
     """
     # a number that no other start of the run has, so that its first pictures are not seen again
     seed = (config.seed * 1_000_003 + first_step) % 2**31
     height, width = config.image_size
-    examples = read_examples(files, label_map, config.image_size).map(fill_up(most))
+    examples = read_examples(files, label_map, config.image_size)
+    examples = examples.map(lambda one: _pad_boxes(one, most))
     if pictures * height * width * 3 <= MOST_CACHED:
         examples = examples.cache()
     mixed = examples.shuffle(min(pictures, MIX), seed=seed, reshuffle_each_iteration=True).repeat()
     batches = mixed.batch(config.batch_size, drop_remainder=True)
-    counted = tf.data.Dataset.counter(first_step).map(lambda step: tf.stack([seed, step]))
-    both = tf.data.Dataset.zip(batches, counted)
-
-    def change(batch: Example, seeds: tf.Tensor) -> Example:
-        return augment(batch, tf.cast(seeds, tf.int32), config)
-
-    return both.map(change, num_parallel_calls=CORES).prefetch(2)
+    steps = tf.data.Dataset.counter(first_step)
+    seeds = steps.map(lambda step: tf.cast(tf.stack([seed, step]), tf.int32))
+    both = tf.data.Dataset.zip(batches, seeds)
+    changed = both.map(lambda *one: augment(*one, config), num_parallel_calls=CORES)
+    return changed.prefetch(2)
 
 
 def batches_in_order(
     files: Sequence[str], label_map: LabelMap, image_size: tuple[int, int], batch_size: int = 16
 ) -> tf.data.Dataset:
-    """Returns every picture once, unchanged, as batches whose boxes are filled up."""
-    examples = read_examples(files, label_map, image_size)
-    return examples.padded_batch(batch_size).prefetch(2)
+    """Returns every image once, unchanged, as batches whose boxes are padded."""
+    return read_examples(files, label_map, image_size).padded_batch(batch_size).prefetch(2)
 
 
 # --- augmentation ----------------------------------------------------------------------------
 
 
 def augment(batch: Example, seed: tf.Tensor, config: Config) -> Example:
-    """Mirrors, zooms, shifts and recolors each picture of a batch, and its boxes with it."""
+    """Mirrors, zooms, shifts and recolors each image of a batch, and its boxes with it."""
     seeds = tf.unstack(tf.random.split(seed, 5))
     count = tf.shape(batch.pixels)[0]
     height, width = config.image_size
@@ -168,7 +143,7 @@ def augment(batch: Example, seed: tf.Tensor, config: Config) -> Example:
 
 
 def _zoom(pixels: tf.Tensor, zoom: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """Enlarges each picture by `zoom` (batch,) and moves it by `shift` (batch, 2), y and x."""
+    """Enlarges each image by `zoom` (batch,) and moves it by `shift` (batch, 2), y and x."""
     zeros = tf.zeros_like(zoom)
     y, x = -shift[:, 0] / zoom, -shift[:, 1] / zoom  # from places in the result to the picture
     rows = [1 / zoom, zeros, x, zeros, 1 / zoom, y, zeros, zeros]

@@ -12,18 +12,19 @@ import argparse
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from PIL import Image, ImageOps
 
 from helpers.common import (
     CORES,
     WorkshopError,
+    expected,
     progress_bar,
     run_command,
     steady,
@@ -31,11 +32,10 @@ from helpers.common import (
     whole_folder,
     write_text,
 )
-from helpers.detection.annotations import Annotated, Box, read_annotations, read_groups
+from helpers.detection.annotations import ORIENTATION, Annotated, read_annotations, read_groups
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.manifest import THREADS, Problem, assign_groups, describe, problems_table
 
-DESCRIPTION = "Writes pictures and their boxes as sharded TFRecords, or checks such records."
 REPORT_FILE = "report.csv"
 SPLITS = ("train", "val")  # as the API's guides name them
 JPEG_QUALITY = 95  # of pictures that have to be converted
@@ -44,20 +44,12 @@ MOST_SHARDS = 10_000
 
 @dataclass(frozen=True)
 class Written:
-    """What was written.
-
-    Attributes:
-        folder: where.
-        label_map: the classes.
-        pictures: split to its number of pictures.
-        boxes: split to (class to its number of boxes).
-        problems: everything that was left out or mended.
-    """
+    """What was written."""
 
     folder: Path
     label_map: LabelMap
-    pictures: dict[str, int]
-    boxes: dict[str, Counter]
+    pictures: dict[str, int]  # of each split
+    boxes: dict[str, Counter]  # of each class, for each split
     problems: list[Problem]
 
     def pattern(self, split: str) -> str:
@@ -77,34 +69,22 @@ def write_records(
     class_from: str = "annotation",
     groups: Mapping[str, str] | None = None,
 ) -> Written:
-    """Turns a folder of annotated pictures into records; the same bytes every time.
+    """Turns a folder of annotated images into records; the same bytes every time.
 
-    Args:
-        folder: pictures and annotations, see `helpers.detection.annotations`.
-        out: where the records go; what it held of them is replaced.
-        name: what the records are called; like the folder by default.
-        shards: files of each split.
-        val_share: share of the pictures that goes to the split val.
-        seed: of the order and of the split.
-        label_map: the classes there may be; those that are met, numbered, where None.
-        class_from: see `read_annotations`.
-        groups: likewise; what belongs together stays on one side of the split.
+    Records that `out` held are replaced. Without a `label_map` the classes that are met are
+    numbered. A fraction `val_share` of the images becomes the split val; `groups` stay on one
+    side. For `class_from` and `groups` see `read_annotations`.
 
     Raises:
         WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
     """
     _check(Path(out), shards, val_share)
-    names = label_map.names if label_map else None
-    found, problems = read_annotations(folder, names, class_from, groups)
-    if not found:
-        expected = "expected at least one picture with a good annotation, found none"
-        raise WorkshopError(f"{folder}: {expected}.\n{describe(problems)}")
-    label_map = label_map or _label_map_of(folder, found)
-    name = name or Path(folder).resolve().name
-    sides = split_pictures(found, label_map, val_share, seed)
+    found, label_map, problems = _read(folder, label_map, class_from, groups)
+    sides = _split(found, label_map, val_share, seed)
     with whole_folder(Path(out)) as draft:
         for split, side in sides.items():
-            _write_shards(side, draft / f"{name}_{split}.record", shards, label_map)
+            path = draft / f"{name or Path(folder).resolve().name}_{split}.record"
+            _write_shards(side, path, shards, label_map)
         label_map.write(draft / LABEL_MAP_FILE)
         if problems:
             write_text(draft / REPORT_FILE, problems_table(problems).to_csv(index=False))
@@ -113,15 +93,22 @@ def write_records(
     return Written(Path(out), label_map, pictures, boxes, problems)
 
 
-def _names(side: Sequence[Annotated]) -> Iterator[str]:
-    return (box.name for one in side for box in one.boxes)
-
-
-def _label_map_of(folder: Path, found: Sequence[Annotated]) -> LabelMap:
-    label_map = LabelMap.of(_names(found))
+def _read(
+    folder: Path, label_map: LabelMap | None, class_from: str, groups: Mapping[str, str] | None
+) -> tuple[list[Annotated], LabelMap, list[Problem]]:
+    names = label_map.names if label_map else None
+    found, problems = read_annotations(folder, names, class_from, groups)
+    if not found:
+        wanted = "expected at least one picture with a good annotation, found none"
+        raise WorkshopError(f"{folder}: {wanted}.\n{describe(problems)}")
+    label_map = label_map or LabelMap({n: i for i, n in enumerate(sorted({*_names(found)}), 1)})
     if not label_map.ids:
         raise WorkshopError(f"{folder}: expected boxes, found none in {len(found)} annotations.")
-    return label_map
+    return found, label_map, problems
+
+
+def _names(side: Sequence[Annotated]) -> Iterator[str]:
+    return (box.name for one in side for box in one.boxes)
 
 
 def _check(out: Path, shards: int, val_share: float) -> None:
@@ -138,26 +125,22 @@ def _check(out: Path, shards: int, val_share: float) -> None:
         )
 
 
-def split_pictures(
+def _split(
     found: Sequence[Annotated], label_map: LabelMap, val_share: float, seed: int
 ) -> dict[str, list[Annotated]]:
-    """Divides pictures by their groups, so that both sides get their share of every class.
-
-    Returns:
-        Split to its pictures, in a random order that depends on the seed alone.
-    """
+    """Divides shuffled images by their groups; both splits get their fraction of every class."""
     rng = np.random.default_rng(seed)
-    groups = sorted({one.group for one in found})
-    row = {group: number for number, group in enumerate(groups)}
-    counts = np.zeros((len(groups), 1 + label_map.classes))
+    row = {group: number for number, group in enumerate(sorted({one.group for one in found}))}
+    column = {name: number for number, name in enumerate(label_map.names, 1)}
+    counts = np.zeros((len(row), 1 + label_map.classes))
     for one in found:
         counts[row[one.group], 0] += 1
         for box in one.boxes:
-            counts[row[one.group], 1 + label_map.index(box.name)] += 1
+            counts[row[one.group], column[box.name]] += 1
     counts = counts[:, counts.any(axis=0)]
     shares = np.array([1 - val_share, val_share])
     # a split without a wish gets nothing; the division by its wish would fail
-    side = assign_groups(counts, shares, rng) if val_share > 0 else np.zeros(len(groups), int)
+    side = assign_groups(counts, shares, rng) if val_share > 0 else np.zeros(len(row), int)
     mixed = [found[number] for number in rng.permutation(len(found))]
     return {
         split: [one for one in mixed if side[row[one.group]] == number]
@@ -169,7 +152,7 @@ def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: Lab
     def write(number: int) -> None:
         with tf.io.TFRecordWriter(f"{path}-{number:05d}-of-{shards:05d}") as writer:
             for one in side[number::shards]:
-                writer.write(example_of(one, label_map).SerializeToString())
+                writer.write(_example_of(one, label_map).SerializeToString())
                 bar.update()
 
     with (
@@ -179,33 +162,28 @@ def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: Lab
         list(pool.map(write, range(shards)))
 
 
-def example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
-    """Makes the record of a picture; boxes are normalized by its width and height."""
+def _example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
     data, kind = rgb_file(one.picture)
     name = one.picture.name
-    values: dict[str, Any] = {
-        "image/encoded": [data],
-        "image/format": [kind],
-        "image/filename": [name],
-        "image/source_id": [name],
-        "image/key/sha256": [hashlib.sha256(data).hexdigest()],
-        "image/height": [one.height],
-        "image/width": [one.width],
+    values = {
+        "encoded": [data],
+        "format": [kind],
+        "filename": [name],
+        "source_id": [name],
+        "key/sha256": [hashlib.sha256(data).hexdigest()],
+        "height": [one.height],
+        "width": [one.width],
+        "object/bbox/xmin": [box.xmin / one.width for box in one.boxes],
+        "object/bbox/xmax": [box.xmax / one.width for box in one.boxes],
+        "object/bbox/ymin": [box.ymin / one.height for box in one.boxes],
+        "object/bbox/ymax": [box.ymax / one.height for box in one.boxes],
+        "object/class/text": [box.name for box in one.boxes],
+        "object/class/label": [label_map.ids[box.name] for box in one.boxes],
+        "object/difficult": [int(box.difficult) for box in one.boxes],
+        "object/truncated": [int(box.truncated) for box in one.boxes],
+        "object/view": [box.view for box in one.boxes],
     }
-    columns: dict[str, Callable[[Box], Any]] = {
-        "bbox/xmin": lambda box: box.xmin / one.width,
-        "bbox/xmax": lambda box: box.xmax / one.width,
-        "bbox/ymin": lambda box: box.ymin / one.height,
-        "bbox/ymax": lambda box: box.ymax / one.height,
-        "class/text": lambda box: box.name,
-        "class/label": lambda box: label_map.ids[box.name],
-        "difficult": lambda box: int(box.difficult),
-        "truncated": lambda box: int(box.truncated),
-        "view": lambda box: box.view,
-    }
-    for column, value_of in columns.items():
-        values[f"image/object/{column}"] = [value_of(box) for box in one.boxes]
-    features = {key: _feature(value) for key, value in values.items()}
+    features = {f"image/{key}": _feature(value) for key, value in values.items()}
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
@@ -221,19 +199,15 @@ def _feature(values: list) -> tf.train.Feature:
 
 
 def rgb_file(path: Path) -> tuple[bytes, str]:
-    """Returns the bytes of an upright RGB JPEG or PNG and its format's name.
-
-    The file itself where it already is one; else it is converted: grey gets three equal
-    channels, transparency is dropped, and what EXIF asks for is done.
-    """
+    """Returns the bytes of an upright RGB JPEG or PNG, converted if need be, and its format."""
     data = path.read_bytes()
     with Image.open(io.BytesIO(data)) as picture:
         kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(picture.format, "png")
-        lying = picture.getexif().get(0x0112, 1) != 1
+        lying = picture.getexif().get(ORIENTATION, 1) != 1
         if picture.mode == "RGB" and picture.format in ("JPEG", "PNG") and not lying:
             return data, kind
         picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I"):  # 16-bit grey: convert() would clip it
+        if picture.mode.startswith("I"):  # 16-bit gray: convert() would clip it
             picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
         file = io.BytesIO()
         options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
@@ -243,38 +217,29 @@ def rgb_file(path: Path) -> tuple[bytes, str]:
 
 # --- reading -------------------------------------------------------------------------------
 
-_TEXT, _WHOLE, _FLOAT = (tf.io.VarLenFeature(kind) for kind in (tf.string, tf.int64, tf.float32))
+_TEXT, _WHOLE, _FLOAT = (
+    tf.io.FixedLenSequenceFeature([], kind, allow_missing=True)
+    for kind in (tf.string, tf.int64, tf.float32)
+)
 # What every writer of this format gives, and what only some do.
 FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),
     "image/filename": tf.io.FixedLenFeature([], tf.string, ""),
     "image/source_id": tf.io.FixedLenFeature([], tf.string, ""),
-    "image/height": tf.io.FixedLenFeature([], tf.int64, 0),
-    "image/width": tf.io.FixedLenFeature([], tf.int64, 0),
-    "image/object/bbox/ymin": _FLOAT,
-    "image/object/bbox/xmin": _FLOAT,
-    "image/object/bbox/ymax": _FLOAT,
-    "image/object/bbox/xmax": _FLOAT,
     "image/object/class/text": _TEXT,
     "image/object/class/label": _WHOLE,
     "image/object/difficult": _WHOLE,
-}
+} | {f"image/object/bbox/{side}": _FLOAT for side in ("ymin", "xmin", "ymax", "xmax")}
 
 
 def shard_files(patterns: str | Sequence[str]) -> list[str]:
-    """Returns the files that match any of the globs, sorted.
-
-    Raises:
-        WorkshopError: a glob that matches nothing.
-    """
+    """Returns the files that match any glob, sorted; one that matches none is a WorkshopError."""
     files: set[str] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         found = tf.io.gfile.glob(str(pattern))
         if not found:
-            raise WorkshopError(
-                f"expected records at {pattern}, found none. Write them with "
-                "python -m helpers.detection.records, or correct the path."
-            )
+            fix = "Write them with python -m helpers.detection.records, or correct the path."
+            raise expected(f"records at {pattern}", "none", fix)
         files.update(found)
     return sorted(files)
 
@@ -289,11 +254,31 @@ def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
     """
     by_name = _places_of(tf.constant(list(label_map.names)))
     by_number = _places_of(tf.constant(list(label_map.ids.values()), tf.int64))
-    records = tf.data.TFRecordDataset(list(files))
-    parsed = records.map(
-        lambda record: _parse(record, by_name, by_number), num_parallel_calls=CORES
-    )
-    return steady(parsed)
+
+    def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = tf.io.parse_single_example(record, FEATURES)
+        sides = [found[f"image/object/bbox/{side}"] for side in ("ymin", "xmin", "ymax", "xmax")]
+        boxes = tf.clip_by_value(tf.stack(sides, axis=-1), 0.0, 1.0)
+        count = tf.shape(boxes)[0]
+
+        def column(name: str) -> tf.Tensor:
+            """Pads what the writer left out."""
+            values = found[f"image/object/{name}"][:count]
+            return tf.pad(values, [[0, count - tf.shape(values)[0]]])
+
+        # the name says more than a number that may belong to another label map
+        name, number = column("class/text"), column("class/label")
+        label = tf.where(name == "", by_number.lookup(number), by_name.lookup(name))
+        source, filename = found["image/source_id"], found["image/filename"]
+        return {
+            "encoded": found["image/encoded"],
+            "name": tf.where(filename == "", source, filename),
+            "boxes": tf.ensure_shape(boxes, (None, 4)),
+            "labels": tf.ensure_shape(label, (None,)),
+            "difficult": tf.ensure_shape(column("difficult") > 0, (None,)),
+        }
+
+    return steady(tf.data.TFRecordDataset(list(files)).map(parse, num_parallel_calls=CORES))
 
 
 def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
@@ -302,68 +287,30 @@ def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(pairs, default_value=0)
 
 
-def _parse(
-    record: tf.Tensor, by_name: tf.lookup.StaticHashTable, by_number: tf.lookup.StaticHashTable
-) -> dict[str, tf.Tensor]:
-    found = tf.io.parse_single_example(record, FEATURES)
-    sides = [
-        tf.sparse.to_dense(found[f"image/object/bbox/{side}"])
-        for side in ("ymin", "xmin", "ymax", "xmax")
-    ]
-    boxes = tf.clip_by_value(tf.stack(sides, axis=-1), 0.0, 1.0)
-    count = tf.shape(boxes)[0]
+def require_whole(files: Sequence[str]) -> dict[str, int]:
+    """Counts the records of every file; TensorFlow compares their checksums (CRC32C).
 
-    def column(name: str) -> tf.Tensor:
-        """Fills up what the writer left out."""
-        values = tf.sparse.to_dense(found[f"image/object/{name}"])[:count]
-        return tf.pad(values, [[0, count - tf.shape(values)[0]]])
-
-    # the name says more than a number that may belong to another label map
-    name, number = column("class/text"), column("class/label")
-    label = tf.where(name == "", by_number.lookup(number), by_name.lookup(name))
-    source, filename = found["image/source_id"], found["image/filename"]
-    return {
-        "encoded": found["image/encoded"],
-        "name": tf.where(filename == "", source, filename),
-        "boxes": tf.ensure_shape(boxes, (None, 4)),
-        "labels": tf.ensure_shape(label, (None,)),
-        "difficult": tf.ensure_shape(column("difficult") > 0, (None,)),
-    }
-
-
-def check_shards(files: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
-    """Reads every record of every file; TensorFlow compares its checksums (CRC32C).
-
-    Returns:
-        The records of each good file, and what is wrong with each broken one.
+    Raises:
+        WorkshopError: names every broken file and its first bad record.
     """
-    good: dict[str, int] = {}
-    broken: dict[str, str] = {}
+    good, broken = {}, []
     for file in progress_bar(iterable=files, desc="checking records", unit="file"):
-        count = 0
+        count, reason = 0, ""
         try:
             for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
                 if "image/encoded" not in tf.train.Example.FromString(record).features.feature:
-                    raise ValueError("no image/encoded in it")
+                    reason = "no image/encoded in it"
+                    break
                 count += 1
-            good[file] = count
-        except (tf.errors.OpError, ValueError) as error:
-            reason = "damaged" if isinstance(error, tf.errors.OpError) else str(error)
-            broken[file] = f"record {count + 1}: {reason}"
-        except Exception as error:  # protobuf's DecodeError is not public
-            broken[file] = f"record {count + 1}: no tf.train.Example ({type(error).__name__})"
-    return good, broken
-
-
-def require_whole(files: Sequence[str]) -> dict[str, int]:
-    """Returns the number of records of each file.
-
-    Raises:
-        WorkshopError: a file is broken; the message names each and its first bad record.
-    """
-    good, broken = check_shards(files)
+        except tf.errors.OpError:
+            reason = "damaged"
+        except DecodeError:
+            reason = "no tf.train.Example (DecodeError)"
+        if reason:
+            broken.append(f"  {file}: record {count + 1}: {reason}")
+        good[file] = count
     if broken:
-        lines = "\n".join(f"  {file}: {reason}" for file, reason in broken.items())
+        lines = "\n".join(broken)
         raise WorkshopError(
             f"expected whole records, found {len(broken)} broken files of {len(files)}:\n{lines}\n"
             "Write them again with python -m helpers.detection.records, or copy them again."
@@ -372,7 +319,7 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
 
 
 def describe_written(written: Written) -> str:
-    """Returns what was written and what was not, for people."""
+    """Returns what was written and what was left out, to be printed."""
     lines = []
     for split, count in written.pictures.items():
         classes = ", ".join(f"{n} {c:,}" for n, c in sorted(written.boxes[split].items()))
@@ -385,50 +332,38 @@ def describe_written(written: Written) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "helpers.detection.records", description=__doc__.split("\n")[0]
-    )
+    description = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser("helpers.detection.records", description=description)
     add = parser.add_argument
     add("--voc", type=Path, help="folder with VOC XML, the pets layout, or Penn-Fudan's")
     add("--out", type=Path, help="folder to write")
     add("--name", default="", help="what the records are called (default: like the folder)")
     add("--shards", type=int, default=10, help="files of each split (default 10)")
-    add("--val", type=float, default=0.2, help="share of pictures for val (default 0.2)")
+    share = "share of pictures for val (default 0.2)"
+    add("--val", type=float, default=0.2, dest="val_share", metavar="VAL", help=share)
     add("--seed", type=int, default=0, help="of order and split (default 0)")
-    add("--label-map", type=Path, help="the classes there may be (default: those that are met)")
+    label_map = "the classes there may be (default: those that are met)"
+    add("--label-map", type=LabelMap.read, metavar="FILE", help=label_map)
     ways = ("annotation", "file")
     add("--class-from", choices=ways, default=ways[0], help="file: from names like beagle_12.jpg")
-    add("--groups", type=Path, help="CSV with image_path and group; a group is never split")
+    groups = "CSV with image_path and group; a group is never split"
+    add("--groups", type=read_groups, metavar="FILE", help=groups)
     add("--check", help="only read records: a folder, or a glob")
     return parser
 
 
-def _checked(place: str) -> Iterator[str]:
-    pattern = f"{place}/*record*" if Path(place).is_dir() else place
-    for file, count in require_whole(shard_files(pattern)).items():
-        yield f"{file}: {count:,} records"
-
-
 def main() -> None:
     """Runs the command."""
-    arguments = _parser().parse_args()
-    if arguments.check:
-        print("\n".join(_checked(arguments.check)))
+    options = vars(_parser().parse_args())
+    place, folder, out = (options.pop(name) for name in ("check", "voc", "out"))
+    if place:
+        files = shard_files(f"{place}/*record*" if Path(place).is_dir() else place)
+        for file, count in require_whole(files).items():
+            print(f"{file}: {count:,} records")
         return
-    if not (arguments.voc and arguments.out):
+    if not (folder and out):
         raise WorkshopError("expected --voc and --out, or --check. See --help.")
-    written = write_records(
-        arguments.voc,
-        arguments.out,
-        name=arguments.name,
-        shards=arguments.shards,
-        val_share=arguments.val,
-        seed=arguments.seed,
-        label_map=LabelMap.read(arguments.label_map) if arguments.label_map else None,
-        class_from=arguments.class_from,
-        groups=read_groups(arguments.groups) if arguments.groups else None,
-    )
-    print(describe_written(written))
+    print(describe_written(write_records(folder, out, **options)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, keras, whole_file
+from helpers.common import WorkshopError, expected, keras, whole_file
 from helpers.detection.config import CONFIG_FILE, Config
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -53,46 +53,27 @@ class DetectionRun:
         """The kept checkpoints, the newest last."""
         return checkpoints_in(self.folder)
 
-    def checkpoint_path(self, step: int) -> Path:
-        """Where the checkpoint after a step goes."""
-        return self.folder / "checkpoints" / f"step-{step:06d}.npz"
-
     def network(self) -> FasterRCNN:
-        """Returns the network of the newest checkpoint.
-
-        Raises:
-            WorkshopError: there is none.
-        """
+        """Returns the network of the newest checkpoint; raises WorkshopError without any."""
         if not self.checkpoints:
             raise WorkshopError(
                 f"expected a run with a checkpoint in {self.folder}, found none. Train it: {TRAIN}"
             )
-        network = FasterRCNN(_without_download(self.config), self.label_map.classes)
+        # the weights come from a checkpoint: nothing has to be downloaded
+        network = FasterRCNN(self.config.replace(weights=None), self.label_map.classes)
         restore(self.checkpoints[-1], network)
         return network
-
-
-def _without_download(config: Config) -> Config:
-    """The weights come from a checkpoint: nothing has to be fetched."""
-    return Config(**{**config.__dict__, "weights": None})
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """Returns the checkpoints of a run's folder, the newest last."""
     found = Path(folder).glob("checkpoints/step-*.npz")
-    return sorted((p for p in found if re.fullmatch(r"step-\d{6,}", p.stem)), key=_step_of)
-
-
-def _step_of(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
+    found = (path for path in found if re.fullmatch(r"step-\d{6,}", path.stem))
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("step-")))
 
 
 def open_run(folder: Path) -> DetectionRun:
-    """Opens the folder of a run.
-
-    Raises:
-        WorkshopError: it holds no run.
-    """
+    """Opens the folder of a run; raises WorkshopError where there is none."""
     folder = Path(folder)
     if not (folder / CONFIG_FILE).exists():
         raise WorkshopError(
@@ -106,11 +87,8 @@ def open_run(folder: Path) -> DetectionRun:
 def named_variables(
     network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
 ) -> dict[str, keras.Variable]:
-    """Names every variable in a way that does not depend on what else was built before.
-
-    Keras numbers layers without a name through the whole process, so those of the backbone go by
-    their place in it.
-    """
+    """Names every variable, whatever else was built before."""
+    # Keras numbers layers without a name through the whole process: the backbone's go by place
     backbone = network.pyramid.get_layer("backbone").variables
     named = {f"{network.backbone}/{i:03d}/{v.name}": v for i, v in enumerate(backbone)}
     inside = {id(variable) for variable in backbone}
@@ -121,86 +99,77 @@ def named_variables(
 
 def save_checkpoint(
     run: DetectionRun, step: int, network: FasterRCNN, optimizer: keras.optimizers.Optimizer
-) -> Path:
+) -> None:
     """Writes weights and optimizer, whole, and deletes all but the newest few checkpoints."""
     values = {name: v.numpy() for name, v in named_variables(network, optimizer).items()}
-    path = run.checkpoint_path(step)
-    with whole_file(path) as draft:
+    with whole_file(run.folder / "checkpoints" / f"step-{step:06d}.npz") as draft:
         np.savez(draft, **{STEP: np.array(step)}, **values)
     for old in run.checkpoints[: -run.config.keep]:
         old.unlink(missing_ok=True)
-    return path
 
 
 def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
-    """Reads a checkpoint: name of each variable to its value.
-
-    Raises:
-        WorkshopError: it is missing, damaged or something else.
-    """
+    """Reads name to value of each variable; raises WorkshopError where that cannot be done."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        raise WorkshopError(
-            f"expected a checkpoint of helpers.detection.train, found none that can be read at "
-            f"{path} ({error}). Name another one, or delete it: --resume then takes the one before."
+        raise expected(
+            "a checkpoint of helpers.detection.train",
+            f"none that can be read at {path} ({error})",
+            "Name another one, or delete it: --resume then takes the one before.",
         ) from None
+
+
+def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable]) -> list[tuple]:
+    """Assigns what fits; returns name, shape and found shape (or None) of each other variable."""
+    others = []
+    for name, variable in variables.items():
+        value, shape = values.get(name), tuple(variable.shape)
+        if value is not None and value.shape == shape:
+            variable.assign(value)
+        else:
+            others.append((name, shape, None if value is None else value.shape))
+    return others
 
 
 def restore(
     path: Path, network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
 ) -> int:
-    """Puts everything back as it was at a checkpoint of the same run; returns its step.
+    """Puts everything back as it was at a checkpoint; returns its step.
 
     Raises:
         WorkshopError: the checkpoint belongs to another network.
     """
     values = read_checkpoint(path)
-    for name, variable in named_variables(network, optimizer).items():
-        found = values.get(name)
-        if found is None or found.shape != tuple(variable.shape):
-            what = "nothing" if found is None else f"{found.shape}"
-            raise WorkshopError(
-                f"{path} belongs to another network: expected {tuple(variable.shape)} for "
-                f"{name}, found {what}. Start from it with `checkpoint:` in the config."
-            )
-        variable.assign(found)
+    for name, shape, found in _assign(values, named_variables(network, optimizer)):
+        raise WorkshopError(
+            f"{path} belongs to another network: expected {shape} for {name}, found "
+            f"{found or 'nothing'}. Start from it with `checkpoint:` in the config."
+        )
     return int(values[STEP])
 
 
 def start_from(place: Path, network: FasterRCNN) -> list[str]:
-    """Takes from another run's checkpoint all weights that fit.
+    """Takes from a checkpoint of another run, or of its folder, all weights that fit.
 
-    Args:
-        place: a checkpoint, or the folder of a run.
-        network: takes them.
-
-    Returns:
-        What to tell: how much was taken, and each part that is made anew, such as class heads of
-        another size.
+    Returns what to tell: how much was taken, and each part that is made anew, such as class heads
+    of another size.
 
     Raises:
         WorkshopError: there is no checkpoint, or nothing in it fits.
     """
-    place = Path(place)
-    path = place
+    path = place = Path(place)
     if place.is_dir():
-        found = checkpoints_in(place)
-        if not found:
+        if not (found := checkpoints_in(place)):
             raise WorkshopError(f"checkpoint: expected checkpoints in {place}, found none.")
         path = found[-1]
-    values = read_checkpoint(path)
-    taken, anew = [], []
-    for name, variable in named_variables(network).items():
-        value = values.get(name)
-        if value is not None and value.shape == tuple(variable.shape):
-            variable.assign(value)
-            taken.append(variable)
-        elif value is None:
-            anew.append(f"made anew: {name}, which the checkpoint has not")
-        else:
-            anew.append(f"made anew: {name}, {tuple(variable.shape)} instead of {value.shape}")
-    if not taken:
+    variables = named_variables(network)
+    others = _assign(read_checkpoint(path), variables)
+    if len(others) == len(variables):
         raise WorkshopError(f"checkpoint: expected weights that fit, found none in {path}.")
-    return [f"{len(taken)} of {len(network.variables)} weights taken from {path}", *anew]
+    taken, anew = len(variables) - len(others), []
+    for name, shape, found in others:
+        why = "which the checkpoint has not" if found is None else f"{shape} instead of {found}"
+        anew.append(f"made anew: {name}, {why}")
+    return [f"{taken} of {len(network.variables)} weights taken from {path}", *anew]

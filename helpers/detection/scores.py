@@ -19,10 +19,8 @@ MOST = 100  # answers that count for each picture, as COCO has it
 LEAST_SCORE = 0.01  # answers below change no figure that is shown
 
 
-def score_network(
-    network: FasterRCNN, files: Sequence[str], label_map: LabelMap, progress: bool = True
-) -> pd.DataFrame:
-    """Scores a network on every picture of the records.
+def score_network(network: FasterRCNN, files: Sequence[str], label_map: LabelMap) -> pd.DataFrame:
+    """Scores a network on every image of the records.
 
     Returns:
         A row per class and one named "all": AP (the mean over IoU .5 to .95), AP50, AP75, and
@@ -31,13 +29,11 @@ def score_network(
     detect = tf.function(network.detect, reduce_retracing=True)
     truths, answers = [], []
     batches = batches_in_order(files, label_map, network.image_size)
-    for batch in progress_bar(iterable=batches, desc="scoring", unit="batch", disable=not progress):
+    for batch in progress_bar(iterable=batches, desc="scoring", unit="batch"):
         found = detect(batch.pixels, tf.constant(LEAST_SCORE), tf.constant(MOST))
-        for row in range(len(batch.labels)):
-            count = int(found.count[row])
-            part = [x[row, :count].numpy() for x in (found.boxes, found.scores, found.classes)]
-            answers.append(tuple(part))
-            labels = batch.labels[row].numpy()
+        for row, labels in enumerate(batch.labels.numpy()):
+            found_here = (part[row, : found.count[row]].numpy() for part in found[:3])
+            answers.append(tuple(found_here))
             truths.append((batch.boxes[row].numpy()[labels != 0], labels[labels != 0]))
     return average_precision(truths, answers, label_map.names)
 
@@ -47,25 +43,17 @@ def average_precision(
     answers: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     names: Sequence[str],
 ) -> pd.DataFrame:
-    """Scores answers against the truth.
+    """Scores predictions against the truth, as `score_network`; nan where a class has no box.
 
     Args:
-        truths: of each picture boxes (n, 4) as ymin, xmin, ymax, xmax, and labels (n,): the place
+        truths: of each image boxes (n, 4) as ymin, xmin, ymax, xmax, and labels (n,): the place
             of the class from 1 on, or -1 for a difficult object of whatever class.
-        answers: of each picture boxes (m, 4), scores (m,), and classes (m,), from 0.
+        answers: of each image boxes (m, 4), scores (m,), and classes (m,), from 0.
         names: of the classes.
-
-    Returns:
-        As `score_network`; nan where a class has no box.
     """
     numbers = list(range(1, len(names) + 1))
-    things = {
-        "images": [{"id": i} for i in range(1, len(truths) + 1)],
-        "categories": [{"id": n, "name": name} for n, name in zip(numbers, names)],
-        "annotations": list(_annotations(truths, numbers)),
-    }
     rows = [
-        [image, *_box(box), float(score), numbers[int(cls)]]
+        [image, *_box(box), float(score), 1 + int(cls)]
         for image, answer in enumerate(answers, 1)
         for box, score, cls in zip(*answer)
     ]
@@ -73,6 +61,11 @@ def average_precision(
     if not rows or not sum(counts):
         values = np.where(np.array(counts)[:, None] > 0, 0.0, np.nan) * np.ones((1, 3))
     else:
+        things = {
+            "images": [{"id": i} for i in range(1, len(truths) + 1)],
+            "categories": [{"id": n, "name": name} for n, name in zip(numbers, names)],
+            "annotations": list(_annotations(truths, numbers)),
+        }
         values = _evaluate(things, np.array(rows))
     table = pd.DataFrame(values, columns=COLUMNS, index=list(names))
     table["boxes"] = counts

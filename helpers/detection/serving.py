@@ -28,69 +28,52 @@ ADVICE = "Export the run with helpers.detection.export_run."
 
 
 class Detections(NamedTuple):
-    """What was found in one picture, best first.
+    """What was found in one image, best first."""
 
-    Attributes:
-        boxes: float32 (found, 4), ymin, xmin, ymax, xmax in pixels of the picture as one sees it.
-        normalized: the same as shares of its height and width, 0 to 1.
-        names: the class of each.
-        scores: float32 (found,), 0 to 1.
-    """
-
-    boxes: np.ndarray
-    normalized: np.ndarray
-    names: list[str]
-    scores: np.ndarray
+    boxes: np.ndarray  # float32 (found, 4), ymin, xmin, ymax, xmax in pixels of the upright image
+    normalized: np.ndarray  # the same as fractions of its height and width, 0 to 1
+    names: list[str]  # the class of each
+    scores: np.ndarray  # float32 (found,), 0 to 1
 
 
 def export_run(run: DetectionRun) -> Path:
-    """Exports the newest checkpoint of a run and returns the folder.
-
-    Raises:
-        WorkshopError: the run has no checkpoint.
-    """
+    """Exports the newest checkpoint of a run and returns the folder."""
     network = run.network()
     with whole_folder(run.export_folder) as folder:
         run.label_map.write(folder / LABEL_MAP_FILE)
-        export_saved_model(network, run.label_map, folder / SAVED_MODEL)
+        _export_saved_model(network, run.label_map, folder / SAVED_MODEL)
     return run.export_folder
 
 
-def export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -> None:
-    """Writes a SavedModel that takes the bytes of picture files.
+def _export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -> None:
+    """Writes a SavedModel that takes the bytes of image files.
 
     Signature "detect": `image_bytes` string (batch,), `threshold` float scalar, `most` int scalar,
-    to a dict of `boxes` (batch, most, 4) in pixels of the picture, `boxes_normalized`, `scores`
-    and `names` (batch, most), `count` (batch,) and `size` (batch, 2), height and width. Signature
+    to a dict of `boxes` (batch, most, 4) in pixels of the image, `boxes_normalized`, `scores` and
+    `names` (batch, most), `count` (batch,) and `size` (batch, 2), height and width. Signature
     "serving_default" takes `image_bytes` alone, with the usual threshold and number.
     """
     answer = _answering(network, label_map)
     files = tf.TensorSpec([None], tf.string, name="image_bytes")
-    limits = (tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most"))
-    usual = (tf.constant(THRESHOLD), tf.constant(MOST))
+    limits = tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most")
+    usual = tf.constant(THRESHOLD), tf.constant(MOST)
     archive = keras.export.ExportArchive()
     for part in (network.pyramid, network.proposer, network.box_head):
         archive.track(part)
     archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
-    archive.add_endpoint(
-        "serving_default", tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
-    )
+    alone = tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
+    archive.add_endpoint("serving_default", alone)
     archive.write_out(str(folder), verbose=False)
     label_map.write(folder / "assets.extra" / LABEL_MAP_FILE)
 
 
 def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
-    names = tf.constant(["", *label_map.names])
-    image_size = network.image_size
+    names, image_size = tf.constant(["", *label_map.names]), network.image_size
 
     def answer(image_bytes, threshold, most) -> dict[str, tf.Tensor]:
+        kinds = tf.TensorSpec((*image_size, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
         pixels, size = tf.map_fn(
-            lambda one: fit_picture(one, image_size),
-            image_bytes,
-            fn_output_signature=(
-                tf.TensorSpec((*image_size, 3), tf.uint8),
-                tf.TensorSpec((2,), tf.int32),
-            ),
+            lambda one: fit_picture(one, image_size), image_bytes, fn_output_signature=kinds
         )
         found = network.detect(tf.cast(pixels, tf.float32), threshold, most)
         whole = tf.cast(tf.tile(size, [1, 2]), tf.float32)[:, None]
@@ -109,14 +92,7 @@ def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
 
 
 class Detector:
-    """Answers with the exported SavedModel.
-
-    Args:
-        export_folder: what `export_run` made.
-
-    Raises:
-        WorkshopError: there is no export.
-    """
+    """Predicts with the SavedModel that `export_run` made."""
 
     def __init__(self, export_folder: Path):
         folder = Path(export_folder)
@@ -131,21 +107,14 @@ class Detector:
     def detect_bytes(
         self, files: Sequence[bytes], threshold: float = THRESHOLD, most: int = MOST
     ) -> list[Detections]:
-        """Finds objects in picture files.
-
-        Args:
-            files: a batch of JPEG, PNG, BMP or GIF files.
-            threshold: lowest score, 0 to 1.
-            most: answers for each picture, 1 or more.
+        """Finds up to `most` objects with a score of `threshold` and more in each image file.
 
         Raises:
-            WorkshopError: one of them is no picture, or a number is out of its range.
+            WorkshopError: one of them is no image, or a number is out of its range.
         """
         if not 0 <= threshold <= 1 or most < 1:
-            raise WorkshopError(
-                "expected a threshold from 0 to 1 and 1 or more boxes, found "
-                f"{threshold} and {most}."
-            )
+            wanted = "expected a threshold from 0 to 1 and 1 or more boxes"
+            raise WorkshopError(f"{wanted}, found {threshold} and {most}.")
         try:
             found = self._detect(
                 image_bytes=tf.constant(list(files)),
@@ -157,15 +126,12 @@ class Detector:
                 "expected JPEG, PNG, BMP or GIF pictures, found at least one that cannot be read. "
                 "Send them one by one to see which."
             ) from error
-        return [_detections(found, row) for row in range(len(files))]
-
-
-def _detections(found: dict[str, tf.Tensor], row: int) -> Detections:
-    part = slice(0, int(found["count"][row]))
-    boxes, normalized, scores, names = (
-        found[name][row, part].numpy() for name in ("boxes", "boxes_normalized", "scores", "names")
-    )
-    return Detections(boxes, normalized, [name.decode() for name in names], scores)
+        columns = ("boxes", "boxes_normalized", "names", "scores")
+        answers = []
+        for row, count in enumerate(found["count"].numpy()):
+            boxes, normalized, names, scores = (found[c][row, :count].numpy() for c in columns)
+            answers.append(Detections(boxes, normalized, [n.decode() for n in names], scores))
+        return answers
 
 
 def archive_export(run: DetectionRun, path: Path) -> Path:

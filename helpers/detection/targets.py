@@ -17,34 +17,22 @@ DRAWN, DRAWN_FOUND = 32, 12  # likewise of the proposals
 
 
 class Chosen(NamedTuple):
-    """What is drawn of anchors or proposals, and what they should have answered.
+    """What is drawn of anchors or proposals, and what they should have predicted."""
 
-    Attributes:
-        anchors: (..., 4), the anchors or proposals themselves.
-        boxes: (..., 4), the object of each; the nearest one where it is background.
-        labels: int32 (...), place of the object's class from 1 on, 0 for background.
-        found: float (...), 1 where an object is to be found and it was drawn.
-        used: float (...), 1 where it was drawn.
-    """
-
-    anchors: tf.Tensor
-    boxes: tf.Tensor
-    labels: tf.Tensor
-    found: tf.Tensor
-    used: tf.Tensor
+    anchors: tf.Tensor  # (..., 4), the anchors or proposals themselves
+    boxes: tf.Tensor  # (..., 4), the object of each; the nearest one where it is background
+    labels: tf.Tensor  # int32 (...), place of the object's class from 1 on, 0 for background
+    found: tf.Tensor  # float (...), 1 where an object is to be found and it was drawn
+    used: tf.Tensor  # float (...), 1 where it was drawn
 
 
 def match(
     anchors: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, high: float, low: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Finds for each anchor the object that it overlaps most.
+    """Finds for each anchor, (anchors, 4) or (batch, anchors, 4), the object it overlaps most.
 
-    Args:
-        anchors: (anchors, 4) or (batch, anchors, 4).
-        boxes: (batch, most, 4), filled up with zeros.
-        labels: int32 (batch, most), see `FasterRCNN.losses`.
-        high: IoU from which the anchor answers for the object.
-        low: IoU below which it is background; in between it is left alone.
+    It answers for that from an IoU of `high` on; below `low` it is background, and in between it
+    is left alone. Boxes and labels are those of a batch of `Example`.
 
     Returns:
         The object of each anchor (batch, anchors), int32; its label, 0 for background and -1 for
@@ -62,10 +50,9 @@ def match(
 def choose_anchors(
     anchors: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
 ) -> Chosen:
-    """Draws `ANCHORS` of every picture's anchors; every object has at least its best one.
+    """Draws `ANCHORS` of every image's anchors; every object has at least its best one.
 
-    Returns:
-        All anchors, (batch, anchors, ...); `used` says which were drawn.
+    All anchors are returned, (batch, anchors, ...); `used` says which were drawn.
     """
     which, label, iou = match(anchors, boxes, labels, ANCHOR_HIGH, ANCHOR_LOW)
     # an object that no anchor overlaps by much gets those that overlap it most
@@ -89,10 +76,9 @@ def choose_anchors(
 def choose_proposals(
     proposals: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
 ) -> Chosen:
-    """Draws `DRAWN` proposals of every picture, at most `DRAWN_FOUND` of them objects.
+    """Draws `DRAWN` proposals of every image, at most `DRAWN_FOUND` of them objects.
 
-    Returns:
-        Those that were drawn, (batch, DRAWN, ...); `used` is 0 where there were too few.
+    Only those are returned, (batch, DRAWN, ...); `used` is 0 where there were too few.
     """
     which, label, _ = match(proposals, boxes, labels, PROPOSAL_HIGH, PROPOSAL_HIGH)
     real = tf.reduce_all(proposals[..., 2:] > proposals[..., :2], axis=-1)  # not filled up

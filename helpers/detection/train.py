@@ -6,7 +6,6 @@ Every setting of the config has a flag of its name, which comes before the file.
 """
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import yaml
@@ -14,35 +13,30 @@ import yaml
 from helpers.common import WorkshopError, run_command
 from helpers.detection.config import Config
 
-DESCRIPTION = "Trains a detector from records. Flags come before what the config says."
-
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("helpers.detection.train", description=DESCRIPTION)
+    what = "Trains a detector from records. Flags come before what the config says."
+    parser = argparse.ArgumentParser("helpers.detection.train", description=what)
     add = parser.add_argument
     add("--config", type=Path, help="the YAML file")
     add("--out", type=Path, required=True, help="the folder of the run")
     add("--resume", action="store_true", help="go on after the newest checkpoint in --out")
     add("--overwrite", action="store_true", help="replace a run that is in --out")
     add("--no-export", action="store_true", help="do not export the last checkpoint")
-    for item in dataclasses.fields(Config):
-        add(f"--{item.name.replace('_', '-')}", help="a value as in YAML")
+    for name, field in Config.model_fields.items():
+        add(f"--{name.replace('_', '-')}", metavar="YAML", help=field.description)
     return parser
 
 
 def config_from(arguments: argparse.Namespace) -> Config:
-    """Builds the config from the file and the flags."""
-    names = [item.name for item in dataclasses.fields(Config)]
+    """Builds the config from the file and the flags, whose values are those of YAML."""
+    said = {name: getattr(arguments, name) for name in Config.model_fields}
     try:
-        given = {
-            name: yaml.safe_load(value)
-            for name in names
-            if (value := getattr(arguments, name)) is not None
-        }
+        given = {name: yaml.safe_load(text) for name, text in said.items() if text is not None}
     except yaml.YAMLError as error:
         raise WorkshopError(f"expected values as in YAML, found {error}.") from None
     if arguments.config:
-        return dataclasses.replace(Config.read(arguments.config), **given)
+        return Config.read(arguments.config).replace(**given)
     return Config.from_dict(given, Path.cwd())
 
 

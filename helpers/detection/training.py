@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, keras, progress_bar, tf, write_text
+from helpers.common import expected, keras, progress_bar, tf, write_text
 from helpers.detection.config import CONFIG_FILE, LOSSES, Config
 from helpers.detection.label_map import LABEL_MAP_FILE
 from helpers.detection.network import FasterRCNN
@@ -26,20 +26,12 @@ MOST_BOXES = 64  # in a picture, to train on; of more, the largest
 def train(
     config: Config, folder: Path, *, resume: bool = False, overwrite: bool = False
 ) -> DetectionRun:
-    """Trains a detector.
+    """Trains a detector into a folder and returns the finished run.
 
-    Args:
-        config: what to do. A resumed run keeps its own, but for its length.
-        folder: where the run goes.
-        resume: go on after the newest checkpoint of the run in `folder`.
-        overwrite: replace a run that is there.
-
-    Returns:
-        The finished run.
+    With `resume` it goes on after the newest checkpoint there; the config may then only be longer.
 
     Raises:
-        WorkshopError: bad records, a folder in use, another config to resume with, or a loss
-            that is no number any more.
+        WorkshopError: bad records, a folder in use, or a loss that is no number any more.
         KeyboardInterrupt: on Ctrl-C; everything up to the last checkpoint is kept.
     """
     run = _open_or_create(config, Path(folder), resume, overwrite)
@@ -60,27 +52,20 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
     is_run = (folder / CONFIG_FILE).exists()
     if resume and is_run:
         run = open_run(folder)
-        free = {"num_steps": None, "minutes": None, "keep": None}
-        changed = [
-            name
-            for name, value in run.config.__dict__.items()
-            if name not in free and value != getattr(config, name)
-        ]
+        free = ("num_steps", "minutes", "keep")
+        before = vars(run.config.replace(**{name: getattr(config, name) for name in free}))
+        changed = [name for name in before if before[name] != getattr(config, name)]
         if changed:
-            raise WorkshopError(
-                f"expected the config that {folder} was started with, found another "
-                f"{', '.join(changed)}. Resume with its own {CONFIG_FILE}, or use another --out."
-            )
+            what, found = f"the config that {folder} was started with", ", ".join(changed)
+            fix = f"Resume with its own {CONFIG_FILE}, or use another --out."
+            raise expected(what, f"another {found}", fix)
         config.write(folder / CONFIG_FILE)  # it may be longer than before
         return DetectionRun(folder, config, run.label_map)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not (is_run and overwrite):
-            what = "a run" if is_run else "other files"
+            what = f"{'a run' if is_run else 'other files'} in {folder}"
             ways = "--resume to go on, --overwrite to replace it, or " if is_run else ""
-            raise WorkshopError(
-                f"expected an empty or new folder, found {what} in {folder}. Use {ways}another "
-                "--out."
-            )
+            raise expected("an empty or new folder", what, f"Use {ways}another --out.")
         shutil.rmtree(folder)
     config.write(folder / CONFIG_FILE)
     label_map.write(folder / LABEL_MAP_FILE)
@@ -88,12 +73,7 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
 
 
 class Session:
-    """One start of a run: from a new network, or from the newest checkpoint.
-
-    Args:
-        run: what to train.
-        resume: whether to look for a checkpoint of the run itself.
-    """
+    """One start of a run: from a new network or, with `resume`, from its newest checkpoint."""
 
     def __init__(self, run: DetectionRun, resume: bool):
         self.run, self.config = run, run.config
@@ -103,30 +83,26 @@ class Session:
         require_whole(self._val)
         self._pictures = sum(require_whole(self._files).values())
         if self._pictures < self.config.batch_size:
-            raise WorkshopError(
-                f"train: expected at least batch_size = {self.config.batch_size} pictures, found "
-                f"{self._pictures}. Lower batch_size, or write more records."
-            )
-        self._most = most_boxes(self._files, run)
+            what = f"at least batch_size = {self.config.batch_size} pictures"
+            fix = "Lower batch_size, or write more records."
+            raise expected(what, self._pictures, fix, "train")
+        self._most = _most_boxes(self._files, run)
         keras.utils.set_random_seed(self.config.seed)
         self.network = FasterRCNN(self.config, run.label_map.classes)
-        self.optimizer = build_optimizer(self.network, self.config)
+        self.optimizer = _build_optimizer(self.network, self.config)
         self.step, self.used = 0, 0.0
         self._rows: list[dict] = []
         if resume and run.checkpoints:
-            self._take_up()
+            self.step = restore(run.checkpoints[-1], self.network, self.optimizer)
+            log = run.log
+            self._rows = log[log["step"] <= self.step].to_dict("records") if len(log) else []
+            self.used = self._rows[-1]["seconds"] if self._rows else 0.0
+            print(f"going on after step {self.step}", flush=True)
         elif self.config.checkpoint:
             print("\n".join(start_from(Path(self.config.checkpoint), self.network)), flush=True)
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
         schedule = OneCycle(self.config.learning_rate, PLANNED_STEPS)
         self._rates = keras.ops.convert_to_numpy(schedule(np.arange(PLANNED_STEPS + 1)))
-
-    def _take_up(self) -> None:
-        self.step = restore(self.run.checkpoints[-1], self.network, self.optimizer)
-        log = self.run.log
-        self._rows = log[log["step"] <= self.step].to_dict("records") if len(log) else []
-        self.used = self._rows[-1]["seconds"] if self._rows else 0.0
-        print(f"going on after step {self.step}", flush=True)
 
     @property
     def share(self) -> float:
@@ -137,24 +113,24 @@ class Session:
 
     def work(self) -> None:
         """Trains to the end, with a checkpoint every so many steps and one at the end."""
-        config = self.config
-        take_step = train_step(self.network, self.optimizer, config.loss_weights)
-        batches = iter(
-            training_batches(
-                self._files, self.run.label_map, config, self._pictures, self._most, self.step
-            )
-        )
+        sizes = (self._pictures, self._most, self.step)
+        batches = training_batches(self._files, self.run.label_map, self.config, *sizes)
+        batches = iter(batches)
         while self.share < 1:
-            self._train_until_checkpoint(take_step, batches)
+            self._train_until_checkpoint(batches)
 
-    def _train_until_checkpoint(self, take_step, batches: Iterator[Example]) -> None:
+    def _train_until_checkpoint(self, batches: Iterator[Example]) -> None:
         every, sums, count = self.config.checkpoint_every, np.zeros(len(LOSSES)), 0
-        with progress_bar(total=every, unit="step", desc=self._title()) as bar:
+        if self.config.minutes is None:
+            title = f"step {self.step} of {self.config.num_steps}"
+        else:
+            title = f"step {self.step}, {self.config.minutes:g} minutes in all"
+        with progress_bar(total=every, unit="step", desc=title) as bar:
             while self.share < 1 and (count == 0 or self.step % every):
                 rate = self._rates[min(int(self.share * PLANNED_STEPS), PLANNED_STEPS)]
                 self.optimizer.learning_rate = float(rate)
                 seed = tf.constant([self.config.seed, self.step])
-                losses = take_step(next(batches), seed).numpy()
+                losses = self._learn(next(batches), seed).numpy()
                 sums, count = sums + losses, count + 1
                 self.step += 1
                 bar.update()
@@ -162,17 +138,21 @@ class Session:
                     self._tell(losses, float(rate), bar)
         self._keep(sums / count)
 
-    def _title(self) -> str:
-        if self.config.minutes is None:
-            return f"step {self.step} of {self.config.num_steps}"
-        return f"step {self.step}, {self.config.minutes:g} minutes in all"
+    @tf.function
+    def _learn(self, batch: Example, seed: tf.Tensor) -> tf.Tensor:
+        """Takes a step; returns the losses of its batch, as `LOSSES` (4,)."""
+        with tf.GradientTape() as tape:
+            losses = self.network.losses(batch.pixels, batch.boxes, batch.labels, seed)
+            total = tf.add_n([self.config.loss_weights[name] * losses[name] for name in LOSSES])
+        variables = self.network.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
+        return tf.stack([losses[name] for name in LOSSES])
 
     def _tell(self, losses: np.ndarray, rate: float, bar) -> None:
         if not np.isfinite(losses).all():
-            raise WorkshopError(
-                f"expected losses that are numbers, found {losses.tolist()} at step "
-                f"{self.step}. Lower learning_rate, then go on with --resume."
-            )
+            found = f"{losses.tolist()} at step {self.step}"
+            fix = "Lower learning_rate, then go on with --resume."
+            raise expected("losses that are numbers", found, fix)
         bar.set_postfix(loss=f"{losses.sum():.2f}", refresh=False)
         with self._board.as_default(step=self.step):
             for name, value in zip(LOSSES, losses):
@@ -191,43 +171,25 @@ class Session:
         text = pd.DataFrame(self._rows).to_csv(index=False, lineterminator="\n")
         write_text(self.run.log_path, text)
         with self._board.as_default(step=self.step):
-            for name in COLUMNS:
-                if name in row:
-                    tf.summary.scalar(f"val/{name}", row[name])
+            for name in (name for name in COLUMNS if name in row):
+                tf.summary.scalar(f"val/{name}", row[name])
         self._board.flush()
-        shown = (f"{name} {value:.3f}" for name, value in row.items() if name not in ("step",))
+        shown = (f"{name} {value:.3f}" for name, value in row.items() if name != "step")
         print(f"step {self.step}: {', '.join(shown)}", flush=True)
 
 
-def build_optimizer(network: FasterRCNN, config: Config) -> keras.optimizers.Optimizer:
-    """Returns AdamW for a network; scales, offsets and biases are not decayed."""
+def _build_optimizer(network: FasterRCNN, config: Config) -> keras.optimizers.Optimizer:
     optimizer = keras.optimizers.AdamW(
         config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=CLIP
     )
+    # scales, offsets and biases are not decayed
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     optimizer.build(network.trainable_variables)
     return optimizer
 
 
-def train_step(
-    network: FasterRCNN, optimizer: keras.optimizers.Optimizer, loss_weights: dict[str, float]
-):
-    """Returns a function that learns from a batch and returns its losses, as `LOSSES` (4,)."""
-
-    @tf.function
-    def step(batch: Example, seed: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            losses = network.losses(batch.pixels, batch.boxes, batch.labels, seed)
-            total = tf.add_n([loss_weights[name] * losses[name] for name in LOSSES])
-        gradients = tape.gradient(total, network.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, network.trainable_variables))
-        return tf.stack([losses[name] for name in LOSSES])
-
-    return step
-
-
-def most_boxes(files: list[str], run: DetectionRun) -> int:
-    """Returns to how many boxes pictures are filled up; tells of boxes of unknown classes."""
+def _most_boxes(files: list[str], run: DetectionRun) -> int:
+    """Returns to how many boxes images are padded; tells of boxes of unknown classes."""
     most = unknown = 0
     for one in read_records(files, run.label_map).map(lambda one: one["labels"]):
         labels = one.numpy()
