@@ -11,7 +11,8 @@ COMMAND = "python -m helpers.cloud.script"
 # What it needs of requirements.txt. TensorFlow is not among it: it is in AWS's image,
 # in the build that fits the machine.
 NEEDED = (
-    "keras", "numpy", "pandas", "pillow", "scikit-learn", "tqdm", "tensorboard", "packaging",
+    "keras", "numpy", "pandas", "pillow", "pydantic", "scikit-learn", "tqdm", "tensorboard",
+    "packaging",
 )  # fmt: skip
 AT_HOME = ("cloud", "detection", "plots", "workshop")
 

@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 
 MIDDLE_GREY = 128
-MIXES = ("none", "mixup", "cutmix")
-MIXUP_SPREAD = 0.2  # of the beta distribution, as in the paper for small data sets
 CHANGES = ("rotation", "zoom", "down", "across", "contrast", "brightness", "tint")
 
 
@@ -73,15 +71,15 @@ AUGMENTATIONS = {
 def augment(
     pictures: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
 ) -> np.ndarray:
-    """Changes each picture of a batch in its own way.
+    """Changes each picture of a batch in its own way; the same state of `rng` in the same way.
 
     Args:
         pictures: uint8 (batch, height, width, 3), 0 to 255; left as they are.
         augmentation: how far to go.
-        rng: where the random numbers come from; the same state gives the same changes.
+        rng: where the random numbers come from.
 
     Returns:
-        uint8 (batch, height, width, 3), 0 to 255.
+        uint8 (batch, height, width, 3).
     """
     if augmentation == AUGMENTATIONS["none"]:
         return pictures
@@ -154,40 +152,3 @@ def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> N
     for i in np.flatnonzero(chosen):
         first_row, last_row, first_column, last_column = box[i]
         pictures[i, first_row:last_row, first_column:last_column] = colors[i]
-
-
-def mix(
-    pictures: np.ndarray, kind: str, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Puts into each picture of a batch a part of another one of the same batch.
-
-    "mixup" lays the other one over it (Zhang et al. 2018), "cutmix" sets a rectangle of the
-    other one into it (Yun et al. 2019). The label is shared as the picture is.
-
-    Args:
-        pictures: uint8 (batch, height, width, 3); left as they are.
-        kind: "mixup" or "cutmix".
-        rng: where the random numbers come from.
-
-    Returns:
-        The mixed pictures; for each the row of the other one, int32 (batch,); and the share that
-        its own label keeps, float32 (batch,).
-    """
-    count, height, width, _ = pictures.shape
-    partner = rng.permutation(count).astype(np.int32)
-    if kind == "mixup":
-        share = rng.beta(MIXUP_SPREAD, MIXUP_SPREAD, count)
-        own = np.round(256 * np.maximum(share, 1 - share)).astype(np.uint16)  # more than the other
-        mixed = np.empty_like(pictures)
-        for i, out in enumerate(mixed):
-            blend = pictures[i] * own[i] + pictures[partner[i]] * (256 - own[i])
-            np.copyto(out, blend >> 8, casting="unsafe")
-        return mixed, partner, (own / 256).astype(np.float32)
-    mixed, side = pictures.copy(), np.sqrt(rng.random(count))  # all areas alike
-    tall, broad = np.round(side * height).astype(int), np.round(side * width).astype(int)
-    top = (rng.random(count) * (height - tall + 1)).astype(int)
-    left = (rng.random(count) * (width - broad + 1)).astype(int)
-    for i, out in enumerate(mixed):
-        box = np.s_[top[i] : top[i] + tall[i], left[i] : left[i] + broad[i]]
-        out[box] = pictures[partner[i]][box]
-    return mixed, partner, (1 - tall * broad / (height * width)).astype(np.float32)

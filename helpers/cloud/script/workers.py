@@ -401,7 +401,6 @@ class SharedStage:
             self.stage.image_size,
             self.stage.batch_size,
             augmentation=AUGMENTATIONS[self.stage.augmentation],
-            mixed=self.stage.mix,
             chances=sampling_chances(self.training, self.run.recipe.sampling),
             seed=self.run.recipe.seed + NEXT_HOST * self.hosts.number,
             first_epoch=epoch,
