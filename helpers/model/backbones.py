@@ -1,4 +1,7 @@
-"""Our own backbones: from pixels to a map of features, small enough for two cores."""
+"""Our own backbones: from pixels (batch, height, width, 3) to a map of features, for two cores.
+
+All take pixels scaled to -1 to 1, but "sign", which takes 0 to 255.
+"""
 
 from collections.abc import Sequence
 
@@ -16,16 +19,12 @@ def street_features(
 
     A first convolution with a stride of 4, so that nearly all of the work is done on few pixels,
     and plain 3x3 convolutions, since depthwise ones save arithmetic but little time on a CPU.
-
-    Args:
-        x: (batch, height, width, 3), scaled to -1 to 1.
-        widths: channels of the first convolution and of each block, which halves both sides.
-        initialization: of the weights.
+    `widths` are channels of the first convolution and of each block, which halves both sides.
 
     Returns:
         (batch, height / 16, width / 16, widths[-1]).
     """
-    x = _first_convolution(x, widths[0], initialization)
+    x = _relu(_convolve(x, widths[0], kernel=6, strides=4, initialization=initialization))
     for width in widths[1:]:
         x = _residual_block(x, width, 2, initialization)
     return x
@@ -34,19 +33,12 @@ def street_features(
 def residual_features(
     x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128), initialization: str = GLOROT
 ):
-    """A residual network (He et al. 2016) of two blocks for each width: deeper than "street".
-
-    As `street_features`, but each pair of blocks but the first halves both sides.
-    """
-    x = _first_convolution(x, widths[0], initialization)
+    """A residual network of two blocks for each width: deeper than "street"."""
+    x = _relu(_convolve(x, widths[0], kernel=6, strides=4, initialization=initialization))
     for number, width in enumerate(widths):
         x = _residual_block(x, width, 2 if number else 1, initialization)
         x = _residual_block(x, width, 1, initialization)
     return x
-
-
-def _first_convolution(x: keras.KerasTensor, width: int, initialization: str):
-    return _relu(_convolve(x, width, kernel=6, strides=4, initialization=initialization))
 
 
 def _residual_block(x: keras.KerasTensor, width: int, strides: int, initialization: str):
@@ -71,14 +63,11 @@ def dense_features(
     its own. Between blocks the channels and both sides are halved.
 
     Args:
-        x: (batch, height, width, 3), scaled.
+        x: scaled pixels.
         blocks: for each block its convolutions and the channels that each of them adds.
         initialization: of the weights.
-
-    Returns:
-        (batch, height / 16, width / 16, channels).
     """
-    x = _first_convolution(x, 32, initialization)
+    x = _relu(_convolve(x, 32, kernel=6, strides=4, initialization=initialization))
     for number, (convolutions, growth) in enumerate(blocks):
         if number:
             halved = x.shape[-1] // 16 * 8  # a multiple of 8
@@ -98,12 +87,7 @@ def sign_features(
     Pictures of signs are often so dark or pale that most of the range is unused, so the light is
     evened out first: over the picture, and around each pixel. Then a convolution of few channels at
     full size, since at 32 pixels a stride loses the strokes of a numeral, and the work where
-    pooling has left few pixels.
-
-    Args:
-        image: (batch, height, width, 3), RGB 0 to 255.
-        widths: channels before each of the poolings, which halve both sides.
-        initialization: of the weights.
+    pooling has left few pixels. `widths` are channels before each pooling, which halves both sides.
 
     Returns:
         (batch, height / 8, width / 8, widths[-1]).
@@ -123,11 +107,8 @@ def sign_features(
 def lenet_features(x: keras.KerasTensor):
     """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling, as cloud tutorials have it.
 
-    Args:
-        x: (batch, height, width, 3), scaled to -1 to 1; 32 pixels on each side, or more.
-
-    Returns:
-        (batch, 1, 1, 84): its two dense layers are convolutions over all that is left.
+    It takes 32 pixels on each side, or more, and gives (batch, 1, 1, 84): its two dense layers are
+    convolutions over all that is left.
     """
     for width in (6, 16):
         x = layers.MaxPooling2D(2)(layers.Conv2D(width, 5, activation="relu")(x))
@@ -140,14 +121,8 @@ def _convolve(x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 
 
 
 def _convolution(width: int, kernel: int = 3, strides: int = 1, initialization: str = GLOROT):
-    return layers.Conv2D(
-        width,
-        kernel,
-        strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=initialization,
-    )
+    how = {"padding": "same", "use_bias": False, "kernel_initializer": initialization}
+    return layers.Conv2D(width, kernel, strides, **how)
 
 
 def _normalize(x: keras.KerasTensor):

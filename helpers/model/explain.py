@@ -18,14 +18,8 @@ def grad_cam(
     0 speaks for the class. Grad-CAM (Selvaraju et al. 2017) averages these slopes over the picture
     first. That suits a head that sees nothing but an average. Ours also see maxima and stripes:
     the slope differs from place to place, so each place keeps its own (HiResCAM, Draelos and
-    Carin 2020).
-
-    Args:
-        model: a network of `helpers.model.build_model`.
-        pictures: uint8 or float (batch, height, width, 3), RGB 0 to 255.
-        task: whose head.
-        classes: int (batch,), the class to explain; the most probable one where None.
-        averaged: average the slopes over the picture, as the original does.
+    Carin 2020), unless `averaged`. `classes`, int (batch,), are explained; the most probable ones
+    where None. Pictures are (batch, height, width, 3), RGB 0 to 255.
 
     Returns:
         float32 (batch, height, width), 0 to 1, each map's largest value 1 where it is not all 0.

@@ -28,10 +28,6 @@ class EvenLight(layers.Layer):
     def _mean(self, values):
         return keras.ops.average_pool(values, self.size, 1, "same")
 
-    def get_config(self) -> dict:
-        """Returns what rebuilds the layer."""
-        return {**super().get_config(), "size": self.size}
-
 
 @register
 class FusedBatchNormalization(layers.BatchNormalization):
@@ -80,13 +76,8 @@ class ScalePixels(layers.Layer):
             mean = keras.ops.convert_to_tensor([0.485, 0.456, 0.406], pixels.dtype)
             deviation = keras.ops.convert_to_tensor([0.229, 0.224, 0.225], pixels.dtype)
             return (pixels / 255.0 - mean) / deviation
-        return pixels[..., ::-1] - keras.ops.convert_to_tensor(
-            [103.939, 116.779, 123.68], pixels.dtype
-        )
-
-    def get_config(self) -> dict:
-        """Returns what rebuilds the layer."""
-        return {**super().get_config(), "mode": self.mode}
+        mean = keras.ops.convert_to_tensor([103.939, 116.779, 123.68], pixels.dtype)
+        return pixels[..., ::-1] - mean
 
 
 @register
@@ -96,17 +87,15 @@ class StandardizePixels(layers.Layer):
     Both are weights that are not trained: they are saved and handed on from stage to stage with
     the others, and serving cannot use other ones. They belong to RGB, the order in which
     `helpers.pipeline` decodes. (The published person attributes took the statistics of RGB
-    pictures and applied them to BGR ones, as OpenCV reads them: red was scaled as blue.)
+    images and applied them to BGR ones, as OpenCV reads them: red was scaled as blue.)
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         # -1 to 1, until `set_pixel_statistics` knows better
-        middle = keras.initializers.Constant(127.5)
-        self.mean = self.add_weight(shape=(3,), initializer=middle, trainable=False, name="mean")
-        self.deviation = self.add_weight(
-            shape=(3,), initializer=middle, trainable=False, name="deviation"
-        )
+        how = {"initializer": keras.initializers.Constant(127.5), "trainable": False}
+        self.mean = self.add_weight(shape=(3,), name="mean", **how)
+        self.deviation = self.add_weight(shape=(3,), name="deviation", **how)
 
     def call(self, pixels):
         """Scales (batch, height, width, 3)."""
@@ -114,10 +103,7 @@ class StandardizePixels(layers.Layer):
 
 
 def set_pixel_statistics(model: keras.Model, mean: np.ndarray, deviation: np.ndarray) -> None:
-    """Tells a network that was built with `pixels="dataset"` about its data.
-
-    Mean and deviation are those of RGB, (3,), 0 to 255.
-    """
+    """Tells a network of `pixels="dataset"` about its data: (3,), RGB, 0 to 255."""
     layer = model.get_layer("backbone").get_layer("standardize")
     layer.mean.assign(mean)
     layer.deviation.assign(np.maximum(deviation, 1.0))  # of pictures of one color it is 0
@@ -141,7 +127,3 @@ class TaskUncertainty(layers.Layer):
     def call(self, features):
         """Returns `features`."""
         return features
-
-    def get_config(self) -> dict:
-        """Returns what rebuilds the layer."""
-        return {**super().get_config(), "tasks": self.tasks}

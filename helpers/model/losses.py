@@ -16,11 +16,6 @@ class MaskedCrossentropy(keras.losses.Loss):
 
     Keras has the parts, but not together: `ignore_class` knows no label smoothing, and
     `class_weight` of `fit` raises where a model has several outputs.
-
-    Args:
-        class_weights: (classes,) weight of each class's rows, or None for equal ones.
-        label_smoothing: fraction of a label that is spread over all classes, 0 to below 1.
-        name: of the loss.
     """
 
     def __init__(self, class_weights=None, label_smoothing: float = 0.0, name: str = "loss"):
@@ -52,10 +47,7 @@ class MaskedCrossentropy(keras.losses.Loss):
 
 
 def soft_targets(targets, classes: int, dtype: str = "float32"):
-    """Returns targets as (batch, classes), all 0 where not known.
-
-    Targets are int (batch,) or (batch, 1), -1 where not known; or soft already.
-    """
+    """Returns targets as (batch, classes), all 0 where not known; they may be soft already."""
     if _are_soft(targets, classes):
         return ops.cast(targets, dtype)
     targets = ops.reshape(targets, (-1,))  # Keras hands over (batch, 1)
@@ -108,14 +100,10 @@ def class_counts(manifest: Manifest) -> dict[str, np.ndarray]:
 
 
 def balance(counts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights that let every class of a task count alike (King & Zeng 2001, "balanced").
+    """Returns weights that let every class of a task count alike (King & Zeng 2001, "balanced").
 
-    Args:
-        counts: for each task the rows of each class (classes,).
-
-    Returns:
-        For each task float32 (classes,): labelled rows / (classes * rows of the class); 0 for a
-        class without rows.
+    For each task float32 (classes,): labelled rows / (classes * rows of the class); 0 for a class
+    without rows.
     """
     weights = {}
     for task, rows in counts.items():
@@ -128,17 +116,14 @@ def balance(counts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
     """Returns the sampling weight of each row of a training split.
 
-    Args:
-        manifest: the training split.
-        sampling: "" for None; a task, whose classes then come equally often; or "groups", where a
-            person of 100 pictures comes 10 times as often as one of a single. The square root lies
-            between each picture once, where few people fill the epochs, and each person equally
-            often, where their many pictures are hardly used. (Mahajan et al. 2018 sample hashtags
-            so.)
+    With the name of a task, its classes come equally often, and a row without a label as often as
+    the average row. With "groups" a person of 100 images comes 10 times as often as one of a single
+    image: the square root lies between each image once, where few people fill the epochs, and each
+    person equally often, where their many images are hardly used (Mahajan et al. 2018 sample
+    hashtags so).
 
     Returns:
-        float (n,), which sums to 1, or None: each row once. A row without a label comes as often
-        as the average row.
+        float (n,), which sums to 1; or None: each row once, as with "" and groups of one size.
 
     Raises:
         WorkshopError: no such task.
@@ -160,10 +145,7 @@ def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
 def build_losses(
     labels: Labels, class_weights: Mapping | None = None, label_smoothing: float = 0.0
 ) -> dict[str, keras.losses.Loss]:
-    """Returns one loss for each task, keyed by the task's name as `compile` wants it.
-
-    `class_weights` has an array (classes,) for each task.
-    """
+    """Returns a loss for each task, as `compile` wants them; `class_weights` are (classes,)."""
     weights = class_weights or {}
     return {
         task: MaskedCrossentropy(weights.get(task), label_smoothing, name=task)
@@ -195,21 +177,15 @@ def weigh_by_uncertainty(
     try:
         layer = model.get_layer("task_uncertainty")
     except ValueError as error:
-        raise expected(
-            "a model with trained task weights",
-            "one without",
-            "Build it with task_uncertainty=True.",
-        ) from error
+        fix = "Build it with task_uncertainty=True."
+        raise expected("a model with trained task weights", "one without", fix) from error
     return {
         task: UncertaintyWeighted(loss, layer, i) for i, (task, loss) in enumerate(losses.items())
     }
 
 
 def parse_task_weights(text: str, labels: Labels) -> dict[str, float]:
-    """Reads "gender=1,top_color=2", or "*=0.5,gender=1" where all others weigh half.
-
-    Returns:
-        A weight for each task; tasks that are not named weigh 1, or what * says.
+    """Reads "gender=1,top_color=2", or "*=0.5,gender=1" where all others weigh half and not 1.
 
     Raises:
         WorkshopError: an unknown task, or a weight that is no number of at least 0.

@@ -49,8 +49,7 @@ def build_model(
 ) -> keras.Model:
     """Builds a network with one backbone and a tower and a softmax head for each task.
 
-    `helpers.train.Recipe` describes the options. `task_uncertainty` holds a trained weight for
-    each task's loss (see `helpers.model.weigh_by_uncertainty`).
+    `helpers.train.Recipe` describes the options; `task_uncertainty` see `weigh_by_uncertainty`.
 
     Returns:
         A model from "image", float (batch, height, width, 3), RGB 0 to 255, to a dict from task
@@ -120,13 +119,9 @@ def build_backbone(
 ) -> keras.Model:
     """Builds the part that all tasks share, pixel scaling included.
 
-    Args:
-        image_size: (height, width) in pixels.
-        name: of `OWN_BACKBONES`, or of keras.applications in any case, such as "densenet121".
-        weights: None for random weights, "imagenet" (downloads them), or the path of a model
-            that `helpers.train` saved, whose backbone is taken.
-        initialization: of random weights, in our own backbones.
-        pixels: "fixed" scaling, or "dataset": see `set_pixel_statistics`.
+    `name` is one of `OWN_BACKBONES`, or of keras.applications in any case, such as "densenet121".
+    `weights` are None for random ones, "imagenet" (downloads them), or the path of a model that
+    `helpers.train` saved, whose backbone is taken.
 
     Returns:
         A model named "backbone" from float (batch, height, width, 3), RGB 0 to 255, to
@@ -144,13 +139,10 @@ def build_backbone(
                 "none of it. Choose a --backbone of keras.applications, or --weights none."
             )
         features = _own_features(image, name, initialization, pixels)
+    elif initialization != GLOROT:
+        fix = f"Choose one of {', '.join(OWN_BACKBONES)} for this."
+        raise expected(f"the initialization of {name} as it was published", initialization, fix)
     else:
-        if initialization != GLOROT:
-            raise expected(
-                f"the initialization of {name} as it was published",
-                initialization,
-                f"Choose one of {', '.join(OWN_BACKBONES)} for this.",
-            )
         features = _published_features(image, name, weights, pixels)
     backbone = keras.Model(image, features, name="backbone")
     if weights and weights != "imagenet":
@@ -173,11 +165,8 @@ def _find_backbone(name: str) -> str:
 def _own_features(image: keras.KerasTensor, name: str, initialization: str, pixels: str):
     if name == "sign":
         if pixels == "dataset":
-            raise expected(
-                "--pixels fixed for the backbone sign",
-                "dataset: it evens out the light of each picture by itself",
-                "Leave the flag out.",
-            )
+            found = "dataset: it evens out the light of each picture by itself"
+            raise expected("--pixels fixed for the backbone sign", found, "Leave the flag out.")
         return sign_features(image, initialization=initialization)
     scale = layers.Rescaling(1 / 127.5, offset=-1)
     if pixels == "dataset":
@@ -197,29 +186,22 @@ def _published_features(image: keras.KerasTensor, name: str, weights: str | None
         if "include_preprocessing" in inspect.signature(network).parameters:
             options = {"include_preprocessing": False}
         elif not mode:
-            raise expected(
-                "a network whose scaling can be left out",
-                f"{name}, which scales inside",
-                "Use --pixels fixed, or another --backbone.",
-            )
+            fix = "Use --pixels fixed, or another --backbone."
+            found = f"{name}, which scales inside"
+            raise expected("a network whose scaling can be left out", found, fix)
+    weights = "imagenet" if weights == "imagenet" else None
     try:
-        base = network(
-            include_top=False,
-            weights="imagenet" if weights == "imagenet" else None,
-            input_shape=image.shape[1:],
-            **options,
+        return network(include_top=False, weights=weights, input_shape=image.shape[1:], **options)(
+            scaled
         )
-    except ValueError as error:  # a picture too small for the network
+    except ValueError as error:  # an image too small for the network
         raise WorkshopError(f"{name}: {error}") from error
     except Exception as error:
         if "URL fetch failure" not in str(error):
             raise
-        raise expected(
-            f"to download the imagenet weights of {name}",
-            f"no way to them ({error})",
-            "Use --weights none, or try again where the network allows it.",
-        ) from error
-    return base(scaled)
+        fix = "Use --weights none, or try again where the network allows it."
+        what, found = f"to download the imagenet weights of {name}", f"no way to them ({error})"
+        raise expected(what, found, fix) from error
 
 
 def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
@@ -234,11 +216,8 @@ def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
             f"expected {path} to be a model of helpers.train, found no backbone in it."
         ) from error
     if [w.shape for w in source.weights] != [w.shape for w in backbone.weights]:
-        raise expected(
-            f"{path} to hold the backbone that you ask for",
-            "another one",
-            "Use the --backbone that it was trained with.",
-        )
+        fix = "Use the --backbone that it was trained with."
+        raise expected(f"{path} to hold the backbone that you ask for", "another one", fix)
     backbone.set_weights(source.get_weights())
 
 
@@ -266,18 +245,16 @@ def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):
     same places in all of them.
     """
     ways = pooling.split("+")
-    unknown = set(ways) - {"average", "max", "stripes", "flat"}
-    if unknown:
+    if unknown := set(ways) - {"average", "max", "stripes", "flat"}:
         raise WorkshopError(
             f"expected pooling of average, max, stripes, flat, joined by +, found {sorted(unknown)}"
         )
-    vectors = []
-    if "flat" in ways:
-        vectors.append(layers.Flatten(name="flat")(features))
-    if "average" in ways:
-        vectors.append(layers.GlobalAveragePooling2D(name="average")(features))
-    if "max" in ways:
-        vectors.append(layers.GlobalMaxPooling2D(name="max")(features))
+    poolings = {
+        "flat": layers.Flatten,
+        "average": layers.GlobalAveragePooling2D,
+        "max": layers.GlobalMaxPooling2D,
+    }
+    vectors = [layer(name=way)(features) for way, layer in poolings.items() if way in ways]
     if "stripes" in ways:
         rows = features.shape[1]
         for i in range(STRIPES):

@@ -1,7 +1,7 @@
-"""Changes training pictures at random, a batch at a time.
+"""Changes training images at random, a batch at a time.
 
 On two cores every pass over the pixels is time that the network does not get: flip, shift, zoom and
-rotation move each picture at once, then light, contrast and tint recolor it at once.
+rotation move each image at once, then light, contrast and tint recolor it at once.
 """
 
 from dataclasses import dataclass
@@ -15,40 +15,24 @@ CHANGES = ("rotation", "zoom", "down", "across", "contrast", "brightness", "tint
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far the training pictures are changed; all zero leaves them as they are.
+    """How far the training images are changed at most; all zero leaves them as they are."""
 
-    Attributes:
-        flip: probability of a mirror image.
-        shift: largest shift, as a share of height and width.
-        zoom: largest change of scale, as a share.
-        rotation: largest angle in degrees.
-        brightness: largest change, as a share of full white.
-        contrast: largest change of contrast, as a share.
-        tint: largest change of a single color channel, as a share. Small, since a color label
-            must still be right after it.
-        erase: probability that a rectangle is painted over (Zhong et al. 2017).
-        erase_area: smallest and largest share of the picture that it covers.
-        operations: change each picture in only so many of the ways above, drawn anew for each,
-            and then as far as they go (RandAugment, Cubuk et al. 2020); 0 for all ways, each as
-            far as it happens. The paper's solarize, posterize, equalize and invert are left out:
-            a color label would not survive them.
-        shear: largest slant and largest difference between the scales of the two sides, as a share;
-            what a view from the side does.
-        smooth: mix the pixels between which a moved one lies. At 32 pixels the nearest one alone
-            tears thin strokes apart; at 160 nobody sees it, and it takes time.
-    """
-
-    flip: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
-    rotation: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    tint: float = 0.0
-    erase: float = 0.0
-    erase_area: tuple[float, float] = (0.02, 0.15)
+    flip: float = 0.0  # probability of a mirror image
+    shift: float = 0.0  # fraction of height and width
+    zoom: float = 0.0  # fraction of the scale
+    rotation: float = 0.0  # degrees
+    brightness: float = 0.0  # fraction of full white
+    contrast: float = 0.0  # fraction
+    tint: float = 0.0  # fraction of a color channel; small, so that a color label stays right
+    erase: float = 0.0  # probability that a rectangle is painted over (Zhong et al. 2017)
+    erase_area: tuple[float, float] = (0.02, 0.15)  # smallest and largest fraction of the image
+    # Change each image in only so many of the ways above, drawn anew for each, and then as far as
+    # they go (RandAugment, Cubuk et al. 2020); 0 for all ways, each as far as it happens. The
+    # paper's solarize, posterize, equalize and invert would not leave a color label right.
     operations: int = 0
-    shear: float = 0.0
+    shear: float = 0.0  # slant, and difference between the scales of the two sides: a side view
+    # Mix the pixels between which a moved one lies. At 32 pixels the nearest one alone tears thin
+    # strokes apart; at 160 nobody sees it, and it takes time.
     smooth: bool = False
 
 
@@ -71,16 +55,7 @@ AUGMENTATIONS = {
 def augment(
     pictures: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
 ) -> np.ndarray:
-    """Changes each picture of a batch in its own way; the same state of `rng` in the same way.
-
-    Args:
-        pictures: uint8 (batch, height, width, 3), 0 to 255; left as they are.
-        augmentation: how far to go.
-        rng: where the random numbers come from.
-
-    Returns:
-        uint8 (batch, height, width, 3).
-    """
+    """Returns a changed copy of pictures, uint8 (batch, height, width, 3), each in its own way."""
     if augmentation == AUGMENTATIONS["none"]:
         return pictures
     changed = np.empty(pictures.shape, np.uint8)  # row by row, whatever the order of `pictures`

@@ -23,15 +23,12 @@ DECODE_BATCH = 64  # pictures decoded between two moves of the progress bar
 def load_pictures(
     manifest: Manifest, image_size: tuple[int, int], cache_folder: Path = CACHE_FOLDER
 ) -> np.ndarray:
-    """Decodes every picture once and keeps them in a file that is mapped into memory.
+    """Returns every picture decoded, uint8 (pictures, height, width, 3), as a map of a file.
 
     Later epochs and later runs read the file, whose name is a digest of paths, sizes and times.
     The operating system keeps what fits in memory and drops the rest, so the cache may be larger
     than the memory. Where all files together would take more than `CACHE_BYTES`, those are deleted
     that were used longest ago.
-
-    Returns:
-        uint8 (pictures, height, width, 3), read-only.
 
     Raises:
         WorkshopError: a picture is missing or cannot be decoded, or the disk is full.
@@ -65,10 +62,7 @@ def _forget_oldest(folder: Path, wanted: int) -> None:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Makes a file of `size` bytes that are really on the disk.
-
-    So a disk that is too small is told at once, and not after an hour of decoding.
-    """
+    """Makes a file of `size` bytes at once: else a full disk would be told after an hour."""
     try:
         with path.open("wb") as file:
             file.truncate(size)
@@ -129,12 +123,11 @@ def channel_statistics(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and standard deviation of each channel, float64 (3,), RGB 0 to 255.
 
-    The pictures are those that training sees, in the same order of channels. They are read a few
-    at a time, so that memory stays bounded. Give it the training split alone: what is known of
-    the validation pictures must not reach the network.
+    Give it the training split alone: what is known of the validation images must not reach the
+    network.
     """
     store = load_pictures(manifest, image_size)
-    sums, squares = np.zeros(3), np.zeros(3)
+    sums, squares = np.zeros(3), np.zeros(3)  # a few at a time, so that memory stays bounded
     for start in range(0, len(store), DECODE_BATCH):
         pixels = np.asarray(store[start : start + DECODE_BATCH], np.float64).reshape(-1, 3)
         sums += pixels.sum(axis=0)

@@ -1,6 +1,7 @@
-"""Decodes image files, in the same way for training, for the exported model and at the endpoint."""
+"""Decodes image files; the same graph serves training, the exported model and the endpoint."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -9,22 +10,15 @@ from helpers.manifest import Manifest
 
 
 def decode_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Decodes one picture and resizes it; the same graph serves training, export and endpoint.
+    """Decodes a JPEG, PNG, BMP or GIF (first frame) to uint8 (height, width, 3), RGB 0 to 255.
 
     A JPEG is decoded at the smallest of its scales (1, 1/2, 1/4, 1/8) that is not smaller than
     `image_size`, which is both faster and free of aliasing; other formats are averaged down to
     the same scale. Then the orientation from EXIF is applied, and bilinear resizing stretches
-    the picture to `image_size`. Alpha is dropped, grey becomes three equal channels.
-
-    Args:
-        image_bytes: scalar string, a JPEG, PNG, BMP or GIF (first frame) file.
-        image_size: (height, width) in pixels.
-
-    Returns:
-        uint8 (height, width, 3), RGB, 0 to 255.
+    the image to `image_size`. Alpha is dropped, grey becomes three equal channels.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no picture, or a broken one.
+        tf.errors.InvalidArgumentError: the bytes are no image, or a broken one.
     """
     picture, _ = decode_reduced(image_bytes, image_size)
     picture = tf.image.resize(picture, image_size, method="bilinear")
@@ -34,13 +28,10 @@ def decode_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Te
 def decode_reduced(
     image_bytes: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes one picture, upright, at the smallest scale that covers `image_size`.
-
-    Arguments and errors are those of `decode_picture`.
+    """Decodes an image as `decode_picture` does, but leaves it at the scale of its decoding.
 
     Returns:
-        float32 (height', width', 3), RGB, 0 to 255, and int32 (2,), height and width of the
-        whole picture, upright.
+        float32 (height', width', 3), RGB 0 to 255, and int32 (2,), height and width of the whole.
     """
     orientation = exif_orientation(image_bytes)
     picture, size = tf.cond(
@@ -57,29 +48,21 @@ def _reduction(height: tf.Tensor, width: tf.Tensor, image_size: tuple[int, int])
     return tf.reduce_sum(tf.cast(times >= [2, 4, 8], tf.int32))
 
 
-def _decode_jpeg(
-    image_bytes: tf.Tensor, image_size: tuple[int, int], orientation: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientation: tf.Tensor):
     shape = tf.io.extract_jpeg_shape(image_bytes)
     lying = orientation >= 5  # these orientations swap height and width
     height = tf.where(lying, shape[1], shape[0])
     width = tf.where(lying, shape[0], shape[1])
 
-    def decode_at(ratio: int) -> tf.Tensor:
-        # INTEGER_ACCURATE is what Pillow and browsers use; TensorFlow's default is a faster
-        # transform whose pixels differ.
-        return tf.io.decode_jpeg(
-            image_bytes, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
-        )
-
-    branches = [lambda ratio=ratio: decode_at(ratio) for ratio in (1, 2, 4, 8)]
+    # INTEGER_ACCURATE is what Pillow and browsers use; TensorFlow's default is a faster transform
+    # whose pixels differ.
+    decode = partial(tf.io.decode_jpeg, image_bytes, 3, dct_method="INTEGER_ACCURATE")
+    branches = [partial(decode, ratio=ratio) for ratio in (1, 2, 4, 8)]
     picture = tf.switch_case(_reduction(height, width, image_size), branches)
     return tf.cast(picture, tf.float32), tf.stack([height, width])
 
 
-def _decode_other(
-    image_bytes: tf.Tensor, image_size: tuple[int, int]
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]):
     picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     picture = tf.cast(tf.ensure_shape(picture, (None, None, 3)), tf.float32)
     shape = tf.shape(picture)
@@ -92,13 +75,10 @@ def _decode_other(
 
 
 def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Reads the EXIF orientation of a JPEG inside the graph.
+    """Reads the EXIF orientation of a JPEG inside the graph: int32, 1 (upright, or none) to 8.
 
     Only the places that the EXIF 2.32 and JFIF standards name are looked at: an APP1 segment
     right after the start of the file, or right after JFIF's APP0.
-
-    Returns:
-        int32 scalar, 1 (upright) to 8; 1 where the file says nothing.
     """
     # padded, since a place beyond the end of a short file is an error
     head = tf.strings.join([tf.strings.substr(image_bytes, 0, 30), "\0" * 30])
@@ -132,44 +112,32 @@ def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
 
 
 def _turn_upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    def transpose(p: tf.Tensor) -> tf.Tensor:
-        return tf.transpose(p, (1, 0, 2))
+    def turned(rows: int, columns: int, transposed: bool) -> tf.Tensor:
+        image = tf.transpose(picture, (1, 0, 2)) if transposed else picture
+        return image[::rows, ::columns]
 
-    branches = [
-        lambda: picture,
-        lambda: picture[:, ::-1],
-        lambda: picture[::-1, ::-1],
-        lambda: picture[::-1],
-        lambda: transpose(picture),
-        lambda: transpose(picture)[:, ::-1],
-        lambda: transpose(picture)[::-1, ::-1],
-        lambda: transpose(picture)[::-1],
-    ]
+    ways = [(1, 1), (1, -1), (-1, -1), (-1, 1)]
+    branches = [partial(turned, *way, swap) for swap in (False, True) for way in ways]
     return tf.switch_case(orientation - 1, branches)
 
 
 def decoded(manifest: Manifest, image_size: tuple[int, int]) -> tf.data.Dataset:
-    """Returns the manifest's pictures one by one, in order, decoded by all cores.
-
-    Memory stays bounded, whatever the length of the manifest.
-    """
+    """Returns the manifest's pictures one by one, in order, decoded by all cores."""
     paths = tf.data.Dataset.from_tensor_slices(np.asarray(manifest.paths, dtype=object).astype(str))
-    pictures = paths.map(
-        lambda path: decode_picture(tf.io.read_file(path), image_size), num_parallel_calls=CORES
-    )
-    return steady(pictures)
+    return steady(paths.map(lambda path: _read(path, image_size), num_parallel_calls=CORES))
 
 
 def decode_all(paths: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Decodes the files of a batch: uint8 (batch, height, width, 3)."""
-    return tf.map_fn(
-        lambda path: decode_picture(tf.io.read_file(path), image_size),
-        paths,
-        fn_output_signature=tf.TensorSpec((*image_size, 3), tf.uint8),
-    )
+    spec = tf.TensorSpec((*image_size, 3), tf.uint8)
+    return tf.map_fn(lambda path: _read(path, image_size), paths, fn_output_signature=spec)
 
 
 def read_pictures(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Yields the pictures of a few files, decoded as in training; for looking at them."""
     for path in paths:
-        yield decode_picture(tf.io.read_file(path), image_size).numpy()
+        yield _read(path, image_size).numpy()
+
+
+def _read(path: tf.Tensor | str, image_size: tuple[int, int]) -> tf.Tensor:
+    return decode_picture(tf.io.read_file(path), image_size)
