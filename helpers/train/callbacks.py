@@ -26,12 +26,8 @@ MIN_PROGRESS = 1e-3  # a smaller gain of the mean validation accuracy is no prog
 class BatchLog(keras.callbacks.Callback):
     """Shows a progress bar for each epoch and writes a line for each batch.
 
-    The losses and accuracies are means since the start of the epoch, as Keras gives them.
-
-    Args:
-        path: of the log.
-        until: text behind the number of an epoch.
-        state: of a run whose progress as a whole is shown, where it has several stages.
+    The losses and accuracies are means since the start of the epoch, as Keras gives them. `until`
+    stands behind the number of an epoch; from `state` the bar tells how far all stages are.
     """
 
     def __init__(self, path: Path, until: str, state: State | None = None):
@@ -89,16 +85,7 @@ def _progress_of_run(state: State) -> str:
 
 
 class EpochRecorder(keras.callbacks.Callback):
-    """After every epoch: validates on the whole split, saves the model, logs, and lowers or stops.
-
-    Args:
-        run: where things go.
-        stage: the stage in progress.
-        state: where the run stands.
-        validation: the images to validate on.
-        clock: of a stage with `minutes`.
-        after_epoch: see `train`.
-    """
+    """After every epoch: validates on the whole split, saves the model, logs, lowers or stops."""
 
     def __init__(
         self,
@@ -110,13 +97,11 @@ class EpochRecorder(keras.callbacks.Callback):
         after_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ):
         super().__init__()
-        self._clock, self._after_epoch = clock, after_epoch
         self._run, self._stage, self._state = run, stage, state
-        self._validation = validation
+        self._validation, self._clock, self._after_epoch = validation, clock, after_epoch
         self._batches = batches_in_order(validation, stage.image_size)
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
-        self._inference = None
-        self._started = 0.0
+        self._inference, self._started = None, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock."""
@@ -240,12 +225,7 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
 
 def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the mean of -log(probability of the label) over labelled rows; nan without any.
-
-    Args:
-        targets: int (n,), -1 where not known.
-        probabilities: float (n, classes).
-    """
+    """Returns the mean of -log(probability of the label) over labelled rows; nan without any."""
     known = targets >= 0
     if not known.any():
         return float("nan")

@@ -21,8 +21,6 @@ from helpers.train.state import State
 
 ENDLESS = 2**20  # epochs
 
-AfterEpoch = Callable[[Mapping[str, float]], None]
-
 
 def train(
     manifest: Manifest,
@@ -34,20 +32,14 @@ def train(
     overwrite: bool = False,
     began: float | None = None,
     afterwards: float = 0.0,
-    after_epoch: AfterEpoch | None = None,
+    after_epoch: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Run:
     """Trains on the split `train` and validates on `validation` after every epoch.
 
-    Args:
-        manifest: images, labels and split.
-        folder: where the run goes.
-        recipe: what to do; the default recipe where None. A resumed run keeps its own.
-        idea: something to try that no recipe says.
-        resume: go on after the last whole epoch of the run in `folder`.
-        overwrite: replace a run that is there.
-        began: for a stage with `minutes`, when they began, on `time.monotonic`; now where None.
-        afterwards: seconds of the last stage's minutes to leave for what comes after training.
-        after_epoch: gets the log's line of every epoch, when the epoch is kept.
+    It uses the default recipe where `recipe` is None; a run that resumes keeps its own, and goes on
+    after its last whole epoch. For stages with `minutes`, these `began` on `time.monotonic` (now
+    where None), and some seconds `afterwards` are left for what comes after training. `after_epoch`
+    gets the log's line of every epoch, when the epoch is kept.
 
     Raises:
         WorkshopError: a manifest without split or with a group on two sides; a folder that is
@@ -57,9 +49,13 @@ def train(
     began = time.monotonic() if began is None else began
     check_split(manifest)
     run = open_or_create(manifest, Path(folder), recipe, resume, overwrite, idea)
-    state, data = State(run), manifest.select(list(run.labels.tasks))
+    state, stages = State(run), run.recipe.stages
+    data = manifest.select(list(run.labels.tasks))
     try:
-        _train_stages(data, state, began, afterwards, after_epoch, idea)
+        while state.stage < len(stages):
+            kept = afterwards if state.stage + 1 == len(stages) else 0.0
+            _train_stage(data, state, began, kept, after_epoch, idea)
+            began = time.monotonic()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{state.epoch} whole epochs are kept in {run.folder}. The same command with "
@@ -115,34 +111,38 @@ def _try_out(manifest: Manifest, run: Run, idea: Idea | None) -> None:
         load_pictures(validation, stage.image_size)
 
 
-def _train_stages(
+def _train_stage(
     manifest: Manifest,
     state: State,
     began: float,
     afterwards: float,
-    after_epoch: AfterEpoch | None,
+    after_epoch: Callable[[Mapping[str, float]], None] | None,
     idea: Idea | None,
 ) -> None:
-    stages = state.run.recipe.stages
+    stage, training = state.run.recipe.stages[state.stage], manifest.subset("train")
+    clock = Clock(stage, began, state.seconds, afterwards) if stage.minutes else None
     validation = manifest.subset("validation")
-    while state.stage < len(stages):
-        stage, is_last = stages[state.stage], state.stage + 1 == len(stages)
-        clock = None
-        if stage.minutes:
-            clock = Clock(stage, began, state.seconds, afterwards if is_last else 0.0)
-        recorder = EpochRecorder(state.run, stage, state, validation, clock, after_epoch)
-        _train_stage(manifest.subset("train"), state, clock, recorder, idea)
-        state.start_next_stage()
-        began = time.monotonic()
+    recorder = EpochRecorder(state.run, stage, state, validation, clock, after_epoch)
+    last = state.stage_start + (ENDLESS if clock else stage.epochs)
+    is_over = clock.share >= 1 if clock and state.seconds else state.epoch >= last
+    if is_over or recorder.has_stopped():  # killed after the last epoch, perhaps not yet marked
+        state.run.mark_best(pd.DataFrame(state.rows))
+    else:
+        until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
+        log = BatchLog(state.run.folder / "batches.csv", until, state)
+        watch = clock or StagePlan(stage, last - state.epoch)
+        _fit(training, state, last, [watch, log, recorder], idea)
+    state.start_next_stage()
 
 
-def _train_stage(
+def _fit(
     training: Manifest,
     state: State,
-    clock: Clock | None,
-    recorder: EpochRecorder,
+    last: int,
+    callbacks: list[keras.callbacks.Callback],
     idea: Idea | None,
 ) -> None:
+    """Trains the stage that the run stands at, up to its `last` epoch."""
     run, recipe, stage = state.run, state.run.recipe, state.run.recipe.stages[state.stage]
     keras.utils.set_random_seed(recipe.seed)  # here, so that a run resumed in stage 2 is the same
     model = build_stage_model(run, stage, idea)
@@ -151,17 +151,10 @@ def _train_stage(
     compile_model(model, training, recipe, stage, steps * stage.epochs, idea=idea)
     model.optimizer.build(model.trainable_variables)
     state.restore(model)
-    last = state.stage_start + (ENDLESS if clock else stage.epochs)
-    is_over = clock.share >= 1 if clock and state.seconds else state.epoch >= last
-    if is_over or recorder.has_stopped():  # killed after the last epoch, perhaps not yet marked
-        run.mark_best(pd.DataFrame(state.rows))
-        return
+    batches = stage_batches(training, recipe, stage, state.epoch, idea)
     if len(recipe.stages) > 1:
         print(describe_stage(recipe, state.stage), flush=True)
-    batches = stage_batches(training, recipe, stage, state.epoch, idea)
     trace_once(model, batches)
-    until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
-    watch = clock or StagePlan(stage, last - state.epoch)
     model.fit(
         batches,
         steps_per_epoch=steps,
@@ -169,7 +162,7 @@ def _train_stage(
         epochs=last,
         shuffle=False,  # the batches come shuffled
         verbose=0,
-        callbacks=[watch, BatchLog(run.folder / "batches.csv", until, state), recorder],
+        callbacks=callbacks,
     )
 
 

@@ -38,26 +38,15 @@ def rate_range(
 ) -> pd.DataFrame:
     """Trains a fresh network of a recipe's first stage with a rising rate.
 
-    Args:
-        manifest: images, labels and, where it has one, a split, of which train is used.
-        recipe: the default recipe where None.
-        steps: at most; it ends earlier where the loss rises out of reach.
-        lowest: rate of the first step.
-        highest: rate of the last step.
+    It takes the split train where there is one, and ends earlier where the loss rises out of reach.
 
     Returns:
         A row for each step: rate, loss, and smooth, the mean of the losses so far in which the
         last ones weigh most.
-
-    Raises:
-        WorkshopError: `lowest` is not above 0 and below `highest`, or fewer than 2 steps.
     """
     if not (0 < lowest < highest and steps >= 2):
-        raise expected(
-            "0 < lowest < highest and at least 2 steps",
-            f"{lowest:g}, {highest:g} and {steps}",
-            "Change them.",
-        )
+        found = f"{lowest:g}, {highest:g} and {steps}"
+        raise expected("0 < lowest < highest and at least 2 steps", found, "Change them.")
     rows, mean = [], 0.0
     losses = _losses(manifest, recipe or Recipe(), np.geomspace(lowest, highest, steps))
     for number, (rate, loss) in enumerate(losses):

@@ -3,7 +3,7 @@
     python -m helpers.train.recipes NAME [--minutes N] [--scale F] [--out recipe.json]
 
 prints the stages as a table and writes the recipe to a file, which is edited and given to
-`helpers.train --recipe recipe.json`. How long its stages take, `benchmarks.plan` measures.
+`helpers.train --recipe recipe.json`.
 """
 
 import argparse
@@ -24,17 +24,9 @@ COLUMNS = list(Stage.model_fields)
 _BARE = {"pooling": "average", "tower": 0, "dropout": 0.0, "weight_decay": 0.0, "sampling": ""}
 
 # The published recipe of the pedestrian attributes, from random weights: a benchmark's peer.
+_FLIPPED = Stage(epochs=3, image_size=(240, 100), batch_size=64, augmentation="flip")
 PUBLISHED = Recipe(
-    stages=(
-        Stage(
-            epochs=3,
-            image_size=(240, 100),
-            batch_size=64,
-            learning_rate=1e-4,
-            schedule="constant",
-            augmentation="flip",
-        ),
-    ),
+    stages=(_FLIPPED.replace(learning_rate=1e-4, schedule="constant"),),
     backbone="ResNet50V2",
     **_BARE,
 )
@@ -57,14 +49,9 @@ LENET = Recipe(
 # are erased. Publication gives the rate of the third stage only, and no number of epochs: the
 # others have Adam's default rate, and 50 epochs that early stopping cuts short.
 _SMALL = Stage(
-    epochs=50,
-    image_size=(100, 100),
-    batch_size=64,
-    learning_rate=1e-3,
-    schedule="plateau",
-    augmentation="erasing",
-    early_stopping=8,
-)
+    epochs=50, image_size=(100, 100), batch_size=64, learning_rate=1e-3, schedule="plateau",
+    augmentation="erasing", early_stopping=8,
+)  # fmt: skip
 _LARGE = _SMALL.replace(image_size=(200, 200))
 PUBLISHED_ATTRIBUTES = Recipe(
     stages=(
@@ -93,11 +80,7 @@ RECIPES = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """Returns a recipe by its name in `RECIPES`, or from a JSON file.
-
-    Raises:
-        WorkshopError: neither a name nor a file with a recipe.
-    """
+    """Returns a recipe by its name in `RECIPES`, or from a JSON file."""
     if name in RECIPES:
         return RECIPES[name]
     try:
@@ -119,18 +102,10 @@ def as_table(recipe: Recipe) -> pd.DataFrame:
 
 
 def with_stages(recipe: Recipe, table: pd.DataFrame) -> Recipe:
-    """Returns the recipe with the stages of an edited table of `as_table`.
-
-    Raises:
-        WorkshopError: a column that no stage has, or a value that makes no sense.
-    """
-    unknown = sorted(set(table.columns) - set(COLUMNS))
-    if unknown:
-        raise expected(
-            f"columns of a stage ({', '.join(COLUMNS)})",
-            ", ".join(unknown),
-            "Rename or drop them.",
-        )
+    """Returns the recipe with the stages of an edited table of `as_table`."""
+    if unknown := sorted(set(table.columns) - set(COLUMNS)):
+        columns = f"columns of a stage ({', '.join(COLUMNS)})"
+        raise expected(columns, ", ".join(unknown), "Rename or drop them.")
     # numpy's numbers are none for JSON
     rows = [
         {name: getattr(value, "item", lambda value=value: value)() for name, value in row.items()}
@@ -152,11 +127,7 @@ def change(recipe: Recipe, **changes) -> Recipe:
 
 
 def in_minutes(recipe: Recipe, minutes: float) -> Recipe:
-    """Shortens every stage so that all end within some minutes of wall time.
-
-    Each gets the part of the time that it would have with all of its epochs: a stage of large
-    pictures more than one of small ones, one with a frozen backbone less.
-    """
+    """Shortens every stage so that all end within some minutes, each with its `shares_of_work`."""
     counted = tuple(stage.replace(minutes=0.0) for stage in recipe.stages)
     shares = shares_of_work(recipe.replace(stages=counted)) * minutes
     stages = (stage.replace(minutes=float(own)) for stage, own in zip(counted, shares))
@@ -173,9 +144,10 @@ def scaled(recipe: Recipe, factor: float) -> Recipe:
 
 
 def shares_of_work(recipe: Recipe) -> np.ndarray:
-    """Returns what part of the whole each stage is, at most: (stages,), which sum to 1.
+    """Returns the fraction of the work that each stage is, (stages,), which sum to 1.
 
-    By its minutes where all stages have them, else by epochs and pixels.
+    By its minutes where all stages have them, else by epochs and pixels: a stage of large images is
+    more than one of small ones, one with a frozen backbone less.
     """
     stages = recipe.stages
     if all(stage.minutes for stage in stages):
@@ -189,11 +161,7 @@ def shares_of_work(recipe: Recipe) -> np.ndarray:
 def share_done(recipe: Recipe, number: int, epochs: int, seconds: float = 0.0) -> float:
     """Returns how much of a run is behind it, 0 to 1; a stage that ended early counts in full.
 
-    Args:
-        recipe: of the run.
-        number: of the stage in progress, from 0.
-        epochs: of it that have ended.
-        seconds: that it has taken, for a stage with `minutes`.
+    Of the stage in progress, `number` from 0, so many `epochs` have ended and `seconds` passed.
     """
     shares, stage = shares_of_work(recipe), recipe.stages[number]
     own = seconds / (60 * stage.minutes) if stage.minutes else epochs / stage.epochs
@@ -201,7 +169,7 @@ def share_done(recipe: Recipe, number: int, epochs: int, seconds: float = 0.0) -
 
 
 def describe_stage(recipe: Recipe, number: int) -> str:
-    """Returns a line that says what a stage does: number, size, what is trained, how long."""
+    """Returns a line that says what a stage does."""
     stage = recipe.stages[number]
     height, width = stage.image_size
     parts = [

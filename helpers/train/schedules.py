@@ -116,16 +116,13 @@ class StagePlan(_StepTimer):
 
 
 class Clock(_StepTimer):
-    """Leads a stage through its schedule by the clock, and ends it in time.
+    """Leads a stage with `minutes` through its schedule by the clock, and ends it in time.
 
     Steps are not counted, because a machine that others use is twice as fast in one minute as in
     the next: a plan in steps, made from the first of them, would miss its minute.
 
-    Args:
-        stage: a stage with `minutes`.
-        began: when it began, on `time.monotonic`: before the images were decoded.
-        used: seconds that it had before it was interrupted.
-        afterwards: seconds of the minutes to leave for what follows the training.
+    The stage `began`, on `time.monotonic`, before the images were decoded; it has `used` so many
+    seconds before an interruption, and leaves some `afterwards` for what follows the training.
     """
 
     def __init__(self, stage: Stage, began: float, used: float = 0.0, afterwards: float = 0.0):

@@ -52,16 +52,9 @@ def compile_model(
     counts: Mapping[str, np.ndarray] | None = None,
     idea: Idea | None = None,
 ) -> None:
-    """Gives a network its optimizer, a loss for each task and their weights.
+    """Gives a network its optimizer for all `steps` of a stage, and a loss for each task.
 
-    Args:
-        model: a network of `build_model`.
-        training: gives tasks and class counts.
-        recipe: of the run.
-        stage: of the recipe.
-        steps: of the whole stage, for the schedule.
-        counts: class counts, where `training` has but a part of the rows.
-        idea: may change the losses.
+    `counts` are the class counts where `training` has but a part of the rows.
     """
     losses, loss_weights = losses_of(model, training, recipe, counts, idea)
     model.compile(
@@ -132,7 +125,7 @@ def stage_batches(
 def compiled_model(manifest: Manifest, recipe: Recipe, fixed_rate: bool = False) -> keras.Model:
     """Returns the network of a recipe's first stage, ready to be trained on all of a manifest.
 
-    `fixed_rate` gives its optimizer no schedule, but a rate that one can set.
+    With `fixed_rate` its optimizer has no schedule, but a rate that one can set.
     """
     stage = recipe.stages[0]
     if fixed_rate:
@@ -159,9 +152,5 @@ def trace_once(model: keras.Model, batches: tf.data.Dataset) -> None:
 
 
 def predict_manifest(model: keras.Model, manifest: Manifest) -> dict[str, np.ndarray]:
-    """Predicts every picture of a manifest, in its order, the last partial batch included.
-
-    Returns:
-        For each task float32 (pictures, classes), rows that sum to 1.
-    """
+    """Returns for each task float32 (pictures, classes), in order; rows that sum to 1."""
     return model.predict(batches_in_order(manifest, model.input_shape[1:3]), verbose=0)
