@@ -39,8 +39,11 @@ def build_stage_model(run: Run, stage: Stage, idea: Idea | None = None) -> keras
         initialization=recipe.initialization,
         pixels=recipe.pixels,
     )
-    model.get_layer("backbone").trainable = not stage.freeze_backbone
-    return idea.network(model) if idea else model
+    if idea:
+        model = idea.network(model)
+    if stage.freeze_backbone:
+        model.get_layer("backbone").trainable = False
+    return model
 
 
 def compile_model(
