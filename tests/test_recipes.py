@@ -150,7 +150,7 @@ def test_a_wrong_value_is_told_in_one_line(changes: dict, message: str) -> None:
 
 def test_each_flag_shows_its_default() -> None:
     text = " ".join(build_parser().format_help().split())
-    assert "--image-size IMAGE_SIZE height x width in pixels, such as 160x64 (default 160" in text
+    assert "--image-size IMAGE_SIZE height x width (default 160" in text
     assert "--epochs EPOCHS" in text and "images in a step (default 32)" in text
     assert "--freeze-backbone" not in text and "--stages" not in text
 

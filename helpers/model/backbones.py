@@ -1,6 +1,7 @@
 """Our own backbones: from pixels (batch, height, width, 3) to a map of features, for two cores.
 
-All take pixels scaled to -1 to 1, but "sign", which takes 0 to 255.
+All take pixels scaled to -1 to 1, but "sign", which takes 0 to 255. "street", "residual" and
+"dense" give a map of a sixteenth of both sides, "sign" of an eighth.
 """
 
 from collections.abc import Sequence
@@ -20,9 +21,6 @@ def street_features(
     A first convolution with a stride of 4, so that nearly all of the work is done on few pixels,
     and plain 3x3 convolutions, since depthwise ones save arithmetic but little time on a CPU.
     `widths` are channels of the first convolution and of each block, which halves both sides.
-
-    Returns:
-        (batch, height / 16, width / 16, widths[-1]).
     """
     x = _relu(_convolve(x, widths[0], kernel=6, strides=4, initialization=initialization))
     for width in widths[1:]:
@@ -60,12 +58,7 @@ def dense_features(
     """A small densely connected network (Huang et al. 2017) for two cores.
 
     Each convolution sees what all before it in its block have found, and adds a few channels of
-    its own. Between blocks the channels and both sides are halved.
-
-    Args:
-        x: scaled pixels.
-        blocks: for each block its convolutions and the channels that each of them adds.
-        initialization: of the weights.
+    its own: `blocks` are their numbers. Between blocks the channels and both sides are halved.
     """
     x = _relu(_convolve(x, 32, kernel=6, strides=4, initialization=initialization))
     for number, (convolutions, growth) in enumerate(blocks):
@@ -88,9 +81,6 @@ def sign_features(
     evened out first: over the picture, and around each pixel. Then a convolution of few channels at
     full size, since at 32 pixels a stride loses the strokes of a numeral, and the work where
     pooling has left few pixels. `widths` are channels before each pooling, which halves both sides.
-
-    Returns:
-        (batch, height / 8, width / 8, widths[-1]).
     """
     # A group of all three channels keeps the colors; epsilon is small beside 255 squared.
     whole = layers.GroupNormalization(1, epsilon=1.0, center=False, scale=False)(image)

@@ -34,8 +34,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """Batch normalization of pictures with TensorFlow's own kernel while training.
 
     The numbers and the weights are those of Keras, which puts the layer together from a dozen small
-    operations: here one goes over the numbers instead, and another one back. The channels come
-    last, and scale and center are learned, as is Keras's default.
+    operations: here one goes over the numbers instead, and another one back. Channels come last,
+    and scale and center are learned, as is Keras's default.
     """
 
     def call(self, inputs, training=None, mask=None):

@@ -24,15 +24,10 @@ class MaskedCrossentropy(keras.losses.Loss):
         self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
     def call(self, targets, probabilities):
-        """Returns the mean loss of a batch.
+        """Returns the mean loss of a batch, a scalar; 0 where no row is labelled.
 
-        Args:
-            targets: int (batch,), -1 where the label is not known; or soft targets, float
-                (batch, classes), which sum to less than 1 where a part is not known.
-            probabilities: float (batch, classes), rows that sum to 1.
-
-        Returns:
-            A scalar; 0 where no row is labelled.
+        Targets are int (batch,), -1 where the label is not known, or soft: float (batch, classes),
+        which sum to less than 1 where a part is not known. Probabilities are (batch, classes).
         """
         classes = probabilities.shape[-1]
         wanted = soft_targets(targets, classes, probabilities.dtype)
@@ -68,11 +63,8 @@ def _are_soft(targets, classes: int) -> bool:
 
 
 def _mean_over_hosts(weight):
-    """Returns the mean of what the parts of a batch weigh, where several hosts share the batch.
-
-    Divided by it, the mean of the hosts' losses is the loss of the whole batch, also where one
-    host has more labels than another.
-    """
+    # Where several hosts share a batch, the mean of what their parts weigh: divided by it, the mean
+    # of the hosts' losses is the loss of the whole, also where one has more labels than another.
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return weight
@@ -154,10 +146,10 @@ def build_losses(
 
 
 class UncertaintyWeighted(keras.losses.Loss):
-    """A task's loss, weighted by its trained uncertainty.
+    """exp(-s) * loss + s / 2, where s is the task's trained log-variance.
 
-    exp(-s) * loss + s / 2, where s is the log-variance (Kendall, Gal & Cipolla 2018, equation 10):
-    a task whose labels are noisy gets a small weight, and s / 2 keeps the weights from vanishing.
+    A task whose labels are noisy gets a small weight, and s / 2 keeps the weights from vanishing
+    (Kendall, Gal & Cipolla 2018, equation 10).
     """
 
     def __init__(self, loss: keras.losses.Loss, uncertainty: TaskUncertainty, index: int):

@@ -49,12 +49,10 @@ def build_model(
 ) -> keras.Model:
     """Builds a network with one backbone and a tower and a softmax head for each task.
 
-    `helpers.train.Recipe` describes the options; `task_uncertainty` see `weigh_by_uncertainty`.
-
-    Returns:
-        A model from "image", float (batch, height, width, 3), RGB 0 to 255, to a dict from task
-        to float32 (batch, classes), probabilities that sum to 1. Each head's layer bears the
-        name of its task.
+    It goes from "image", float (batch, height, width, 3), RGB 0 to 255, to a dict from task to
+    float32 (batch, classes), probabilities that sum to 1. Each head's layer bears the name of its
+    task. `helpers.train.Recipe` describes the options; `weigh_by_uncertainty` uses
+    `task_uncertainty`.
 
     Raises:
         WorkshopError: an unknown backbone or pooling, weights that cannot be had, or a task whose
@@ -119,13 +117,10 @@ def build_backbone(
 ) -> keras.Model:
     """Builds the part that all tasks share, pixel scaling included.
 
-    `name` is one of `OWN_BACKBONES`, or of keras.applications in any case, such as "densenet121".
-    `weights` are None for random ones, "imagenet" (downloads them), or the path of a model that
-    `helpers.train` saved, whose backbone is taken.
-
-    Returns:
-        A model named "backbone" from float (batch, height, width, 3), RGB 0 to 255, to
-        (batch, rows, columns, channels).
+    It is a model "backbone" from float (batch, height, width, 3), RGB 0 to 255, to (batch, rows,
+    columns, channels). `name` is one of `OWN_BACKBONES`, or of keras.applications in any case, such
+    as "densenet121". `weights` are None for random ones, "imagenet" (downloads them), or the path
+    of a model that `helpers.train` saved, whose backbone is taken.
 
     Raises:
         WorkshopError: an unknown name, or weights that cannot be had.
@@ -222,11 +217,7 @@ def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
 
 
 def load_model(path: Path) -> keras.Model:
-    """Loads a model that a run saved.
-
-    Raises:
-        WorkshopError: there is no such file, or it is no Keras model.
-    """
+    """Loads a model that a run saved; WorkshopError where there is none."""
     try:
         return keras.saving.load_model(path, compile=False)
     except (ValueError, OSError) as error:

@@ -88,23 +88,15 @@ def main() -> None:
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="the manifest CSV")
     add("--tasks", help="only these tasks")
-    add("--out", type=Path, help="folder of the table and the picture")
-    add("--steps", type=int, default=STEPS, help=f"of the test (default {STEPS})")
-    add("--lowest", type=float, default=LOWEST, help=f"rate (default {LOWEST:g})")
-    add("--highest", type=float, default=HIGHEST, help=f"rate (default {HIGHEST:g})")
+    add("--out", type=Path, help="folder of the table and the curve")
+    for name, default in (("steps", STEPS), ("lowest", LOWEST), ("highest", HIGHEST)):
+        add(f"--{name}", type=type(default), default=default, help=f"(default {default:g})")
     add_recipe_arguments(parser.add_argument_group("recipe").add_argument)
-    arguments = parser.parse_args(sys.argv[1:])
-    manifest = read_manifest(
-        arguments.manifest, tasks=arguments.tasks.split(",") if arguments.tasks else None
-    )
-    folder = arguments.out or artifacts_folder("rate_range")
-    table = rate_range(
-        manifest,
-        recipe_from(arguments),
-        steps=arguments.steps,
-        lowest=arguments.lowest,
-        highest=arguments.highest,
-    )
+    given = parser.parse_args(sys.argv[1:])
+    manifest = read_manifest(given.manifest, tasks=given.tasks.split(",") if given.tasks else None)
+    folder = given.out or artifacts_folder("rate_range")
+    sizes = {"steps": given.steps, "lowest": given.lowest, "highest": given.highest}
+    table = rate_range(manifest, recipe_from(given), **sizes)
     from helpers.plots import learning_rate_range
 
     write_text(folder / "rate_range.csv", table.to_csv(index=False))

@@ -15,12 +15,8 @@ RETIRED = ("mix", "focal", "logit_adjustment", "normalization")
 class Stage(Declared):
     """A part of a run with one image size, one learning rate plan and one set of trained layers."""
 
-    epochs: int = Field(
-        ge=1, description="of each stage, at most: as many images in each as there are to train on"
-    )
-    image_size: tuple[int, int] = Field(
-        (160, 64), strict=False, description="height x width in pixels, such as 160x64"
-    )
+    epochs: int = Field(ge=1, description="of each stage, at most")
+    image_size: tuple[int, int] = Field((160, 64), strict=False, description="height x width")
     batch_size: int = Field(32, ge=2, description="images in a step")
     learning_rate: float = Field(3e-3, gt=0, lt=10, description="the highest of the schedule")
     schedule: Literal["one-cycle", "cosine", "plateau", "constant", "cyclic"] = Field(
@@ -31,22 +27,13 @@ class Stage(Declared):
     )
     augmentation: Literal[*AUGMENTATIONS] = Field("standard", description=", ".join(AUGMENTATIONS))
     freeze_backbone: bool = Field(False, description="train towers and heads only")
-    early_stopping: int = Field(
-        0, ge=0, description="end a stage after so many epochs without progress; 0 never"
-    )
+    early_stopping: int = Field(0, ge=0, description="epochs without progress to end at; 0 never")
+    # validation and saving included
     minutes: float = Field(
-        0.0,
-        ge=0,
-        lt=100_000,
-        description="train by the clock: end all stages after so many minutes, validation and "
-        "saving included; 0 counts epochs",
+        0.0, ge=0, lt=100_000, description="end all stages after so many; 0 counts epochs"
     )
-    accumulate: int = Field(
-        1,
-        ge=1,
-        description="batches whose average gradient makes one step, in the memory of one batch; "
-        "batch normalization still sees one",
-    )
+    # as large a step in the memory of one batch; but batch normalization still sees one batch
+    accumulate: int = Field(1, ge=1, description="batches whose mean gradient makes one step")
 
     @field_validator("image_size")
     @classmethod
@@ -70,22 +57,11 @@ class Recipe(Declared):
         "average+max+stripes", description="average, max, stripes, flat, joined by +"
     )
     tower: int = Field(128, ge=0, description="units of the hidden layer before each head")
-    dropout: float = Field(
-        0.2, ge=0, lt=1, description="fraction of units dropped before each head"
-    )
-    weight_decay: float = Field(
-        1e-2, ge=0, lt=10, description="of AdamW (Loshchilov & Hutter 2019)"
-    )
-    ema: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="momentum of the moving average of the weights, which is validated and saved; "
-        "0 for none",
-    )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="fraction of a label that is spread over all classes"
-    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="fraction of units dropped before a head")
+    weight_decay: float = Field(1e-2, ge=0, lt=10, description="of AdamW (Loshchilov & Hutter)")
+    # the averages are validated and saved
+    ema: float = Field(0.0, ge=0, lt=1, description="momentum of averaged weights; 0 for none")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="fraction spread over all classes")
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="none, or balanced: every class of a task counts alike in the loss"
     )

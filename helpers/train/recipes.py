@@ -159,10 +159,7 @@ def shares_of_work(recipe: Recipe) -> np.ndarray:
 
 
 def share_done(recipe: Recipe, number: int, epochs: int, seconds: float = 0.0) -> float:
-    """Returns how much of a run is behind it, 0 to 1; a stage that ended early counts in full.
-
-    Of the stage in progress, `number` from 0, so many `epochs` have ended and `seconds` passed.
-    """
+    """Returns how much of a run is done, 0 to 1, after so many epochs or seconds of a stage."""
     shares, stage = shares_of_work(recipe), recipe.stages[number]
     own = seconds / (60 * stage.minutes) if stage.minutes else epochs / stage.epochs
     return float(shares[:number].sum() + shares[number] * min(own, 1.0))

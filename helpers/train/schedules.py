@@ -29,10 +29,7 @@ class _Planned(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class OneCycle(_Planned):
-    """Up to the highest rate and down to almost nothing, both along a cosine.
-
-    Source: Smith & Topin 2018, "Super-convergence", in the form that fastai gave it.
-    """
+    """Up and down to almost nothing along a cosine (Smith & Topin 2018, as fastai has it)."""
 
     def __call__(self, step):
         """Returns the rate of a step, counted from 0."""
@@ -46,10 +43,7 @@ class OneCycle(_Planned):
 
 
 class Cyclic(_Planned):
-    """Up and down along straight lines, `CYCLES` times, each time half as high.
-
-    Source: Smith 2017, "Cyclical learning rates for training neural networks", "triangular2".
-    """
+    """Up and down along lines, each time half as high (Smith 2017, "triangular2")."""
 
     def __call__(self, step):
         """Returns the rate of a step, counted from 0."""
