@@ -179,7 +179,7 @@ def _fit_peer(model: Any, config: Config, label_map: Any) -> int:
             "labels": tf.where(real, batch.labels - 1, -1),
         }
 
-    stage = Stage(1, batch_size=PEER_BATCH, learning_rate=PEER_RATE, minutes=config.minutes)
+    stage = Stage(epochs=1, batch_size=PEER_BATCH, learning_rate=PEER_RATE, minutes=config.minutes)
     model.fit(
         batches.map(as_the_peer_wants),
         steps_per_epoch=10**6,

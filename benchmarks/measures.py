@@ -4,7 +4,6 @@ Each function prepares something and returns a measure: a function that works fo
 `SECONDS` and returns a speed. Each runs in a process of its own, so imports stand inside.
 """
 
-import dataclasses
 import subprocess
 import sys
 import time
@@ -133,13 +132,13 @@ def training(data: Data, recipe: dict, source: str) -> Measure:
             `sequence_batches`, "unfused" for ours with the batch normalization of Keras.
     """
     from helpers.common import keras
-    from helpers.model import network as networks
-    from helpers.train import Recipe, trace_once
+    from helpers.model import backbones
+    from helpers.train import Recipe, compiled_model, trace_once
 
     manifest, plan = data.training(), Recipe.from_json(recipe)
-    fused = networks.FusedBatchNormalization
+    fused = backbones.FusedBatchNormalization
     layer = keras.layers.BatchNormalization if source == "unfused" else fused
-    with mock.patch.object(networks, "FusedBatchNormalization", layer):
+    with mock.patch.object(backbones, "FusedBatchNormalization", layer):
         model = compiled_model(manifest, plan)
     batches = BATCHES_OF[source](manifest, plan)
     if source != "sequence":  # which gives no tf.data to trace with: `fit` then traces by itself
@@ -164,7 +163,7 @@ def stage_step(data: Data, recipe: dict) -> Callable[[], float]:
     Returns:
         A function that returns the seconds of a step, the median of `WARM_UP`.
     """
-    from helpers.train import Recipe
+    from helpers.train import Recipe, compiled_model
 
     manifest, plan = data.training(), Recipe.from_json(recipe)
     stage, rng = plan.stages[0], np.random.default_rng(0)
@@ -184,38 +183,11 @@ def stage_step(data: Data, recipe: dict) -> Callable[[], float]:
     return lambda: float(np.median([seconds() for _ in range(WARM_UP)]))
 
 
-def compiled_model(data, plan, fixed_rate: bool = False):
-    """Returns the network of a recipe's first stage, ready to be trained.
-
-    `fixed_rate` gives its optimizer no schedule, but a rate that one can set.
-    """
-    from helpers.pipeline import steps_per_epoch
-    from helpers.train import Run, build_stage_model, compile_model
-
-    stage = plan.stages[0]
-    if fixed_rate:
-        stage = dataclasses.replace(stage, schedule="constant")
-    model = build_stage_model(Run(Path("unused"), data.labels, plan), stage)
-    steps = steps_per_epoch(data, stage.batch_size) * stage.epochs
-    compile_model(model, data, plan, stage, steps)
-    return model
-
-
 def pipeline_batches(data, plan):
     """Ours: `helpers.pipeline`."""
-    from helpers.model import sampling_chances
-    from helpers.pipeline import AUGMENTATIONS, training_batches
+    from helpers.train import recipe_batches
 
-    stage = plan.stages[0]
-    return training_batches(
-        data,
-        stage.image_size,
-        stage.batch_size,
-        augmentation=AUGMENTATIONS[stage.augmentation],
-        mixed=stage.mix,
-        chances=sampling_chances(data, plan.sampling),
-        seed=plan.seed,
-    )
+    return recipe_batches(data, plan)
 
 
 def repeated_batches(data, plan):
@@ -326,7 +298,7 @@ def _as_the_command(whole, plan, folder: Path):
 def _from_sequence(whole, plan, folder: Path):
     from helpers.pipeline import steps_per_epoch
     from helpers.scores import score_manifest
-    from helpers.train import Clock, predict_manifest
+    from helpers.train import Clock, compiled_model, predict_manifest
 
     began, stage = time.monotonic(), plan.stages[0]
     data, validation = whole.subset("train"), whole.subset("validation")

@@ -118,10 +118,9 @@ def compare_recipes(
     rows = []
     for name in COMPARED:
         recipe = RECIPES[name]
-        stage = dataclasses.replace(
-            recipe.stages[0], minutes=minutes, epochs=epochs or recipe.stages[0].epochs
-        )
-        recipe = dataclasses.replace(recipe, stages=(stage,), seed=seed)
+        stage = recipe.stages[0]
+        stage = stage.replace(minutes=minutes, epochs=epochs or stage.epochs)
+        recipe = recipe.replace(stages=(stage,), seed=seed)
         for way in SPLITS:
             part = divided(manifest, way, share, seed)
             row = train_and_score(part, recipe, folder / f"{name} {way}".replace(" ", "-"))

@@ -10,7 +10,6 @@ scored on the validation split.
 """
 
 import argparse
-import dataclasses
 import os
 import platform
 import tempfile
@@ -191,10 +190,10 @@ def run_training(data: measures.Data, minutes: float, seeds: Sequence[int]) -> p
             recipe = recipe_of(HELPED, by_clock, seed, tasks)
             plans.append((f"ours, {HELPED}", recipe, "pipeline", everything))
     first = recipe_of(DEFAULT, by_clock, seeds[0])
-    stage = dataclasses.replace(PUBLISHED.stages[0], minutes=minutes)
+    stage = PUBLISHED.stages[0].replace(minutes=minutes)
     plans += [
         ("ours, from a Sequence with OpenCV", first, "sequence", data),
-        ("published", dataclasses.replace(PUBLISHED, stages=(stage,)), "pipeline", data),
+        ("published", PUBLISHED.replace(stages=(stage,)), "pipeline", data),
         ("published, 3 epochs", PUBLISHED, "pipeline", data),
     ]
     rows = []

@@ -92,13 +92,10 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def small_recipe(**changes):
     """Three epochs on tiny pictures; `changes` are fields of Stage or Recipe."""
-    import dataclasses
-
     from helpers.train import Recipe, Stage
 
-    of_stage = {field.name for field in dataclasses.fields(Stage)}
     stage = {"epochs": 3, "image_size": IMAGE_SIZE, "batch_size": 8, "learning_rate": 0.01}
-    stage |= {name: changes.pop(name) for name in list(changes) if name in of_stage}
+    stage |= {name: changes.pop(name) for name in list(changes) if name in Stage.model_fields}
     return Recipe(**{"stages": (Stage(**stage),), "tower": 8, **changes})
 
 

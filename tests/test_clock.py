@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from helpers.manifest import Manifest
-from helpers.train import Clock, OneCycle, Recipe, Stage, schedules
-from helpers.train import loop as training
+from helpers.train import Clock, EpochRecorder, OneCycle, Stage, loop, schedules, train
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 MINUTES = 2
-STAGE = Stage(1, IMAGE_SIZE, 16, 0.01, minutes=MINUTES)
+STAGE = Stage(epochs=1, image_size=IMAGE_SIZE, batch_size=16, learning_rate=0.01, minutes=MINUTES)
 
 
 class Time:
@@ -34,7 +33,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Time]:
 
 
 def clock_of(time: Time, **changes) -> Clock:
-    clock = Clock(Stage(**{**vars(STAGE), **changes}), time.now)
+    clock = Clock(STAGE.replace(**changes), time.now)
     model = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.0), stop_training=False)
     clock._model = model
     clock.params = {"steps": 10}
@@ -104,11 +103,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             return looks[0]
 
     monkeypatch.setattr(schedules, "time", Looks)
-    monkeypatch.setattr(
-        training,
-        "time",
-        SimpleNamespace(monotonic=Looks.monotonic, perf_counter=training.time.perf_counter),
-    )
+    monkeypatch.setattr(loop, "time", Looks)
     return looks
 
 
@@ -116,16 +111,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_run_by_the_clock_ends_with_a_whole_schedule(
     people: Manifest, tmp_path: Path, quick: list[float]
 ) -> None:
-    recipe = small_recipe()
-    stage = Stage(1, IMAGE_SIZE, 16, 0.01, minutes=2)
-    run = training.train(people, tmp_path / "run", Recipe(**{**vars(recipe), "stages": (stage,)}))
+    run = train(people, tmp_path / "run", small_recipe().replace(stages=(STAGE,)))
     log = run.log
     assert len(log) > 1  # `epochs` does not count
     assert 100 < quick[0] < 140  # 120 seconds, and some looks while the last epoch is put away
     assert log["learning_rate"].iloc[-1] < 1e-3 < log["learning_rate"].max()
     assert run.best_path.exists()
     # It is over: resuming it trains no further.
-    training.train(people, run.folder, resume=True)
+    train(people, run.folder, resume=True)
     assert len(run.log) == len(log)
 
 
@@ -133,18 +126,17 @@ def test_a_run_by_the_clock_ends_with_a_whole_schedule(
 def test_a_run_by_the_clock_goes_on_with_the_time_that_is_left(
     people: Manifest, tmp_path: Path, quick: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = Stage(1, IMAGE_SIZE, 16, 0.01, minutes=2)
-    recipe = Recipe(**{**vars(small_recipe()), "stages": (stage,)})
-    report = training.EpochRecorder._report
+    recipe = small_recipe().replace(stages=(STAGE,))
+    report = EpochRecorder._report
 
     def interrupted(self, row, scores, best) -> None:
         report(self, row, scores, best)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.EpochRecorder, "_report", interrupted)
+        patch.setattr(EpochRecorder, "_report", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            training.train(people, tmp_path / "run", recipe)
-    run = training.train(people, tmp_path / "run", resume=True)
+            train(people, tmp_path / "run", recipe)
+    run = train(people, tmp_path / "run", resume=True)
     assert 100 < quick[0] < 140  # both together: a second run of two minutes would be 240
     assert np.diff(run.log["epoch"]).tolist() == [1] * (len(run.log) - 1)

@@ -310,15 +310,15 @@ def test_ctrl_c(
     """In the middle of the first epoch, before anything was kept."""
     import signal
 
-    from helpers.train import loop as training
+    from helpers.train import BatchLog
 
-    end = training.BatchLog.on_train_batch_end
+    end = BatchLog.on_train_batch_end
 
     def stopped(self, batch, logs=None):
         end(self, batch, logs)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(training.BatchLog, "on_train_batch_end", stopped)
+    monkeypatch.setattr(BatchLog, "on_train_batch_end", stopped)
     out = tmp_path / "run"
     code, _, error = command(train.main, "--manifest", people.source, "--out", out, *QUICK)
     assert code == 130 and "Traceback" not in error

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from helpers.common import WorkshopError
-from helpers.model import build_model
-from helpers.model.grad_cam import grad_cam
+from helpers.model import build_model, grad_cam
 from helpers.model.network import STRIPES
 from tests.conftest import IMAGE_SIZE, LABELS
 

@@ -11,9 +11,16 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
-from helpers.model import MaskedAccuracy, build_losses, parse_task_weights, weigh_by_uncertainty
-from helpers.model.losses import MaskedCrossentropy, balanced_class_weights
-from helpers.model.network import TaskUncertainty
+from helpers.model import (
+    MaskedAccuracy,
+    MaskedCrossentropy,
+    balance,
+    build_losses,
+    class_counts,
+    parse_task_weights,
+    weigh_by_uncertainty,
+)
+from helpers.model.layers import TaskUncertainty
 
 RNG = np.random.default_rng(0)
 TARGETS = np.array([0, 2, -1, 1, 2, -1, 0, 2])
@@ -106,7 +113,7 @@ def test_uncertainty_needs_a_model_that_holds_it() -> None:
 
 
 def test_balanced_weights_are_scikit_learns(people: Manifest) -> None:
-    weights = balanced_class_weights(people)
+    weights = balance(class_counts(people))
     for task, classes in people.labels.tasks.items():
         known = people.targets(task)[people.targets(task) >= 0]
         expected = compute_class_weight("balanced", classes=np.arange(len(classes)), y=known)
@@ -115,7 +122,7 @@ def test_balanced_weights_are_scikit_learns(people: Manifest) -> None:
 
 def test_a_class_without_rows_weighs_nothing(people: Manifest) -> None:
     labels = Labels({"age": (*people.labels.tasks["age"], "ancient")})
-    weights = balanced_class_weights(Manifest(people.frame, labels, people.folder))
+    weights = balance(class_counts(Manifest(people.frame, labels, people.folder)))
     assert weights["age"][2] == 0 and np.isfinite(weights["age"]).all()
 
 
@@ -165,7 +172,7 @@ def test_what_fit_logs_is_what_numpy_counts(tasks: list[str]) -> None:
         model,
         Manifest(frame, labels, None),
         Recipe(task_weights=f"{tasks[-1]}=0.25", weight_decay=0.0),
-        Stage(1, learning_rate=1e-12, schedule="constant"),
+        Stage(epochs=1, learning_rate=1e-12, schedule="constant"),
         3,
     )
     data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(batch)

@@ -11,16 +11,13 @@ from keras.applications import imagenet_utils
 from helpers.common import WorkshopError
 from helpers.manifest import Labels
 from helpers.model import build_backbone, build_model, load_model, pool, street_features
-from helpers.model.network import (
-    _SCALING,
-    OWN_BACKBONES,
-    STRIPES,
+from helpers.model.layers import (
     EvenLight,
     FusedBatchNormalization,
     ScalePixels,
     TaskUncertainty,
-    backbone_names,
 )
+from helpers.model.network import _SCALING, OWN_BACKBONES, STRIPES, backbone_names
 from tests.conftest import IMAGE_SIZE, LABELS
 
 STREET = street_features  # kept, as the fixtures put a tiny one in its place

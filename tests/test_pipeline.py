@@ -24,7 +24,7 @@ from helpers.pipeline import (
     steps_per_epoch,
     training_batches,
 )
-from helpers.pipeline.batches import exif_orientation
+from helpers.pipeline.decode import exif_orientation
 from tests.picture_files import BROKEN, FILES, SCENE, by_pillow, encoded, exif_bytes, turned
 
 SIZE = (16, 8)
@@ -157,7 +157,7 @@ def test_the_cache_holds_what_decoding_gives_and_is_reused(
     assert np.array_equal(first, np.stack(list(read_pictures(numbered.paths, SIZE))))
     (file,) = cache.iterdir()
     assert file.stat().st_size == COUNT * 16 * 8 * 3
-    monkeypatch.setattr("helpers.pipeline.batches._fill", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("helpers.pipeline.cache._fill", lambda *_: pytest.fail("decoded again"))
     assert np.array_equal(load_pictures(numbered, SIZE), first)
 
 
@@ -187,14 +187,14 @@ def test_files_used_longest_ago_make_room(
         return {path.stem for path in cache.iterdir()} & {"older", "oldest", "young", "old"}
 
     size = COUNT * 16 * 8 * 3
-    monkeypatch.setattr("helpers.pipeline.batches.CACHE_BYTES", size + 4000)
+    monkeypatch.setattr("helpers.pipeline.cache.CACHE_BYTES", size + 4000)
     load_pictures(numbered, SIZE)
     assert left() == {"older", "oldest", "young", "old"}
-    monkeypatch.setattr("helpers.pipeline.batches.CACHE_BYTES", size + 2000 + COUNT * 8 * 8 * 3)
+    monkeypatch.setattr("helpers.pipeline.cache.CACHE_BYTES", size + 2000 + COUNT * 8 * 8 * 3)
     load_pictures(numbered, SIZE)  # used, not made: nothing has to go
     load_pictures(numbered, (8, 8))
     assert left() == {"old", "young"}
-    monkeypatch.setattr("helpers.pipeline.batches.CACHE_BYTES", 0)
+    monkeypatch.setattr("helpers.pipeline.cache.CACHE_BYTES", 0)
     load_pictures(numbered, (8, 16))
     assert left() == {"young"}  # somebody may be about to read it
     assert (cache / "notes.txt").exists() and len(list(cache.glob("*.uint8"))) == 4
@@ -203,8 +203,8 @@ def test_files_used_longest_ago_make_room(
 def test_bars_that_are_switched_off_change_nothing(
     numbered: Manifest, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("helpers.pipeline.batches.progress_bar", lambda **_: tqdm(disable=True))
-    monkeypatch.setattr("helpers.pipeline.batches.DECODE_BATCH", 4)
+    monkeypatch.setattr("helpers.pipeline.cache.progress_bar", lambda **_: tqdm(disable=True))
+    monkeypatch.setattr("helpers.pipeline.cache.DECODE_BATCH", 4)
     assert load_pictures(numbered, SIZE)[:, 0, 0, 0].tolist() == [i * 20 for i in range(COUNT)]
 
 
@@ -215,7 +215,7 @@ def test_a_stopped_fill_leaves_no_file(
         file.write(b"7" * 100)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("helpers.pipeline.batches._fill", stopped)
+    monkeypatch.setattr("helpers.pipeline.cache._fill", stopped)
     with pytest.raises(KeyboardInterrupt):
         load_pictures(numbered, SIZE)
     assert list(cache.iterdir()) == []

@@ -116,16 +116,16 @@ def test_stages_are_bands() -> None:
 
 
 def test_a_rate_is_found(people: Manifest, tiny_backbone: None, tmp_path, command) -> None:
-    from helpers.train import rate_range
+    from helpers.train import rate_range, rate_test
     from tests.conftest import small_recipe
 
-    table = rate_range.rate_range(people, small_recipe(minutes=1.0), steps=12, highest=0.1)
+    table = rate_range(people, small_recipe(minutes=1.0), steps=12, highest=0.1)
     assert np.allclose(table["rate"], np.geomspace(1e-5, 0.1, 12))
     assert np.isfinite(table["loss"]).all() and table["loss"].nunique() == 12
     with pytest.raises(WorkshopError, match="at least 2 steps"):
-        rate_range.rate_range(people, steps=1)
+        rate_range(people, steps=1)
     code, printed, _ = command(
-        rate_range.main, "--manifest", people.source, "--out", tmp_path, "--steps", 4,
+        rate_test.main, "--manifest", people.source, "--out", tmp_path, "--steps", 4,
         "--image-size", "32x16", "--batch-size", 8,
     )  # fmt: skip
     assert code == 0 and "propose --learning-rate" in printed

@@ -1,6 +1,5 @@
-"""Recipes by name, as tables, shortened; what a stage costs; a staged run that is interrupted."""
+"""Recipes by name, as tables, shortened; a staged run that is interrupted."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,27 +8,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import measures
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest
-from helpers.train import Recipe, Stage, recipes
-from helpers.train import __main__ as train
-from helpers.train import loop as training
+from helpers.train import Recipe, Stage, State, build_optimizer, callbacks, recipes, train
+from helpers.train.__main__ import build_parser, recipe_from
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 PUBLISHED = recipes.PUBLISHED_ATTRIBUTES
 ALL_AT_ONCE = {
     "pixels": "dataset",
-    "task_weights": "gradients",
-    "sampling": "rarest",
-    "focal": 2.0,
-    "logit_adjustment": 1.0,
+    "task_weights": "uncertainty",
+    "sampling": "top_color",
+    "class_weights": "balanced",
+    "label_smoothing": 0.1,
+    "initialization": "he_normal",
+    "ema": 0.5,
 }
 
 
 def flags(*arguments: str) -> Recipe:
-    parsed = train.build_parser().parse_args(["--manifest", "m", "--out", "r", *arguments])
-    return train.recipe_from(parsed)
+    return recipe_from(build_parser().parse_args(["--manifest", "m", "--out", "r", *arguments]))
 
 
 def test_the_published_stages() -> None:
@@ -43,18 +41,18 @@ def test_the_published_stages() -> None:
 
     areas = {AUGMENTATIONS[name].erase_area for name in table["augmentation"]}
     assert areas == {(0.01, 0.2)}
-    assert training.PLATEAU_FACTOR == 0.7 and training.PLATEAU_EPOCHS == 3
-    assert training.MIN_PROGRESS == 1e-3
+    assert callbacks.PLATEAU_FACTOR == 0.7 and callbacks.PLATEAU_EPOCHS == 3
+    assert callbacks.MIN_PROGRESS == 1e-3
 
 
 def test_a_table_is_edited() -> None:
     table = recipes.as_table(PUBLISHED)
     assert recipes.with_stages(PUBLISHED, table) == PUBLISHED
     table["epochs"] = np.arange(1, 6)  # numpy's numbers must become Python's: JSON knows no others
-    table.loc[2, "mix"] = "cutmix"
+    table.loc[2, "augmentation"] = "randaugment"
     edited = recipes.with_stages(PUBLISHED, table.drop(index=5))
     assert [stage.epochs for stage in edited.stages] == [1, 2, 3, 4]
-    assert edited.stages[1].mix == "cutmix" and edited.backbone == "DenseNet121"
+    assert edited.stages[1].augmentation == "randaugment" and edited.backbone == "DenseNet121"
     assert Recipe.from_json(json.loads(json.dumps(edited.to_json()))) == edited
 
 
@@ -97,12 +95,12 @@ def test_flags_change_every_stage_of_a_named_recipe() -> None:
 @pytest.mark.parametrize(
     ("flag", "value", "where", "expected"),
     [
-        ("--schedule", "cyclic", "stage", "cyclic"), ("--mix", "mixup", "stage", "mixup"),
+        ("--schedule", "cyclic", "stage", "cyclic"), ("--accumulate", "4", "stage", 4),
         ("--augmentation", "randaugment", "stage", "randaugment"),
-        ("--task-weights", "gradients", "", "gradients"), ("--pixels", "dataset", "", "dataset"),
-        ("--normalization", "group", "", "group"), ("--focal", "2", "", 2.0),
+        ("--task-weights", "uncertainty", "", "uncertainty"),
+        ("--pixels", "dataset", "", "dataset"), ("--label-smoothing", "0.1", "", 0.1),
         ("--initialization", "he_normal", "", "he_normal"), ("--dropout", "0", "", 0.0),
-        ("--logit-adjustment", "1", "", 1.0), ("--sampling", "rarest", "", "rarest"),
+        ("--class-weights", "balanced", "", "balanced"), ("--sampling", "age", "", "age"),
         ("--backbone", "residual", "", "residual"), ("--tower", "0", "", 0),
     ],
 )  # fmt: skip
@@ -112,13 +110,49 @@ def test_each_idea_is_one_flag(flag: str, value: str, where: str, expected: obje
     name = flag[2:].replace("-", "_")
     assert getattr(owner, name) == expected
     default = Recipe().stages[0] if where else Recipe()
-    assert dataclasses.replace(owner, **{name: getattr(default, name)}) == default
+    assert owner.replace(**{name: getattr(default, name)}) == default
 
 
 def test_pictures_come_once_where_that_is_asked_for() -> None:
     assert flags("--sampling", "none") == Recipe(sampling="")
     others = [recipe for name, recipe in recipes.RECIPES.items() if name != "street"]
     assert len(others) == 4 and {recipe.sampling for recipe in others} == {""}
+
+
+def test_a_recipe_of_before_opens_without_what_was_retired(tmp_path: Path) -> None:
+    value = Recipe(tower=16).to_json()
+    value |= {"focal": 2.0, "logit_adjustment": 1.0, "normalization": "group"}
+    value["stages"] = [{**stage, "mix": "cutmix"} for stage in value["stages"]]
+    (tmp_path / "recipe.json").write_text(json.dumps(value))
+    assert recipes.find_recipe(str(tmp_path / "recipe.json")) == Recipe(tower=16)
+    with pytest.raises(WorkshopError, match=r"^focal: expected one of stages, backbone"):
+        Recipe(focal=2.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning rate: expected above 0 and below 10, found 0.0."),
+        ({"epochs": "many"}, "epochs: expected a whole number, at least 1, found 'many'."),
+        ({"image_size": (8, 64)}, "image size: expected at least 16 pixels, found (8, 64)."),
+        ({"pixels": "some"}, "pixels: expected fixed or dataset, found 'some'."),
+        ({"backbone": 3}, "backbone: expected text, found 3."),
+        ({"seed": -1}, "seed: expected 0 to 2147483647, found -1."),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_line(changes: dict, message: str) -> None:
+    with pytest.raises(WorkshopError) as error:
+        small_recipe(**changes)
+    assert str(error.value) == f"{message} Change that value."
+    with pytest.raises(WorkshopError, match=r"^epochs: expected at least 1, found nothing"):
+        Stage()
+
+
+def test_each_flag_shows_its_default() -> None:
+    text = " ".join(build_parser().format_help().split())
+    assert "--image-size IMAGE_SIZE height x width (default 160" in text
+    assert "--epochs EPOCHS" in text and "images in a step (default 32)" in text
+    assert "--freeze-backbone" not in text and "--stages" not in text
 
 
 def test_an_unknown_recipe_is_named() -> None:
@@ -144,35 +178,6 @@ def test_the_command_prints_and_writes(command: Callable, tmp_path: Path) -> Non
     assert code == 0 and "freeze_backbone" in printed and "'DenseNet121'" in printed
     written = recipes.find_recipe(str(out))
     assert written == recipes.in_minutes(recipes.scaled(PUBLISHED, 0.5), 20)
-    code, _, error = command(recipes.main, "street", "--plan")
-    assert code == 2 and "expected --manifest" in error
-
-
-class FixedProcess:
-    """Stands in for `benchmarks.processes.Measured`: half a second a step, 2 GB."""
-
-    def __init__(self, prepare: Callable, data: measures.Data, recipe: dict):
-        assert prepare is measures.stage_step and len(recipe["stages"]) == 1
-
-    def __call__(self) -> float:
-        return 0.5
-
-    def close(self) -> float:
-        return 2.0
-
-
-def test_a_plan_tells_time_and_memory(people: Manifest) -> None:
-    recipe = dataclasses.replace(PUBLISHED, stages=PUBLISHED.stages[2:4])
-    table = recipes.plan(recipe, measures.Data(Path(people.source)), FixedProcess)
-    assert table["size"].tolist() == ["100x100", "200x200"]
-    assert (table["pictures_per_second"] == 128).all() and (table["gigabytes"] == 2).all()
-    assert table["minutes"].tolist() == pytest.approx([50 * 27 / 128 / 60] * 2)
-    assert "--accumulate" in recipes.describe_plan(table)
-
-
-def test_a_step_is_measured(people: Manifest, tiny_backbone: None) -> None:
-    step = measures.stage_step(measures.Data(Path(people.source)), small_recipe().to_json())
-    assert 0 < step() < 60
 
 
 def test_a_run_killed_in_stage_3_goes_on_in_stage_3(
@@ -182,22 +187,22 @@ def test_a_run_killed_in_stage_3_goes_on_in_stage_3(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    stage = Stage(2, IMAGE_SIZE, 8, 0.01, "plateau", accumulate=2, mix="cutmix")
-    stages = (stage, dataclasses.replace(stage, epochs=1, freeze_backbone=True), stage)
-    recipe = Recipe(**{**vars(small_recipe()), "stages": stages, **ALL_AT_ONCE})
-    save = training.State.save_epoch
+    stage = small_recipe(epochs=2, schedule="plateau", accumulate=2).stages[0]
+    stages = (stage, stage.replace(epochs=1, freeze_backbone=True), stage)
+    recipe = small_recipe(**ALL_AT_ONCE).replace(stages=stages)
+    save = State.save_epoch
 
     def killed(self, model, row) -> None:
         save(self, model, row)
         if self.epoch == 4:  # the first of stage 3 is on the disk
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.State, "save_epoch", killed)
+    monkeypatch.setattr(State, "save_epoch", killed)
     with pytest.raises(KeyboardInterrupt, match="4 whole epochs are kept"):
-        training.train(people, tmp_path / "run", recipe)
+        train(people, tmp_path / "run", recipe)
     capsys.readouterr()
     monkeypatch.undo()
-    run = training.train(people, tmp_path / "run", resume=True)
+    run = train(people, tmp_path / "run", resume=True)
     printed = capsys.readouterr().out
     assert "stage 3 of 3: 32x16, all layers" in printed and "stage 2 of 3" not in printed
     assert "epoch 5:" in printed and "epoch 4:" not in printed
@@ -234,6 +239,6 @@ def test_a_network_that_scales_inside_takes_no_other_scaling() -> None:
 
 
 def test_gradients_are_accumulated() -> None:
-    stage = Stage(1, accumulate=4)
-    assert training.build_optimizer(Recipe(), stage, 8).gradient_accumulation_steps == 4
-    assert training.build_optimizer(Recipe(), Stage(1), 8).gradient_accumulation_steps is None
+    for batches, steps in ((4, 4), (1, None)):
+        stage = Stage(epochs=1, accumulate=batches)
+        assert build_optimizer(Recipe(), stage, 8).gradient_accumulation_steps == steps

@@ -99,8 +99,8 @@ def test_every_recipe_is_trained_under_every_split(
 
 
 def test_a_training_is_scored_on_validation_and_test(signs: Manifest, tmp_path: Path) -> None:
-    stage = dataclasses.replace(RECIPES["lenet"].stages[0], epochs=8, batch_size=8)
-    recipe = dataclasses.replace(RECIPES["lenet"], stages=(stage,))
+    stage = RECIPES["lenet"].stages[0].replace(epochs=8, batch_size=8)
+    recipe = RECIPES["lenet"].replace(stages=(stage,))
     row = train_and_score(divided(signs, "by track", 0.34), recipe, tmp_path / "run")
     assert set(row) == set(COLUMNS[2:])
     assert row["validation"] == row["test"] == 1 and row["weak"] == "none"

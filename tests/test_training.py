@@ -29,21 +29,43 @@ from helpers.train import (
     predict_manifest,
     train,
 )
-from helpers.train import loop as training
-from helpers.train.loop import epochs_without_progress, log_loss
+from helpers.train.callbacks import (
+    BatchLog,
+    EpochRecorder,
+    averaged_weights,
+    epochs_without_progress,
+    log_loss,
+)
 from helpers.train.runs import check_data
+from helpers.train.stages import build_stage_model, compile_model
+from helpers.train.state import State
 from tests.conftest import IMAGE_SIZE, make_people, small_recipe
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
-FROZEN = Stage(2, IMAGE_SIZE, 16, 0.01, "plateau", freeze_backbone=True)
-LARGER = Stage(4, (48, 24), 16, 1e-9, "constant", "none", early_stopping=1)
+FROZEN = Stage(
+    epochs=2,
+    image_size=IMAGE_SIZE,
+    batch_size=16,
+    learning_rate=0.01,
+    schedule="plateau",
+    freeze_backbone=True,
+)
+LARGER = Stage(
+    epochs=4,
+    image_size=(48, 24),
+    batch_size=16,
+    learning_rate=1e-9,
+    schedule="constant",
+    augmentation="none",
+    early_stopping=1,
+)
 
 
 @pytest.fixture(scope="module")
 def two_stages(people: Manifest, tiny_backbone: None, tmp_path_factory) -> Run:
     """Frozen at one size, then thawed at another where nothing is gained; averaged weights."""
     recipe = small_recipe(ema=0.9, task_weights="uncertainty", class_weights="balanced")
-    recipe = Recipe(**{**vars(recipe), "stages": (FROZEN, LARGER)})
+    recipe = recipe.replace(stages=(FROZEN, LARGER))
     return train(people, tmp_path_factory.mktemp("runs") / "stages", recipe)
 
 
@@ -173,7 +195,7 @@ def test_averaged_weights_follow_their_formula_and_go_back() -> None:
         average = average or model.get_weights()  # it starts with those of the first step
         average = [0.9 * a + 0.1 * w for a, w in zip(average, model.get_weights())]
     raw = model.get_weights()
-    with pytest.raises(ZeroDivisionError), training.averaged_weights(model):
+    with pytest.raises(ZeroDivisionError), averaged_weights(model):
         assert same_weights(model.get_weights(), average, atol=1e-6)
         raise ZeroDivisionError
     assert same_weights(model.get_weights(), raw, atol=0)
@@ -183,21 +205,22 @@ def test_averaged_weights_follow_their_formula_and_go_back() -> None:
 
 KILLED = """
 import os, signal, sys
-import helpers.model.network, helpers.pipeline.batches, helpers.train.loop as training
+import helpers.model.network, helpers.pipeline.batches
 from pathlib import Path
 from helpers.manifest import read_manifest
+from helpers.train import BatchLog, train
 from tests.conftest import small_recipe, tiny_features
 helpers.model.network.street_features = tiny_features
 manifest, folder, cache = sys.argv[1:]
 helpers.pipeline.batches.load_pictures.__defaults__ = (Path(cache),)
-end = training.BatchLog.on_train_batch_end
+end = BatchLog.on_train_batch_end
 def killed(self, batch, logs=None):
     end(self, batch, logs)
     if (self._epoch, batch) == (2, 1):
         self._file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
-training.BatchLog.on_train_batch_end = killed
-training.train(read_manifest(manifest), Path(folder), small_recipe())
+BatchLog.on_train_batch_end = killed
+train(read_manifest(manifest), Path(folder), small_recipe())
 """
 
 
@@ -219,14 +242,14 @@ def killed(people: Manifest, tiny_backbone: None, tmp_path_factory) -> Path:
 
 
 def interrupt_in(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    end = training.BatchLog.on_train_batch_end
+    end = BatchLog.on_train_batch_end
 
     def stopped(self, batch, logs=None):
         end(self, batch, logs)
         if (self._epoch, batch) == (epoch, 2):
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(training.BatchLog, "on_train_batch_end", stopped)
+    monkeypatch.setattr(BatchLog, "on_train_batch_end", stopped)
 
 
 def test_a_killed_run_ends_as_an_unbroken_one(
@@ -253,8 +276,8 @@ def test_a_killed_run_ends_as_an_unbroken_one(
 
 def test_the_state_holds_the_optimizer(trained: Run, people: Manifest) -> None:
     stage = trained.recipe.stages[0]
-    model = training.build_stage_model(trained, stage)
-    training.compile_model(model, people.subset("train"), trained.recipe, stage, 12)
+    model = build_stage_model(trained, stage)
+    compile_model(model, people.subset("train"), trained.recipe, stage, 12)
     model.optimizer.build(model.trainable_variables)
     model.load_weights(next((trained.folder / "state").glob("*.h5")))
     assert int(model.optimizer.iterations) == 12
@@ -371,13 +394,13 @@ def test_overwrite_replaces_a_run(tmp_path: Path, capsys) -> None:
 def assert_saved_is_average(run: Run, manifest: Manifest) -> None:
     """The state keeps raw weights and averages apart; the epoch's model has the averages."""
     stage = run.recipe.stages[0]
-    model = training.build_stage_model(run, stage)
-    training.compile_model(model, manifest.subset("train"), run.recipe, stage, 4)
+    model = build_stage_model(run, stage)
+    compile_model(model, manifest.subset("train"), run.recipe, stage, 4)
     model.optimizer.build(model.trainable_variables)
     model.load_weights(run.folder / "state" / "epoch-001.weights.h5")
     saved = [w.numpy() for w in load_model(run.epoch_path(1)).trainable_variables]
     assert not same_weights([w.numpy() for w in model.trainable_variables], saved, atol=1e-4)
-    with training.averaged_weights(model):
+    with averaged_weights(model):
         assert same_weights([w.numpy() for w in model.trainable_variables], saved, atol=1e-6)
 
 
@@ -403,10 +426,10 @@ def test_one_cycle_of_a_few_steps_is_finite(steps: int) -> None:
 
 
 def test_the_other_schedules() -> None:
-    cosine = learning_rate(Stage(1, learning_rate=0.02, schedule="cosine"), 50)
+    cosine = learning_rate(Stage(epochs=1, learning_rate=0.02, schedule="cosine"), 50)
     assert float(cosine(25)) == pytest.approx(0.01)
     for schedule in ("plateau", "constant"):
-        assert learning_rate(Stage(1, learning_rate=0.02, schedule=schedule), 50) == 0.02
+        assert learning_rate(Stage(epochs=1, learning_rate=0.02, schedule=schedule), 50) == 0.02
 
 
 @pytest.mark.parametrize(
@@ -421,12 +444,12 @@ def test_epochs_without_progress(accuracies: list[float], waited: int) -> None:
 def recorder(tmp_path: Path, people: Manifest, tiny_backbone: None) -> Callable:
     """An `EpochRecorder` and what it reads, for a history of accuracies."""
 
-    def made(accuracies: list[float], **changes) -> training.EpochRecorder:
+    def made(accuracies: list[float], **changes) -> EpochRecorder:
         recipe = small_recipe(**changes)
         run = Run(tmp_path, people.labels, recipe)
-        state = training.State(run)
+        state = State(run)
         state.rows = [{"epoch": i + 1, "val_accuracy": a} for i, a in enumerate(accuracies)]
-        recorder = training.EpochRecorder(run, recipe.stages[0], state, people.subset("validation"))
+        recorder = EpochRecorder(run, recipe.stages[0], state, people.subset("validation"))
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile(keras.optimizers.SGD(1.0))
         recorder.set_model(model)
@@ -469,7 +492,7 @@ def test_log_loss() -> None:
 def test_a_recipe_survives_json() -> None:
     import json
 
-    recipe = Recipe((FROZEN, LARGER), weights="a.keras", ema=0.5, task_weights="uncertainty")
+    recipe = Recipe(stages=(FROZEN, LARGER), weights="a.keras", ema=0.5, task_weights="uncertainty")
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 

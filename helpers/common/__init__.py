@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = front_door(
         "files": ["read_json", "whole_file", "whole_folder", "write_json", "write_text"],
         "lazy": ["front_door"],
         "memory": ["peak_memory"],
+        "models": ["Declared"],
         "settings": [
             "CORES",
             "LITERT_FILE",

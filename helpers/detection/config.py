@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -24,7 +22,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from helpers.common import WorkshopError, expected, write_text
+from helpers.common import Declared, WorkshopError, expected, write_text
 from helpers.detection.label_map import LabelMap
 from helpers.manifest import did_you_mean
 
@@ -42,22 +40,6 @@ Side = Annotated[int, Field(ge=64, le=2048, multiple_of=STRIDES[-1])]
 Size = Annotated[Number, Field(ge=4, le=2048)]
 Ratio = Annotated[Number, Field(ge=0.1, le=10)]
 Weight = Annotated[Number, Field(ge=0, le=1000)]
-
-
-class Declared(BaseModel):
-    """Values that do not change; a wrong one raises a WorkshopError."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    def __init__(self, **values: Any):
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise WorkshopError(str(error)) from None
-
-    def replace(self, **changes: Any) -> Self:
-        """Returns the same with some values changed, and checked."""
-        return type(self)(**{**vars(self), **changes})
 
 
 class Config(Declared):

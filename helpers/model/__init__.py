@@ -5,25 +5,21 @@ from helpers.common import front_door
 __getattr__, __dir__, __all__ = front_door(
     __name__,
     {
+        "backbones": ["street_features"],
+        "explain": ["grad_cam"],
+        "layers": ["set_pixel_statistics"],
         "losses": [
             "MaskedAccuracy",
+            "MaskedCrossentropy",
             "balance",
             "build_losses",
             "class_counts",
             "labels_of",
             "parse_task_weights",
-            "priors",
             "sampling_chances",
+            "soft_targets",
             "weigh_by_uncertainty",
         ],
-        "network": [
-            "Style",
-            "build_backbone",
-            "build_model",
-            "load_model",
-            "pool",
-            "set_pixel_statistics",
-            "street_features",
-        ],
+        "network": ["build_backbone", "build_model", "load_model", "pool"],
     },
 )

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from helpers.common import WorkshopError, keras, tf
+from helpers.common import WorkshopError, expected, keras, tf
 from helpers.manifest import Labels, Manifest
-from helpers.model.network import TaskUncertainty
+from helpers.model.layers import TaskUncertainty
 
 ops = keras.ops
 
@@ -16,70 +16,34 @@ class MaskedCrossentropy(keras.losses.Loss):
 
     Keras has the parts, but not together: `ignore_class` knows no label smoothing, and
     `class_weight` of `fit` raises where a model has several outputs.
-
-    Args:
-        class_weights: (classes,) weight of each class's rows, or None for equal ones.
-        label_smoothing: share of a label that is spread over all classes, 0 to below 1.
-        focal: exponent of 1 - p, with which the loss of a label of probability p is multiplied:
-            what is known already counts less (focal loss, Lin et al. 2017). 0 for none.
-        prior: (classes,) factors of the probabilities while training, or None for none. With the
-            share of each class, the network learns to score the classes as if all were equally
-            frequent (logit adjustment, Menon et al. 2021, equation 10).
     """
 
-    def __init__(
-        self,
-        class_weights=None,
-        label_smoothing: float = 0.0,
-        focal: float = 0.0,
-        prior=None,
-        name: str = "loss",
-    ):
+    def __init__(self, class_weights=None, label_smoothing: float = 0.0, name: str = "loss"):
         # No reduction by Keras: it would divide by all rows, and this mean is over labelled ones.
         super().__init__(name=name, reduction="none")
-        self.class_weights = class_weights
-        self.label_smoothing = label_smoothing
-        self.focal, self.prior = focal, prior
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
     def call(self, targets, probabilities):
-        """Returns the mean loss of a batch.
+        """Returns the mean loss of a batch, a scalar; 0 where no row is labelled.
 
-        Args:
-            targets: int (batch,), -1 where the label is not known; or of mixed pictures float
-                (batch, classes), the share of each label, less than 1 in all where a part is
-                not known.
-            probabilities: float (batch, classes), rows that sum to 1.
-
-        Returns:
-            A scalar; 0 where no row is labelled.
+        Targets are int (batch,), -1 where the label is not known, or soft: float (batch, classes),
+        which sum to less than 1 where a part is not known. Probabilities are (batch, classes).
         """
         classes = probabilities.shape[-1]
-        wanted = shares_of_labels(targets, classes, probabilities.dtype)
+        wanted = soft_targets(targets, classes, probabilities.dtype)
         if self.class_weights is not None:
             wanted = wanted * ops.convert_to_tensor(self.class_weights, probabilities.dtype)
         weight = ops.sum(wanted, axis=-1, keepdims=True)
         smooth = self.label_smoothing
         wanted = wanted * (1 - smooth) + weight * smooth / classes
-        if self.prior is not None:
-            weighed = probabilities * ops.convert_to_tensor(self.prior, probabilities.dtype)
-            probabilities = weighed / ops.sum(weighed, axis=-1, keepdims=True)
-        if self.focal:
-            # not of 0: the gradient of a power between 0 and 1 is infinite there
-            wanted = wanted * ops.maximum(1 - probabilities, 1e-7) ** self.focal
         # 1e-7: the smallest probability that Keras itself lets into a logarithm
         loss = -ops.sum(wanted * ops.log(ops.maximum(probabilities, 1e-7)))
         return loss / ops.maximum(_mean_over_hosts(ops.sum(weight)), 1e-7)
 
 
-def shares_of_labels(targets, classes: int, dtype: str = "float32"):
-    """Returns the share of each label in each row: (batch, classes), all 0 where not known.
-
-    Args:
-        targets: int (batch,) or (batch, 1), -1 where not known; or shares already.
-        classes: their number.
-        dtype: of the shares.
-    """
-    if is_shared(targets, classes):
+def soft_targets(targets, classes: int, dtype: str = "float32"):
+    """Returns targets as (batch, classes), all 0 where not known; they may be soft already."""
+    if _are_soft(targets, classes):
         return ops.cast(targets, dtype)
     targets = ops.reshape(targets, (-1,))  # Keras hands over (batch, 1)
     known = ops.cast(targets >= 0, dtype)
@@ -87,24 +51,20 @@ def shares_of_labels(targets, classes: int, dtype: str = "float32"):
 
 
 def labels_of(targets, classes: int, dtype: str = "int64"):
-    """Returns one label for each row, (batch,): of mixed pictures that with the larger share."""
-    if not is_shared(targets, classes):
+    """Returns one label for each row, (batch,): of soft targets the largest one."""
+    if not _are_soft(targets, classes):
         return ops.cast(ops.reshape(targets, (-1,)), dtype)
     largest = ops.cast(ops.argmax(targets, axis=-1), dtype)
     return ops.where(ops.max(targets, axis=-1) > 0, largest, ops.full_like(largest, -1))
 
 
-def is_shared(targets, classes: int) -> bool:
-    """Tells whether targets are shares (batch, classes), and not one label for each row."""
+def _are_soft(targets, classes: int) -> bool:
     return classes > 1 and len(targets.shape) == 2 and targets.shape[-1] == classes
 
 
 def _mean_over_hosts(weight):
-    """Returns the mean of what the parts of a batch weigh, where several hosts share the batch.
-
-    Divided by it, the mean of the hosts' losses is the loss of the whole batch, also where one
-    host has more labels than another.
-    """
+    # Where several hosts share a batch, the mean of what their parts weigh: divided by it, the mean
+    # of the hosts' losses is the loss of the whole, also where one has more labels than another.
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return weight
@@ -112,7 +72,7 @@ def _mean_over_hosts(weight):
 
 
 class MaskedAccuracy(keras.metrics.Mean):
-    """Share of the labelled rows whose most probable class is the label."""
+    """Fraction of the labelled rows whose most probable class is the label."""
 
     def update_state(self, targets, probabilities, sample_weight=None):
         """Adds a batch; the arguments are those of `MaskedCrossentropy`."""
@@ -131,20 +91,11 @@ def class_counts(manifest: Manifest) -> dict[str, np.ndarray]:
     return counts
 
 
-def balanced_class_weights(manifest: Manifest) -> dict[str, np.ndarray]:
-    """Returns the weights of `balance` for the rows of a manifest."""
-    return balance(class_counts(manifest))
-
-
 def balance(counts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights that let every class of a task count alike (King & Zeng 2001, "balanced").
+    """Returns weights that let every class of a task count alike (King & Zeng 2001, "balanced").
 
-    Args:
-        counts: for each task the rows of each class (classes,).
-
-    Returns:
-        For each task float32 (classes,): labelled rows / (classes * rows of the class); 0 for a
-        class without rows.
+    For each task float32 (classes,): labelled rows / (classes * rows of the class); 0 for a class
+    without rows.
     """
     weights = {}
     for task, rows in counts.items():
@@ -154,26 +105,17 @@ def balance(counts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return weights
 
 
-def priors(counts: Mapping[str, np.ndarray], adjustment: float) -> dict[str, np.ndarray]:
-    """Returns each class's share to the power of `adjustment`, float32 (classes,) for each task.
-
-    A class without rows gets the share of half a row: of a share of 0, nothing could be learned.
-    """
-    shares = {task: np.maximum(rows, 0.5) / max(rows.sum(), 1) for task, rows in counts.items()}
-    return {task: (share**adjustment).astype(np.float32) for task, share in shares.items()}
-
-
 def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
-    """Returns how likely each row is drawn, so that some classes or groups come not too often.
+    """Returns the sampling weight of each row of a training split.
 
-    Args:
-        manifest: the training split.
-        sampling: "" for None; a task, whose classes then come equally often; "rarest": of a row's
-            labels the rarest one decides; or "groups": see `_group_chances`.
+    With the name of a task, its classes come equally often, and a row without a label as often as
+    the average row. With "groups" a person of 100 images comes 10 times as often as one of a single
+    image: the square root lies between each image once, where few people fill the epochs, and each
+    person equally often, where their many images are hardly used (Mahajan et al. 2018 sample
+    hashtags so).
 
     Returns:
-        float (n,), which sums to 1, or None: each row once. A row without a label comes as often
-        as the mean row.
+        float (n,), which sums to 1; or None: each row once, as with "" and groups of one size.
 
     Raises:
         WorkshopError: no such task.
@@ -181,59 +123,33 @@ def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
     if not sampling:
         return None
     if sampling == "groups":
-        return _group_chances(manifest)
-    if sampling != "rarest":
+        _, group, sizes = np.unique(manifest.groups, return_inverse=True, return_counts=True)
+        if len(set(sizes)) == 1:
+            return None
+        chances = sizes[group] ** -0.5
+    else:
         manifest = manifest.select([sampling])
-    chances = []
-    for task, weights in balanced_class_weights(manifest).items():
-        targets = manifest.targets(task)
-        chances.append(np.where(targets >= 0, weights[targets], 1.0))  # 1 is the mean weight
-    highest = np.max(chances, axis=0)
-    return highest / highest.sum()
-
-
-def _group_chances(manifest: Manifest) -> np.ndarray | None:
-    """Returns chances in which a person of 100 pictures comes 10 times as often as one of a single.
-
-    The square root lies between each picture once, where few persons fill the epochs, and each
-    person equally often, where their many pictures are hardly used. Mahajan et al. 2018 draw so
-    from hashtags.
-
-    Returns:
-        float (n,), which sums to 1, or None where all groups are equally large.
-    """
-    _, group, sizes = np.unique(manifest.groups, return_inverse=True, return_counts=True)
-    if len(set(sizes)) == 1:
-        return None
-    chances = sizes[group] ** -0.5
+        targets, weights = manifest.targets(sampling), balance(class_counts(manifest))[sampling]
+        chances = np.where(targets >= 0, weights[targets], 1.0)  # 1 is the mean weight
     return chances / chances.sum()
 
 
 def build_losses(
-    labels: Labels,
-    class_weights: Mapping | None = None,
-    label_smoothing: float = 0.0,
-    focal: float = 0.0,
-    prior: Mapping | None = None,
+    labels: Labels, class_weights: Mapping | None = None, label_smoothing: float = 0.0
 ) -> dict[str, keras.losses.Loss]:
-    """Returns one loss for each task, keyed by the task's name as `compile` wants it.
-
-    `class_weights` and `prior` have an array (classes,) for each task; see `MaskedCrossentropy`.
-    """
-    weights, shares = class_weights or {}, prior or {}
+    """Returns a loss for each task, as `compile` wants them; `class_weights` are (classes,)."""
+    weights = class_weights or {}
     return {
-        task: MaskedCrossentropy(
-            weights.get(task), label_smoothing, focal, shares.get(task), name=task
-        )
+        task: MaskedCrossentropy(weights.get(task), label_smoothing, name=task)
         for task in labels.tasks
     }
 
 
 class UncertaintyWeighted(keras.losses.Loss):
-    """A task's loss, weighted by its trained uncertainty.
+    """exp(-s) * loss + s / 2, where s is the task's trained log-variance.
 
-    exp(-s) * loss + s / 2, where s is the log-variance (Kendall, Gal & Cipolla 2018, equation 10):
-    a task whose labels are noisy gets a small weight, and s / 2 keeps the weights from vanishing.
+    A task whose labels are noisy gets a small weight, and s / 2 keeps the weights from vanishing
+    (Kendall, Gal & Cipolla 2018, equation 10).
     """
 
     def __init__(self, loss: keras.losses.Loss, uncertainty: TaskUncertainty, index: int):
@@ -253,20 +169,15 @@ def weigh_by_uncertainty(
     try:
         layer = model.get_layer("task_uncertainty")
     except ValueError as error:
-        raise WorkshopError(
-            "expected a model with trained task weights, found one without. Build it with "
-            "task_uncertainty=True."
-        ) from error
+        fix = "Build it with task_uncertainty=True."
+        raise expected("a model with trained task weights", "one without", fix) from error
     return {
         task: UncertaintyWeighted(loss, layer, i) for i, (task, loss) in enumerate(losses.items())
     }
 
 
 def parse_task_weights(text: str, labels: Labels) -> dict[str, float]:
-    """Reads "gender=1,top_color=2", or "*=0.5,gender=1" where all others weigh half.
-
-    Returns:
-        A weight for each task; tasks that are not named weigh 1, or what * says.
+    """Reads "gender=1,top_color=2", or "*=0.5,gender=1" where all others weigh half and not 1.
 
     Raises:
         WorkshopError: an unknown task, or a weight that is no number of at least 0.

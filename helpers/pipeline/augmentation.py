@@ -1,7 +1,7 @@
-"""Changes training pictures at random, a batch at a time.
+"""Changes training images at random, a batch at a time.
 
 On two cores every pass over the pixels is time that the network does not get: flip, shift, zoom and
-rotation move each picture at once, then light, contrast and tint recolor it at once.
+rotation move each image at once, then light, contrast and tint recolor it at once.
 """
 
 from dataclasses import dataclass
@@ -10,47 +10,29 @@ import cv2
 import numpy as np
 
 MIDDLE_GREY = 128
-MIXES = ("none", "mixup", "cutmix")
-MIXUP_SPREAD = 0.2  # of the beta distribution, as in the paper for small data sets
 CHANGES = ("rotation", "zoom", "down", "across", "contrast", "brightness", "tint")
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far the training pictures are changed; all zero leaves them as they are.
+    """How far the training images are changed at most; all zero leaves them as they are."""
 
-    Attributes:
-        flip: probability of a mirror image.
-        shift: largest shift, as a share of height and width.
-        zoom: largest change of scale, as a share.
-        rotation: largest angle in degrees.
-        brightness: largest change, as a share of full white.
-        contrast: largest change of contrast, as a share.
-        tint: largest change of a single color channel, as a share. Small, since a color label
-            must still be right after it.
-        erase: probability that a rectangle is painted over (Zhong et al. 2017).
-        erase_area: smallest and largest share of the picture that it covers.
-        operations: change each picture in only so many of the ways above, drawn anew for each,
-            and then as far as they go (RandAugment, Cubuk et al. 2020); 0 for all ways, each as
-            far as it happens. The paper's solarize, posterize, equalize and invert are left out:
-            a color label would not survive them.
-        shear: largest slant and largest difference between the scales of the two sides, as a share;
-            what a view from the side does.
-        smooth: mix the pixels between which a moved one lies. At 32 pixels the nearest one alone
-            tears thin strokes apart; at 160 nobody sees it, and it takes time.
-    """
-
-    flip: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
-    rotation: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    tint: float = 0.0
-    erase: float = 0.0
-    erase_area: tuple[float, float] = (0.02, 0.15)
+    flip: float = 0.0  # probability of a mirror image
+    shift: float = 0.0  # fraction of height and width
+    zoom: float = 0.0  # fraction of the scale
+    rotation: float = 0.0  # degrees
+    brightness: float = 0.0  # fraction of full white
+    contrast: float = 0.0  # fraction
+    tint: float = 0.0  # fraction of a color channel; small, so that a color label stays right
+    erase: float = 0.0  # probability that a rectangle is painted over (Zhong et al. 2017)
+    erase_area: tuple[float, float] = (0.02, 0.15)  # smallest and largest fraction of the image
+    # Change each image in only so many of the ways above, drawn anew for each, and then as far as
+    # they go (RandAugment, Cubuk et al. 2020); 0 for all ways, each as far as it happens. The
+    # paper's solarize, posterize, equalize and invert would not leave a color label right.
     operations: int = 0
-    shear: float = 0.0
+    shear: float = 0.0  # slant, and difference between the scales of the two sides: a side view
+    # Mix the pixels between which a moved one lies. At 32 pixels the nearest one alone tears thin
+    # strokes apart; at 160 nobody sees it, and it takes time.
     smooth: bool = False
 
 
@@ -73,16 +55,7 @@ AUGMENTATIONS = {
 def augment(
     pictures: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
 ) -> np.ndarray:
-    """Changes each picture of a batch in its own way.
-
-    Args:
-        pictures: uint8 (batch, height, width, 3), 0 to 255; left as they are.
-        augmentation: how far to go.
-        rng: where the random numbers come from; the same state gives the same changes.
-
-    Returns:
-        uint8 (batch, height, width, 3), 0 to 255.
-    """
+    """Returns a changed copy of pictures, uint8 (batch, height, width, 3), each in its own way."""
     if augmentation == AUGMENTATIONS["none"]:
         return pictures
     changed = np.empty(pictures.shape, np.uint8)  # row by row, whatever the order of `pictures`
@@ -154,40 +127,3 @@ def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> N
     for i in np.flatnonzero(chosen):
         first_row, last_row, first_column, last_column = box[i]
         pictures[i, first_row:last_row, first_column:last_column] = colors[i]
-
-
-def mix(
-    pictures: np.ndarray, kind: str, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Puts into each picture of a batch a part of another one of the same batch.
-
-    "mixup" lays the other one over it (Zhang et al. 2018), "cutmix" sets a rectangle of the
-    other one into it (Yun et al. 2019). The label is shared as the picture is.
-
-    Args:
-        pictures: uint8 (batch, height, width, 3); left as they are.
-        kind: "mixup" or "cutmix".
-        rng: where the random numbers come from.
-
-    Returns:
-        The mixed pictures; for each the row of the other one, int32 (batch,); and the share that
-        its own label keeps, float32 (batch,).
-    """
-    count, height, width, _ = pictures.shape
-    partner = rng.permutation(count).astype(np.int32)
-    if kind == "mixup":
-        share = rng.beta(MIXUP_SPREAD, MIXUP_SPREAD, count)
-        own = np.round(256 * np.maximum(share, 1 - share)).astype(np.uint16)  # more than the other
-        mixed = np.empty_like(pictures)
-        for i, out in enumerate(mixed):
-            blend = pictures[i] * own[i] + pictures[partner[i]] * (256 - own[i])
-            np.copyto(out, blend >> 8, casting="unsafe")
-        return mixed, partner, (own / 256).astype(np.float32)
-    mixed, side = pictures.copy(), np.sqrt(rng.random(count))  # all areas alike
-    tall, broad = np.round(side * height).astype(int), np.round(side * width).astype(int)
-    top = (rng.random(count) * (height - tall + 1)).astype(int)
-    left = (rng.random(count) * (width - broad + 1)).astype(int)
-    for i, out in enumerate(mixed):
-        box = np.s_[top[i] : top[i] + tall[i], left[i] : left[i] + broad[i]]
-        out[box] = pictures[partner[i]][box]
-    return mixed, partner, (1 - tall * broad / (height * width)).astype(np.float32)

@@ -26,10 +26,7 @@ def build_parser(
 ) -> argparse.ArgumentParser:
     """Returns the command line.
 
-    Args:
-        name: of the command.
-        in_job: a job says where manifest and run are, so that no flag has to.
-        checkpoints: the folder of `--checkpoints` where no flag names one.
+    A job says where manifest and run are, so that no flag has to; `checkpoints` is the default.
     """
     add = (parser := argparse.ArgumentParser(name, description=DESCRIPTION)).add_argument
     add("--manifest", required=not in_job, help="the manifest CSV")
@@ -78,12 +75,9 @@ def main() -> None:
 def read_and_check(
     arguments: argparse.Namespace, manifest: Manifest | None = None, whole: bool = True
 ) -> Manifest:
-    """Reads the manifest that the arguments name, and checks it.
+    """Reads the manifest that the arguments name, or takes `manifest`, and checks it.
 
-    Args:
-        arguments: of the command line.
-        manifest: what to check where none is named.
-        whole: whether every class must have examples.
+    In a `whole` manifest every class must have examples.
     """
     tasks = arguments.tasks.split(",") if arguments.tasks else None
     if arguments.manifest or manifest is None:

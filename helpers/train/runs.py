@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.common import WorkshopError, read_json, whole_file, write_json, write_text
+from helpers.common import WorkshopError, expected, read_json, whole_file, write_json, write_text
 from helpers.manifest import GROUP, LABELS_FILE, Labels, Manifest
 from helpers.train.recipe import Recipe
 
@@ -65,17 +65,11 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The number of the best epoch, counted from 1.
-
-        Raises:
-            WorkshopError: no epoch has ended yet.
-        """
+        """The number of the best epoch, counted from 1; WorkshopError where none has ended yet."""
         path = self.folder / "best.json"
         if not path.exists():
-            raise WorkshopError(
-                f"expected a run with a finished epoch in {self.folder}, found none. Train it "
-                "with python -m helpers.train, with --resume if it was stopped."
-            )
+            fix = "Train it with python -m helpers.train, with --resume if it was stopped."
+            raise expected(f"a run with a finished epoch in {self.folder}", "none", fix)
         return read_json(path)["epoch"]
 
     def write_log(self, log: pd.DataFrame) -> None:
@@ -85,10 +79,7 @@ class Run:
         write_text(self.log_path, text.getvalue())
 
     def mark_best(self, log: pd.DataFrame) -> int:
-        """Copies the best epoch's model to `best.keras` and returns its number.
-
-        The best epoch has the highest validation accuracy, as a mean over the tasks.
-        """
+        """Copies the model of the highest mean validation accuracy; returns its epoch."""
         row = log.loc[log["val_accuracy"].idxmax()]
         epoch = int(row["epoch"])
         with whole_file(self.best_path) as draft:
@@ -104,27 +95,18 @@ def check_folder(folder: Path, overwrite: bool = False) -> bool:
     Raises:
         WorkshopError: the folder holds something, and `overwrite` is not set or it is no run.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        is_run = (folder / "run.json").exists()
-        if not (overwrite and is_run):
-            advice = (
-                "Use --resume to go on with it, --overwrite to replace it, or" if is_run else "Use"
-            )
-            raise WorkshopError(
-                f"expected an empty or new folder, found {'a run' if is_run else 'other files'} "
-                f"in {folder}. {advice} another --out."
-            )
-        return True
-    return False
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    is_run = (folder / "run.json").exists()
+    if not (overwrite and is_run):
+        fix = "Use --resume to go on with it, --overwrite to replace it, or" if is_run else "Use"
+        found = f"{'a run' if is_run else 'other files'} in {folder}"
+        raise expected("an empty or new folder", found, f"{fix} another --out.")
+    return True
 
 
 def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool = False) -> Run:
-    """Makes the folder of a new run.
-
-    Raises:
-        WorkshopError: the folder holds something, and `overwrite` is not set or it is no run.
-    """
-    folder = Path(folder)
+    """Makes the folder of a new run, as far as `check_folder` allows it."""
     if check_folder(folder, overwrite):
         shutil.rmtree(folder)
     try:
@@ -132,25 +114,22 @@ def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool
     except FileNotFoundError as error:  # e.g. in /proc, where nobody can make a folder
         raise WorkshopError(f"{folder}: no folder can be made there. Use another --out.") from error
     manifest.labels.write(folder / LABELS_FILE)
-    write_json(
-        folder / "run.json",
-        {
-            "recipe": recipe.to_json(),
-            "manifest": str(manifest.source or ""),
-            "data": describe_data(manifest),
-            "versions": {"python": platform.python_version()}
-            | {name: version(name) for name in VERSIONS_OF},
-        },
-    )
+    value = {
+        "recipe": recipe.to_json(),
+        "manifest": str(manifest.source or ""),
+        "data": _describe_data(manifest),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in VERSIONS_OF},
+    }
+    write_json(folder / "run.json", value)
     return Run(folder, manifest.labels, recipe)
 
 
-def describe_data(manifest: Manifest) -> dict[str, int | str]:
-    """Tells one split of one dataset from others, wherever its pictures lie.
+def _describe_data(manifest: Manifest) -> dict[str, int | str]:
+    """Tells one split of one dataset from others, wherever its images lie.
 
-    Returns:
-        The number of pictures to train on and of those to validate on, and a digest of their
-        file names, groups and labels. Test pictures may come and go.
+    Counts the images of train and validation and digests their file names, groups and labels; test
+    images may come and go.
     """
     digest, counts = hashlib.sha256(), {}
     for name in ("train", "validation"):
@@ -165,54 +144,39 @@ def describe_data(manifest: Manifest) -> dict[str, int | str]:
 
 
 def check_data(run: Run, manifest: Manifest) -> None:
-    """Refuses a manifest with other pictures, labels or split than the run began with.
-
-    Raises:
-        WorkshopError: they differ.
-    """
+    """Refuses a manifest with other pictures, labels or split than the run began with."""
     began = read_json(run.folder / "run.json").get("data")  # runs of before 2026-11-22 have none
-    found = describe_data(manifest.select(list(run.labels.tasks)))
+    found = _describe_data(manifest.select(list(run.labels.tasks)))
     if began and began != found:
         told = [
             f"{data['train']:,} to train on, {data['validation']:,} to validate"
             for data in (began, found)
         ]
         other = told[1] if told[0] != told[1] else "as many, but other rows, labels or order"
-        raise WorkshopError(
-            f"expected the pictures that {run.folder} was started with ({told[0]}), found {other} "
-            f"in {manifest.name}. Resume with that manifest, or train into another --out."
+        raise expected(
+            f"the pictures that {run.folder} was started with ({told[0]})",
+            f"{other} in {manifest.name}",
+            "Resume with that manifest, or train into another --out.",
         )
 
 
 def open_run(folder: Path) -> Run:
-    """Opens the folder of a run.
-
-    Raises:
-        WorkshopError: it holds no run.
-    """
+    """Opens the folder of a run; WorkshopError where it holds none."""
     folder = Path(folder)
     try:
-        value = read_json(folder / "run.json")
-        labels = Labels.read(folder / LABELS_FILE)
-        return Run(folder, labels, Recipe.from_json(value["recipe"]))
+        recipe = Recipe.from_json(read_json(folder / "run.json")["recipe"])
     except FileNotFoundError as error:
-        raise WorkshopError(
-            f"expected the folder of a run, found no {Path(error.filename).name} in {folder}. "
-            "Train one with: python -m helpers.train --manifest M --out RUN"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorkshopError(
-            f"expected the folder of a run, found a damaged run.json in {folder} ({error}). "
-            "Train it again."
-        ) from error
+        found = f"no run.json in {folder}"
+        fix = "Train one with: python -m helpers.train --manifest M --out RUN"
+        raise expected("the folder of a run", found, fix) from error
+    except (WorkshopError, ValueError, KeyError, TypeError) as error:
+        found = f"a damaged run.json in {folder} ({error})"
+        raise expected("the folder of a run", found, "Train it again.") from error
+    return Run(folder, Labels.read(folder / LABELS_FILE), recipe)
 
 
 def check_labels(run: Run, manifest: Manifest) -> None:
-    """Refuses a manifest whose tasks or classes are not those of the run.
-
-    Raises:
-        WorkshopError: they differ; the message says in what.
-    """
+    """Refuses a manifest whose tasks or classes are not those of the run."""
     for task, classes in run.labels.tasks.items():
         found = manifest.labels.tasks.get(task)
         if found != classes:

@@ -1,12 +1,11 @@
 """Learning rates as a function of the step, or of the clock."""
 
-import dataclasses
 import math
 import time
 
 import numpy as np
 
-from helpers.common import keras
+from helpers.common import keras, peak_memory
 from helpers.train.recipe import Stage
 
 WARM_UP_SHARE = 0.3  # of all steps, in a one-cycle schedule (fastai's default)
@@ -18,18 +17,19 @@ MEASURED_STEPS = 20
 RESERVED_SHARE = 0.02  # of a stage's minutes, until a validation has been timed
 
 
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Up to the highest rate and down to almost nothing, both along a cosine.
-
-    Source: Smith & Topin 2018, "Super-convergence", in the form that fastai gave it.
-
-    Args:
-        highest: the highest rate.
-        steps: length of the whole cycle.
-    """
+class _Planned(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that knows its highest rate and its length in steps."""
 
     def __init__(self, highest: float, steps: int):
         self.highest, self.steps = highest, steps
+
+    def get_config(self) -> dict:
+        """Returns what rebuilds the schedule."""
+        return {"highest": self.highest, "steps": self.steps}
+
+
+class OneCycle(_Planned):
+    """Up and down to almost nothing along a cosine (Smith & Topin 2018, as fastai has it)."""
 
     def __call__(self, step):
         """Returns the rate of a step, counted from 0."""
@@ -41,23 +41,9 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         rise = _cosine(self.highest / START_DIVISOR, self.highest, up)
         return ops.where(step < top, rise, _cosine(self.highest, self.highest / END_DIVISOR, down))
 
-    def get_config(self) -> dict:
-        """Returns what rebuilds the schedule."""
-        return {"highest": self.highest, "steps": self.steps}
 
-
-class Cyclic(keras.optimizers.schedules.LearningRateSchedule):
-    """Up and down along straight lines, `CYCLES` times, each time half as high.
-
-    Source: Smith 2017, "Cyclical learning rates for training neural networks", "triangular2".
-
-    Args:
-        highest: the highest rate, in the middle of the first cycle.
-        steps: length of all cycles together.
-    """
-
-    def __init__(self, highest: float, steps: int):
-        self.highest, self.steps = highest, steps
+class Cyclic(_Planned):
+    """Up and down along lines, each time half as high (Smith 2017, "triangular2")."""
 
     def __call__(self, step):
         """Returns the rate of a step, counted from 0."""
@@ -68,10 +54,6 @@ class Cyclic(keras.optimizers.schedules.LearningRateSchedule):
         lowest = self.highest / START_DIVISOR
         return lowest + (self.highest - lowest) * height
 
-    def get_config(self) -> dict:
-        """Returns what rebuilds the schedule."""
-        return {"highest": self.highest, "steps": self.steps}
-
 
 def _cosine(start: float, end: float, share):
     return end + (start - end) * (1 + keras.ops.cos(math.pi * share)) / 2
@@ -79,42 +61,75 @@ def _cosine(start: float, end: float, share):
 
 def learning_rate(stage: Stage, steps: int):
     """Returns what an optimizer takes as its rate for a stage of `steps` steps in all."""
-    if stage.minutes:
-        return stage.learning_rate  # `Clock` changes it
-    if stage.schedule == "one-cycle":
-        return OneCycle(stage.learning_rate, steps)
-    if stage.schedule == "cyclic":
-        return Cyclic(stage.learning_rate, steps)
-    if stage.schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps)
-    return stage.learning_rate  # "plateau" is lowered after an epoch, see helpers.train.loop
+    planned = {
+        "one-cycle": OneCycle,
+        "cyclic": Cyclic,
+        "cosine": keras.optimizers.schedules.CosineDecay,
+    }
+    # `Clock` changes the rate of a stage with minutes, and `EpochRecorder` that of a plateau.
+    if stage.minutes or stage.schedule not in planned:
+        return stage.learning_rate
+    return planned[stage.schedule](stage.learning_rate, steps)
 
 
-class Clock(keras.callbacks.Callback):
-    """Leads a stage through its schedule by the clock, and ends it in time.
+class _StepTimer(keras.callbacks.Callback):
+    """Tells once, after `MEASURED_STEPS` steps, what to expect of a stage."""
+
+    def __init__(self, stage: Stage):
+        super().__init__()
+        self._stage, self._batches = stage, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Measures the first steps, and tells."""
+        if len(self._batches) < MEASURED_STEPS:
+            self._batches.append(time.monotonic())
+            if len(self._batches) == MEASURED_STEPS:
+                step = float(np.median(np.diff(self._batches)))
+                speed = self._stage.batch_size / step
+                told = self.told(step * self.params["steps"])
+                print(f"{speed:.0f} pictures/s: {told}", flush=True)
+
+    def told(self, epoch_seconds: float) -> str:
+        """Says what to expect where the steps of an epoch take so long."""
+        raise NotImplementedError
+
+
+class StagePlan(_StepTimer):
+    """Tells how long a stage that counts epochs takes at most, and in how much memory."""
+
+    def __init__(self, stage: Stage, epochs: int):
+        super().__init__(stage)
+        self._epochs = epochs  # that it has left
+
+    def told(self, epoch_seconds: float) -> str:
+        """Says minutes and memory."""
+        return (
+            f"at most {epoch_seconds * self._epochs / 60:.1f} minutes of training for "
+            f"{self._epochs} epochs; {peak_memory():.1f} GB of memory so far"
+        )
+
+
+class Clock(_StepTimer):
+    """Leads a stage with `minutes` through its schedule by the clock, and ends it in time.
 
     Steps are not counted, because a machine that others use is twice as fast in one minute as in
     the next: a plan in steps, made from the first of them, would miss its minute.
 
-    Args:
-        stage: a stage with `minutes`.
-        began: when it began, on `time.monotonic`: before the pictures were decoded.
-        used: seconds that it had before it was interrupted.
-        afterwards: seconds of the minutes to leave for what follows the training.
+    The stage `began`, on `time.monotonic`, before the images were decoded; it has `used` so many
+    seconds before an interruption, and leaves some `afterwards` for what follows the training.
     """
 
     def __init__(self, stage: Stage, began: float, used: float = 0.0, afterwards: float = 0.0):
-        super().__init__()
-        self._stage, self._began, self._used = stage, began, used
+        super().__init__(stage)
+        self._began, self._used = began, used
         self._seconds = 60 * stage.minutes - afterwards
         self._reserve = RESERVED_SHARE * self._seconds  # for the last validation
-        plan = learning_rate(dataclasses.replace(stage, minutes=0), PLANNED_STEPS)
+        plan = learning_rate(stage.replace(minutes=0.0), PLANNED_STEPS)
         # A "plateau" is lowered after an epoch, and "constant" stays: neither follows the clock.
         self._rates = None
         if callable(plan):
             self._rates = keras.ops.convert_to_numpy(plan(np.arange(PLANNED_STEPS + 1)))
         self._epoch_ended = 0.0
-        self._batches: list[float] = []
 
     @property
     def elapsed(self) -> float:
@@ -138,23 +153,18 @@ class Clock(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = float(self._rates[place])
 
     def on_train_batch_end(self, batch, logs=None):
-        """Ends the stage when the time is over; tells what to expect when steps are measured."""
+        """Ends the stage when the time is over."""
         if self.share >= 1:
             self.model.stop_training = True
-        if len(self._batches) < MEASURED_STEPS:
-            self._batches.append(time.monotonic())
-            if len(self._batches) == MEASURED_STEPS:
-                self._tell()
+        super().on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
         """Notes when validation began."""
         self._epoch_ended = time.monotonic()
 
-    def _tell(self) -> None:
-        step = float(np.median(np.diff(self._batches)))
-        left = (self._seconds - self._reserve - self.elapsed) / (step * self.params["steps"])
-        print(
-            f"{self._stage.batch_size / step:.0f} pictures/s: about {max(left, 0):.1f} more epochs "
-            f"until {self._stage.minutes:g} minutes are over",
-            flush=True,
+    def told(self, epoch_seconds: float) -> str:
+        """Says for how many more epochs the time is enough."""
+        left = (self._seconds - self._reserve - self.elapsed) / epoch_seconds
+        return (
+            f"about {max(left, 0):.1f} more epochs until {self._stage.minutes:g} minutes are over"
         )

@@ -20,8 +20,7 @@ from helpers.cloud.script.environment import (
 from helpers.cloud.script.metrics import epoch_figures, metric_line, score_figures
 from helpers.common import run_command
 from helpers.manifest import SPLIT, Manifest
-from helpers.train import Run, recipe_from
-from helpers.train.__main__ import EXPORT_SECONDS, RUN, build_parser, read_and_check, where
+from helpers.train import EXPORT_SECONDS, RUN, Run, build_parser, read_and_check, recipe_from, where
 
 IMAGE_FORMATS = ("saved_model", "litert")  # a job's image lacks the packages that ONNX needs
 

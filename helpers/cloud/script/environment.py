@@ -13,8 +13,7 @@ import pandas as pd
 from helpers.cloud.script.shards import MANIFEST_FILE, find_shards, read_shards, write_joined
 from helpers.common import WorkshopError, write_json
 from helpers.manifest import SPLIT, Manifest, read_manifest
-from helpers.train import Run
-from helpers.train.__main__ import RUN
+from helpers.train import RUN, Run
 
 CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
 NOT_OURS = "sagemaker_"  # hyperparameters that the SDK adds begin so

@@ -1,6 +1,6 @@
 """Finds a learning rate: trains a few steps, each with a higher rate, and watches the loss.
 
-    python -m helpers.train.rate_range --manifest M --out FOLDER [--recipe NAME] [flags of a recipe]
+    python -m helpers.train.rate_test --manifest M --out FOLDER [--recipe NAME] [flags of a recipe]
 
 The learning rate range test (Smith 2017): where the rate is too low nothing happens, then the loss
 falls, and where it is too high the loss rises. It writes a table and a picture of the curve, and
@@ -10,12 +10,13 @@ proposes a rate for the middle of a cycle.
 import argparse
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, artifacts_folder, progress_bar, run_command, write_text
+from helpers.common import artifacts_folder, expected, progress_bar, run_command, write_text
 from helpers.manifest import Manifest, read_manifest
 from helpers.train.flags import add_recipe_arguments, recipe_from
 from helpers.train.recipe import Recipe
@@ -37,48 +38,42 @@ def rate_range(
 ) -> pd.DataFrame:
     """Trains a fresh network of a recipe's first stage with a rising rate.
 
-    Args:
-        manifest: pictures, labels and, where it has one, a split, of which train is used.
-        recipe: the default recipe where None.
-        steps: at most; it ends earlier where the loss rises out of reach.
-        lowest: rate of the first step.
-        highest: rate of the last step.
+    It takes the split train where there is one, and ends earlier where the loss rises out of reach.
 
     Returns:
         A row for each step: rate, loss, and smooth, the mean of the losses so far in which the
         last ones weigh most.
-
-    Raises:
-        WorkshopError: `lowest` is not above 0 and below `highest`, or fewer than 2 steps.
     """
     if not (0 < lowest < highest and steps >= 2):
-        raise WorkshopError(
-            f"expected 0 < lowest < highest and at least 2 steps, found {lowest:g}, {highest:g} "
-            f"and {steps}. Change them."
-        )
-    from benchmarks.measures import compiled_model, pipeline_batches
-    from helpers.common import keras
-    from helpers.train.loop import trace_once
-
-    recipe = recipe or Recipe()
-    training = manifest.subset("train") if manifest.has_split else manifest
-    keras.utils.set_random_seed(recipe.seed)
-    model = compiled_model(training, recipe, fixed_rate=True)
-    model.optimizer.build(model.trainable_variables)
-    batches = pipeline_batches(training, recipe)
-    trace_once(model, batches)
-    iterator, rows, mean = iter(batches), [], 0.0
-    rates = np.geomspace(lowest, highest, steps)
-    for number, rate in enumerate(progress_bar(iterable=rates, unit="step", desc="rates")):
-        model.optimizer.learning_rate = float(rate)
-        model.reset_metrics()  # else the loss would be a mean over the steps
-        loss = float(model.train_function(iterator)["loss"])
+        found = f"{lowest:g}, {highest:g} and {steps}"
+        raise expected("0 < lowest < highest and at least 2 steps", found, "Change them.")
+    rows, mean = [], 0.0
+    losses = _losses(manifest, recipe or Recipe(), np.geomspace(lowest, highest, steps))
+    for number, (rate, loss) in enumerate(losses):
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
         smooth = mean / (1 - SMOOTHING ** (number + 1))
         rows.append((rate, loss, smooth))
         if not math.isfinite(loss) or smooth > DIVERGED * min(row[2] for row in rows):
             break
     return pd.DataFrame(rows, columns=["rate", "loss", "smooth"])
+
+
+def _losses(manifest: Manifest, recipe: Recipe, rates: np.ndarray) -> Iterator[tuple[float, float]]:
+    """Trains a step with each rate; yields rate and loss."""
+    from helpers.common import keras
+    from helpers.train.stages import compiled_model, recipe_batches, trace_once
+
+    training = manifest.subset("train") if manifest.has_split else manifest
+    keras.utils.set_random_seed(recipe.seed)
+    model = compiled_model(training, recipe, fixed_rate=True)
+    model.optimizer.build(model.trainable_variables)
+    batches = recipe_batches(training, recipe)
+    trace_once(model, batches)
+    iterator = iter(batches)
+    for rate in progress_bar(iterable=rates, unit="step", desc="rates"):
+        model.optimizer.learning_rate = float(rate)
+        model.reset_metrics()  # else the loss would be a mean over the steps
+        yield rate, float(model.train_function(iterator)["loss"])
 
 
 def proposed_rate(table: pd.DataFrame) -> float:
@@ -89,29 +84,19 @@ def proposed_rate(table: pd.DataFrame) -> float:
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        "helpers.train.rate_range", description=__doc__.splitlines()[0]
-    )
+    parser = argparse.ArgumentParser("helpers.train.rate_test", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="the manifest CSV")
     add("--tasks", help="only these tasks")
-    add("--out", type=Path, help="folder of the table and the picture")
-    add("--steps", type=int, default=STEPS, help=f"of the test (default {STEPS})")
-    add("--lowest", type=float, default=LOWEST, help=f"rate (default {LOWEST:g})")
-    add("--highest", type=float, default=HIGHEST, help=f"rate (default {HIGHEST:g})")
+    add("--out", type=Path, help="folder of the table and the curve")
+    for name, default in (("steps", STEPS), ("lowest", LOWEST), ("highest", HIGHEST)):
+        add(f"--{name}", type=type(default), default=default, help=f"(default {default:g})")
     add_recipe_arguments(parser.add_argument_group("recipe").add_argument)
-    arguments = parser.parse_args(sys.argv[1:])
-    manifest = read_manifest(
-        arguments.manifest, tasks=arguments.tasks.split(",") if arguments.tasks else None
-    )
-    folder = arguments.out or artifacts_folder("rate_range")
-    table = rate_range(
-        manifest,
-        recipe_from(arguments),
-        steps=arguments.steps,
-        lowest=arguments.lowest,
-        highest=arguments.highest,
-    )
+    given = parser.parse_args(sys.argv[1:])
+    manifest = read_manifest(given.manifest, tasks=given.tasks.split(",") if given.tasks else None)
+    folder = given.out or artifacts_folder("rate_range")
+    sizes = {"steps": given.steps, "lowest": given.lowest, "highest": given.highest}
+    table = rate_range(manifest, recipe_from(given), **sizes)
     from helpers.plots import learning_rate_range
 
     write_text(folder / "rate_range.csv", table.to_csv(index=False))

@@ -1,0 +1,124 @@
+"""Our own backbones: from pixels (batch, height, width, 3) to a map of features, for two cores.
+
+All take pixels scaled to -1 to 1, but "sign", which takes 0 to 255. "street", "residual" and
+"dense" give a map of a sixteenth of both sides, "sign" of an eighth.
+"""
+
+from collections.abc import Sequence
+
+from helpers.common import keras, layers
+from helpers.model.layers import EvenLight, FusedBatchNormalization
+
+GLOROT = "glorot_uniform"  # the initial weights of Keras
+NEIGHBORHOOD = 9  # pixels on each side: about a third of a sign, wider than any of its strokes
+
+
+def street_features(
+    x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128), initialization: str = GLOROT
+):
+    """The default backbone: a small residual network (He et al. 2016) for two cores.
+
+    A first convolution with a stride of 4, so that nearly all of the work is done on few pixels,
+    and plain 3x3 convolutions, since depthwise ones save arithmetic but little time on a CPU.
+    `widths` are channels of the first convolution and of each block, which halves both sides.
+    """
+    x = _relu(_convolve(x, widths[0], kernel=6, strides=4, initialization=initialization))
+    for width in widths[1:]:
+        x = _residual_block(x, width, 2, initialization)
+    return x
+
+
+def residual_features(
+    x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128), initialization: str = GLOROT
+):
+    """A residual network of two blocks for each width: deeper than "street"."""
+    x = _relu(_convolve(x, widths[0], kernel=6, strides=4, initialization=initialization))
+    for number, width in enumerate(widths):
+        x = _residual_block(x, width, 2 if number else 1, initialization)
+        x = _residual_block(x, width, 1, initialization)
+    return x
+
+
+def _residual_block(x: keras.KerasTensor, width: int, strides: int, initialization: str):
+    """Two convolutions, and a way around them on which gradients pass unchanged."""
+    shortcut = x
+    if strides > 1:
+        shortcut = layers.AveragePooling2D(strides, padding="same")(x)
+        shortcut = _convolve(shortcut, width, kernel=1, initialization=initialization)
+    x = _relu(_convolve(x, width, strides=strides, initialization=initialization))
+    x = layers.Add()([_convolve(x, width, initialization=initialization), shortcut])
+    return _relu(x)
+
+
+def dense_features(
+    x: keras.KerasTensor,
+    blocks: Sequence[tuple[int, int]] = ((3, 16), (4, 24), (4, 32)),
+    initialization: str = GLOROT,
+):
+    """A small densely connected network (Huang et al. 2017) for two cores.
+
+    Each convolution sees what all before it in its block have found, and adds a few channels of
+    its own: `blocks` are their numbers. Between blocks the channels and both sides are halved.
+    """
+    x = _relu(_convolve(x, 32, kernel=6, strides=4, initialization=initialization))
+    for number, (convolutions, growth) in enumerate(blocks):
+        if number:
+            halved = x.shape[-1] // 16 * 8  # a multiple of 8
+            x = _relu(_convolve(x, halved, kernel=1, initialization=initialization))
+            x = layers.AveragePooling2D(2, padding="same")(x)
+        for _ in range(convolutions):
+            found = _relu(_convolve(x, growth, initialization=initialization))
+            x = layers.Concatenate()([x, found])
+    return x
+
+
+def sign_features(
+    image: keras.KerasTensor, widths: Sequence[int] = (16, 48, 96), initialization: str = GLOROT
+):
+    """A backbone for small pictures with one thing in the middle, such as traffic signs.
+
+    Pictures of signs are often so dark or pale that most of the range is unused, so the light is
+    evened out first: over the picture, and around each pixel. Then a convolution of few channels at
+    full size, since at 32 pixels a stride loses the strokes of a numeral, and the work where
+    pooling has left few pixels. `widths` are channels before each pooling, which halves both sides.
+    """
+    # A group of all three channels keeps the colors; epsilon is small beside 255 squared.
+    whole = layers.GroupNormalization(1, epsilon=1.0, center=False, scale=False)(image)
+    x = layers.Concatenate()([whole, EvenLight(NEIGHBORHOOD)(image)])
+    # Normalizing after the pooling is the same idea on a quarter of the numbers.
+    for width, kernel in zip(widths[:-1], (5, 3)):
+        convolution = _convolution(width, kernel, initialization=initialization)
+        x = _relu(_normalize(layers.MaxPooling2D(2)(convolution(x))))
+    x = _relu(_convolve(x, widths[-1], initialization=initialization))
+    x = layers.Add()([_convolve(x, widths[-1], initialization=initialization), x])
+    return layers.MaxPooling2D(2)(_relu(x))
+
+
+def lenet_features(x: keras.KerasTensor):
+    """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling, as cloud tutorials have it.
+
+    It takes 32 pixels on each side, or more, and gives (batch, 1, 1, 84): its two dense layers are
+    convolutions over all that is left.
+    """
+    for width in (6, 16):
+        x = layers.MaxPooling2D(2)(layers.Conv2D(width, 5, activation="relu")(x))
+    x = layers.Conv2D(120, x.shape[1:3], activation="relu")(x)
+    return layers.Conv2D(84, 1, activation="relu")(x)
+
+
+def _convolve(x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1, **options):
+    return _normalize(_convolution(width, kernel, strides, **options)(x))
+
+
+def _convolution(width: int, kernel: int = 3, strides: int = 1, initialization: str = GLOROT):
+    how = {"padding": "same", "use_bias": False, "kernel_initializer": initialization}
+    return layers.Conv2D(width, kernel, strides, **how)
+
+
+def _normalize(x: keras.KerasTensor):
+    # A momentum of .9 instead of .99: the runs here are a few hundred steps long.
+    return FusedBatchNormalization(momentum=0.9)(x)
+
+
+def _relu(x: keras.KerasTensor):
+    return layers.Activation("relu")(x)

@@ -1,0 +1,143 @@
+"""Decodes image files; the same graph serves training, the exported model and the endpoint."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from helpers.common import CORES, steady, tf
+from helpers.manifest import Manifest
+
+
+def decode_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Decodes a JPEG, PNG, BMP or GIF (first frame) to uint8 (height, width, 3), RGB 0 to 255.
+
+    A JPEG is decoded at the smallest of its scales (1, 1/2, 1/4, 1/8) that is not smaller than
+    `image_size`, which is both faster and free of aliasing; other formats are averaged down to
+    the same scale. Then the orientation from EXIF is applied, and bilinear resizing stretches
+    the image to `image_size`. Alpha is dropped, grey becomes three equal channels.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are no image, or a broken one.
+    """
+    picture, _ = decode_reduced(image_bytes, image_size)
+    picture = tf.image.resize(picture, image_size, method="bilinear")
+    return tf.ensure_shape(tf.cast(tf.round(picture), tf.uint8), (*image_size, 3))
+
+
+def decode_reduced(
+    image_bytes: tf.Tensor, image_size: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes an image as `decode_picture` does, but leaves it at the scale of its decoding.
+
+    Returns:
+        float32 (height', width', 3), RGB 0 to 255, and int32 (2,), height and width of the whole.
+    """
+    orientation = exif_orientation(image_bytes)
+    picture, size = tf.cond(
+        tf.io.is_jpeg(image_bytes),
+        lambda: _decode_jpeg(image_bytes, image_size, orientation),
+        lambda: _decode_other(image_bytes, image_size),
+    )
+    return tf.ensure_shape(_turn_upright(picture, orientation), (None, None, 3)), size
+
+
+def _reduction(height: tf.Tensor, width: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Returns how often the picture may be halved (0 to 3) and still cover `image_size`."""
+    times = tf.minimum(height // image_size[0], width // image_size[1])
+    return tf.reduce_sum(tf.cast(times >= [2, 4, 8], tf.int32))
+
+
+def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientation: tf.Tensor):
+    shape = tf.io.extract_jpeg_shape(image_bytes)
+    lying = orientation >= 5  # these orientations swap height and width
+    height = tf.where(lying, shape[1], shape[0])
+    width = tf.where(lying, shape[0], shape[1])
+
+    # INTEGER_ACCURATE is what Pillow and browsers use; TensorFlow's default is a faster transform
+    # whose pixels differ.
+    decode = partial(tf.io.decode_jpeg, image_bytes, 3, dct_method="INTEGER_ACCURATE")
+    branches = [partial(decode, ratio=ratio) for ratio in (1, 2, 4, 8)]
+    picture = tf.switch_case(_reduction(height, width, image_size), branches)
+    return tf.cast(picture, tf.float32), tf.stack([height, width])
+
+
+def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]):
+    picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+    picture = tf.cast(tf.ensure_shape(picture, (None, None, 3)), tf.float32)
+    shape = tf.shape(picture)
+    times = 2 ** _reduction(shape[0], shape[1], image_size)
+    # As in a JPEG, an incomplete block at the edge is padded, not dropped.
+    height, width = -(-shape[0] // times), -(-shape[1] // times)
+    missing = [[0, height * times - shape[0]], [0, width * times - shape[1]], [0, 0]]
+    blocks = tf.reshape(tf.pad(picture, missing, "SYMMETRIC"), (height, times, width, times, 3))
+    return tf.reduce_mean(blocks, axis=(1, 3)), shape[:2]
+
+
+def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Reads the EXIF orientation of a JPEG inside the graph: int32, 1 (upright, or none) to 8.
+
+    Only the places that the EXIF 2.32 and JFIF standards name are looked at: an APP1 segment
+    right after the start of the file, or right after JFIF's APP0.
+    """
+    # padded, since a place beyond the end of a short file is an error
+    head = tf.strings.join([tf.strings.substr(image_bytes, 0, 30), "\0" * 30])
+    first = tf.strings.substr(head, 6, 4) == b"Exif"
+    second = tf.strings.substr(head, 24, 4) == b"Exif"
+    start = tf.where(first, 6, 24) + 6  # the TIFF header follows "Exif\0\0"
+    return tf.cond(
+        tf.logical_and(tf.strings.length(image_bytes) >= 30, first | second),
+        lambda: _orientation_of_tiff(tf.strings.substr(image_bytes, start, 4096)),
+        lambda: tf.constant(1),
+    )
+
+
+def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
+    data = tf.cast(tf.io.decode_raw(tiff, tf.uint8), tf.int32)
+    data = tf.pad(data, [[0, 4096 - tf.shape(data)[0]]])
+    big_endian = data[0] == ord("M")
+
+    def number(at: tf.Tensor) -> tf.Tensor:
+        low = tf.where(big_endian, tf.gather(data, at + 1), tf.gather(data, at))
+        high = tf.where(big_endian, tf.gather(data, at), tf.gather(data, at + 1))
+        return 256 * high + low
+
+    # An offset of more than 4 KB makes no sense for the first directory: treat it as none.
+    offset = tf.minimum(number(tf.where(big_endian, 6, 4)), 4000)
+    entries = tf.minimum(number(offset), (4096 - 12 - offset) // 12)
+    places = offset + 2 + 12 * tf.range(entries)  # a directory entry has 12 bytes
+    values = number(places + 8)
+    found = tf.logical_and(number(places) == 0x0112, (values >= 1) & (values <= 8))
+    return tf.reduce_max(tf.concat([tf.where(found, values, 1), [1]], axis=0))
+
+
+def _turn_upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    def turned(rows: int, columns: int, transposed: bool) -> tf.Tensor:
+        image = tf.transpose(picture, (1, 0, 2)) if transposed else picture
+        return image[::rows, ::columns]
+
+    ways = [(1, 1), (1, -1), (-1, -1), (-1, 1)]
+    branches = [partial(turned, *way, swap) for swap in (False, True) for way in ways]
+    return tf.switch_case(orientation - 1, branches)
+
+
+def decoded(manifest: Manifest, image_size: tuple[int, int]) -> tf.data.Dataset:
+    """Returns the manifest's pictures one by one, in order, decoded by all cores."""
+    paths = tf.data.Dataset.from_tensor_slices(np.asarray(manifest.paths, dtype=object).astype(str))
+    return steady(paths.map(lambda path: _read(path, image_size), num_parallel_calls=CORES))
+
+
+def decode_all(paths: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Decodes the files of a batch: uint8 (batch, height, width, 3)."""
+    spec = tf.TensorSpec((*image_size, 3), tf.uint8)
+    return tf.map_fn(lambda path: _read(path, image_size), paths, fn_output_signature=spec)
+
+
+def read_pictures(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yields the pictures of a few files, decoded as in training; for looking at them."""
+    for path in paths:
+        yield _read(path, image_size).numpy()
+
+
+def _read(path: tf.Tensor | str, image_size: tuple[int, int]) -> tf.Tensor:
+    return decode_picture(tf.io.read_file(path), image_size)

@@ -1,0 +1,159 @@
+"""What a stage trains: its network, compiled, and its batches."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from helpers.common import keras, steady, tf
+from helpers.manifest import Manifest
+from helpers.model import (
+    MaskedAccuracy,
+    balance,
+    build_losses,
+    build_model,
+    class_counts,
+    parse_task_weights,
+    sampling_chances,
+    weigh_by_uncertainty,
+)
+from helpers.pipeline import AUGMENTATIONS, batches_in_order, steps_per_epoch, training_batches
+from helpers.train.idea import Idea
+from helpers.train.recipe import Recipe, Stage
+from helpers.train.runs import Run
+from helpers.train.schedules import learning_rate
+
+
+def build_stage_model(run: Run, stage: Stage, idea: Idea | None = None) -> keras.Model:
+    """Builds the network of a stage with the recipe's initial weights."""
+    recipe = run.recipe
+    model = build_model(
+        run.labels,
+        stage.image_size,
+        backbone=recipe.backbone,
+        weights=recipe.weights,
+        pooling=recipe.pooling,
+        tower=recipe.tower,
+        dropout=recipe.dropout,
+        task_uncertainty=recipe.task_weights == "uncertainty",
+        initialization=recipe.initialization,
+        pixels=recipe.pixels,
+    )
+    if idea:
+        model = idea.network(model)
+    if stage.freeze_backbone:
+        model.get_layer("backbone").trainable = False
+    return model
+
+
+def compile_model(
+    model: keras.Model,
+    training: Manifest,
+    recipe: Recipe,
+    stage: Stage,
+    steps: int,
+    counts: Mapping[str, np.ndarray] | None = None,
+    idea: Idea | None = None,
+) -> None:
+    """Gives a network its optimizer for all `steps` of a stage, and a loss for each task.
+
+    `counts` are the class counts where `training` has but a part of the rows.
+    """
+    losses, loss_weights = losses_of(model, training, recipe, counts, idea)
+    model.compile(
+        optimizer=build_optimizer(recipe, stage, steps),
+        loss=losses,
+        loss_weights=loss_weights,
+        metrics={task: [MaskedAccuracy(name="accuracy")] for task in training.labels.tasks},
+    )
+
+
+def losses_of(
+    model: keras.Model,
+    training: Manifest,
+    recipe: Recipe,
+    counts: Mapping[str, np.ndarray] | None = None,
+    idea: Idea | None = None,
+) -> tuple[dict[str, keras.losses.Loss], dict[str, float]]:
+    """Returns a loss for each task and its weight in the sum; arguments as in `compile_model`."""
+    class_weights = None
+    if recipe.class_weights == "balanced" or idea:
+        counts = counts or class_counts(training)
+    if recipe.class_weights == "balanced":
+        class_weights = balance(counts)
+    losses = build_losses(training.labels, class_weights, recipe.label_smoothing)
+    if idea:
+        losses = {task: idea.loss(task, loss, counts[task]) for task, loss in losses.items()}
+    if recipe.task_weights == "uncertainty":
+        return weigh_by_uncertainty(model, losses), dict.fromkeys(losses, 1.0)
+    return losses, parse_task_weights(recipe.task_weights, training.labels)
+
+
+def build_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizers.Optimizer:
+    """Returns the optimizer of a stage of `steps` steps in all."""
+    optimizer = keras.optimizers.AdamW(
+        learning_rate(stage, steps),
+        weight_decay=recipe.weight_decay,
+        use_ema=recipe.ema > 0,
+        ema_momentum=recipe.ema or 0.99,
+        ema_overwrite_frequency=None,
+        gradient_accumulation_steps=stage.accumulate if stage.accumulate > 1 else None,
+    )
+    # Scales, offsets and biases are left alone, as usual: decay would pull them to no purpose.
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "log_variance"])
+    return optimizer
+
+
+def stage_batches(
+    training: Manifest,
+    recipe: Recipe,
+    stage: Stage,
+    first_epoch: int = 0,
+    idea: Idea | None = None,
+) -> tf.data.Dataset:
+    """Returns the batches of a stage, from an epoch on; see `helpers.pipeline.training_batches`."""
+    chances = idea.weights(training) if idea else None
+    batches = training_batches(
+        training,
+        stage.image_size,
+        stage.batch_size,
+        augmentation=AUGMENTATIONS[stage.augmentation],
+        chances=sampling_chances(training, recipe.sampling) if chances is None else chances,
+        seed=recipe.seed,
+        first_epoch=first_epoch,
+    )
+    return steady(idea.batches(batches, training.labels).prefetch(1)) if idea else batches
+
+
+def compiled_model(manifest: Manifest, recipe: Recipe, fixed_rate: bool = False) -> keras.Model:
+    """Returns the network of a recipe's first stage, ready to be trained on all of a manifest.
+
+    With `fixed_rate` its optimizer has no schedule, but a rate that one can set.
+    """
+    stage = recipe.stages[0]
+    if fixed_rate:
+        stage = stage.replace(schedule="constant")
+    model = build_stage_model(Run(Path("unused"), manifest.labels, recipe), stage)
+    steps = steps_per_epoch(manifest, stage.batch_size) * stage.epochs
+    compile_model(model, manifest, recipe, stage, steps)
+    return model
+
+
+def recipe_batches(manifest: Manifest, recipe: Recipe) -> tf.data.Dataset:
+    """Returns the batches of a recipe's first stage from all of a manifest."""
+    return stage_batches(manifest, recipe, recipe.stages[0])
+
+
+def trace_once(model: keras.Model, batches: tf.data.Dataset) -> None:
+    """Lets `fit` trace its training step once instead of twice; each takes seconds on two cores.
+
+    Keras wraps the step in two functions and creates the metrics' variables while it traces, which
+    makes TensorFlow trace again. Here everything is built beforehand, and one function is set.
+    """
+    model._symbolic_build(data_batch=next(iter(batches.take(1))))
+    model.train_function = tf.function(lambda iterator: model.train_step(next(iterator)))
+
+
+def predict_manifest(model: keras.Model, manifest: Manifest) -> dict[str, np.ndarray]:
+    """Returns for each task float32 (pictures, classes), in order; rows that sum to 1."""
+    return model.predict(batches_in_order(manifest, model.input_shape[1:3]), verbose=0)
