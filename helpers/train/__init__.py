@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = front_door(
     __name__,
     {
         "flags": ["recipe_from"],
+        "idea": ["Idea"],
         "loop": [
             "BatchLog",
             "ENDLESS",
