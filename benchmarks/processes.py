@@ -25,12 +25,10 @@ class Measured:
     def __init__(self, prepare: Callable[..., Callable[[], Any]], *arguments: Any):
         context = multiprocessing.get_context("spawn")  # a fork would share our memory
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, prepare, arguments), daemon=True
-        )
-        self._process.start()
+        process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
+        process.start()
         theirs.close()
-        self._name = prepare.__name__
+        self._process, self._name = process, prepare.__name__
         self._receive()
 
     def __call__(self) -> Any:
