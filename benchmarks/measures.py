@@ -1,7 +1,8 @@
 """What the benchmark speed measures: ours, and the peers and limits that stand beside it.
 
-Each function prepares something and returns a measure: a function that works for about
-`SECONDS` and returns a speed. Each runs in a process of its own, so imports stand inside.
+Each function prepares something and returns a measure: a function that works for about `SECONDS`
+and returns a speed. Each runs in a process of its own, and imports what it needs by the front
+doors of the rooms, when it asks them for it: a measure without TensorFlow stays without.
 """
 
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import until_core
-from helpers.common import LITERT_FILE, ONNX_FILE, ROOT, SAVED_MODEL
+from helpers import common, model, pipeline, predict, train
 from helpers.manifest import LABELS_FILE, Labels, Manifest
 
 SECONDS = 1.0  # of work in a measurement
@@ -48,38 +49,26 @@ def speed_of(work: Callable[[], int], seconds: float = 0.0) -> Measure:
     return measure
 
 
-# --- reading ---------------------------------------------------------------------------------
-
-
 def decoding(manifest: Manifest, image_size: tuple[int, int]) -> Measure:
     """Ours: files to pictures of the network's size, upright, at the JPEG scale that serves."""
-    from helpers.pipeline import decoded
-
     few = manifest.rows(np.arange(min(len(manifest), MOST_FILES)))
-    return speed_of(lambda: sum(1 for _ in decoded(few, image_size)))
+    return speed_of(lambda: sum(1 for _ in pipeline.decoded(few, image_size)))
 
 
 def batching(manifest: Manifest, recipe: dict) -> Measure:
     """Ours: the batches of an epoch after the first, from the cache of decoded pictures."""
-    from benchmarks.until_core import recipe_batches
-    from helpers.train import Recipe
-
-    batches = iter(recipe_batches(manifest, Recipe.from_json(recipe)))
+    batches = iter(until_core.recipe_batches(manifest, train.Recipe.from_json(recipe)))
     return speed_of(lambda: len(next(batches)[0]))
 
 
 def bare_decoding(files: list[str]) -> Measure:
     """The limit: files through `tf.io.decode_jpeg` and nothing else."""
-    from helpers.common import tf
-
+    tf = common.tf
     pictures = tf.data.Dataset.from_tensor_slices(files).map(
         lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     return speed_of(lambda: sum(1 for _ in pictures))
-
-
-# --- training --------------------------------------------------------------------------------
 
 
 def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
@@ -91,31 +80,38 @@ def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
         source: "pipeline" for ours, "repeated" for one batch again and again, which is the limit,
             "sequence" for `sequence_batches`, "unfused" for ours with Keras's batch normalization.
     """
-    from benchmarks.until_core import compiled_model, recipe_batches
-    from helpers.common import layers, steady, tf
-    from helpers.train import Recipe, trace_once
-
-    plan = Recipe.from_json(recipe)
-    model = compiled_model(manifest, plan)
+    plan = train.Recipe.from_json(recipe)
+    network = until_core.compiled_model(manifest, plan)
+    plain = common.layers.BatchNormalization
     if source == "unfused":
-        for layer in model._flatten_layers():
-            if isinstance(layer, layers.BatchNormalization):
-                layer.call = MethodType(layers.BatchNormalization.call, layer)
+        for layer in network._flatten_layers():
+            if isinstance(layer, plain):
+                layer.call = MethodType(plain.call, layer)
     if source == "sequence":  # no tf.data to trace with: `fit` traces by itself
         batches = sequence_batches(manifest, plan)
     else:
-        batches = recipe_batches(manifest, plan)
+        batches = until_core.recipe_batches(manifest, plan)
         if source == "repeated":
-            batches = steady(tf.data.Dataset.from_tensors(next(iter(batches))).repeat())
-        model.optimizer.build(model.trainable_variables)
-        trace_once(model, batches)
+            batch = common.tf.data.Dataset.from_tensors(next(iter(batches)))
+            batches = common.steady(batch.repeat())
+        network.optimizer.build(network.trainable_variables)
+        train.trace_once(network, batches)
+    return lambda: plan.stages[0].batch_size * _steps_per_second(network, batches)
 
-    def measure() -> float:
-        timer = _step_timer()
-        model.fit(batches, callbacks=[timer], **FOREVER)
-        return timer.steps * plan.stages[0].batch_size / timer.seconds
 
-    return measure
+def _steps_per_second(network, batches) -> float:
+    steps, start, seconds = -WARM_UP, time.perf_counter(), 0.0
+
+    def after_step(batch: int, logs: dict) -> None:
+        nonlocal steps, start, seconds
+        steps, seconds = steps + 1, time.perf_counter() - start
+        if steps == 0 or (steps < 0 and seconds > SECONDS):
+            steps, start = 0, time.perf_counter()
+        network.stop_training = steps > 0 and seconds > SECONDS
+
+    timer = common.keras.callbacks.LambdaCallback(on_train_batch_end=after_step)
+    network.fit(batches, callbacks=[timer], **FOREVER)
+    return steps / seconds
 
 
 def sequence_batches(training: Manifest, plan):
@@ -125,8 +121,6 @@ def sequence_batches(training: Manifest, plan):
     and mirrored at random in Python. (Keras 3 calls a Sequence PyDataset.)
     """
     import cv2
-
-    from helpers.common import keras
 
     (height, width), size = plan.stages[0].image_size, plan.stages[0].batch_size
     targets = {task: training.targets(task) for task in training.labels.tasks}
@@ -138,7 +132,7 @@ def sequence_batches(training: Manifest, plan):
         picture = cv2.resize(picture, (width, height))
         return picture[:, ::-1] if rng.random() < 0.5 else picture
 
-    class Sequence(keras.utils.PyDataset):
+    class Sequence(common.keras.utils.PyDataset):
         def __len__(self) -> int:
             return 10**6  # whoever trains decides when to stop
 
@@ -150,42 +144,15 @@ def sequence_batches(training: Manifest, plan):
     return Sequence()
 
 
-def _step_timer():
-    from helpers.common import keras
-
-    class StepTimer(keras.callbacks.Callback):
-        steps, seconds = -WARM_UP, 0.0
-
-        def on_train_begin(self, logs=None):
-            self._start = time.perf_counter()
-
-        def on_train_batch_end(self, batch, logs=None):
-            passed = time.perf_counter() - self._start
-            self.steps += 1
-            if self.steps <= 0 and (passed > SECONDS or self.steps == 0):
-                self.steps, self._start = 0, time.perf_counter()
-            elif self.steps > 0:
-                self.seconds = passed
-                self.model.stop_training = passed > SECONDS
-
-    return StepTimer()
-
-
-# --- predicting ------------------------------------------------------------------------------
-
-
 def exporting(labels: Labels, image_size: tuple[int, int], run: Path) -> Measure:
     """Exports an untrained network in every format: its weights do not change how fast it is."""
-    from helpers.model import build_model
-    from helpers.predict import convert_to_litert, export_onnx, export_saved_model
-
-    model, export = build_model(labels, image_size), run / "export"
+    network, export = model.build_model(labels, image_size), run / "export"
     export.mkdir(parents=True)
-    model.save(run / MODEL_FILE)
+    network.save(run / MODEL_FILE)
     labels.write(export / LABELS_FILE)
-    export_saved_model(model, labels, export / SAVED_MODEL)
-    (export / LITERT_FILE).write_bytes(convert_to_litert(model))
-    export_onnx(model, export / ONNX_FILE)
+    predict.export_saved_model(network, labels, export / common.SAVED_MODEL)
+    (export / common.LITERT_FILE).write_bytes(predict.convert_to_litert(network))
+    predict.export_onnx(network, export / common.ONNX_FILE)
     return lambda: 0.0
 
 
@@ -200,10 +167,10 @@ def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int
     """
     contents = [Path(file).read_bytes() for file in files]
     pixels = np.random.default_rng(0).integers(0, 256, (len(files), *image_size, 3), np.uint8)
-    predict = _prepared(way, run, contents, pixels)
+    answers = _prepared(way, run, contents, pixels)
 
     def work() -> int:
-        predict()
+        answers()
         return len(files)
 
     work()  # the first call builds graphs
@@ -211,36 +178,26 @@ def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int
 
 
 def _prepared(way: str, run: Path, files: list[bytes], pixels: np.ndarray) -> Callable[[], Any]:
+    export, floats = run / "export", pixels.astype(np.float32)
     if way == "model.predict":
-        from helpers.model import load_model
-
-        model, floats = load_model(run / MODEL_FILE), pixels.astype(np.float32)
-        return lambda: model.predict(floats, verbose=0)
+        return partial(model.load_model(run / MODEL_FILE).predict, floats, verbose=0)
     if way == "SavedModel, bytes":
-        from helpers.predict import SavedModelPredictor
-
-        return partial(SavedModelPredictor(run / "export").predict_bytes, files)
-    if way == "ONNX Runtime, pixels":
-        import onnxruntime
-
-        providers = ["CPUExecutionProvider"]
-        network = onnxruntime.InferenceSession(run / "export" / ONNX_FILE, providers=providers)
-        inputs = {network.get_inputs()[0].name: pixels.astype(np.float32)}
-        return lambda: network.run(None, inputs)
-    from helpers.predict import LiteRTPredictor
-
-    predictor = LiteRTPredictor(run / "export")
+        return partial(predict.SavedModelPredictor(export).predict_bytes, files)
     if way == "LiteRT, bytes":
-        return partial(predictor.predict_bytes, files)
-    return partial(predictor.predict_pixels, pixels)
+        return partial(predict.LiteRTPredictor(export).predict_bytes, files)
+    if way == "LiteRT, pixels":
+        return partial(predict.LiteRTPredictor(export).predict_pixels, pixels)
+    import onnxruntime
+
+    providers = ["CPUExecutionProvider"]
+    network = onnxruntime.InferenceSession(export / common.ONNX_FILE, providers=providers)
+    return partial(network.run, None, {network.get_inputs()[0].name: floats})
 
 
 def folder(run: Path, files: list[str]) -> Measure:
     """Ours: `helpers.predict` over files, reading and decoding included."""
-    from helpers.predict import LiteRTPredictor, predict_files
-
-    predictor, paths = LiteRTPredictor(run / "export"), [Path(file) for file in files]
-    return speed_of(lambda: sum(1 for _ in predict_files(predictor, paths)))
+    predictor, paths = predict.LiteRTPredictor(run / "export"), [Path(file) for file in files]
+    return speed_of(lambda: sum(1 for _ in predict.predict_files(predictor, paths)))
 
 
 def cold_start(run: Path, file: str) -> Measure:
@@ -255,5 +212,5 @@ def cold_import() -> Measure:
 
 def _seconds_of(*command: str) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=common.ROOT)
     return time.perf_counter() - start

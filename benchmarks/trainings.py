@@ -8,18 +8,20 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks import until_core
+from benchmarks.ideas import find_idea
 from benchmarks.measures import FOREVER, sequence_batches
 from benchmarks.processes import Measured
+from helpers import model, pipeline, train
 from helpers.common import artifacts_folder
 from helpers.manifest import Manifest
 from helpers.scores import score_manifest
-from helpers.train import Recipe
 
 KEPT = ("minutes", "epochs")  # of a training's row, beside its scores
 SCORES = {"accuracy": "", "macro_f1": "_macro_f1", "balanced_accuracy": "_balanced_accuracy"}
 
 
-def scored_training(manifest: Manifest, recipe: Recipe, **how: Any) -> dict[str, float]:
+def scored_training(manifest: Manifest, recipe: train.Recipe, **how: Any) -> dict[str, float]:
     """Trains, and scores the last weights on the whole validation split.
 
     Returns:
@@ -36,74 +38,56 @@ def scored_training(manifest: Manifest, recipe: Recipe, **how: Any) -> dict[str,
 
 
 def train_apart(
-    manifest: Manifest, recipe: Recipe, asked: Sequence[Manifest], folder: Path | None = None, **how
+    manifest: Manifest,
+    recipe: train.Recipe,
+    asked: Sequence[Manifest],
+    folder: Path | None = None,
+    **how: Any,
 ) -> dict[str, Any]:
     """Returns what `training` measures, in a process of its own; without a folder no run stays."""
     place = folder or artifacts_folder("runs") / "bench"
     process = Measured(training, manifest, recipe.to_json(), asked, place, how)
-    row = process()
+    found = process()
     process.close()
     if folder is None:
         shutil.rmtree(place, ignore_errors=True)
-    return row
+    return found
 
 
 def training(
     manifest: Manifest, recipe: dict, asked: Sequence[Manifest], folder: Path, how: dict[str, Any]
 ) -> Callable[[], dict[str, Any]]:
-    """Prepares a whole training.
+    """Prepares a whole training, after which the network answers what is `asked`.
 
-    Args:
-        manifest: with a split.
-        recipe: a `Recipe` as plain data.
-        asked: what the network answers afterwards.
-        folder: of the run.
-        how: of `_train`, or source="sequence": see `sequence_batches`, for a recipe of one stage.
+    `how` may have an idea (by its name or file), the source "sequence" (see `sequence_batches`, for
+    a recipe of one stage), and best: of one stage the last epoch answers, which nobody chose,
+    unless the best one is wanted. Of several the best one does, from which each stage starts.
 
     Returns:
         A function that returns minutes, CPU minutes, epochs and answers: for each of `asked`
         {task: float (pictures, classes)}.
     """
-    from helpers.pipeline import steps_per_epoch
-    from helpers.train import predict_manifest
-
-    plan, pictures = Recipe.from_json(recipe), manifest.subset("train")
+    plan, pictures = train.Recipe.from_json(recipe), manifest.subset("train")
+    idea = find_idea(how["idea"]) if "idea" in how else None
 
     def measure() -> dict[str, Any]:
         wall, cpu = time.monotonic(), time.process_time()
-        if how == {"source": "sequence"}:
-            model, steps = _fit_sequence(pictures, plan)
+        if "source" in how:
+            clock = train.Clock(plan.stages[0], wall)
+            network = until_core.compiled_model(pictures, plan)
+            network.fit(sequence_batches(pictures, plan), callbacks=[clock], **FOREVER)
+            steps = int(network.optimizer.iterations)
         else:
-            model, steps = _train(manifest, folder, plan, **how)
+            run = until_core.train(manifest, folder, plan, idea=idea, overwrite=True)
+            best = how.get("best") or len(plan.stages) > 1
+            network = model.load_model(run.best_path if best else run.epoch_path(len(run.log)))
+            steps = len(pd.read_csv(folder / "batches.csv"))
+        wall, cpu = time.monotonic() - wall, time.process_time() - cpu
         return {
-            "minutes": (time.monotonic() - wall) / 60,
-            "CPU minutes": (time.process_time() - cpu) / 60,
-            "epochs": steps / steps_per_epoch(pictures, plan.stages[0].batch_size),
-            "answers": [predict_manifest(model, part) for part in asked],
+            "minutes": wall / 60,
+            "CPU minutes": cpu / 60,
+            "epochs": steps / pipeline.steps_per_epoch(pictures, plan.stages[0].batch_size),
+            "answers": [train.predict_manifest(network, part) for part in asked],
         }
 
     return measure
-
-
-def _train(manifest: Manifest, folder: Path, plan: Recipe, idea: str = "", best: bool = False):
-    """Trains as the command does.
-
-    Of one stage the last epoch counts, which nobody chose, unless `best` is wanted; of several the
-    best one, from which each stage starts.
-    """
-    from benchmarks.ideas import find_idea
-    from benchmarks.until_core import train
-    from helpers.model import load_model
-
-    run = train(manifest, folder, plan, idea=find_idea(idea) if idea else None, overwrite=True)
-    path = run.best_path if best or len(plan.stages) > 1 else run.epoch_path(len(run.log))
-    return load_model(path), len(pd.read_csv(folder / "batches.csv"))
-
-
-def _fit_sequence(training: Manifest, plan: Recipe):
-    from benchmarks.until_core import compiled_model
-    from helpers.train import Clock
-
-    clock, model = Clock(plan.stages[0], time.monotonic()), compiled_model(training, plan)
-    model.fit(sequence_batches(training, plan), callbacks=[clock], **FOREVER)
-    return model, int(model.optimizer.iterations)

@@ -34,4 +34,4 @@ class Mixing(Idea):
                 shares[task] = one * own + tf.gather(one, partner) * (1 - own)
             return tf.ensure_shape(found, images.shape), shares
 
-        return batches.enumerate().map(mixed, num_parallel_calls=CORES).prefetch(2)
+        return batches.enumerate().map(mixed, num_parallel_calls=CORES)
