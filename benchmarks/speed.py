@@ -148,7 +148,7 @@ def mean_and_spread(runs: pd.DataFrame) -> pd.DataFrame:
     seeds = runs.drop(columns="seed").groupby("recipe", sort=False)
     spread = seeds.std().map(lambda value: "" if np.isnan(value) else f" ± {value:.3f}")
     table = seeds.mean().map("{:.3f}".format) + spread
-    table.insert(0, "seeds", seeds.size())
+    table.insert(0, "seeds", seeds.size().astype(str))
     return table.reset_index()
 
 

@@ -180,17 +180,16 @@ def test_unfused_is_keras_own_normalization(
     people: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the kernel that ours calls no trace is left in the step."""
-    from helpers.train import loop
-
     traced = []
 
     def noting(network, batches) -> None:
         step = tf.function(network.train_step).get_concrete_function(next(iter(batches)))
         traced.append({node.op for node in step.graph.as_graph_def().node})
 
-    monkeypatch.setattr(loop, "trace_once", noting)
+    monkeypatch.setattr(measures.train, "trace_once", noting)
+    recipe = small_recipe(backbone="residual").to_json()
     for source in ("pipeline", "unfused"):
-        measures.training(people.subset("train"), small_recipe().to_json(), source)
+        measures.training(people.subset("train"), recipe, source)
     fused = [any(name.startswith("FusedBatchNorm") for name in names) for names in traced]
     assert fused == [True, False]
 
