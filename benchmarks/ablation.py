@@ -3,16 +3,11 @@
     python -m benchmarks ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
         [--recipe published-attributes] [--idea-file FILE.py]
 
-An idea changes a recipe, or is an object of `benchmarks.ideas`, or one of your own in a file.
-
-With --epochs N instead each is trained for so many epochs: what to choose on a machine that others
-use, where equal minutes are not equal work.
-
-Every training leaves its line in `runs.csv` when it ends; the same command goes on where a killed
-one stopped. A table then says for each idea what it adds to each task, and whether that is more
-than the seeds alone do: one in accuracy, and one each in balanced accuracy and macro-F1, in which
-a rare class counts as much as a frequent one. With --ideas fewer it learns from half and from a
-quarter of the groups: where that costs much, more persons would help more than any idea.
+An idea changes a recipe, or is an object of `benchmarks.ideas`, or one of your own in a file. Where
+others use the machine, equal minutes are not equal work: give --epochs N instead. Every training
+leaves its line in `runs.csv`, and the same command goes on where a killed one stopped. A table says
+what each idea adds to each task, and whether that is more than the seeds alone do: in accuracy, and
+in balanced accuracy and macro-F1, in which a rare class counts as much as a frequent one.
 """
 
 import argparse
@@ -25,8 +20,7 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks import ideas as objects
-from benchmarks.flags import add_shared
-from benchmarks.tables import markdown, publish
+from benchmarks.command import add_shared, markdown, publish
 from benchmarks.trainings import KEPT, SCORES, scored_training
 from helpers.common import (
     WorkshopError,
@@ -83,12 +77,10 @@ IDEAS: dict[str, dict[str, Any]] = {
     **{name: {"idea": name} for name in objects.IDEAS},
 }
 # Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
+ATTRIBUTES = {"recipe": "published-attributes"}
 PEERS: dict[str, dict[str, Any]] = {
-    "published attributes": {"recipe": "published-attributes"},
-    "published attributes at 100 pixels": {
-        "recipe": "published-attributes",
-        "image_size": (100, 100),
-    },
+    "published attributes": ATTRIBUTES,
+    "published attributes at 100 pixels": {**ATTRIBUTES, "image_size": (100, 100)},
     "a Sequence with OpenCV": {"source": "sequence"},
     "published": {"recipe": "published"},
     "published, 3 epochs": {"recipe": "published", "epochs": 3},
@@ -107,21 +99,13 @@ TOGETHER = {
 
 
 class Plan(NamedTuple):
-    """What all trainings have in common.
+    """What all trainings have in common."""
 
-    Attributes:
-        manifest: path of a manifest, with a split.
-        tasks: only these, or all where None.
-        minutes: of all stages together, or 0 to count epochs.
-        epochs: of each stage.
-        recipe: what the ideas change, by name or file.
-    """
-
-    manifest: Path
-    tasks: list[str] | None = None
-    minutes: float = 0.0
-    epochs: int = 1
-    recipe: str = BASE
+    manifest: Path  # with a split
+    tasks: list[str] | None = None  # None: all
+    minutes: float = 0.0  # of all stages together; 0 counts epochs
+    epochs: int = 1  # of each stage
+    recipe: str = BASE  # what the ideas change, by name or file
 
 
 def recipe_of(idea: str, plan: Plan, seed: int, ideas: Mapping[str, Mapping] = IDEAS) -> Recipe:
@@ -161,20 +145,16 @@ def run_ideas(
 ) -> pd.DataFrame:
     """Trains what the `runs.csv` of a folder does not hold yet; the default recipe as well.
 
-    The seeds go around outside, so that a run that is stopped early has compared something.
-
     Returns:
         A row for each training: recipe, seed, minutes, epochs, and of each task that is asked for
         the `SCORES` on the validation split.
-
-    Raises:
-        WorkshopError: `folder` holds trainings by another plan.
     """
     _check_plan(folder / "plan.json", plan)
     plan = plan._replace(tasks=plan.tasks or list(read_manifest(plan.manifest).tasks))
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
+    # seeds outside, so that a run that is stopped early has compared something
     pairs = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]
     recipes = {(idea, seed): recipe_of(idea, plan, seed, ideas) for idea, seed in pairs}
     columns = [*KEPT, *(f"{task}{suffix}" for task in plan.tasks for suffix in SCORES.values())]
@@ -201,17 +181,12 @@ def _check_plan(path: Path, plan: Plan) -> None:
 
 
 def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
-    """Says what each idea adds to the recipe without it.
-
-    Args:
-        runs: of `run_ideas`; with two seeds or more, or there is no verdict.
-        score: by which, a key of `SCORES`.
+    """Says what each idea adds to the recipe without it, by one of `SCORES`.
 
     Returns:
-        A row for each recipe: its mean score for each task, for the ideas with the difference
-        to the default and its interval of `CONFIDENCE` (paired t over the seeds), and the verdict:
-        "helps" or "harms" where the interval of the mean over the tasks leaves out 0, else
-        "noise"; "one seed" where nothing can be said about noise.
+        A row for each recipe of `run_ideas`: the mean score of each task, of ideas with the
+        difference to the default and its interval of `CONFIDENCE` (paired t over the seeds), and
+        the verdict: "helps" or "harms" where the interval of the mean over the tasks leaves out 0.
     """
     scores, rows = scores_of(runs, score), []
     tasks = scores.columns.drop(["recipe", "seed", *KEPT])
@@ -223,20 +198,16 @@ def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
         if name != DEFAULT:
             for task in tasks:
                 row[task] += f" ({_told(*paired_difference(group[task], default[task]))})"
-            gain = paired_difference(group["mean"], default["mean"])
-            row |= {"mean": _told(*gain), "verdict": _verdict(*gain)}
+            mean, width = paired_difference(group["mean"], default["mean"])
+            verdict = "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
+            row["mean"] = _told(mean, width)
+            row["verdict"] = verdict if np.isfinite(width) else "one seed"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 
 
 def _told(mean: float, width: float) -> str:
     return f"{mean:+.3f}" + (f" ± {width:.3f}" if np.isfinite(width) else "")
-
-
-def _verdict(mean: float, width: float) -> str:
-    if not np.isfinite(width):
-        return "one seed"
-    return "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
 
 
 def scores_of(runs: pd.DataFrame, score: str) -> pd.DataFrame:

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.flags import add_shared
+from benchmarks.command import add_shared, markdown, publish
 from benchmarks.measures import FOREVER, speed_of
 from benchmarks.processes import Measured
-from benchmarks.tables import markdown, publish
 from helpers.common import artifacts_folder, expected, progress_bar
 from helpers.detection import LABEL_MAP_FILE, Config
 
@@ -137,30 +136,21 @@ def _fit_peer(model: Any, config: Config, label_map: Any) -> int:
     def as_the_peer_wants(batch: Example) -> tuple:
         real = batch.labels > 0
         boxes = tf.where(real[..., None], batch.boxes, -1.0)
-        return _scaled(batch.pixels), {
-            "boxes": boxes,
-            "labels": tf.where(real, batch.labels - 1, -1),
-        }
+        labels = tf.where(real, batch.labels - 1, -1)
+        return batch.pixels / 127.5 - 1.0, {"boxes": boxes, "labels": labels}
 
     stage = Stage(epochs=1, batch_size=PEER_BATCH, learning_rate=PEER_RATE, minutes=config.minutes)
     model.fit(batches.map(as_the_peer_wants), callbacks=[Clock(stage, began)], **FOREVER)
     return int(model.optimizer.iterations)
 
 
-def _scaled(pixels: Any) -> Any:
-    return pixels / 127.5 - 1.0
-
-
 def _peer_detects(model: Any) -> Callable:
-    """Returns a graph from pixels to answers; `predict_on_batch` fails in KerasHub 0.32.
-
-    A graph for each size of a batch: the peer's own suppression needs to know it.
-    """
+    """Returns a graph from pixels to answers; `predict_on_batch` fails in KerasHub 0.32."""
     from helpers.common import tf
 
     @tf.function
     def detect(pixels: tf.Tensor) -> dict:
-        pixels = _scaled(pixels)
+        pixels = pixels / 127.5 - 1.0
         return model.decode_predictions(model(pixels, training=False), pixels)
 
     return detect

@@ -4,10 +4,8 @@
 
 The network of a run is served three times: by the workshop's archive, which takes files, and by
 two without a script, which take pixels as JSON: whole numbers from 0 to 255, or fractions from 0
-to 1, as a program sends that scales pictures before the network, not in it. Requests go out in
-turn, one client, one at a time. Then many requests are sent of which one in a hundred is broken:
-every answer is compared with that of the network itself, and the memory of the servers is read
-from the operating system.
+to 1, as a program sends that scales pictures before the network. One client sends one request at a
+time. Then one request in a hundred is broken, and every answer compared with the network's own.
 """
 
 import argparse
@@ -28,8 +26,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmarks.flags import add_shared
-from benchmarks.tables import markdown
+from benchmarks.command import add_shared, markdown
 from helpers.cloud import SCRIPT, CloudSession, EndpointClient, delete_all, deploy, open_session
 from helpers.common import SAVED_MODEL, WorkshopError, progress_bar
 from helpers.manifest import Manifest, read_manifest
@@ -63,18 +60,12 @@ def encode(picture: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
 def compare(
     clients: dict[str, EndpointClient], pictures: Sequence[Image.Image], seconds: float = SECONDS
 ) -> pd.DataFrame:
-    """Measures files beside pixels as JSON, in turn.
-
-    Args:
-        clients: of the endpoints of `WAYS`.
-        pictures: what is sent, one after the other.
-        seconds: of each way in each of `ROUNDS` rounds.
+    """Measures files beside pixels as JSON in turn, each for some seconds in `ROUNDS` rounds.
 
     Returns:
         A row for each size and way: kB of a request, requests per second (the median of the
-        rounds), the 50th and 99th percentile of the latency in ms, and how many times as many
-        requests the files get through. All of them but kB are missing where a request is refused
-        as too large.
+        rounds), percentiles of the latency in ms, and how many times as many requests the files
+        get through; all but kB are missing where a request is refused as too large.
     """
     rows = []
     with progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
@@ -146,20 +137,15 @@ def endure(
 ) -> dict[str, Any]:
     """Sends many requests, one in a hundred of them broken, and counts what goes wrong.
 
-    Args:
-        client: of the endpoint.
-        files: good ones.
-        expected: for each task float (files, classes), of the network itself.
-        classes: of each task, in order.
-        count: of requests.
-        memory: returns the servers' memory in MB, asked after a tenth and at the end.
+    `expected` are the network's own probabilities for the `files`, (files, classes) for each task;
+    `memory` returns the servers' in MB, and is asked after a tenth of the requests and at the end.
     """
     bad, counts, after_a_tenth = broken_bodies(files[0]), Counter(), 0.0
     counts.update({"wrong answers": 0, "5xx": 0, "broken, not refused as it should be": 0})
     for number in progress_bar(iterable=range(count), unit="request"):
         if number % BROKEN_SHARE == 0:
             body, kind, status = bad[number // BROKEN_SHARE % len(bad)]
-            found = status_of(client, body, kind)
+            found = _status_of(client, body, kind)
             counts["broken"] += 1
             counts["5xx"] += found >= 500
             counts["broken, not refused as it should be"] += found != status
@@ -177,8 +163,7 @@ def endure(
     return {**counts, "MB after a tenth": after_a_tenth, "MB at the end": memory()}
 
 
-def status_of(client: EndpointClient, body: bytes, kind: str) -> int:
-    """Returns the status of an answer: 200, or what the endpoint's script refused with."""
+def _status_of(client: EndpointClient, body: bytes, kind: str) -> int:
     try:
         client.send(body, kind)
     except WorkshopError as error:
@@ -211,10 +196,9 @@ def memory_of(session: CloudSession) -> float:
 
 
 def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
-    """Packs the same network with a signature that takes pixels as numbers, and no script.
+    """Packs the same network with a signature that takes pixels of any size, and no script.
 
-    Pixels may have any size: as with files, they are resized inside. `white` is the number that
-    stands for full light, 255 or 1; `path` is the archive's without its ending.
+    `white` is the number that stands for full light, 255 or 1; `path` is without its ending.
     """
     from helpers.common import keras, tf
     from helpers.model import load_model

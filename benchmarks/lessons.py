@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.flags import add_shared
+from benchmarks.command import add_shared
 from benchmarks.trainings import train_apart
 from helpers import plots
 from helpers import scores as metrics
@@ -48,10 +48,8 @@ Probabilities = Mapping[str, np.ndarray]
 def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     """Trains, scores and draws all lessons into a folder, whole or not at all.
 
-    Args:
-        manifest: with groups, and a column `camera` or `subset`.
-        folder: gets a PNG for each lesson and `lessons.json` with the figures in them.
-        epochs: of each training of the first four lessons. The fifth trains twice as long.
+    It gets a PNG for each, and `lessons.json` with the figures in them. The fifth lesson trains
+    twice as many epochs as the others.
     """
     column = camera_column(manifest)
     stage = Stage(epochs=epochs, image_size=(96, 40))
@@ -102,7 +100,6 @@ def camera_column(manifest: Manifest) -> str:
 def _answers(
     split: Manifest, recipe: Recipe, asked: list[Manifest], name: str
 ) -> list[Probabilities]:
-    """Trains on a split and predicts other rows; the run is not kept."""
     print(f"training: {name}")
     nameless = replace(split, frame=split.frame.drop(columns="group"))  # a leak is to be shown
     return train_apart(nameless, recipe, asked, best=True)["answers"]

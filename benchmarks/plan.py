@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import until_core
-from benchmarks.flags import add_shared
+from benchmarks.command import add_shared
 from benchmarks.processes import Measured
 from helpers import train
 from helpers.manifest import Manifest, read_manifest

@@ -12,11 +12,7 @@ from helpers.common import WorkshopError, peak_memory
 
 
 class Measured:
-    """A measure that lives in a process of its own, and is idle when it is not asked.
-
-    Args:
-        prepare: returns the measure, such as a function of `benchmarks.measures`; importable.
-        arguments: of it.
+    """What `prepare(*arguments)` returns, such as a function of `benchmarks.measures`, importable.
 
     Raises:
         WorkshopError: the process has ended, or what it does fails.
@@ -52,9 +48,8 @@ class Measured:
         try:
             answer = self._connection.recv()
         except EOFError as error:
-            raise WorkshopError(f"measuring {self._name}: the process ended, out of memory?") from (
-                error
-            )
+            answer = "the process ended, out of memory?"
+            raise WorkshopError(f"measuring {self._name}: {answer}") from error
         if isinstance(answer, str):
             raise WorkshopError(f"measuring {self._name}: {answer}")
         return answer

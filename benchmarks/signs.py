@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.flags import add_shared
-from benchmarks.tables import markdown, publish
+from benchmarks.command import add_shared, markdown, publish
 from benchmarks.trainings import train_apart
 from helpers.common import WorkshopError, artifacts_folder
 from helpers.manifest import GROUP, SPLIT, Manifest, read_manifest, split_at_random, split_by_group
@@ -34,11 +33,8 @@ COLUMNS = ["recipe", "split", "validation", "test", "minutes", "CPU minutes", "e
 def divided(manifest: Manifest, way: str, share: float, seed: int = 0) -> Manifest:
     """Returns a manifest with train, validation and test.
 
-    Args:
-        manifest: with or without a test split.
-        way: "by track", or "by picture" as if tracks did not exist.
-        share: of the pictures outside of the test set that validate.
-        seed: of the split.
+    A `share` of the pictures outside of the test set validates, which is split off `way` "by
+    track", or "by picture" as if tracks did not exist.
     """
     if not manifest.has_split or "test" not in set(manifest.frame[SPLIT]):
         tested = {"train": 1 - TEST_SHARE, "test": TEST_SHARE}
@@ -84,15 +80,10 @@ def compare_recipes(
     share: float = 0.1,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Trains every recipe under every split, for so long or as many epochs as it says itself.
-
-    Returns:
-        A row for each training, with `COLUMNS`.
-    """
+    """Trains every recipe under every split, where it is not told how long as long as it says."""
     if len(manifest.tasks) != 1:
-        raise WorkshopError(
-            f"{manifest.name}: expected one task, found {', '.join(manifest.tasks)}."
-        )
+        found = ", ".join(manifest.tasks)
+        raise WorkshopError(f"{manifest.name}: expected one task, found {found}.")
     rows = []
     for name in COMPARED:
         recipe = change(find_recipe(name), minutes=minutes, seed=seed)
@@ -118,7 +109,6 @@ def run(given: argparse.Namespace) -> None:
     if given.minutes < 0 or given.epochs < 0 or not 0 < given.validation < 1:
         raise WorkshopError("expected --minutes and --epochs of 0 or more, --validation below 1.")
     folder, manifest = given.out or artifacts_folder("signs_bench"), read_manifest(given.manifest)
-    table = compare_recipes(
-        manifest, folder, given.minutes, given.epochs, given.validation, given.seed
-    )
+    length = (given.minutes, given.epochs)
+    table = compare_recipes(manifest, folder, *length, given.validation, given.seed)
     publish(markdown(table, ".4f"), folder / "signs.md")

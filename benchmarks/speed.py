@@ -26,9 +26,8 @@ import pandas as pd
 
 from benchmarks import measures
 from benchmarks.ablation import HELPED, PEERS, TOGETHER, Plan, run_ideas, scores_of
-from benchmarks.flags import add_shared
+from benchmarks.command import add_shared, markdown, publish
 from benchmarks.processes import Measured
-from benchmarks.tables import markdown, publish
 from helpers.common import WorkshopError, artifacts_folder, progress_bar
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import PUBLISHED, Recipe
@@ -107,11 +106,7 @@ def run_bench(
 ) -> pd.DataFrame:
     """Measures every part, or those with the text `only` in their name or in that of the peer.
 
-    Args:
-        manifest: pictures and labels; the training split is used where there is one.
-        rounds: measurements of each.
-        start: makes a measure that can be closed; `Measured`, or something quicker in a test.
-        only: a text.
+    `start` makes a measure that can be closed: `Measured`, or something quicker in a test.
     """
     rows = []
     with tempfile.TemporaryDirectory() as folder:
