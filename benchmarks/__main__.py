@@ -37,7 +37,8 @@ def main() -> None:
     benchmark = import_module(f"benchmarks.{name}")
     description = benchmark.__doc__.splitlines()[0]
     parser = argparse.ArgumentParser(f"python -m benchmarks {name}", description=description)
-    benchmark.add_flags(parser)
+    for flag, options in benchmark.FLAGS.items():
+        parser.add_argument(flag, **options)
     benchmark.run(parser.parse_args(rest))
 
 

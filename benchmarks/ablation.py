@@ -20,7 +20,7 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks import ideas as objects
-from benchmarks.command import add_shared, markdown, publish
+from benchmarks.command import markdown, publish, shared
 from benchmarks.trainings import KEPT, SCORES, scored_training
 from helpers.common import (
     WorkshopError,
@@ -232,16 +232,13 @@ def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]
     return float(differences.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error)
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command takes."""
-    add_shared(parser, "manifest", "tasks", "minutes", "epochs", "seeds", "out")
-    add = parser.add_argument
-    add(
-        "--ideas", default="all", help="only these, joined by a comma; rare or fewer: some together"
-    )
-    add("--idea-file", type=Path, help="a Python file with a subclass of helpers.train.Idea")
-    add("--recipe", default=BASE, help="what the ideas change, by its name or a JSON file")
-    add("--weights", type=Path, help=f"a saved model, which the idea {STARTED!r} starts from")
+FLAGS = {
+    **shared("manifest", "tasks", "minutes", "epochs", "seeds", "out"),
+    "--ideas": {"default": "all", "help": "joined by a comma; rare, fewer or peers: some together"},
+    "--idea-file": {"type": Path, "help": "a file with a subclass of helpers.train.Idea"},
+    "--recipe": {"default": BASE, "help": "what the ideas change, by its name or a JSON file"},
+    "--weights": {"type": Path, "help": f"a saved model, which {STARTED!r} starts from"},
+}
 
 
 def run(given: argparse.Namespace) -> None:

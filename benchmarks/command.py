@@ -1,6 +1,5 @@
 """What the benchmarks' commands share: flags, and tables as Markdown."""
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,10 @@ SHARED = {
 }
 
 
-def add_shared(parser: argparse.ArgumentParser, *names: str, **defaults: Any) -> None:
-    """Adds some of `SHARED`; those with a default of their own are named with it."""
-    for name in (*names, *defaults):
-        own = {"default": defaults[name]} if name in defaults else {}
-        parser.add_argument(f"--{name}", **{**SHARED[name], **own})
+def shared(*names: str, **defaults: Any) -> dict[str, dict[str, Any]]:
+    """Returns some of `SHARED`; those with a default of their own are named with it."""
+    own = {name: {"default": value} for name, value in defaults.items()}
+    return {f"--{name}": SHARED[name] | own.get(name, {}) for name in (*names, *defaults)}
 
 
 def rounded(value: float) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.command import add_shared, markdown, publish
+from benchmarks.command import markdown, publish, shared
 from benchmarks.measures import FOREVER, speed_of
 from benchmarks.processes import Measured
 from helpers.common import artifacts_folder, expected, progress_bar
@@ -196,13 +196,12 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command takes."""
-    add_shared(parser, minutes=10.0, out=artifacts_folder("bench_detection"))
-    add = parser.add_argument
-    add("--records", type=Path, nargs="+", required=True, help="folders of records")
-    add("--peer", type=Path, help="where KerasHub is installed; ours alone without it")
-    add("--checkpoint", type=Path, help="a run that ours starts from as well")
+FLAGS = {
+    **shared(minutes=10.0, out=artifacts_folder("bench_detection")),
+    "--records": {"type": Path, "nargs": "+", "required": True, "help": "folders of records"},
+    "--peer": {"type": Path, "help": "where KerasHub is installed; ours alone without it"},
+    "--checkpoint": {"type": Path, "help": "a run that ours starts from as well"},
+}
 
 
 def run(given: argparse.Namespace) -> None:

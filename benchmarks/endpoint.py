@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmarks.command import add_shared, markdown
+from benchmarks.command import markdown, shared
 from helpers.cloud import SCRIPT, CloudSession, EndpointClient, delete_all, deploy, open_session
 from helpers.common import SAVED_MODEL, WorkshopError, progress_bar
 from helpers.manifest import Manifest, read_manifest
@@ -67,51 +67,44 @@ def compare(
         rounds), percentiles of the latency in ms, and how many times as many requests the files
         get through; all but kB are missing where a request is refused as too large.
     """
-    rows = []
+    calls, sizes = [], {}
     with progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
         for size in SIZES:
             bodies = [encode(picture, size) for picture in pictures]
-            took: dict[str, list[list[float]]] = {name: [] for name in WAYS}
-            for _ in range(ROUNDS):
-                for name, (_, kind) in WAYS.items():
-                    sent = itertools.cycle([body[name] for body in bodies])
-                    took[name] += _seconds_of_calls(clients[name], kind, sent, seconds)
-                bar.update()
-            rows += _rows(size, bodies, took)
-    return pd.DataFrame(rows).set_index(["size", "sent as"])
+            for number, (name, (shown, kind)) in itertools.product(range(ROUNDS), WAYS.items()):
+                sent = [body[name] for body in bodies]
+                key = f"{size[0]}x{size[1]}", shown
+                sizes[key] = sum(map(len, sent)) / len(sent) / 1e3
+                took = _seconds_of_calls(clients[name], kind, itertools.cycle(sent), seconds)
+                calls += [(*key, number, second) for second in took]
+                bar.update(name == FRACTIONS)
+    keys = ["size", "sent as"]
+    calls = pd.DataFrame(calls, columns=[*keys, "round", "s"])
+    rounds = calls.groupby([*keys, "round"], sort=False)["s"].mean().rdiv(1)
+    latency = 1e3 * calls.groupby(keys, sort=False)["s"].quantile([0.5, 0.99]).unstack()
+    files = rounds.xs(WAYS[FILES][0], level="sent as")
+    table = pd.Series(sizes, name="kB").rename_axis(keys).to_frame()
+    table["requests/s"] = rounds.groupby(keys).median()
+    table["p50 ms"], table["p99 ms"] = latency[0.5], latency[0.99]
+    table["files: times"] = (1 / rounds.div(files)).groupby(keys).median()
+    return table
 
 
-def _seconds_of_calls(client: EndpointClient, kind: str, bodies, seconds: float) -> list:
-    """Sends again and again; returns a list of how long each took, or of none: it is too large."""
+def _seconds_of_calls(client: EndpointClient, kind: str, bodies, seconds: float) -> list[float]:
+    """Sends again and again; returns how long each took, nothing where it is too large."""
     took: list[float] = []
     try:
         client.send(next(bodies), kind)  # the first one opens connections and traces, too
     except WorkshopError as error:
         if "(413)" not in str(error):
             raise
-        return []
+        return took
     end = time.perf_counter() + seconds
     while not took or time.perf_counter() < end:
         began = time.perf_counter()
         client.send(next(bodies), kind)
         took.append(time.perf_counter() - began)
-    return [took]
-
-
-def _rows(size: tuple[int, int], bodies: list, took: dict[str, list[list[float]]]) -> list[dict]:
-    speeds = {
-        name: np.array([len(part) / sum(part) for part in parts]) for name, parts in took.items()
-    }
-    rows = []
-    for name, (sent_as, _) in WAYS.items():
-        row = {"size": f"{size[0]}x{size[1]}", "sent as": sent_as}
-        row["kB"] = np.mean([len(body[name]) for body in bodies]) / 1e3
-        if took[name]:
-            row["requests/s"] = float(np.median(speeds[name]))
-            row["p50 ms"], row["p99 ms"] = 1e3 * np.percentile(np.hstack(took[name]), (50, 99))
-            row["files: times"] = float(np.median(speeds[FILES] / speeds[name]))
-        rows.append(row)
-    return rows
+    return took
 
 
 def broken_bodies(file: bytes) -> list[tuple[bytes, str, int]]:
@@ -245,12 +238,12 @@ def run_bench(
     return endure(clients[FILES], files, expected, classes, count, partial(memory_of, session))
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command takes."""
-    add_shared(parser, "manifest")
-    parser.add_argument("--run", type=Path, required=True, help="an exported run")
-    parser.add_argument("--requests", type=int, default=10_000, help="with broken ones (10000)")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each way in a round")
+FLAGS = {
+    **shared("manifest"),
+    "--run": {"type": Path, "required": True, "help": "an exported run"},
+    "--requests": {"type": int, "default": 10_000, "help": "with broken ones (10000)"},
+    "--seconds": {"type": float, "default": SECONDS, "help": "of each way in a round"},
+}
 
 
 def run(given: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.command import add_shared
+from benchmarks.command import shared
 from benchmarks.trainings import train_apart
 from helpers import plots
 from helpers import scores as metrics
@@ -189,10 +189,8 @@ def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, persons: pd.DataFrame
     }
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command takes."""
-    tasks = ["gender", "age", "top_color", "bottom_color"]
-    add_shared(parser, "manifest", "out", tasks=tasks, epochs=8)
+TASKS = ["gender", "age", "top_color", "bottom_color"]  # the first one by camera
+FLAGS = shared("manifest", "out", tasks=TASKS, epochs=8)
 
 
 def run(given: argparse.Namespace) -> None:

@@ -77,8 +77,9 @@ def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
     Args:
         manifest: the training split.
         recipe: a `Recipe` as plain data; its first stage is measured.
-        source: "pipeline" for ours, "repeated" for one batch again and again, which is the limit,
-            "sequence" for `sequence_batches`, "unfused" for ours with Keras's batch normalization.
+        source: "pipeline" for ours, "unfused" for ours with Keras's batch normalization, "sequence"
+            for `sequence_batches`, "repeated" for one batch again and again, which is the limit,
+            "random" for one of random pixels: what a step costs does not depend on them.
     """
     plan = train.Recipe.from_json(recipe)
     network = until_core.compiled_model(manifest, plan)
@@ -87,13 +88,11 @@ def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
         for layer in network._flatten_layers():
             if isinstance(layer, plain):
                 layer.call = MethodType(plain.call, layer)
-    if source == "sequence":  # no tf.data to trace with: `fit` traces by itself
-        batches = sequence_batches(manifest, plan)
-    else:
-        batches = until_core.recipe_batches(manifest, plan)
-        if source == "repeated":
-            batch = common.tf.data.Dataset.from_tensors(next(iter(batches)))
-            batches = common.steady(batch.repeat())
+    makers = {"sequence": sequence_batches, "random": _random_batches}
+    batches = makers.get(source, until_core.recipe_batches)(manifest, plan)
+    if source == "repeated":
+        batches = common.steady(batches.take(1).cache().repeat())
+    if source != "sequence":  # which gives no tf.data to trace with: `fit` traces by itself
         network.optimizer.build(network.trainable_variables)
         train.trace_once(network, batches)
     return lambda: plan.stages[0].batch_size * _steps_per_second(network, batches)
@@ -112,6 +111,14 @@ def _steps_per_second(network, batches) -> float:
     timer = common.keras.callbacks.LambdaCallback(on_train_batch_end=after_step)
     network.fit(batches, callbacks=[timer], **FOREVER)
     return steps / seconds
+
+
+def _random_batches(training: Manifest, plan):
+    rng, size = np.random.default_rng(0), plan.stages[0].batch_size
+    pixels = rng.integers(0, 256, (size, *plan.stages[0].image_size, 3), np.uint8)
+    tasks = training.labels.tasks.items()
+    targets = {task: rng.integers(0, len(names), size, np.int32) for task, names in tasks}
+    return common.steady(common.tf.data.Dataset.from_tensors((pixels, targets)).repeat())
 
 
 def sequence_batches(training: Manifest, plan):

@@ -6,38 +6,15 @@ Where memory is short: --batch-size divided, and --accumulate multiplied by the 
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 
-from benchmarks import until_core
-from benchmarks.command import add_shared
+from benchmarks import measures, until_core
+from benchmarks.command import shared
 from benchmarks.processes import Measured
 from helpers import train
 from helpers.manifest import Manifest, read_manifest
-
-
-def stage_step(manifest: Manifest, recipe: dict) -> Callable[[], float]:
-    """Makes steps of a recipe's first stage; returns the seconds of one, the median of three.
-
-    On random pixels: what a step costs does not depend on them, and nothing has to be decoded.
-    """
-    plan = train.Recipe.from_json(recipe)
-    stage, rng = plan.stages[0], np.random.default_rng(0)
-    network = until_core.compiled_model(manifest, plan)
-    pixels = rng.integers(0, 256, (stage.batch_size, *stage.image_size, 3), np.uint8)
-    tasks = manifest.labels.tasks.items()
-    targets = {task: rng.integers(0, len(names), stage.batch_size) for task, names in tasks}
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        network.train_on_batch(pixels, targets)
-        return time.perf_counter() - start
-
-    seconds()  # traces
-    return lambda: float(np.median([seconds() for _ in range(3)]))
 
 
 def plan(
@@ -51,8 +28,9 @@ def plan(
     """
     pictures, rows, plain = len(training), [], recipe.to_json()
     for number, stage in enumerate(recipe.stages):
-        process = measured(stage_step, training, {**plain, "stages": plain["stages"][number:][:1]})
-        speed = stage.batch_size / process()
+        one = {**plain, "stages": plain["stages"][number : number + 1]}
+        process = measured(measures.training, training, one, "random")
+        speed = process()
         height, width = stage.image_size
         longest = stage.minutes or stage.epochs * pictures / speed / 60
         rows.append((number + 1, f"{height}x{width}", speed, longest, process.close()))
@@ -70,11 +48,11 @@ def describe_plan(table: pd.DataFrame) -> str:
     )
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command takes."""
-    parser.add_argument("name", help="of a recipe, or a JSON file")
-    parser.add_argument("--scale", type=float, default=1.0, help="both sides of the images by this")
-    add_shared(parser, "manifest", "minutes")
+FLAGS = {
+    "name": {"help": "of a recipe, or a JSON file"},
+    "--scale": {"type": float, "default": 1.0, "help": "both sides of the images by this"},
+    **shared("manifest", "minutes"),
+}
 
 
 def run(given: argparse.Namespace) -> None:

@@ -14,6 +14,8 @@ from helpers.common import WorkshopError, peak_memory
 class Measured:
     """What `prepare(*arguments)` returns, such as a function of `benchmarks.measures`, importable.
 
+    `peak` is the most memory that the process has had so far, in GB.
+
     Raises:
         WorkshopError: the process has ended, or what it does fails.
     """
@@ -32,25 +34,18 @@ class Measured:
         self._connection.send("measure")
         return self._receive()
 
-    def peak(self) -> float:
-        """Returns the most memory that the process has had so far, in GB."""
-        self._connection.send("peak")
-        return self._receive()
-
     def close(self) -> float:
-        """Ends the process; returns the most memory that it had, in GB."""
-        peak = self.peak()
+        """Ends the process; returns its peak."""
         self._process.kill()  # there is nothing to save, and TensorFlow's threads may not end
         self._process.join()
-        return peak
+        return self.peak
 
     def _receive(self) -> Any:
         try:
-            answer = self._connection.recv()
-        except EOFError as error:
-            answer = "the process ended, out of memory?"
-            raise WorkshopError(f"measuring {self._name}: {answer}") from error
-        if isinstance(answer, str):
+            answer, self.peak = self._connection.recv()
+        except EOFError:
+            answer, self.peak = WorkshopError("the process ended, out of memory?"), 0.0
+        if isinstance(answer, Exception):
             raise WorkshopError(f"measuring {self._name}: {answer}")
         return answer
 
@@ -60,9 +55,8 @@ def _serve(connection: Connection, prepare: Callable[..., Callable[[], Any]], ar
     tqdm.set_lock(threading.RLock())
     try:
         measure = prepare(*arguments)
-        connection.send(0.0)
-        answers = {"measure": measure, "peak": peak_memory}
-        while True:
-            connection.send(answers[connection.recv()]())
+        connection.send((None, peak_memory()))
+        while connection.recv():
+            connection.send((measure(), peak_memory()))
     except Exception as error:  # told by the parent: this process has no terminal of its own
-        connection.send(f"{type(error).__name__}: {error}")
+        connection.send((WorkshopError(f"{type(error).__name__}: {error}"), 0.0))

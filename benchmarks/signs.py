@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.command import add_shared, markdown, publish
+from benchmarks.command import markdown, publish, shared
 from benchmarks.trainings import train_apart
 from helpers.common import WorkshopError, artifacts_folder
 from helpers.manifest import GROUP, SPLIT, Manifest, read_manifest, split_at_random, split_by_group
@@ -96,12 +96,11 @@ def compare_recipes(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command takes."""
-    add_shared(parser, "manifest", "minutes", "epochs", "out")
-    add = parser.add_argument
-    add("--validation", type=float, default=0.1, help="share that validates (default 0.1)")
-    add("--seed", type=int, default=0, help="of splits and trainings (default 0)")
+FLAGS = {
+    **shared("manifest", "minutes", "epochs", "out"),
+    "--validation": {"type": float, "default": 0.1, "help": "share that validates (default 0.1)"},
+    "--seed": {"type": int, "default": 0, "help": "of splits and trainings (default 0)"},
+}
 
 
 def run(given: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ import pandas as pd
 
 from benchmarks import measures
 from benchmarks.ablation import HELPED, PEERS, TOGETHER, Plan, run_ideas, scores_of
-from benchmarks.command import add_shared, markdown, publish
+from benchmarks.command import markdown, publish, shared
 from benchmarks.processes import Measured
 from helpers.common import WorkshopError, artifacts_folder, progress_bar
 from helpers.manifest import Manifest, read_manifest
@@ -122,8 +122,8 @@ def run_bench(
         for sides, (what, unit, _, beside, _) in zip(side_by_side(pairs, start), bar):
             bar.set_description(what)
             speed, other, ratio = compare(*sides, rounds)
-            peak, their_peak = (side.peak() for side in sides)
-            rows.append((what, speed, peak, beside, other, their_peak, unit, ratio))
+            peaks = [side.peak for side in sides]
+            rows.append((what, speed, peaks[0], beside, other, peaks[1], unit, ratio))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -161,13 +161,12 @@ def as_page(tables: Mapping[str, pd.DataFrame], pictures: int, minutes: float) -
     return "\n".join([*lines, ""])
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what the command takes."""
-    add_shared(parser, "manifest", "tasks", "seeds", "out")
-    add = parser.add_argument
-    add("--rounds", type=int, default=3, help="measurements of each (default 3); 0 for none")
-    add("--only", default="", help="only the parts with this text in their row, such as: train")
-    add("--train-minutes", type=float, default=0, help="also train each network for so long")
+FLAGS = {
+    **shared("manifest", "tasks", "seeds", "out"),
+    "--rounds": {"type": int, "default": 3, "help": "of each part (default 3); 0 for none"},
+    "--only": {"default": "", "help": "only the parts with this text, such as: train"},
+    "--train-minutes": {"type": float, "default": 0, "help": "also train each network so long"},
+}
 
 
 def run(given: argparse.Namespace) -> None:
