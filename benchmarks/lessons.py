@@ -70,9 +70,12 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     leak = pd.concat(parts).reset_index()
     cameras = _cameras(split, unseen, answers, column, recipe)
     persons = _persons(split, unseen, answers, recipe)
+    task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
+    names = unseen.labels.tasks[task]
+    taken = metrics.confusion(unseen.targets(task), answers[task], names)
     figures = {
         "leak": plots.leak(leak),
-        "disagreement": _disagreement(unseen, answers),
+        "disagreement": plots.confusion_matrix(taken, task),
         "calibration": _calibration(validation, promised, unseen, answers),
         "cameras": plots.two_scores_by(cameras, f"{unseen.tasks[0]}, by {column}"),
         "persons": plots.learning_curve(persons),
@@ -138,26 +141,20 @@ def _persons(
     """
     training = (split.frame[SPLIT] == "train").to_numpy()
     longer = change(recipe, epochs=2 * recipe.stages[0].epochs)
-    parts = [_scored(split, unseen, answers, "half as long")]
+    parts = []
+
+    def score(split: Manifest, answers: Probabilities, trained: str) -> None:
+        table = metrics.score_manifest(unseen, answers)
+        persons = len(set(split.subset("train").groups))
+        parts.append(table.assign(persons=persons, trained=trained))
+
+    score(split, answers, "half as long")
     for share in (*SHARES, 1):
         kept = np.flatnonzero(fewer_groups(split.groups, training, share))
         fewer = split.rows(np.repeat(kept, np.where(training[kept], round(1 / share), 1)))
         (found,) = _answers(fewer, longer, [unseen], f"{share:g} of the persons")
-        parts.append(_scored(fewer, unseen, found, "equally long"))
+        score(fewer, found, "equally long")
     return pd.concat(parts).reset_index()
-
-
-def _scored(
-    split: Manifest, unseen: Manifest, answers: Probabilities, trained: str
-) -> pd.DataFrame:
-    persons = len(set(split.subset("train").groups))
-    return metrics.score_manifest(unseen, answers).assign(persons=persons, trained=trained)
-
-
-def _disagreement(unseen: Manifest, answers: Probabilities) -> Figure:
-    task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
-    table = metrics.confusion(unseen.targets(task), answers[task], unseen.labels.tasks[task])
-    return plots.confusion_matrix(table, task)
 
 
 def _calibration(

@@ -164,13 +164,9 @@ def exporting(labels: Labels, image_size: tuple[int, int], run: Path) -> Measure
 
 
 def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int]) -> Measure:
-    """Predicts the same files again and again, as one batch.
+    """Predicts the same files again and again as one batch; pixels are random where a way has them.
 
-    Args:
-        run: a folder of `exporting`.
-        files: what is predicted.
-        way: of `WAYS`.
-        image_size: of the network; where a way takes pixels, they are random.
+    `run` is a folder of `exporting`, `way` one of `WAYS`.
     """
     contents = [Path(file).read_bytes() for file in files]
     pixels = np.random.default_rng(0).integers(0, 256, (len(files), *image_size, 3), np.uint8)
@@ -207,17 +203,12 @@ def folder(run: Path, files: list[str]) -> Measure:
     return speed_of(lambda: sum(1 for _ in predict.predict_files(predictor, paths)))
 
 
-def cold_start(run: Path, file: str) -> Measure:
-    """Ours: seconds of the command `helpers.predict` for one picture, from its start to its end."""
-    return lambda: _seconds_of("-m", "helpers.predict", "--run", str(run), file)
+def cold(*command: str) -> Measure:
+    """Seconds of a whole Python process, from its start to its end."""
 
+    def measure() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=common.ROOT)
+        return time.perf_counter() - start
 
-def cold_import() -> Measure:
-    """The peer: seconds of a Python process that does no more than import TensorFlow."""
-    return lambda: _seconds_of("-c", "import tensorflow")
-
-
-def _seconds_of(*command: str) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=common.ROOT)
-    return time.perf_counter() - start
+    return measure

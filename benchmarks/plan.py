@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from benchmarks import measures, until_core
+from benchmarks import measures
 from benchmarks.command import shared
 from benchmarks.processes import Measured
 from helpers import train
@@ -57,7 +57,7 @@ FLAGS = {
 
 def run(given: argparse.Namespace) -> None:
     """Measures, and prints."""
-    recipe = until_core.scaled(train.find_recipe(given.name), given.scale)
+    recipe = train.scaled(train.find_recipe(given.name), given.scale)
     if given.minutes:
         recipe = train.in_minutes(recipe, given.minutes)
     manifest = read_manifest(given.manifest)

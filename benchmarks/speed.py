@@ -76,8 +76,9 @@ def pairs_of(training: Manifest, run: Path) -> Iterator[tuple]:
     spread = np.linspace(0, len(paths) - 1, min(len(paths), FOLDER_FILES)).astype(int)
     folder = (measures.folder, run, [paths[row] for row in spread])
     yield "a folder of files", speed, folder, "LiteRT, pixels", predicting("LiteRT, pixels")
-    cold = (measures.cold_start, run, first[0])
-    yield "first answer, cold", "s", cold, "import tensorflow", (measures.cold_import,)
+    cold = (measures.cold, "-m", "helpers.predict", "--run", str(run), first[0])
+    peer = (measures.cold, "-c", "import tensorflow")
+    yield "first answer, cold", "s", cold, "import tensorflow", peer
 
 
 def side_by_side(pairs: Sequence[tuple], start: Callable[..., Any]) -> Iterator[list]:

@@ -79,10 +79,3 @@ def stage_step(data, recipe: dict):
 
     seconds()  # traces
     return lambda: float(np.median([seconds() for _ in range(3)]))
-
-
-def scaled(recipe, factor: float):
-    """Makes the images of every stage smaller or larger."""
-    from helpers.train.recipes import scaled
-
-    return scaled(recipe, factor)

@@ -158,8 +158,7 @@ def test_every_part_is_measured(
     people: Manifest, tiny_backbone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measures, "SECONDS", 0.01)
-    monkeypatch.setattr(measures, "cold_start", lambda *_: lambda: 1.0)
-    monkeypatch.setattr(measures, "cold_import", lambda: lambda: 2.0)
+    monkeypatch.setattr(measures, "cold", lambda *_: lambda: 1.0)
     monkeypatch.setattr(bench, "PUBLISHED", Recipe(seed=1))  # that has 23 million weights
     table = bench.run_bench(people, rounds=1, start=InProcess)
     assert list(table.columns) == bench.COLUMNS
@@ -194,7 +193,7 @@ def test_unfused_is_keras_own_normalization(
 
 
 def test_a_cold_start_is_a_whole_process() -> None:
-    assert 0.01 < measures._seconds_of("-c", "pass") < 30
+    assert 0.01 < measures.cold("-c", "pass")() < 30
 
 
 @pytest.mark.parametrize("how", [{}, {"source": "sequence"}])

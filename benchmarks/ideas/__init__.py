@@ -1,20 +1,14 @@
 """Ideas that are measured and no part of the core, one a file: how each changes a training.
 
-Write your own as a subclass of `helpers.train.Idea` in a file of yours, and compare it with
-`python -m benchmarks ablation --idea-file FILE.py`.
+Yours is a subclass of `helpers.train.Idea`: `python -m benchmarks ablation --idea-file FILE.py`.
 """
 
 import runpy
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from helpers.common import expected
 
-if TYPE_CHECKING:
-    from helpers.train import Idea
-
-# Where each stands: only what a training needs is imported, and TensorFlow with it.
-IDEAS = {
+IDEAS = {  # the module and the class, imported when a training asks for it, and TensorFlow with it
     "balanced gradients": "balanced_gradients.BalancedGradients",
     "MixUp": "mixup.MixUp",
     "CutMix": "cutmix.CutMix",
@@ -25,15 +19,14 @@ IDEAS = {
 }
 
 
-def find_idea(name: str) -> "Idea":
+def find_idea(name: str):
     """Returns an idea by its name in `IDEAS`, or the one that a Python file defines."""
     if not name.endswith(".py"):
-        module, _, kind = IDEAS[name].partition(".")
+        module, kind = IDEAS[name].split(".")
         return getattr(import_module(f"benchmarks.ideas.{module}"), kind)()
-    from helpers.train import Idea
-
-    kinds = [value for value in runpy.run_path(name).values() if isinstance(value, type)]
-    own = [kind for kind in kinds if issubclass(kind, Idea) and kind.__module__ == "<run_path>"]
-    if len(own) != 1:
-        raise expected("one subclass of helpers.train.Idea", len(own), "Define one.", name)
-    return own[0]()
+    defined = runpy.run_path(name, run_name="own_idea").values()
+    own = [value for value in defined if getattr(value, "__module__", "") == "own_idea"]
+    ideas = [value for value in own if hasattr(value, "network")]
+    if len(ideas) != 1:
+        raise expected("one subclass of helpers.train.Idea", len(ideas), "Define one.", name)
+    return ideas[0]()

@@ -10,10 +10,9 @@ from helpers.train import Idea
 
 
 class BalancedGradients(Idea):
-    """Puts a layer before the towers; loss and predictions stay as they are."""
+    """Puts `EqualPull` before the towers; loss and predictions stay as they are."""
 
-    def network(self, model: keras.Model) -> keras.Model:
-        """Rebuilds the network from the same layers and `EqualPull`."""
+    def network(self, model: keras.Model) -> keras.Model:  # noqa: D102
         kind = "tower" if any(x.name.endswith("_tower") for x in model.layers) else "dropout"
         firsts, features = [f"{task}_{kind}" for task in model.output], []
 

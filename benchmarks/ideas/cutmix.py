@@ -10,10 +10,9 @@ from benchmarks.ideas.mixing import Mixing
 
 
 class CutMix(Mixing):
-    """Pastes a rectangle of another image into each."""
+    """Pastes a rectangle of another image into each, of its shape and at the same place."""
 
-    def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:
-        """Pastes at the same place; the rectangle has the shape of the image."""
+    def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:  # noqa: D102
         count, height, width, _ = images.shape
         partner = rng.permutation(count).astype(np.int32)
         mixed, side = images.copy(), np.sqrt(rng.random(count))

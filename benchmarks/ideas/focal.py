@@ -9,14 +9,11 @@ import numpy as np
 from helpers.common import keras
 from helpers.train import Idea
 
-ops = keras.ops
-
 
 class Focal(Idea):
-    """Trains on the focal loss."""
+    """Wraps the loss of each task."""
 
-    def loss(self, task: str, loss: keras.losses.Loss, counts: np.ndarray) -> keras.losses.Loss:
-        """Wraps the loss."""
+    def loss(self, task: str, loss: keras.losses.Loss, counts: np.ndarray):  # noqa: D102
         return FocalLoss(loss)
 
 
@@ -27,8 +24,8 @@ class FocalLoss(keras.losses.Loss):
         super().__init__(name=loss.name, reduction="none")
         self.inner, self.exponent = loss, exponent
 
-    def call(self, targets, probabilities):
-        """Returns a scalar; the arguments are those of the inner loss."""
+    def call(self, targets, probabilities):  # noqa: D102
+        ops = keras.ops
         # not of 0: the gradient of a power between 0 and 1 is infinite there
         factor = ops.maximum(1 - probabilities, 1e-7) ** self.exponent
         return self.inner(targets, ops.exp(factor * ops.log(ops.maximum(probabilities, 1e-7))))

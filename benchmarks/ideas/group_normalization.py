@@ -13,8 +13,7 @@ GROUPS = 8
 class GroupNormalized(Idea):
     """Replaces every batch normalization; all other layers stay the same objects."""
 
-    def network(self, model: keras.Model) -> keras.Model:
-        """Rebuilds the network around the new layers."""
+    def network(self, model: keras.Model) -> keras.Model:  # noqa: D102
         return keras.models.clone_model(model, None, in_groups, call, recursive=True)
 
 

@@ -9,15 +9,14 @@ import numpy as np
 from helpers.common import keras
 from helpers.train import Idea
 
-ops = keras.ops
 STRENGTH = 1.0  # t
 
 
 class LogitAdjustment(Idea):
-    """Trains on probabilities that are multiplied by the frequency of their class."""
+    """Wraps the loss of each task."""
 
-    def loss(self, task: str, loss: keras.losses.Loss, counts: np.ndarray) -> keras.losses.Loss:
-        """Wraps the loss; a class without rows counts as half a row: of 0 nothing is learned."""
+    def loss(self, task: str, loss: keras.losses.Loss, counts: np.ndarray):  # noqa: D102
+        # a class without rows counts as half a row: of 0 nothing would be learned
         return Adjusted(loss, (np.maximum(counts, 0.5) / max(counts.sum(), 1)) ** STRENGTH)
 
 
@@ -28,7 +27,7 @@ class Adjusted(keras.losses.Loss):
         super().__init__(name=loss.name, reduction="none")
         self.inner, self.prior = loss, prior
 
-    def call(self, targets, probabilities):
-        """Returns a scalar; the arguments are those of the inner loss."""
+    def call(self, targets, probabilities):  # noqa: D102
+        ops = keras.ops
         weighed = probabilities * ops.convert_to_tensor(self.prior, probabilities.dtype)
         return self.inner(targets, weighed / ops.sum(weighed, axis=-1, keepdims=True))

@@ -14,8 +14,7 @@ SPREAD = 0.2  # a: as in the paper for small data sets
 class MixUp(Mixing):
     """Blends each image with another one."""
 
-    def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:
-        """Blends in 256 levels, in whole numbers."""
+    def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:  # noqa: D102
         count = len(images)
         partner = rng.permutation(count).astype(np.int32)
         share = rng.beta(SPREAD, SPREAD, count)

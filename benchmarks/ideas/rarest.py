@@ -14,8 +14,7 @@ from helpers.train import Idea
 class Rarest(Idea):
     """Draws images by their rarest label."""
 
-    def weights(self, training: Manifest) -> np.ndarray:
-        """Returns the largest weight of each row's labels, (n,), sum 1."""
+    def weights(self, training: Manifest) -> np.ndarray:  # noqa: D102
         chances = []
         for task, weights in balance(class_counts(training)).items():
             targets = training.targets(task)

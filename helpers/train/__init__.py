@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = front_door(
             "change",
             "find_recipe",
             "in_minutes",
+            "scaled",
             "shares_of_work",
         ],
         "runs": ["Run", "check_labels", "open_run"],
