@@ -17,6 +17,7 @@ from helpers.common.settings import (
     generated_folder,
     is_fast,
     need,
+    real_manifest,
 )
 
 __getattr__, __dir__, _names = front_door(
@@ -42,6 +43,7 @@ __all__ = [
     "peak_memory",
     "progress_bar",
     "read_json",
+    "real_manifest",
     "run_command",
     "standard_error_silenced",
     "steady",

@@ -56,6 +56,21 @@ def artifacts_folder(name: str) -> Path:
     return ROOT / "artifacts" / choose("full", "fast") / name
 
 
+def real_manifest() -> Path | None:
+    """Returns the manifest of real pictures that `WORKSHOP_REAL` names, or None.
+
+    Raises:
+        WorkshopError: it names no file.
+    """
+    name = os.environ.get("WORKSHOP_REAL", "")
+    if name and not Path(name).is_file():
+        raise WorkshopError(
+            f"expected in WORKSHOP_REAL the path of a manifest, found no file {name}. Write one "
+            "with python -m data.sources, or unset the variable."
+        )
+    return Path(name) if name else None
+
+
 def need(path: Path, made_by: str) -> Path:
     """Returns `path` if it is there.
 
