@@ -1,23 +1,16 @@
 """Trains a recipe and one idea after the other, equally long, with several seeds.
 
-    python -m benchmarks.ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
-        [--recipe published-attributes]
+    python -m benchmarks ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
+        [--recipe published-attributes] [--idea-file FILE.py]
 
-With --epochs N instead each is trained for so many epochs: what to choose on a machine that others
-use, where equal minutes are not equal work.
-
-Every training leaves its line in `runs.csv` when it ends; the same command goes on where a killed
-one stopped. A table then says for each idea what it adds to each task, and whether that is more
-than the seeds alone do: one in accuracy, and one each in balanced accuracy and macro-F1, in which
-a rare class counts as much as a frequent one.
-
-With --ideas "published attributes at 100 pixels" the published recipe stands beside ours. With
---ideas fewer it learns from half and from a quarter of the groups of the training split: where that
-costs much, more persons would help more than any idea.
+An idea changes a recipe, or is an object of `benchmarks.ideas`, or one of your own in a file. Where
+others use the machine, equal minutes are not equal work: give --epochs N instead. Every training
+leaves its line in `runs.csv`, and the same command goes on where a killed one stopped. A table says
+what each idea adds to each task, and whether that is more than the seeds alone do: in accuracy, and
+in balanced accuracy and macro-F1, in which a rare class counts as much as a frequent one.
 """
 
 import argparse
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,30 +19,31 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks import measures
-from benchmarks.processes import Measured
+from benchmarks import ideas as objects
+from benchmarks.command import markdown, publish, shared
+from benchmarks.trainings import KEPT, SCORES, scored_training
 from helpers.common import (
     WorkshopError,
     artifacts_folder,
+    expected,
     progress_bar,
     read_json,
-    run_command,
     write_json,
     write_text,
 )
-from helpers.manifest import did_you_mean
+from helpers.manifest import SPLIT, Manifest, did_you_mean, fewer_groups, read_manifest
 from helpers.train import Recipe, change, find_recipe, in_minutes
 
 DEFAULT = "the default recipe"  # or the one that --recipe names
 BASE = "street"
 HELPED = "all tasks (others at half weight)"
 STARTED = "a backbone that was trained before"
-KEPT = ("minutes", "epochs")  # of a training's row, beside its tasks
 CONFIDENCE = 0.95
+HOW = ("idea", "source")  # of a training, see `benchmarks.trainings`
 JUDGED = ("accuracy", "balanced_accuracy", "macro_f1")
 
 # What each idea changes: fields of `Recipe`, or of its stage; "others" trains every task of the
-# manifest, with this weight for those that are not asked for.
+# manifest, with this weight for those that are not asked for; "idea" is one of `benchmarks.ideas`.
 IDEAS: dict[str, dict[str, Any]] = {
     "average pooling only": {"pooling": "average"},
     "average and max pooling": {"pooling": "average+max"},
@@ -73,28 +67,23 @@ IDEAS: dict[str, dict[str, Any]] = {
     "ConvNeXtTiny": {"backbone": "ConvNeXtTiny"},
     "residual network": {"backbone": "residual"},
     "small dense network": {"backbone": "dense"},
-    "balanced gradients": {"task_weights": "gradients"},
     "random erasing": {"augmentation": "erasing"},
     "RandAugment": {"augmentation": "randaugment"},
-    "MixUp": {"mix": "mixup"},
-    "CutMix": {"mix": "cutmix"},
     "pixels of the data set": {"pixels": "dataset"},
-    "group normalization": {"normalization": "group"},
     "He initialization": {"initialization": "he_normal"},
     "no dropout": {"dropout": 0.0},
     "more weight decay": {"weight_decay": 0.1},
-    "focal loss": {"focal": 2.0},
-    "logit adjustment": {"logit_adjustment": 1.0},
-    "balanced sampling": {"sampling": "rarest"},
     "each picture once": {"sampling": ""},
+    **{name: {"idea": name} for name in objects.IDEAS},
 }
 # Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
+ATTRIBUTES = {"recipe": "published-attributes"}
 PEERS: dict[str, dict[str, Any]] = {
-    "published attributes": {"recipe": "published-attributes"},
-    "published attributes at 100 pixels": {
-        "recipe": "published-attributes",
-        "image_size": (100, 100),
-    },
+    "published attributes": ATTRIBUTES,
+    "published attributes at 100 pixels": {**ATTRIBUTES, "image_size": (100, 100)},
+    "a Sequence with OpenCV": {"source": "sequence"},
+    "published": {"recipe": "published"},
+    "published, 3 epochs": {"recipe": "published", "epochs": 3},
 }
 # The same recipe on fewer persons: what that costs tells whether more of them would help.
 FEWER: dict[str, dict[str, Any]] = {
@@ -105,163 +94,114 @@ FEWER: dict[str, dict[str, Any]] = {
 TOGETHER = {
     "rare": ["balanced class weights", "focal loss", "balanced sampling", "logit adjustment"],
     "fewer": list(FEWER),
+    "peers": list(PEERS)[2:],
 }
 
 
-class Length(NamedTuple):
-    """How long each recipe is trained: by the clock, or where `minutes` is 0 by the epoch."""
+class Plan(NamedTuple):
+    """What all trainings have in common."""
 
-    minutes: float = 0.0
-    epochs: int = 1
+    manifest: Path  # with a split
+    tasks: list[str] | None = None  # None: all
+    minutes: float = 0.0  # of all stages together; 0 counts epochs
+    epochs: int = 1  # of each stage
+    recipe: str = BASE  # what the ideas change, by name or file
 
 
-def recipe_of(
-    idea: str,
-    length: Length,
-    seed: int,
-    tasks: Sequence[str] = (),
-    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
-    base: str = BASE,
-) -> Recipe:
-    """Returns a recipe with one idea in it.
-
-    Args:
-        idea: `DEFAULT`, or a name in `IDEAS`.
-        length: minutes of all of its stages together, or epochs of each.
-        seed: of the training.
-        tasks: those that are asked for, where an idea weighs the others.
-        ideas: what each changes.
-        base: the recipe that the idea changes, by name or file; its stages all change.
-
-    Raises:
-        WorkshopError: an idea that is not in `ideas`.
-    """
+def recipe_of(idea: str, plan: Plan, seed: int, ideas: Mapping[str, Mapping] = IDEAS) -> Recipe:
+    """Returns the plan's recipe with one idea of `ideas` in it, or none for `DEFAULT`."""
     if idea not in ideas and idea != DEFAULT:
-        raise WorkshopError(
-            f"expected an idea of {', '.join(ideas)}; found {idea!r}. {did_you_mean(idea, ideas)}"
-        )
-    changes = dict(ideas.get(idea, {}))
-    changes.pop("groups", None)  # of the data, see `data_of`
+        known = f"an idea of {', '.join(ideas)}"
+        raise WorkshopError(f"expected {known}; found {idea!r}. {did_you_mean(idea, ideas)}")
+    changes = {"seed": seed, **ideas.get(idea, {})}
+    for name in ("groups", *HOW):  # of the data, and of the training
+        changes.pop(name, None)
     if others := changes.pop("others", None):
-        changes["task_weights"] = ",".join([f"*={others}", *(f"{task}=1" for task in tasks)])
-    recipe = find_recipe(changes.pop("recipe", base))
+        named = [f"{task}=1" for task in plan.tasks or ()]
+        changes["task_weights"] = ",".join([f"*={others}", *named])
+    recipe = find_recipe(changes.pop("recipe", plan.recipe))
     if "image_size" in changes:  # before the minutes, which are divided by the pixels
         recipe = change(recipe, image_size=changes.pop("image_size"))
-    recipe = in_minutes(recipe, length.minutes)
-    if not length.minutes:
-        recipe = change(recipe, epochs=length.epochs)
-    return change(recipe, seed=seed, **changes)
+    if plan.minutes and "epochs" not in changes:
+        return change(in_minutes(recipe, plan.minutes), **changes)
+    return change(in_minutes(recipe, 0), **{"epochs": plan.epochs, **changes})
+
+
+def manifest_of(plan: Plan, changes: Mapping[str, Any]) -> Manifest:
+    """Returns what an idea trains on: every task where it weighs the others, or fewer groups."""
+    manifest = read_manifest(plan.manifest, tasks=None if "others" in changes else plan.tasks)
+    if "groups" not in changes:
+        return manifest
+    training = (manifest.frame[SPLIT] == "train").to_numpy()
+    return manifest.rows(fewer_groups(manifest.groups, training, changes["groups"]))
 
 
 def run_ideas(
-    data: measures.Data,
+    plan: Plan,
     names: Sequence[str],
-    length: Length,
     seeds: Sequence[int],
     folder: Path,
     ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
-    base: str = BASE,
 ) -> pd.DataFrame:
-    """Trains what `folder` does not hold yet.
-
-    The seeds go around outside, so that a run that is stopped early has compared something.
-
-    Args:
-        data: pictures, labels and split.
-        names: of ideas; the recipe without any is always trained.
-        length: of each training.
-        seeds: each recipe is trained once with each.
-        folder: holds `runs.csv`, a line for each training.
-        ideas: what each changes.
-        base: the recipe that the ideas change, by name or file.
+    """Trains what the `runs.csv` of a folder does not hold yet; the default recipe as well.
 
     Returns:
         A row for each training: recipe, seed, minutes, epochs, and of each task that is asked for
-        the scores in `benchmarks.measures.SCORES` on the validation split.
-
-    Raises:
-        WorkshopError: `folder` holds trainings on other data, or of another length.
+        the `SCORES` on the validation split.
     """
-    tasks = data.tasks or list(data.read().labels.tasks)
-    _check_plan(folder / "plan.json", data, length, base)
+    _check_plan(folder / "plan.json", plan)
+    plan = plan._replace(tasks=plan.tasks or list(read_manifest(plan.manifest).tasks))
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
-    plans = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]
-    recipes = {plan: recipe_of(plan[0], length, plan[1], tasks, ideas, base) for plan in plans}
-    columns = [f"{task}{suffix}" for task in tasks for suffix in measures.SCORES.values()]
-    left = [plan for plan in plans if plan not in done]
-    bar = progress_bar(iterable=left, unit="training")
+    # seeds outside, so that a run that is stopped early has compared something
+    pairs = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]
+    recipes = {(idea, seed): recipe_of(idea, plan, seed, ideas) for idea, seed in pairs}
+    columns = [*KEPT, *(f"{task}{suffix}" for task in plan.tasks for suffix in SCORES.values())]
+    bar = progress_bar(iterable=[pair for pair in pairs if pair not in done], unit="training")
     for idea, seed in bar:
         bar.set_description(f"{idea}, seed {seed}")
-        row = train_once(data_of(data, ideas.get(idea, {})), recipes[idea, seed])
-        kept = {name: row[name] for name in (*KEPT, *columns)}
-        rows.append({"recipe": idea, "seed": seed, **kept})
+        changes = ideas.get(idea, {})
+        how = {name: changes[name] for name in HOW if name in changes}
+        row = scored_training(manifest_of(plan, changes), recipes[idea, seed], **how)
+        rows.append({"recipe": idea, "seed": seed, **{name: row[name] for name in columns}})
         write_text(path, pd.DataFrame(rows).to_csv(index=False))
     runs = pd.DataFrame(rows)
     return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
 
 
-def data_of(data: measures.Data, changes: Mapping[str, Any]) -> measures.Data:
-    """Returns what an idea trains on: every task where it weighs the others, or fewer groups."""
-    tasks = None if "others" in changes else data.tasks
-    return data._replace(tasks=tasks, groups=changes.get("groups", data.groups))
-
-
-def _check_plan(path: Path, data: measures.Data, length: Length, base: str) -> None:
-    """Notes what the trainings of a folder have in common, and refuses to mix them with others."""
-    plan = {"manifest": str(data.manifest), "tasks": data.tasks, **length._asdict()}
-    plan |= {} if base == BASE else {"recipe": base}
-    if path.exists() and (found := read_json(path)) != plan:
-        raise WorkshopError(
-            f"expected in {path.parent} trainings of {plan}, found those of {found}. Name another "
-            "--out, or delete that folder."
-        )
-    write_json(path, plan)
-
-
-def train_once(
-    data: measures.Data, recipe: Recipe, source: str = "pipeline"
-) -> Mapping[str, float]:
-    """Trains in a process of its own, and returns what `benchmarks.measures.trained` gives."""
-    folder = artifacts_folder("runs") / "ablation"
-    shutil.rmtree(folder, ignore_errors=True)
-    process = Measured(measures.trained, data, recipe.to_json(), source, folder)
-    row = process()
-    process.close()
-    shutil.rmtree(folder, ignore_errors=True)
-    return row
+def _check_plan(path: Path, plan: Plan) -> None:
+    noted = {**plan._asdict(), "manifest": str(plan.manifest)}
+    if plan.recipe == BASE:
+        del noted["recipe"]
+    if path.exists() and (found := read_json(path)) != noted:
+        fix = "Name another --out, or delete that folder."
+        raise expected(f"in {path.parent} trainings of {noted}", f"those of {found}", fix)
+    write_json(path, noted)
 
 
 def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
-    """Says what each idea adds to the recipe without it.
-
-    Args:
-        runs: of `run_ideas`; with two seeds or more, or there is no verdict.
-        score: by which, a key of `benchmarks.measures.SCORES`.
+    """Says what each idea adds to the recipe without it, by one of `SCORES`.
 
     Returns:
-        A row for each recipe: its mean score for each task, for the ideas with the difference
-        to the default and its interval of `CONFIDENCE` (paired t over the seeds), and the verdict:
-        "helps" or "harms" where the interval of the mean over the tasks leaves out 0, else
-        "noise"; "one seed" where nothing can be said about noise.
+        A row for each recipe of `run_ideas`: the mean score of each task, of ideas with the
+        difference to the default and its interval of `CONFIDENCE` (paired t over the seeds), and
+        the verdict: "helps" or "harms" where the interval of the mean over the tasks leaves out 0.
     """
-    runs = scores_of(runs, score)
-    tasks = list(runs.columns.drop(["recipe", "seed", "minutes", "epochs"]))
-    by_recipe = {
-        name: group.set_index("seed") for name, group in runs.groupby("recipe", sort=False)
-    }
-    default, rows = by_recipe[DEFAULT], []
-    for name, group in by_recipe.items():
+    scores, rows = scores_of(runs, score), []
+    tasks = scores.columns.drop(["recipe", "seed", *KEPT])
+    scores = scores.assign(mean=scores[tasks].mean(axis=1)).set_index("seed")
+    default = scores[scores["recipe"] == DEFAULT]
+    for name, group in scores.groupby("recipe", sort=False):
         row = {"recipe": name, "epochs": f"{group['epochs'].mean():.1f}"}
-        for task in tasks:
-            row[task] = f"{group[task].mean():.3f}"
+        row |= {task: f"{group[task].mean():.3f}" for task in tasks}
         if name != DEFAULT:
             for task in tasks:
-                mean, width = paired_difference(group[task], default[task])
-                row[task] += f" ({_told(mean, width)})"
-            mean, width = paired_difference(group[tasks].mean(axis=1), default[tasks].mean(axis=1))
-            row["mean"], row["verdict"] = _told(mean, width), _verdict(mean, width)
+                row[task] += f" ({_told(*paired_difference(group[task], default[task]))})"
+            mean, width = paired_difference(group["mean"], default["mean"])
+            verdict = "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
+            row["mean"] = _told(mean, width)
+            row["verdict"] = verdict if np.isfinite(width) else "one seed"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 
@@ -270,22 +210,13 @@ def _told(mean: float, width: float) -> str:
     return f"{mean:+.3f}" + (f" ± {width:.3f}" if np.isfinite(width) else "")
 
 
-def _verdict(mean: float, width: float) -> str:
-    if not np.isfinite(width):
-        return "one seed"
-    return "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
-
-
 def scores_of(runs: pd.DataFrame, score: str) -> pd.DataFrame:
     """Returns the runs with one score for each task, in a column of the task's name."""
-    suffix = measures.SCORES[score]
-    others = tuple(other for other in measures.SCORES.values() if other and other != suffix)
-    runs = runs[[column for column in runs.columns if not column.endswith(others)]]
-    if not suffix:
-        return runs
-    own = [column for column in runs.columns if column.endswith(suffix)]
-    kept = runs[["recipe", "seed", *KEPT, *own]]
-    return kept.rename(columns={column: column.removesuffix(suffix) for column in own})
+    suffix, others = SCORES[score], tuple(filter(None, SCORES.values()))
+    columns = ["recipe", "seed", *KEPT]
+    tasks = [name for name in runs.columns.drop(columns) if not name.endswith(others)]
+    kept = runs[[*columns, *(f"{task}{suffix}" for task in tasks)]]
+    return kept.set_axis([*columns, *tasks], axis=1)
 
 
 def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]:
@@ -301,54 +232,30 @@ def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]
     return float(differences.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error)
 
 
-def markdown_table(table: pd.DataFrame) -> str:
-    """Returns a table as Markdown, its index left out."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+FLAGS = {
+    **shared("manifest", "tasks", "minutes", "epochs", "seeds", "out"),
+    "--ideas": {"default": "all", "help": "joined by a comma; rare, fewer or peers: some together"},
+    "--idea-file": {"type": Path, "help": "a file with a subclass of helpers.train.Idea"},
+    "--recipe": {"default": BASE, "help": "what the ideas change, by its name or a JSON file"},
+    "--weights": {"type": Path, "help": f"a saved model, which {STARTED!r} starts from"},
+}
 
 
-def main() -> None:
-    """Runs the command."""
-    parser = argparse.ArgumentParser("benchmarks.ablation", description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("--manifest", type=Path, required=True, help="the manifest CSV, split by group")
-    add("--minutes", type=float, default=0, help="of each training, or ...")
-    add("--epochs", type=int, default=0, help="... so many epochs of each")
-    add("--seeds", default="0,1,2", help="each recipe is trained with each (default 0,1,2)")
-    add("--ideas", help="only these, by name, joined by a comma; rare or fewer: some together")
-    add(
-        "--recipe",
-        default=BASE,
-        help="what the ideas change: a name of helpers.train.recipes or a file",
-    )
-    add("--tasks", help="only these tasks")
-    add("--weights", type=Path, help=f"a saved model, which the idea {STARTED!r} starts from")
-    add(
-        "--out", type=Path, help="folder of runs.csv and the table (default artifacts/.../ablation)"
-    )
-    arguments = parser.parse_args()
-    if not all(seed.isdecimal() for seed in arguments.seeds.split(",")):
-        raise WorkshopError(f"expected --seeds such as 0,1,2, found {arguments.seeds!r}.")
-    if (arguments.minutes > 0) == (arguments.epochs > 0) or min(
-        arguments.minutes, arguments.epochs
-    ) < 0:
+def run(given: argparse.Namespace) -> None:
+    """Trains, and writes runs.csv and ablation.md."""
+    if (given.minutes > 0) == (given.epochs > 0) or min(given.minutes, given.epochs) < 0:
         raise WorkshopError("expected either --minutes or --epochs above 0. Give one of the two.")
-    ideas = dict(IDEAS)
-    if arguments.weights:
-        ideas[STARTED] = {"weights": str(arguments.weights)}
+    ideas, asked = dict(IDEAS), given.ideas.split(",")
+    if given.weights:
+        ideas[STARTED] = {"weights": str(given.weights)}
     together = {**TOGETHER, "all": list(ideas)}  # without the peers, and on all groups
     ideas |= PEERS | FEWER
-    asked = (arguments.ideas or "all").split(",")
+    if given.idea_file:
+        ideas[given.idea_file.stem] = {"idea": str(given.idea_file)}
+        asked = [given.idea_file.stem, *(asked if asked != ["all"] else [])]
     names = [idea for name in asked for idea in together.get(name, [name])]
-    seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    folder = arguments.out or artifacts_folder("ablation")
-    data = measures.Data(arguments.manifest, arguments.tasks and arguments.tasks.split(","))
-    length = Length(arguments.minutes, arguments.epochs or 1)
-    runs = run_ideas(data, names, length, seeds, folder, ideas, arguments.recipe)
-    page = "\n".join(f"{name}\n\n{markdown_table(judge(runs, name))}" for name in JUDGED)
-    write_text(folder / "ablation.md", page)
-    print(page)
-
-
-if __name__ == "__main__":
-    run_command(main)
+    folder = given.out or artifacts_folder("ablation")
+    plan = Plan(given.manifest, given.tasks, given.minutes, given.epochs or 1, given.recipe)
+    runs = run_ideas(plan, names, given.seeds, folder, ideas)
+    page = "\n".join(f"{name}\n\n{markdown(judge(runs, name))}" for name in JUDGED)
+    publish(page, folder / "ablation.md")

@@ -1,16 +1,15 @@
 """Measures an endpoint in the rehearsal: JPEG files beside pixels as JSON, and broken bodies.
 
-    python -m benchmarks.endpoint --run RUN --manifest M [--requests 10000]
+    python -m benchmarks endpoint --run RUN --manifest M [--requests 10000]
 
 The network of a run is served three times: by the workshop's archive, which takes files, and by
 two without a script, which take pixels as JSON: whole numbers from 0 to 255, or fractions from 0
-to 1, as a program sends that scales pictures before the network, not in it. Requests go out in
-turn, one client, one at a time. Then many requests are sent of which one in a hundred is broken:
-every answer is compared with that of the network itself, and the memory of the servers is read
-from the operating system.
+to 1, as a program sends that scales pictures before the network. One client sends one request at a
+time. Then one request in a hundred is broken, and every answer compared with the network's own.
 """
 
 import argparse
+import contextlib
 import io
 import itertools
 import json
@@ -18,7 +17,7 @@ import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, deploy, open_session
-from helpers.common import SAVED_MODEL, WorkshopError, progress_bar, run_command
+from benchmarks.command import markdown, shared
+from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, deploy, open_session
+from helpers.common import SAVED_MODEL, WorkshopError, progress_bar
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import Run, open_run
 
@@ -47,8 +47,7 @@ CLOSE = 2e-4  # between two computations of a probability
 
 def encode(picture: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
     """Returns the body of a request to each endpoint: a picture in a size, as `WAYS` has it."""
-    sized = picture.convert("RGB").resize(size[::-1])
-    file = io.BytesIO()
+    sized, file = picture.convert("RGB").resize(size[::-1]), io.BytesIO()
     sized.save(file, "JPEG", quality=90)
     pixels = np.asarray(sized)
     return {
@@ -58,83 +57,54 @@ def encode(picture: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
     }
 
 
-def seconds_of_calls(call: Callable[[], Any], seconds: float) -> list[float]:
-    """Calls something again and again; returns how long each call took."""
-    took, end = [], time.perf_counter() + seconds
-    while not took or time.perf_counter() < end:
-        began = time.perf_counter()
-        call()
-        took.append(time.perf_counter() - began)
-    return took
-
-
 def compare(
     clients: dict[str, EndpointClient], pictures: Sequence[Image.Image], seconds: float = SECONDS
 ) -> pd.DataFrame:
-    """Measures files beside pixels as JSON, in turn.
-
-    Args:
-        clients: of the endpoints of `WAYS`.
-        pictures: what is sent, one after the other.
-        seconds: of each way in each of `ROUNDS` rounds.
+    """Measures files beside pixels as JSON in turn, each for some seconds in `ROUNDS` rounds.
 
     Returns:
         A row for each size and way: kB of a request, requests per second (the median of the
-        rounds), the 50th and 99th percentile of the latency in ms, and how many times as many
-        requests the files get through. All of them but kB are missing where a request is refused
-        as too large.
+        rounds), percentiles of the latency in ms, and how many times as many requests the files
+        get through; all but kB are missing where a request is refused as too large.
     """
-    rows = []
+    calls, sizes = [], {}
     with progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
         for size in SIZES:
             bodies = [encode(picture, size) for picture in pictures]
-            took: dict[str, list[list[float]]] = {name: [] for name in WAYS}
-            for _ in range(ROUNDS):
-                for name, (_, kind) in WAYS.items():
-                    sent = itertools.cycle([body[name] for body in bodies])
-                    call = partial(_send_next, clients[name], kind, sent)
-                    if _is_accepted(call):  # the first one opens connections and traces, too
-                        took[name].append(seconds_of_calls(call, seconds))
-                bar.update()
-            rows += _rows(size, bodies, took)
-    return pd.DataFrame(rows).set_index(["size", "sent as"])
+            for number, (name, (shown, kind)) in itertools.product(range(ROUNDS), WAYS.items()):
+                sent = [body[name] for body in bodies]
+                key = f"{size[0]}x{size[1]}", shown
+                sizes[key] = sum(map(len, sent)) / len(sent) / 1e3
+                took = _seconds_of_calls(clients[name], kind, itertools.cycle(sent), seconds)
+                calls += [(*key, number, second) for second in took]
+                bar.update(name == FRACTIONS)
+    keys = ["size", "sent as"]
+    calls = pd.DataFrame(calls, columns=[*keys, "round", "s"])
+    rounds = calls.groupby([*keys, "round"], sort=False)["s"].mean().rdiv(1)
+    latency = 1e3 * calls.groupby(keys, sort=False)["s"].quantile([0.5, 0.99]).unstack()
+    files = rounds.xs(WAYS[FILES][0], level="sent as")
+    table = pd.Series(sizes, name="kB").rename_axis(keys).to_frame()
+    table["requests/s"] = rounds.groupby(keys).median()
+    table["p50 ms"], table["p99 ms"] = latency[0.5], latency[0.99]
+    table["files: times"] = (1 / rounds.div(files)).groupby(keys).median()
+    return table
 
 
-def _send_next(client: EndpointClient, kind: str, bodies: Iterator[bytes]) -> None:
-    client.send(next(bodies), kind)
-
-
-def _is_accepted(call: Callable[[], None]) -> bool:
+def _seconds_of_calls(client: EndpointClient, kind: str, bodies, seconds: float) -> list[float]:
+    """Sends again and again; returns how long each took, nothing where it is too large."""
+    took: list[float] = []
     try:
-        call()
+        client.send(next(bodies), kind)  # the first one opens connections and traces, too
     except WorkshopError as error:
         if "(413)" not in str(error):
             raise
-        return False
-    return True
-
-
-def _rows(size: tuple[int, int], bodies: list, took: dict[str, list[list[float]]]) -> list[dict]:
-    speeds = {
-        name: np.array([len(part) / sum(part) for part in parts]) for name, parts in took.items()
-    }
-    rows = []
-    for name, parts in took.items():
-        row = {
-            "size": f"{size[0]}x{size[1]}",
-            "sent as": WAYS[name][0],
-            "kB": np.mean([len(body[name]) for body in bodies]) / 1e3,
-        }
-        if parts:
-            all_seconds = np.concatenate(parts)
-            row |= {
-                "requests/s": float(np.median(speeds[name])),
-                "p50 ms": 1e3 * np.percentile(all_seconds, 50),
-                "p99 ms": 1e3 * np.percentile(all_seconds, 99),
-                "files: times": float(np.median(speeds[FILES] / speeds[name])),
-            }
-        rows.append(row)
-    return rows
+        return took
+    end = time.perf_counter() + seconds
+    while not took or time.perf_counter() < end:
+        began = time.perf_counter()
+        client.send(next(bodies), kind)
+        took.append(time.perf_counter() - began)
+    return took
 
 
 def broken_bodies(file: bytes) -> list[tuple[bytes, str, int]]:
@@ -160,23 +130,15 @@ def endure(
 ) -> dict[str, Any]:
     """Sends many requests, one in a hundred of them broken, and counts what goes wrong.
 
-    Args:
-        client: of the endpoint.
-        files: good ones.
-        expected: for each task float (files, classes), of the network itself.
-        classes: of each task, in order.
-        count: of requests.
-        memory: returns the servers' memory in MB.
-
-    Returns:
-        Counts, and the memory after a tenth of the requests and at the end.
+    `expected` are the network's own probabilities for the `files`, (files, classes) for each task;
+    `memory` returns the servers' in MB, and is asked after a tenth of the requests and at the end.
     """
     bad, counts, after_a_tenth = broken_bodies(files[0]), Counter(), 0.0
     counts.update({"wrong answers": 0, "5xx": 0, "broken, not refused as it should be": 0})
     for number in progress_bar(iterable=range(count), unit="request"):
         if number % BROKEN_SHARE == 0:
             body, kind, status = bad[number // BROKEN_SHARE % len(bad)]
-            found = status_of(client, body, kind)
+            found = _status_of(client, body, kind)
             counts["broken"] += 1
             counts["5xx"] += found >= 500
             counts["broken, not refused as it should be"] += found != status
@@ -185,17 +147,16 @@ def endure(
             counts["good"] += 1
             try:
                 answer = client.predict_file(files[row], top=1)
+                wanted = {task: values[row] for task, values in expected.items()}
+                counts["wrong answers"] += not _is_right(answer, wanted, classes)
             except WorkshopError:
                 counts["5xx"] += 1
-                continue
-            counts["wrong answers"] += not _is_right(answer, expected, classes, row)
         if number == count // 10:
             after_a_tenth = memory()
     return {**counts, "MB after a tenth": after_a_tenth, "MB at the end": memory()}
 
 
-def status_of(client: EndpointClient, body: bytes, kind: str) -> int:
-    """Returns the status of an answer: 200, or what the endpoint's script refused with."""
+def _status_of(client: EndpointClient, body: bytes, kind: str) -> int:
     try:
         client.send(body, kind)
     except WorkshopError as error:
@@ -204,73 +165,49 @@ def status_of(client: EndpointClient, body: bytes, kind: str) -> int:
     return 200
 
 
-def _is_right(
-    answer: dict[str, list[dict]],
-    expected: dict[str, np.ndarray],
-    classes: dict[str, tuple[str, ...]],
-    row: int,
-) -> bool:
+def _is_right(answer: dict, expected: dict[str, np.ndarray], classes: dict) -> bool:
     for task, values in expected.items():
         best = answer[task][0]
-        place = classes[task].index(best["class"])
-        near = abs(best["probability"] - values[row, place]) < CLOSE
-        if not near or values[row].max() - values[row, place] > CLOSE:
+        own = values[classes[task].index(best["class"])]
+        if not abs(best["probability"] - own) < CLOSE or values.max() - own > CLOSE:
             return False
     return True
 
 
 def memory_of(session: CloudSession) -> float:
     """Returns the memory that the rehearsal's servers hold, in MB: all its processes together."""
-    parents: dict[int, int] = {}
+    parents, memory = {}, {}
     for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            text = status.read_text()
-        except OSError:  # it ended meanwhile
-            continue
-        parents[int(status.parent.name)] = int(re.search(r"PPid:\s*(\d+)", text)[1])
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found = dict(re.findall(r"(PPid|VmRSS):\s*(\d+)", status.read_text()))
+            number = int(status.parent.name)
+            parents[number], memory[number] = int(found["PPid"]), int(found.get("VmRSS", 0))
     inside = {session.rehearsal.pid}
     for _ in range(8):  # deeper than the rehearsal starts processes
-        inside |= {pid for pid, parent in parents.items() if parent in inside}
-    return sum(_resident(pid) for pid in inside)
-
-
-def _resident(pid: int) -> float:
-    try:
-        found = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    except OSError:
-        return 0.0
-    return int(found[1]) / 1024 if found else 0.0
+        inside |= {number for number, parent in parents.items() if parent in inside}
+    return sum(memory.get(number, 0) for number in inside) / 1024
 
 
 def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
-    """Packs the same network with a signature that takes pixels as numbers, and no script.
+    """Packs the same network with a signature that takes pixels of any size, and no script.
 
-    Pixels may have any size: as with files, they are resized inside.
-
-    Args:
-        run: with the network.
-        path: of the archive, without its ending.
-        white: the number that stands for full light: 255, or 1.
-
-    Returns:
-        The archive.
+    `white` is the number that stands for full light, 255 or 1; `path` is without its ending.
     """
     from helpers.common import keras, tf
     from helpers.model import load_model
     from helpers.predict import archive_folder
 
     model = load_model(run.best_path)
-    size = model.input_shape[1:3]
     spec = tf.TensorSpec((None, None, None, 3), tf.float32, name="pixels")
+
+    @partial(tf.function, input_signature=[spec])
+    def predict(pixels):
+        sized = tf.image.resize(pixels * (255 / white), model.input_shape[1:3])
+        return model(sized, training=False)
+
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint(
-        "serving_default",
-        tf.function(
-            lambda pixels: model(tf.image.resize(pixels * (255 / white), size), training=False),
-            input_signature=[spec],
-        ),
-    )
+    archive.add_endpoint("serving_default", predict)
     with tempfile.TemporaryDirectory() as folder:
         archive.write_out(f"{folder}/{SAVED_MODEL}", verbose=False)
         return archive_folder(Path(folder), path)
@@ -278,19 +215,13 @@ def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
 
 def run_bench(
     session: CloudSession, run: Run, manifest: Manifest, count: int, seconds: float = SECONDS
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Serves the network of an exported run in each of `WAYS` and measures it.
-
-    Returns:
-        The table of `compare` and the counts of `endure`.
-    """
+) -> dict[str, Any]:
+    """Serves a run in each of `WAYS`, prints what `compare` finds, returns what `endure` finds."""
     from helpers.predict import SavedModelPredictor, archive_folder
 
-    paths = manifest.paths[:50]
-    pictures = [Image.open(path) for path in paths]
+    pictures = [Image.open(path) for path in manifest.paths[:50]]
     files = [encode(picture, picture.size[::-1])[FILES] for picture in pictures]
     predictor = SavedModelPredictor(run.export_folder)
-    expected = predictor.predict_bytes(files)
     with tempfile.TemporaryDirectory() as folder:
         archives = {
             FILES: archive_folder(run.export_folder, Path(folder) / "files", SCRIPTS),
@@ -300,32 +231,25 @@ def run_bench(
         for name, archive in archives.items():
             deploy(session, archive, name)
     clients = {name: EndpointClient(session, name) for name in archives}
-    table = compare(clients, pictures[:8], seconds)
-    print(table.round(1).to_string(na_rep="refused"), flush=True)  # the second part takes minutes
-    counts = endure(
-        clients[FILES], files, expected, predictor.labels.tasks, count, lambda: memory_of(session)
-    )
-    return table, counts
+    table = compare(clients, pictures[:8], seconds).reset_index()
+    shown = markdown(table, lambda value: "refused" if np.isnan(value) else f"{value:.1f}")
+    print(shown, flush=True)  # the second part takes minutes
+    expected, classes = predictor.predict_bytes(files), predictor.labels.tasks
+    return endure(clients[FILES], files, expected, classes, count, partial(memory_of, session))
 
 
-def main() -> None:
-    """Runs the command."""
-    parser = argparse.ArgumentParser("benchmarks.endpoint", description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, help="an exported run")
-    parser.add_argument("--manifest", type=Path, required=True, help="pictures to send")
-    parser.add_argument("--requests", type=int, default=10_000, help="with broken ones (10000)")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each way in a round")
-    arguments = parser.parse_args()
-    manifest = read_manifest(arguments.manifest, check_classes=False)
+FLAGS = {
+    **shared("manifest"),
+    "--run": {"type": Path, "required": True, "help": "an exported run"},
+    "--requests": {"type": int, "default": 10_000, "help": "with broken ones (10000)"},
+    "--seconds": {"type": float, "default": SECONDS, "help": "of each way in a round"},
+}
+
+
+def run(given: argparse.Namespace) -> None:
+    """Measures, and prints."""
+    manifest = read_manifest(given.manifest, check_classes=False)
     with open_session("rehearsal") as session:
-        _, counts = run_bench(
-            session, open_run(arguments.run), manifest, arguments.requests, arguments.seconds
-        )
+        counts = run_bench(session, open_run(given.run), manifest, given.requests, given.seconds)
         print(json.dumps(counts, indent=2))
-        from helpers.cloud import delete_all
-
         delete_all(session)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,6 +1,6 @@
 """What real data teaches: five experiments on a manifest with persons and cameras, as pictures.
 
-    python -m benchmarks.lessons --manifest M [--out FOLDER] [--epochs N]
+    python -m benchmarks lessons --manifest M [--out FOLDER] [--epochs N]
 
 leak          what a split at random promises, and what unseen persons give
 disagreement  which classes of a task are taken for each other
@@ -9,6 +9,7 @@ cameras       the accuracy by camera, and where no picture of that camera was tr
 persons       what fewer persons cost, and what training half as long costs
 
 The pictures of one such run are committed in images/real, for those who do not have the data.
+Notebook 03 shows yours instead where WORKSHOP_REAL names your manifest: the same as --manifest.
 """
 
 import argparse
@@ -21,17 +22,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.command import shared
+from benchmarks.trainings import train_apart
 from helpers import plots
 from helpers import scores as metrics
-from helpers.common import (
-    ROOT,
-    WorkshopError,
-    artifacts_folder,
-    real_manifest,
-    run_command,
-    whole_folder,
-    write_json,
-)
+from helpers.common import artifacts_folder, expected, whole_folder, write_json
 from helpers.manifest import (
     SPLIT,
     Manifest,
@@ -42,7 +37,6 @@ from helpers.manifest import (
 )
 from helpers.train import Recipe, Stage, change
 
-COMMITTED = ROOT / "images" / "real"
 LESSONS = ("leak", "disagreement", "calibration", "cameras", "persons")
 CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
 SHARES = (1 / 8, 1 / 4, 1 / 2)  # of the persons
@@ -51,56 +45,37 @@ SEED = 0
 Probabilities = Mapping[str, np.ndarray]
 
 
-def lesson_pictures() -> dict[str, Path]:
-    """Returns a picture for each lesson: of your data where you name it, else the committed ones.
-
-    `WORKSHOP_REAL=manifest.csv` names a manifest with the columns `group` and `camera` or `subset`.
-    The experiments then run once, and are shown from their folder afterwards.
-    """
-    folder, manifest = COMMITTED, real_manifest()
-    if manifest is not None:
-        folder = artifacts_folder("real")
-        if not all((folder / f"{name}.png").exists() for name in LESSONS):
-            run_lessons(read_manifest(manifest), folder, epochs=8)
-    return {name: folder / f"{name}.png" for name in LESSONS}
-
-
 def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     """Trains, scores and draws all lessons into a folder, whole or not at all.
 
-    Args:
-        manifest: with groups, and a column `camera` or `subset`.
-        folder: gets a PNG for each lesson and `lessons.json` with the figures in them.
-        epochs: of each training of the first four lessons. The fifth trains twice as long.
-
-    Raises:
-        WorkshopError: no groups or cameras in the manifest.
+    It gets a PNG for each, and `lessons.json` with the figures in them. The fifth lesson trains
+    twice as many epochs as the others.
     """
     column = camera_column(manifest)
     stage = Stage(epochs=epochs, image_size=(96, 40))
     recipe = Recipe(stages=(stage,), seed=SEED, sampling="")  # no training may know the persons
     tests = split_by_group(manifest, {"train": 0.8, "test": 0.2}, seed=SEED)
     unseen, others = tests.subset("test"), tests.subset("train")
-    splits = {
-        "at random": split_at_random(others, {"train": 0.75, "validation": 0.25}, seed=SEED),
-        "by person": split_by_group(others, {"train": 0.75, "validation": 0.25}, seed=SEED),
-    }
-    parts, answers = [], {}
-    for kind, split in splits.items():
-        answers, promised = _answers(split, recipe, [unseen, split.subset("validation")], kind)
+    parts = []
+    for kind, divide in (("at random", split_at_random), ("by person", split_by_group)):
+        split = divide(others, {"train": 0.75, "validation": 0.25}, seed=SEED)
+        validation = split.subset("validation")
+        answers, promised = _answers(split, recipe, [unseen, validation], kind)
         for measured, part, found in (
-            ("promised", split.subset("validation"), promised),
+            ("promised", validation, promised),
             ("unseen", unseen, answers),
         ):
             table = metrics.score_manifest(part, found)
             parts.append(table.assign(split=kind, measured=measured))
     leak = pd.concat(parts).reset_index()
-    validation = splits["by person"].subset("validation")
-    cameras = _cameras(splits["by person"], unseen, answers, column, recipe)
-    persons = _persons(splits["by person"], unseen, answers, recipe)
+    cameras = _cameras(split, unseen, answers, column, recipe)
+    persons = _persons(split, unseen, answers, recipe)
+    task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
+    names = unseen.labels.tasks[task]
+    taken = metrics.confusion(unseen.targets(task), answers[task], names)
     figures = {
         "leak": plots.leak(leak),
-        "disagreement": _disagreement(unseen, answers),
+        "disagreement": plots.confusion_matrix(taken, task),
         "calibration": _calibration(validation, promised, unseen, answers),
         "cameras": plots.two_scores_by(cameras, f"{unseen.tasks[0]}, by {column}"),
         "persons": plots.learning_curve(persons),
@@ -112,35 +87,25 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
 
 
 def camera_column(manifest: Manifest) -> str:
-    """Returns the column that says where a picture was taken: `subset` or `camera`.
-
-    Raises:
-        WorkshopError: the manifest has neither, or no groups.
-    """
+    """Returns the column that says where a picture was taken: `subset` or `camera`."""
+    frame = manifest.frame
     for column in ("subset", "camera"):
-        if column in manifest.frame and len(set(manifest.frame[column])) > CAMERA_FOLDS:
-            if "group" in manifest.frame:
-                return column
-            break
-    raise WorkshopError(
-        f"{manifest.name}: expected the columns group and camera (or subset), with more than "
-        f"{CAMERA_FOLDS} cameras; found {', '.join(manifest.frame.columns)}. "
-        "A manifest of `python -m data.sources peta` has them."
+        if {column, "group"} <= {*frame} and len(set(frame[column])) > CAMERA_FOLDS:
+            return column
+    raise expected(
+        f"the columns group and camera (or subset), with more than {CAMERA_FOLDS} cameras",
+        ", ".join(frame.columns),
+        "A manifest of `python -m data.sources peta` has them.",
+        manifest.name,
     )
 
 
 def _answers(
     split: Manifest, recipe: Recipe, asked: list[Manifest], name: str
 ) -> list[Probabilities]:
-    """Trains on a split and predicts other rows; the run is not kept."""
-    from helpers.model import load_model
-    from helpers.train import predict_manifest, train
-
     print(f"training: {name}")
     nameless = replace(split, frame=split.frame.drop(columns="group"))  # a leak is to be shown
-    run = train(nameless, artifacts_folder("runs") / "lessons", recipe, overwrite=True)
-    model = load_model(run.best_path)
-    return [predict_manifest(model, part) for part in asked]
+    return train_apart(nameless, recipe, asked, best=True)["answers"]
 
 
 def _cameras(
@@ -176,26 +141,20 @@ def _persons(
     """
     training = (split.frame[SPLIT] == "train").to_numpy()
     longer = change(recipe, epochs=2 * recipe.stages[0].epochs)
-    parts = [_scored(split, unseen, answers, "half as long")]
+    parts = []
+
+    def score(split: Manifest, answers: Probabilities, trained: str) -> None:
+        table = metrics.score_manifest(unseen, answers)
+        persons = len(set(split.subset("train").groups))
+        parts.append(table.assign(persons=persons, trained=trained))
+
+    score(split, answers, "half as long")
     for share in (*SHARES, 1):
         kept = np.flatnonzero(fewer_groups(split.groups, training, share))
         fewer = split.rows(np.repeat(kept, np.where(training[kept], round(1 / share), 1)))
         (found,) = _answers(fewer, longer, [unseen], f"{share:g} of the persons")
-        parts.append(_scored(fewer, unseen, found, "equally long"))
+        score(fewer, found, "equally long")
     return pd.concat(parts).reset_index()
-
-
-def _scored(
-    split: Manifest, unseen: Manifest, answers: Probabilities, trained: str
-) -> pd.DataFrame:
-    persons = len(set(split.subset("train").groups))
-    return metrics.score_manifest(unseen, answers).assign(persons=persons, trained=trained)
-
-
-def _disagreement(unseen: Manifest, answers: Probabilities) -> Figure:
-    task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
-    table = metrics.confusion(unseen.targets(task), answers[task], unseen.labels.tasks[task])
-    return plots.confusion_matrix(table, task)
 
 
 def _calibration(
@@ -227,26 +186,14 @@ def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, persons: pd.DataFrame
     }
 
 
-def main() -> None:
-    """Runs the command."""
+TASKS = ["gender", "age", "top_color", "bottom_color"]  # the first one by camera
+FLAGS = shared("manifest", "out", tasks=TASKS, epochs=8)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Trains, and writes a PNG for each lesson and lessons.json."""
     os.environ.setdefault("MPLBACKEND", "Agg")
-    parser = argparse.ArgumentParser("benchmarks.lessons", description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("--manifest", type=Path, required=True, help="with the columns group and camera or subset")
-    add("--tasks", default="gender,age,top_color,bottom_color", help="first: the one by camera")
-    add(
-        "--epochs",
-        type=int,
-        default=8,
-        help="of each training; twice as many of the last four (default 8)",
-    )
-    add("--out", type=Path, help="folder of the pictures (default artifacts/full/real)")
-    arguments = parser.parse_args()
-    manifest = read_manifest(arguments.manifest, tasks=arguments.tasks.split(","))
-    folder = arguments.out or artifacts_folder("real")
-    run_lessons(manifest, folder, arguments.epochs)
+    manifest = read_manifest(given.manifest, tasks=given.tasks)
+    folder = given.out or artifacts_folder("real")
+    run_lessons(manifest, folder, given.epochs)
     print(f"wrote {', '.join(f'{name}.png' for name in LESSONS)} and lessons.json in {folder}")
-
-
-if __name__ == "__main__":
-    run_command(main)

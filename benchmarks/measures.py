@@ -1,204 +1,122 @@
-"""What `benchmarks.speed` measures: ours, and the peers and limits that stand beside it.
+"""What the benchmark speed measures: ours, and the peers and limits that stand beside it.
 
-Each function prepares something and returns a measure: a function that works for about
-`SECONDS` and returns a speed. Each runs in a process of its own, so imports stand inside.
+Each function prepares something and returns a measure: a function that works for about `SECONDS`
+and returns a speed. Each runs in a process of its own, and imports what it needs by the front
+doors of the rooms, when it asks them for it: a measure without TensorFlow stays without.
 """
 
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import NamedTuple
-from unittest import mock
+from types import MethodType
+from typing import Any
 
 import numpy as np
 
-from helpers.common import LITERT_FILE, ONNX_FILE, ROOT, SAVED_MODEL
+from helpers import common, model, pipeline, predict, train
+from helpers.manifest import LABELS_FILE, Labels, Manifest
 
 SECONDS = 1.0  # of work in a measurement
 WARM_UP = 3  # training steps before it, which fill buffers; fewer of a network that is slow
 MOST_FILES = 2000  # pictures that are read from the disk
-FOLDER_FILES = 10_000  # of a folder that is predicted
-BATCH = 32  # pictures predicted at once
 MODEL_FILE = "model.keras"
-
-SCORES = {"accuracy": "", "macro_f1": "_macro_f1", "balanced_accuracy": "_balanced_accuracy"}
+FOREVER = {"steps_per_epoch": 10**6, "epochs": 1, "shuffle": False, "verbose": 0}  # for `fit`
+WAYS = (  # of predicting: the peer, then ours
+    "model.predict", "SavedModel, bytes", "LiteRT, bytes", "LiteRT, pixels", "ONNX Runtime, pixels",
+)  # fmt: skip
 
 Measure = Callable[[], float]
 
 
-def speed_of(work: Callable[[], int]) -> Measure:
-    """Returns a measure of `work`, which returns how many pictures it has done: pictures/s."""
+def speed_of(work: Callable[[], int], seconds: float = 0.0) -> Measure:
+    """Returns a measure of `work`, which returns how many images it has done: images per second."""
 
     def measure() -> float:
         done, start = 0, time.perf_counter()
-        while (passed := time.perf_counter() - start) < SECONDS:
+        while (passed := time.perf_counter() - start) < (seconds or SECONDS):
             done += work()
         return done / passed
 
     return measure
 
 
-class Data(NamedTuple):
-    """What to measure on, as something that a process can be told.
-
-    Attributes:
-        manifest: path of a manifest.
-        tasks: only these, or all where None.
-        groups: share of the groups of the training split; the others are left out.
-    """
-
-    manifest: Path
-    tasks: list[str] | None = None
-    groups: float = 1.0
-
-    def read(self):
-        """Returns the `Manifest`."""
-        from helpers.manifest import SPLIT, fewer_groups, read_manifest
-
-        whole = read_manifest(self.manifest, tasks=self.tasks)
-        if self.groups == 1:
-            return whole
-        training = whole.frame[SPLIT] == "train"
-        return whole.rows(fewer_groups(whole.groups, training.to_numpy(), self.groups))
-
-    def training(self):
-        """Returns its training split, or all of it where it is not split."""
-        whole = self.read()
-        return whole.subset("train") if whole.has_split else whole
-
-
-def files_of(data: Data) -> list[str]:
-    """Returns the first `MOST_FILES` pictures."""
-    return data.training().paths[:MOST_FILES]
-
-
-def files_of_all_kinds(data: Data) -> list[str]:
-    """Returns `FOLDER_FILES` pictures from all over the manifest, or all of them."""
-    paths = data.training().paths
-    count = min(len(paths), FOLDER_FILES)
-    return [paths[row] for row in np.linspace(0, len(paths) - 1, count).astype(int)]
-
-
-# --- reading ---------------------------------------------------------------------------------
-
-
-def decoding(data: Data, image_size: tuple[int, int]) -> Measure:
+def decoding(manifest: Manifest, image_size: tuple[int, int]) -> Measure:
     """Ours: files to pictures of the network's size, upright, at the JPEG scale that serves."""
-    from helpers.pipeline import decoded
-
-    whole = data.training()
-    few = whole.rows(np.arange(min(len(whole), MOST_FILES)))
-    return speed_of(lambda: sum(1 for _ in decoded(few, image_size)))
+    few = manifest.rows(np.arange(min(len(manifest), MOST_FILES)))
+    return speed_of(lambda: sum(1 for _ in pipeline.decoded(few, image_size)))
 
 
-def batching(data: Data, recipe: dict) -> Measure:
+def batching(manifest: Manifest, recipe: dict) -> Measure:
     """Ours: the batches of an epoch after the first, from the cache of decoded pictures."""
-    from helpers.train import Recipe
-
-    plan = Recipe.from_json(recipe)
-    batches = iter(pipeline_batches(data.training(), plan))
-
-    def work() -> int:
-        pictures, _ = next(batches)
-        return len(pictures)
-
-    return speed_of(work)
+    batches = iter(train.recipe_batches(manifest, train.Recipe.from_json(recipe)))
+    return speed_of(lambda: len(next(batches)[0]))
 
 
-def bare_decoding(data: Data) -> Measure:
-    """The limit: the same files through `tf.io.decode_jpeg` and nothing else."""
-    from helpers.common import tf
-
-    paths = tf.data.Dataset.from_tensor_slices(files_of(data))
-    pictures = paths.map(
+def bare_decoding(files: list[str]) -> Measure:
+    """The limit: files through `tf.io.decode_jpeg` and nothing else."""
+    tf = common.tf
+    pictures = tf.data.Dataset.from_tensor_slices(files).map(
         lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     return speed_of(lambda: sum(1 for _ in pictures))
 
 
-# --- training --------------------------------------------------------------------------------
-
-
-def training(data: Data, recipe: dict, source: str) -> Measure:
+def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
     """Trains a network, and counts the pictures of its steps.
 
     Args:
-        data: pictures and labels.
+        manifest: the training split.
         recipe: a `Recipe` as plain data; its first stage is measured.
-        source: "pipeline" for ours, "repeated" for one batch again and again, "sequence" for
-            `sequence_batches`, "unfused" for ours with the batch normalization of Keras.
+        source: "pipeline" for ours, "unfused" for ours with Keras's batch normalization, "sequence"
+            for `sequence_batches`, "repeated" for one batch again and again, which is the limit,
+            "random" for one of random pixels: what a step costs does not depend on them.
     """
-    from helpers.common import keras
-    from helpers.model import backbones
-    from helpers.train import Recipe, compiled_model, trace_once
-
-    manifest, plan = data.training(), Recipe.from_json(recipe)
-    fused = backbones.FusedBatchNormalization
-    layer = keras.layers.BatchNormalization if source == "unfused" else fused
-    with mock.patch.object(backbones, "FusedBatchNormalization", layer):
-        model = compiled_model(manifest, plan)
-    batches = BATCHES_OF[source](manifest, plan)
-    if source != "sequence":  # which gives no tf.data to trace with: `fit` then traces by itself
-        model.optimizer.build(model.trainable_variables)
-        trace_once(model, batches)
-
-    def measure() -> float:
-        timer = _step_timer()
-        model.fit(
-            batches, steps_per_epoch=10**6, epochs=1, shuffle=False, verbose=0, callbacks=[timer]
-        )
-        return timer.steps * plan.stages[0].batch_size / timer.seconds
-
-    return measure
+    plan = train.Recipe.from_json(recipe)
+    network = train.compiled_model(manifest, plan)
+    plain = common.layers.BatchNormalization
+    if source == "unfused":
+        for layer in network._flatten_layers():
+            if isinstance(layer, plain):
+                layer.call = MethodType(plain.call, layer)
+    makers = {"sequence": sequence_batches, "random": _random_batches}
+    batches = makers.get(source, train.recipe_batches)(manifest, plan)
+    if source == "repeated":
+        batches = common.steady(batches.take(1).cache().repeat())
+    if source != "sequence":  # which gives no tf.data to trace with: `fit` traces by itself
+        network.optimizer.build(network.trainable_variables)
+        train.trace_once(network, batches)
+    return lambda: plan.stages[0].batch_size * _steps_per_second(network, batches)
 
 
-def stage_step(data: Data, recipe: dict) -> Callable[[], float]:
-    """Makes steps of the first stage of a recipe on random pixels.
+def _steps_per_second(network, batches) -> float:
+    steps, start, seconds = -WARM_UP, time.perf_counter(), 0.0
 
-    What a step costs does not depend on them, and no picture has to be decoded.
+    def after_step(batch: int, logs: dict) -> None:
+        nonlocal steps, start, seconds
+        steps, seconds = steps + 1, time.perf_counter() - start
+        if steps == 0 or (steps < 0 and seconds > SECONDS):
+            steps, start = 0, time.perf_counter()
+        network.stop_training = steps > 0 and seconds > SECONDS
 
-    Returns:
-        A function that returns the seconds of a step, the median of `WARM_UP`.
-    """
-    from helpers.train import Recipe, compiled_model
-
-    manifest, plan = data.training(), Recipe.from_json(recipe)
-    stage, rng = plan.stages[0], np.random.default_rng(0)
-    model = compiled_model(manifest, plan)
-    pixels = rng.integers(0, 256, (stage.batch_size, *stage.image_size, 3), np.uint8)
-    targets = {
-        task: rng.integers(0, len(classes), stage.batch_size)
-        for task, classes in manifest.labels.tasks.items()
-    }
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        model.train_on_batch(pixels, targets)
-        return time.perf_counter() - start
-
-    seconds()  # traces
-    return lambda: float(np.median([seconds() for _ in range(WARM_UP)]))
+    timer = common.keras.callbacks.LambdaCallback(on_train_batch_end=after_step)
+    network.fit(batches, callbacks=[timer], **FOREVER)
+    return steps / seconds
 
 
-def pipeline_batches(data, plan):
-    """Ours: `helpers.pipeline`."""
-    from helpers.train import recipe_batches
-
-    return recipe_batches(data, plan)
-
-
-def repeated_batches(data, plan):
-    """The limit: one batch in memory, again and again."""
-    from helpers.common import steady, tf
-
-    batch = next(iter(pipeline_batches(data, plan)))
-    return steady(tf.data.Dataset.from_tensors(batch).repeat())
+def _random_batches(training: Manifest, plan):
+    rng, size = np.random.default_rng(0), plan.stages[0].batch_size
+    pixels = rng.integers(0, 256, (size, *plan.stages[0].image_size, 3), np.uint8)
+    tasks = training.labels.tasks.items()
+    targets = {task: rng.integers(0, len(names), size, np.int32) for task, names in tasks}
+    return common.steady(common.tf.data.Dataset.from_tensors((pixels, targets)).repeat())
 
 
-def sequence_batches(data, plan):
+def sequence_batches(training: Manifest, plan):
     """The peer: a Keras Sequence that reads row by row with OpenCV.
 
     So the person-attribute system read: every picture of every epoch is opened, decoded, resized
@@ -206,251 +124,86 @@ def sequence_batches(data, plan):
     """
     import cv2
 
-    from helpers.common import keras
+    (height, width), size = plan.stages[0].image_size, plan.stages[0].batch_size
+    targets = {task: training.targets(task) for task in training.labels.tasks}
+    paths, rng = training.paths, np.random.default_rng(plan.seed)
+    rows = chain.from_iterable(rng.permutation(len(paths)) for _ in count())
 
-    stage = plan.stages[0]
-    height, width = stage.image_size
-    targets = {task: data.targets(task) for task in data.labels.tasks}
-    paths = data.paths
+    def read(path: str) -> np.ndarray:
+        picture = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
+        picture = cv2.resize(picture, (width, height))
+        return picture[:, ::-1] if rng.random() < 0.5 else picture
 
-    class Sequence(keras.utils.PyDataset):
-        def __init__(self):
-            super().__init__()
-            self._rng = np.random.default_rng(plan.seed)
-            self._rows = iter(())
-
+    class Sequence(common.keras.utils.PyDataset):
         def __len__(self) -> int:
             return 10**6  # whoever trains decides when to stop
 
         def __getitem__(self, number: int) -> tuple:
-            rows = [self._next_row() for _ in range(stage.batch_size)]
-            pictures = np.stack([self._read(paths[row]) for row in rows])
-            return pictures, {task: values[rows] for task, values in targets.items()}
-
-        def _next_row(self) -> int:
-            if (row := next(self._rows, None)) is None:
-                self._rows = iter(self._rng.permutation(len(data)))
-                row = next(self._rows)
-            return int(row)
-
-        def _read(self, path: str) -> np.ndarray:
-            picture = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
-            picture = cv2.resize(picture, (width, height))
-            return picture[:, ::-1] if self._rng.random() < 0.5 else picture
+            batch = list(islice(rows, size))
+            pictures = np.stack([read(paths[row]) for row in batch])
+            return pictures, {task: values[batch] for task, values in targets.items()}
 
     return Sequence()
 
 
-BATCHES_OF = {
-    "pipeline": pipeline_batches,
-    "unfused": pipeline_batches,
-    "repeated": repeated_batches,
-    "sequence": sequence_batches,
-}
-
-
-def trained(data: Data, recipe: dict, source: str, folder: Path) -> Callable[[], dict]:
-    """Trains, and scores the last weights on the whole validation split.
-
-    Args:
-        data: pictures, labels and split.
-        recipe: a `Recipe` as plain data, for "sequence" of one stage.
-        source: "pipeline" or "sequence", see `training`.
-        folder: of the run.
-
-    Returns:
-        A function that returns minutes, epochs, and for each task its accuracy, as {task}, and
-        its {task}_macro_f1 and {task}_balanced_accuracy.
-    """
-    from helpers.train import Recipe
-
-    whole, plan = data.read(), Recipe.from_json(recipe)
-    way = {"pipeline": _as_the_command, "sequence": _from_sequence}[source]
-
-    def measure() -> dict:
-        start = time.monotonic()
-        epochs, scores = way(whole, plan, folder)
-        row = {"minutes": (time.monotonic() - start) / 60, "epochs": epochs}
-        for name, suffix in SCORES.items():
-            row |= {f"{task}{suffix}": float(score) for task, score in scores[name].items()}
-        return row
-
-    return measure
-
-
-def _as_the_command(whole, plan, folder: Path):
-    import pandas as pd
-
-    from helpers.model import load_model
-    from helpers.pipeline import steps_per_epoch
-    from helpers.scores import score_manifest
-    from helpers.train import predict_manifest, train
-
-    run = train(whole, folder, plan)
-    steps = len(pd.read_csv(folder / "batches.csv"))
-    epochs = steps / steps_per_epoch(whole.subset("train"), plan.stages[0].batch_size)
-    validation = whole.subset("validation")
-    # Of several stages the best epoch counts, from which each starts; else the last, not chosen.
-    model = load_model(run.best_path if len(plan.stages) > 1 else run.epoch_path(len(run.log)))
-    return epochs, score_manifest(validation, predict_manifest(model, validation), bootstraps=0)
-
-
-def _from_sequence(whole, plan, folder: Path):
-    from helpers.pipeline import steps_per_epoch
-    from helpers.scores import score_manifest
-    from helpers.train import Clock, compiled_model, predict_manifest
-
-    began, stage = time.monotonic(), plan.stages[0]
-    data, validation = whole.subset("train"), whole.subset("validation")
-    model = compiled_model(data, plan)
-    model.fit(
-        sequence_batches(data, plan),
-        steps_per_epoch=10**6,
-        epochs=1,
-        shuffle=False,
-        verbose=0,
-        callbacks=[Clock(stage, began)],
-    )
-    scores = score_manifest(validation, predict_manifest(model, validation), bootstraps=0)
-    epochs = int(model.optimizer.iterations) / steps_per_epoch(data, stage.batch_size)
-    return epochs, scores
-
-
-def _step_timer():
-    from helpers.common import keras
-
-    class StepTimer(keras.callbacks.Callback):
-        steps, seconds = -WARM_UP, 0.0
-
-        def on_train_begin(self, logs=None):
-            self._start = time.perf_counter()
-
-        def on_train_batch_end(self, batch, logs=None):
-            passed = time.perf_counter() - self._start
-            self.steps += 1
-            if self.steps <= 0 and (passed > SECONDS or self.steps == 0):
-                self.steps, self._start = 0, time.perf_counter()
-            elif self.steps > 0:
-                self.seconds = passed
-                self.model.stop_training = passed > SECONDS
-
-    return StepTimer()
-
-
-# --- predicting ------------------------------------------------------------------------------
-
-
-def exporting(data: Data, image_size: tuple[int, int], run: Path) -> Measure:
+def exporting(labels: Labels, image_size: tuple[int, int], run: Path) -> Measure:
     """Exports an untrained network in every format: its weights do not change how fast it is."""
-    from helpers.common import write_json
-    from helpers.manifest import LABELS_FILE
-    from helpers.model import build_model
-    from helpers.predict import convert_to_litert, export_onnx, export_saved_model
-
-    labels, export = data.read().labels, run / "export"
-    model = build_model(labels, image_size)
+    network, export = model.build_model(labels, image_size), run / "export"
     export.mkdir(parents=True)
-    model.save(run / MODEL_FILE)
-    write_json(export / LABELS_FILE, {"tasks": {t: list(c) for t, c in labels.tasks.items()}})
-    export_saved_model(model, labels, export / SAVED_MODEL)
-    (export / LITERT_FILE).write_bytes(convert_to_litert(model))
-    export_onnx(model, export / ONNX_FILE)
+    network.save(run / MODEL_FILE)
+    labels.write(export / LABELS_FILE)
+    predict.export_saved_model(network, labels, export / common.SAVED_MODEL)
+    (export / common.LITERT_FILE).write_bytes(predict.convert_to_litert(network))
+    predict.export_onnx(network, export / common.ONNX_FILE)
     return lambda: 0.0
 
 
-def predicting(run: Path, files: list[str], way: str) -> Measure:
-    """Predicts the same few pictures again and again.
+def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int]) -> Measure:
+    """Predicts the same files again and again as one batch; pixels are random where a way has them.
 
-    Args:
-        run: a folder of `exporting`.
-        files: the pictures, predicted as one batch.
-        way: a key of `WAYS`.
+    `run` is a folder of `exporting`, `way` one of `WAYS`.
     """
-    predict = WAYS[way](run, [Path(file).read_bytes() for file in files])
+    contents = [Path(file).read_bytes() for file in files]
+    pixels = np.random.default_rng(0).integers(0, 256, (len(files), *image_size, 3), np.uint8)
+    answers = _prepared(way, run, contents, pixels)
 
     def work() -> int:
-        predict()
+        answers()
         return len(files)
 
     work()  # the first call builds graphs
     return speed_of(work)
 
 
-def _random_pixels(run: Path, count: int) -> np.ndarray:
-    from helpers.predict import LiteRTPredictor
-
-    size = LiteRTPredictor(run / "export").image_size
-    return np.random.default_rng(0).integers(0, 256, (count, *size, 3), np.uint8)
-
-
-def _keras(run: Path, files: list[bytes]) -> Callable:
-    from helpers.model import load_model
-
-    model, pixels = load_model(run / MODEL_FILE), _random_pixels(run, len(files))
-    floats = pixels.astype(np.float32)
-    return lambda: model.predict(floats, verbose=0)
-
-
-def _saved_model(run: Path, files: list[bytes]) -> Callable:
-    from helpers.predict import SavedModelPredictor
-
-    predictor = SavedModelPredictor(run / "export")
-    return lambda: predictor.predict_bytes(files)
-
-
-def _litert_bytes(run: Path, files: list[bytes]) -> Callable:
-    from helpers.predict import LiteRTPredictor
-
-    predictor = LiteRTPredictor(run / "export")
-    return lambda: predictor.predict_bytes(files)
-
-
-def _litert_pixels(run: Path, files: list[bytes]) -> Callable:
-    from helpers.predict import LiteRTPredictor
-
-    predictor, pixels = LiteRTPredictor(run / "export"), _random_pixels(run, len(files))
-    return lambda: predictor.predict_pixels(pixels)
-
-
-def _onnx_pixels(run: Path, files: list[bytes]) -> Callable:
+def _prepared(way: str, run: Path, files: list[bytes], pixels: np.ndarray) -> Callable[[], Any]:
+    export, floats = run / "export", pixels.astype(np.float32)
+    if way == "model.predict":
+        return partial(model.load_model(run / MODEL_FILE).predict, floats, verbose=0)
+    if way == "SavedModel, bytes":
+        return partial(predict.SavedModelPredictor(export).predict_bytes, files)
+    if way == "LiteRT, bytes":
+        return partial(predict.LiteRTPredictor(export).predict_bytes, files)
+    if way == "LiteRT, pixels":
+        return partial(predict.LiteRTPredictor(export).predict_pixels, pixels)
     import onnxruntime
 
-    network = onnxruntime.InferenceSession(
-        run / "export" / ONNX_FILE, providers=["CPUExecutionProvider"]
-    )
-    name = network.get_inputs()[0].name
-    floats = _random_pixels(run, len(files)).astype(np.float32)
-    return lambda: network.run(None, {name: floats})
-
-
-WAYS = {
-    "model.predict": _keras,
-    "SavedModel, bytes": _saved_model,
-    "LiteRT, bytes": _litert_bytes,
-    "LiteRT, pixels": _litert_pixels,
-    "ONNX Runtime, pixels": _onnx_pixels,
-}
+    providers = ["CPUExecutionProvider"]
+    network = onnxruntime.InferenceSession(export / common.ONNX_FILE, providers=providers)
+    return partial(network.run, None, {network.get_inputs()[0].name: floats})
 
 
 def folder(run: Path, files: list[str]) -> Measure:
     """Ours: `helpers.predict` over files, reading and decoding included."""
-    from helpers.predict import LiteRTPredictor, predict_files
-
-    predictor, paths = LiteRTPredictor(run / "export"), [Path(file) for file in files]
-    return speed_of(lambda: sum(1 for _ in predict_files(predictor, paths)))
+    predictor, paths = predict.LiteRTPredictor(run / "export"), [Path(file) for file in files]
+    return speed_of(lambda: sum(1 for _ in predict.predict_files(predictor, paths)))
 
 
-def cold_start(run: Path, file: str) -> Measure:
-    """Ours: seconds of the command `helpers.predict` for one picture, from its start to its end."""
-    return lambda: _seconds_of("-m", "helpers.predict", "--run", str(run), file)
+def cold(*command: str) -> Measure:
+    """Seconds of a whole Python process, from its start to its end."""
 
+    def measure() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=common.ROOT)
+        return time.perf_counter() - start
 
-def cold_import() -> Measure:
-    """The peer: seconds of a Python process that does no more than import TensorFlow."""
-    return lambda: _seconds_of("-c", "import tensorflow")
-
-
-def _seconds_of(*command: str) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=ROOT)
-    return time.perf_counter() - start
+    return measure

@@ -12,11 +12,9 @@ from helpers.common import WorkshopError, peak_memory
 
 
 class Measured:
-    """A measure that lives in a process of its own, and is idle when it is not asked.
+    """What `prepare(*arguments)` returns, such as a function of `benchmarks.measures`, importable.
 
-    Args:
-        prepare: returns the measure, such as a function of `benchmarks.measures`; importable.
-        arguments: of it.
+    `peak` is the most memory that the process has had so far, in GB.
 
     Raises:
         WorkshopError: the process has ended, or what it does fails.
@@ -25,12 +23,10 @@ class Measured:
     def __init__(self, prepare: Callable[..., Callable[[], Any]], *arguments: Any):
         context = multiprocessing.get_context("spawn")  # a fork would share our memory
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, prepare, arguments), daemon=True
-        )
-        self._process.start()
+        process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
+        process.start()
         theirs.close()
-        self._name = prepare.__name__
+        self._process, self._name = process, prepare.__name__
         self._receive()
 
     def __call__(self) -> Any:
@@ -38,26 +34,18 @@ class Measured:
         self._connection.send("measure")
         return self._receive()
 
-    def peak(self) -> float:
-        """Returns the most memory that the process has had so far, in GB."""
-        self._connection.send("peak")
-        return self._receive()
-
     def close(self) -> float:
-        """Ends the process; returns the most memory that it had, in GB."""
-        peak = self.peak()
+        """Ends the process; returns its peak."""
         self._process.kill()  # there is nothing to save, and TensorFlow's threads may not end
         self._process.join()
-        return peak
+        return self.peak
 
     def _receive(self) -> Any:
         try:
-            answer = self._connection.recv()
-        except EOFError as error:
-            raise WorkshopError(f"measuring {self._name}: the process ended, out of memory?") from (
-                error
-            )
-        if isinstance(answer, str):
+            answer, self.peak = self._connection.recv()
+        except EOFError:
+            answer, self.peak = WorkshopError("the process ended, out of memory?"), 0.0
+        if isinstance(answer, Exception):
             raise WorkshopError(f"measuring {self._name}: {answer}")
         return answer
 
@@ -67,9 +55,8 @@ def _serve(connection: Connection, prepare: Callable[..., Callable[[], Any]], ar
     tqdm.set_lock(threading.RLock())
     try:
         measure = prepare(*arguments)
-        connection.send(0.0)
-        answers = {"measure": measure, "peak": peak_memory}
-        while True:
-            connection.send(answers[connection.recv()]())
+        connection.send((None, peak_memory()))
+        while connection.recv():
+            connection.send((measure(), peak_memory()))
     except Exception as error:  # told by the parent: this process has no terminal of its own
-        connection.send(f"{type(error).__name__}: {error}")
+        connection.send((WorkshopError(f"{type(error).__name__}: {error}"), 0.0))

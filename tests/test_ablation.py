@@ -8,31 +8,39 @@ import pytest
 from scipy import stats
 
 from benchmarks import ablation
-from benchmarks.measures import SCORES, Data
+from benchmarks.__main__ import main
+from benchmarks.ablation import Plan
+from benchmarks.trainings import SCORES
 from helpers.common import WorkshopError
+from helpers.manifest import Manifest
 from helpers.train import Recipe
 
-DATA = Data(Path("manifest.csv"), ["gender"])
 ROW = {"minutes": 1.0, "epochs": 2.0, "gender": 0.5} | {
     f"gender{suffix}": 0.4 for suffix in SCORES.values() if suffix
 }
-ONE = ablation.Length(minutes=1)
+ONE = Plan(Path("manifest.csv"), ["gender"], minutes=1)
+
+
+@pytest.fixture
+def plan(people: Manifest) -> Plan:
+    return ONE._replace(manifest=Path(people.source))
 
 
 @pytest.mark.parametrize("idea", ablation.IDEAS)
 def test_an_idea_changes_what_it_says_and_nothing_else(idea: str) -> None:
-    five = ablation.Length(minutes=5)
-    recipe, default = (ablation.recipe_of(i, five, 1, ["gender"]) for i in (idea, ablation.DEFAULT))
+    five = ONE._replace(minutes=5)
+    recipe, default = (ablation.recipe_of(i, five, 1) for i in (idea, ablation.DEFAULT))
     parts = {**vars(default), **vars(default.stages[0])}
     changed = {**vars(recipe), **vars(recipe.stages[0])}
     different = {name for name in parts if parts[name] != changed[name]} - {"stages"}
-    assert different == {{"others": "task_weights"}.get(n, n) for n in ablation.IDEAS[idea]}
+    named = {{"others": "task_weights"}.get(n, n) for n in ablation.IDEAS[idea]}
+    assert different == named - {"idea"}  # which changes the training, not the recipe
     assert (recipe.stages[0].minutes, recipe.seed) == (5, 1)
 
 
 def test_an_unknown_idea_is_named() -> None:
     with pytest.raises(WorkshopError, match=r"found 'no tower'\. Did you mean 'no towers'"):
-        ablation.recipe_of("no tower", ablation.Length(5), 0)
+        ablation.recipe_of("no tower", ONE, 0)
 
 
 def test_the_interval_is_that_of_a_paired_t_test() -> None:
@@ -74,76 +82,101 @@ def test_one_seed_gets_no_verdict() -> None:
     assert (row["gender"], row["mean"], row["verdict"]) == ("0.700 (-0.100)", "-0.100", "one seed")
 
 
-def test_a_stopped_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on(plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trained = []
 
-    def train_once(data: Data, recipe: Recipe) -> dict:
+    def train_once(manifest: Manifest, recipe: Recipe, **how) -> dict:
         if len(trained) == 3:
             raise KeyboardInterrupt
         trained.append((recipe.tower, recipe.seed))
         return ROW
 
-    monkeypatch.setattr(ablation, "train_once", train_once)
+    monkeypatch.setattr(ablation, "scored_training", train_once)
     with pytest.raises(KeyboardInterrupt):
-        ablation.run_ideas(DATA, ["no towers"], ONE, [0, 1], tmp_path)
+        ablation.run_ideas(plan, ["no towers"], [0, 1], tmp_path)
     assert trained == [(128, 0), (0, 0), (128, 1)]
     kept, trained[:] = list(trained), []
-    runs = ablation.run_ideas(DATA, ["no towers"], ONE, [0, 1], tmp_path)
+    runs = ablation.run_ideas(plan, ["no towers"], [0, 1], tmp_path)
     assert trained == [(0, 1)] and len(kept) == 3
     assert len(runs) == 4 and len(pd.read_csv(tmp_path / "runs.csv")) == 4
-    fewer = ablation.run_ideas(DATA, [], ONE, [0], tmp_path)  # the file may hold more than is asked
+    fewer = ablation.run_ideas(plan, [], [0], tmp_path)  # the file may hold more than is asked
     assert fewer[["recipe", "seed"]].to_numpy().tolist() == [[ablation.DEFAULT, 0]]
 
 
 def test_other_minutes_or_data_are_not_mixed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(ablation, "train_once", lambda *_: ROW)
-    ablation.run_ideas(DATA, [], ONE, [0], tmp_path)
+    monkeypatch.setattr(ablation, "scored_training", lambda *_, **how: ROW)
+    ablation.run_ideas(plan, [], [0], tmp_path)
     with pytest.raises(WorkshopError, match="Name another --out"):
-        ablation.run_ideas(DATA, [], ablation.Length(minutes=2), [0], tmp_path)
+        ablation.run_ideas(plan._replace(minutes=2), [], [0], tmp_path)
     with pytest.raises(WorkshopError, match="Name another --out"):
-        ablation.run_ideas(Data(DATA.manifest, ["age"]), [], ONE, [0], tmp_path)
+        ablation.run_ideas(plan._replace(tasks=["age"]), [], [0], tmp_path)
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 1
 
 
 def test_other_tasks_help_and_are_not_judged(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = []
 
-    def train_once(data: Data, recipe: Recipe) -> dict:
-        asked.append((data.tasks, recipe.task_weights, recipe.stages[0].epochs))
+    def train_once(manifest: Manifest, recipe: Recipe, **how) -> dict:
+        asked.append((manifest.tasks, recipe.task_weights, recipe.stages[0].epochs))
         return {**ROW, "age": 0.4, "age_macro_f1": 0.3, "age_balanced_accuracy": 0.3}
 
-    monkeypatch.setattr(ablation, "train_once", train_once)
+    monkeypatch.setattr(ablation, "scored_training", train_once)
     idea = "all tasks (others at half weight)"
-    runs = ablation.run_ideas(DATA, [idea], ablation.Length(epochs=4), [0], tmp_path)
-    assert asked == [(["gender"], "", 4), (None, "*=0.5,gender=1", 4)]
+    runs = ablation.run_ideas(plan._replace(minutes=0, epochs=4), [idea], [0], tmp_path)
+    every = ["top_color", "gender", "age"]
+    assert asked == [(["gender"], "", 4), (every, "*=0.5,gender=1", 4)]
     assert list(runs.columns) == ["recipe", "seed", *ROW]
 
 
 def test_fewer_groups_are_another_manifest_and_the_same_recipe(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked, recipes = [], []
+
+    def train_once(manifest: Manifest, recipe: Recipe, **how) -> dict:
+        asked.append(manifest)
+        recipes.append(recipe)
+        return ROW
+
+    monkeypatch.setattr(ablation, "scored_training", train_once)
+    ablation.run_ideas(plan, list(ablation.FEWER), [0], tmp_path, ablation.FEWER)
+    assert len({str(recipe) for recipe in recipes}) == 1
+    assert len({len(manifest.subset("validation")) for manifest in asked}) == 1
+    whole = asked[0].subset("train")
+    persons, more, fewer = (set(manifest.subset("train").groups) for manifest in asked)
+    assert len(more) == -(-len(persons) // 2) and len(fewer) == -(-len(persons) // 4)
+    assert fewer < more < persons
+    rows = whole.rows(np.isin(whole.groups, list(more)))
+    assert asked[1].subset("train").paths == rows.paths  # with all of their pictures, in order
+
+
+def test_an_idea_goes_with_its_training(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command
 ) -> None:
     asked = []
 
-    def train_once(data: Data, recipe: Recipe) -> dict:
-        asked.append((data, recipe))
+    def train_once(manifest: Manifest, recipe: Recipe, **how) -> dict:
+        asked.append(how)
         return ROW
 
-    monkeypatch.setattr(ablation, "train_once", train_once)
-    ablation.run_ideas(DATA, list(ablation.FEWER), ONE, [0], tmp_path, ablation.FEWER)
-    assert [data.groups for data, _ in asked] == [1, 1 / 2, 1 / 4]
-    assert [data[:2] for data, _ in asked] == [DATA[:2]] * 3
-    assert len({str(recipe) for _, recipe in asked}) == 1
+    monkeypatch.setattr(ablation, "scored_training", train_once)
+    own = tmp_path / "darker.py"
+    code, printed, _ = command(
+        main, "ablation", "--manifest", plan.manifest, "--tasks", "gender", "--epochs", 1,
+        "--seeds", 0, "--ideas", "MixUp,no towers", "--idea-file", own, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0 and printed.count("| darker | 2.0 | 0.500 (+0.000) |") == 1
+    assert asked == [{}, {"idea": str(own)}, {"idea": "MixUp"}, {}]
 
 
-def test_minutes_or_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minutes_or_epochs(command) -> None:
     for given in ([], ["--minutes", "1", "--epochs", "1"], ["--epochs", "-1", "--minutes", "1"]):
-        monkeypatch.setattr("sys.argv", ["ablation", "--manifest", "m.csv", *given])
-        with pytest.raises(WorkshopError, match="either --minutes or --epochs"):
-            ablation.main()
+        code, _, error = command(main, "ablation", "--manifest", "m.csv", *given)
+        assert code == 2 and "either --minutes or --epochs" in error
 
 
 def test_rare_classes_are_judged_by_macro_f1() -> None:
@@ -168,7 +201,7 @@ def test_ideas_for_rare_classes_are_ideas() -> None:
 
 def test_a_peer_is_another_recipe_in_the_same_minutes() -> None:
     peer = ablation.recipe_of(
-        "published attributes at 100 pixels", ablation.Length(20), 0, ideas=ablation.PEERS
+        "published attributes at 100 pixels", ONE._replace(minutes=20), 0, ablation.PEERS
     )
     assert peer.backbone == "DenseNet121" and len(peer.stages) == 5
     assert {stage.image_size for stage in peer.stages} == {(100, 100)}
@@ -177,9 +210,10 @@ def test_a_peer_is_another_recipe_in_the_same_minutes() -> None:
 
 
 def test_an_idea_changes_every_stage_of_the_published_recipe() -> None:
-    recipe = ablation.recipe_of("MixUp", ONE, 3, base="published-attributes")
-    assert [stage.mix for stage in recipe.stages] == ["mixup"] * 5
+    published = ONE._replace(recipe="published-attributes")
+    recipe = ablation.recipe_of("flips only", published, 3)
+    assert [stage.augmentation for stage in recipe.stages] == ["flip"] * 5
     assert sum(stage.minutes for stage in recipe.stages) == pytest.approx(1)
     assert (recipe.backbone, recipe.seed) == ("DenseNet121", 3)
-    counted = ablation.recipe_of("MixUp", ablation.Length(epochs=2), 0, base="published-attributes")
+    counted = ablation.recipe_of("flips only", published._replace(minutes=0, epochs=2), 0)
     assert [(stage.minutes, stage.epochs) for stage in counted.stages] == [(0, 2)] * 5

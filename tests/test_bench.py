@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import measures, processes
+from benchmarks import ablation, measures, processes, trainings
 from benchmarks import speed as bench
-from helpers.common import ROOT, WorkshopError
+from helpers.common import ROOT, WorkshopError, tf
 from helpers.manifest import Manifest
 from helpers.train import PUBLISHED, Recipe
 from tests.conftest import small_recipe
@@ -58,8 +58,7 @@ class InProcess:
     def __call__(self) -> float:
         return self._measure()
 
-    def peak(self) -> float:
-        return 0.25
+    peak = 0.25
 
     def close(self) -> float:
         return 0.5
@@ -68,11 +67,16 @@ class InProcess:
 def test_a_side_starts_once_is_warmed_once_and_ends_after_its_last_use() -> None:
     ours, first, second = (counting, 1), (counting, 10), (counting, 20)
     pairs = [("a", "s", ours, "b", first), ("a", "s", ours, "c", second)]
-    sides = bench.Sides(pairs, InProcess)
-    assert [side() for side in sides.of(ours, first)] == [2, 11]  # 1 and 10 were to warm up
-    assert sides.release(ours, first) == [0.25, 0.5]
-    assert [side() for side in sides.of(ours, second)] == [3, 21]
-    assert sides.release(ours, second) == [0.5, 0.5]
+    ended = []
+
+    class Noted(InProcess):
+        def close(self) -> float:
+            ended.append(self())
+            return super().close()
+
+    seen = [[side() for side in sides] for sides in bench.side_by_side(pairs, Noted)]
+    assert seen == [[2, 11], [3, 21]]  # 1, 10 and 20 were to warm up
+    assert ended == [12, 4, 22]
 
 
 def test_the_ratio_is_the_median_of_the_rounds() -> None:
@@ -154,10 +158,9 @@ def test_every_part_is_measured(
     people: Manifest, tiny_backbone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measures, "SECONDS", 0.01)
-    monkeypatch.setattr(measures, "cold_start", lambda *_: lambda: 1.0)
-    monkeypatch.setattr(measures, "cold_import", lambda: lambda: 2.0)
+    monkeypatch.setattr(measures, "cold", lambda *_: lambda: 1.0)
     monkeypatch.setattr(bench, "PUBLISHED", Recipe(seed=1))  # that has 23 million weights
-    table = bench.run_bench(measures.Data(Path(people.source)), rounds=1, start=InProcess)
+    table = bench.run_bench(people, rounds=1, start=InProcess)
     assert list(table.columns) == bench.COLUMNS
     assert len(table) == 16
     assert (table[["ours", "theirs", "ratio"]] > 0).all(axis=None)
@@ -165,62 +168,73 @@ def test_every_part_is_measured(
 
 def test_some_parts_alone(people: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measures, "SECONDS", 0.01)
-    data = measures.Data(Path(people.source))
-    table = bench.run_bench(data, rounds=1, start=InProcess, only="decode_jpeg")
+    table = bench.run_bench(people, rounds=1, start=InProcess, only="decode_jpeg")
     assert list(table["what"]) == ["read, decode, resize", "batches of an epoch, augmented"]
     with pytest.raises(WorkshopError, match=r"train, 1 picture: SavedModel.*found 'nothing'"):
-        bench.run_bench(data, rounds=1, start=InProcess, only="nothing")
+        bench.run_bench(people, rounds=1, start=InProcess, only="nothing")
 
 
-def test_fewer_groups_of_train_and_all_of_the_others(people: Manifest) -> None:
-    whole, half, quarter = (
-        measures.Data(Path(people.source), groups=share).read() for share in (1, 1 / 2, 1 / 4)
-    )
-    assert [len(m.subset("validation")) for m in (half, quarter)] == [
-        len(whole.subset("validation"))
-    ] * 2
-    persons, more, fewer = (set(m.subset("train").groups) for m in (whole, half, quarter))
-    assert len(more) == -(-len(persons) // 2) and len(fewer) == -(-len(persons) // 4)
-    assert fewer < more < persons
-    rows = whole.subset("train").rows(np.isin(whole.subset("train").groups, list(more)))
-    assert half.subset("train").paths == rows.paths  # with all of their pictures, in order
+def test_unfused_is_keras_own_normalization(
+    people: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the kernel that ours calls no trace is left in the step."""
+    traced = []
+
+    def noting(network, batches) -> None:
+        step = tf.function(network.train_step).get_concrete_function(next(iter(batches)))
+        traced.append({node.op for node in step.graph.as_graph_def().node})
+
+    monkeypatch.setattr(measures.train, "trace_once", noting)
+    recipe = small_recipe(backbone="residual").to_json()
+    for source in ("pipeline", "unfused"):
+        measures.training(people.subset("train"), recipe, source)
+    fused = [any(name.startswith("FusedBatchNorm") for name in names) for names in traced]
+    assert fused == [True, False]
 
 
 def test_a_cold_start_is_a_whole_process() -> None:
-    assert 0.01 < measures._seconds_of("-c", "pass") < 30
+    assert 0.01 < measures.cold("-c", "pass")() < 30
 
 
-@pytest.mark.parametrize("source", ["pipeline", "sequence"])
+@pytest.mark.parametrize("how", [{}, {"source": "sequence"}])
 def test_trainings_are_scored(
-    people: Manifest, tiny_backbone: None, tmp_path: Path, source: str
+    people: Manifest, tiny_backbone: None, monkeypatch: pytest.MonkeyPatch, how: dict
 ) -> None:
-    recipe = small_recipe(minutes=0.05)
-    row = measures.trained(
-        measures.Data(Path(people.source)), recipe.to_json(), source, tmp_path / "run"
-    )()
+    monkeypatch.setattr(trainings, "Measured", InProcess)
+    row = trainings.scored_training(people, small_recipe(minutes=0.05), **how)
     assert row["epochs"] > 0 and row["minutes"] > 0
     assert all(0 <= row[task] <= 1 for task in people.labels.tasks)
+    names = [f"{task}{suffix}" for suffix in trainings.SCORES.values() for task in people.tasks]
+    assert list(row) == [*trainings.KEPT, *names]
 
 
-def test_ours_is_trained_with_every_seed_and_peers_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ours_is_trained_with_every_seed_and_peers_once(
+    people: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
-    def train_once(data: measures.Data, recipe: Recipe, source: str) -> dict:
-        asked.append((data.tasks, recipe.backbone, recipe.task_weights, source))
-        asked.append(recipe.stages[0].minutes)
-        return {"minutes": 5.0, "epochs": 8.0, "gender": 0.8, "age": 0.4}
+    def scored_training(manifest: Manifest, recipe: Recipe, **how) -> dict:
+        stage = recipe.stages[0]
+        asked.append((manifest.tasks, recipe.backbone, recipe.task_weights, stage.minutes, how))
+        return {"minutes": 5.0, "epochs": 8.0} | {
+            f"{task}{suffix}": 0.8
+            for task in manifest.tasks
+            for suffix in trainings.SCORES.values()
+        }
 
-    monkeypatch.setattr(bench, "train_once", train_once)
-    runs = bench.run_training(measures.Data(Path("m.csv"), ["gender"]), 5, [0, 1])
-    assert asked[1::2] == [5, 5, 5, 5, 5, 5, 0]  # the last is counted in epochs
-    assert asked[0::2] == [
-        *[(["gender"], "street", "", "pipeline")] * 2,
-        *[(None, "street", "*=0.5,gender=1", "pipeline")] * 2,
-        (["gender"], "street", "", "sequence"),
-        *[(["gender"], "ResNet50V2", "", "pipeline")] * 2,
+    monkeypatch.setattr(ablation, "scored_training", scored_training)
+    plan = ablation.Plan(Path(people.source), ["gender"], 5)
+    runs = bench.run_training(plan, [0, 1])
+    one, ours = ["gender"], (["gender"], "street", "", 5, {})
+    helped = (people.tasks, "street", "*=0.5,gender=1", 5, {})
+    assert asked == [
+        *[ours, helped] * 2,
+        (one, "street", "", 5, {"source": "sequence"}),
+        (one, "ResNet50V2", "", 5, {}),
+        (one, "ResNet50V2", "", 0, {}),  # counted in epochs
     ]
     assert list(runs.columns) == ["recipe", "seed", "minutes", "epochs", "gender"]
-    assert runs["seed"].tolist() == [0, 1, 0, 1, 0, 0, 0]
+    assert runs["seed"].tolist() == [0, 0, 1, 1, 0, 0, 0]
 
 
 def test_the_sequence_gives_every_picture_once_an_epoch(people: Manifest) -> None:

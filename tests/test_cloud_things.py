@@ -3,20 +3,15 @@
 import ast
 import json
 import re
-import tarfile
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
 
 import boto3
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from PIL import Image
 
-from benchmarks import endpoint as bench
-from benchmarks.endpoint import broken_bodies, compare, encode, endure
 from helpers.cloud import LIMITS, CloudSession, EndpointClient, cleanup, upload_folder
 from helpers.cloud.client import as_arrays, refusal
 from helpers.cloud.data import digest, files_of
@@ -27,9 +22,8 @@ from helpers.cloud.script import __main__ as script
 from helpers.cloud.script.metrics import metric_definitions, metric_line
 from helpers.cloud.session import TAG, create_bucket
 from helpers.cloud.source import copy_source
-from helpers.common import WorkshopError, tf
+from helpers.common import WorkshopError
 from helpers.manifest import Labels
-from helpers.model import load_model
 from tests.conftest import small_recipe
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -342,46 +336,3 @@ def test_answers_become_arrays_in_the_order_of_the_labels():
     table = as_arrays(answers, LABELS)["sign"]
     np.testing.assert_allclose(table, [[0.75, 0.25, 0]] * 2)
     assert table.dtype == np.float32
-
-
-# the bench
-
-
-def test_the_bench_compares_ways_and_counts_wrong_answers(monkeypatch):
-    monkeypatch.setattr(bench, "SIZES", ((8, 8),))
-    picture = Image.new("RGB", (20, 10), "red")
-    bodies = encode(picture, (8, 8))
-    assert json.loads(bodies[bench.PIXELS])["instances"][0][0][0] == [255, 0, 0]
-    assert json.loads(bodies[bench.FRACTIONS])["instances"][0][0][0] == [1, 0, 0]
-    clients = {name: EndpointClient(Runtime(), name) for name in bench.WAYS}
-    too_large = WorkshopError("the endpoint refused the request (413): it is larger than it may be")
-    monkeypatch.setattr(clients[bench.FRACTIONS], "send", Mock(side_effect=too_large))
-    table = compare(clients, [picture], seconds=0.01).loc["8x8"]
-    files, pixels, fractions = (table.loc[shown] for shown, _ in bench.WAYS.values())
-    assert files["files: times"] == 1
-    assert pixels["files: times"] == pytest.approx(files["requests/s"] / pixels["requests/s"], 2)
-    assert fractions["kB"] > 0 and fractions.drop("kB").isna().all()
-
-    expected = {"sign": np.array([[0.75, 0.25, 0.0], [0.1, 0.75, 0.15]])}
-    counts = endure(
-        clients[bench.FILES], [bodies[bench.FILES]] * 2, expected, LABELS.tasks, 200, lambda: 1.0
-    )
-    assert counts["good"] == 198 and counts["broken"] == 2
-    assert counts["wrong answers"] == 100  # the second picture is no stop sign
-    assert counts["broken, not refused as it should be"] == 2
-    broken = broken_bodies(bodies[bench.FILES])
-    assert {status for _, _, status in broken} == {400, 413, 415}
-
-
-def test_both_archives_of_pixels_answer_as_the_network(trained, tmp_path):
-    model = load_model(trained.best_path)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, *model.input_shape[1:])).astype("f4")
-    expected = model.predict(pixels, verbose=0)
-    for white in (255, 1):
-        packed = bench.archive_of_pixels(trained, tmp_path / str(white), white)
-        with tarfile.open(packed) as archive:
-            archive.extractall(tmp_path / f"model-{white}", filter="data")
-        served = tf.saved_model.load(str(tmp_path / f"model-{white}" / "1"))
-        found = served.signatures["serving_default"](pixels=tf.constant(pixels * (white / 255)))
-        for task, values in expected.items():
-            np.testing.assert_allclose(found[task], values, atol=1e-5)

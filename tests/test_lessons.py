@@ -118,32 +118,3 @@ def test_persons_and_cameras_are_needed(street: Manifest, column: str) -> None:
     lacking = Manifest(street.frame.drop(columns=column), street.labels, street.source)
     with pytest.raises(WorkshopError, match="expected the columns group and camera"):
         lessons.camera_column(lacking)
-
-
-def test_committed_pictures_are_shown_where_no_data_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("WORKSHOP_REAL", raising=False)
-    assert all(path.is_file() for path in lessons.lesson_pictures().values())
-    monkeypatch.setenv("WORKSHOP_REAL", str(tmp_path / "no.csv"))
-    with pytest.raises(WorkshopError, match=r"found no file .*no\.csv"):
-        lessons.lesson_pictures()
-
-
-def test_named_data_is_used_once(
-    people: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    runs = []
-
-    def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
-        runs.append(len(manifest))
-        folder.mkdir()
-        for name in lessons.LESSONS:
-            (folder / f"{name}.png").touch()
-
-    monkeypatch.setenv("WORKSHOP_REAL", str(people.source))
-    monkeypatch.setattr(lessons, "run_lessons", run_lessons)
-    monkeypatch.setattr(lessons, "artifacts_folder", lambda name: tmp_path / name)
-    shown = [lessons.lesson_pictures() for _ in range(2)]
-    assert runs == [len(people)] and shown[0] == shown[1]
-    assert {path.parent for path in shown[0].values()} == {tmp_path / "real"}

@@ -8,18 +8,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks.signs import (
-    COLUMNS,
-    compare_recipes,
-    divided,
-    main,
-    train_and_score,
-    weak_classes,
-)
+from benchmarks import trainings
+from benchmarks.__main__ import main
+from benchmarks.signs import COLUMNS, compare_recipes, divided, train_and_score, weak_classes
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest, read_manifest
-from helpers.train import RECIPES, Recipe
+from helpers.train import RECIPES, Recipe, change
 from helpers.train.__main__ import build_parser, recipe_from
+from tests.test_bench import InProcess
 
 TRACKS, FRAMES = 8, 3
 
@@ -98,9 +94,11 @@ def test_every_recipe_is_trained_under_every_split(
     ]  # fmt: skip
 
 
-def test_a_training_is_scored_on_validation_and_test(signs: Manifest, tmp_path: Path) -> None:
-    stage = RECIPES["lenet"].stages[0].replace(epochs=8, batch_size=8)
-    recipe = RECIPES["lenet"].replace(stages=(stage,))
+def test_a_training_is_scored_on_validation_and_test(
+    signs: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainings, "Measured", InProcess)
+    recipe = change(RECIPES["lenet"], epochs=8, batch_size=8)
     row = train_and_score(divided(signs, "by track", 0.34), recipe, tmp_path / "run")
     assert set(row) == set(COLUMNS[2:])
     assert row["validation"] == row["test"] == 1 and row["weak"] == "none"
@@ -108,7 +106,7 @@ def test_a_training_is_scored_on_validation_and_test(signs: Manifest, tmp_path: 
 
 
 def test_wrong_numbers_are_told(command) -> None:
-    code, _, error = command(main, "--manifest", "m.csv", "--validation", "1.5")
+    code, _, error = command(main, "signs", "--manifest", "m.csv", "--validation", "1.5")
     assert code == 2 and "--validation" in error
 
 

@@ -23,7 +23,6 @@ __getattr__, __dir__, __all__ = front_door(
             "generated_folder",
             "is_fast",
             "need",
-            "real_manifest",
         ],
         "terminal": ["progress_bar", "standard_error_silenced"],
     },

@@ -47,15 +47,6 @@ def artifacts_folder(name: str) -> Path:
     return ROOT / "artifacts" / choose("full", "fast") / name
 
 
-def real_manifest() -> Path | None:
-    """Returns the manifest of real images that `WORKSHOP_REAL` names, or None."""
-    name = os.environ.get("WORKSHOP_REAL", "")
-    if name and not Path(name).is_file():
-        fix = "Write one with python -m data.sources, or unset the variable."
-        raise expected("in WORKSHOP_REAL the path of a manifest", f"no file {name}", fix)
-    return Path(name) if name else None
-
-
 def need(path: Path, made_by: str) -> Path:
     """Returns `path` if it is there; else `WorkshopError` names the notebook that makes it."""
     if not path.exists():

@@ -1,0 +1,32 @@
+"""Ideas that are measured and no part of the core, one a file: how each changes a training.
+
+Yours is a subclass of `helpers.train.Idea`: `python -m benchmarks ablation --idea-file FILE.py`.
+"""
+
+import runpy
+from importlib import import_module
+
+from helpers.common import expected
+
+IDEAS = {  # the module and the class, imported when a training asks for it, and TensorFlow with it
+    "balanced gradients": "balanced_gradients.BalancedGradients",
+    "MixUp": "mixup.MixUp",
+    "CutMix": "cutmix.CutMix",
+    "group normalization": "group_normalization.GroupNormalized",
+    "focal loss": "focal.Focal",
+    "logit adjustment": "logit_adjustment.LogitAdjustment",
+    "balanced sampling": "rarest.Rarest",
+}
+
+
+def find_idea(name: str):
+    """Returns an idea by its name in `IDEAS`, or the one that a Python file defines."""
+    if not name.endswith(".py"):
+        module, kind = IDEAS[name].split(".")
+        return getattr(import_module(f"benchmarks.ideas.{module}"), kind)()
+    defined = runpy.run_path(name, run_name="own_idea").values()
+    own = [value for value in defined if getattr(value, "__module__", "") == "own_idea"]
+    ideas = [value for value in own if hasattr(value, "network")]
+    if len(ideas) != 1:
+        raise expected("one subclass of helpers.train.Idea", len(ideas), "Define one.", name)
+    return ideas[0]()

@@ -1,0 +1,25 @@
+"""CutMix: a rectangle of another image set into each (Yun et al. 2019).
+
+x = M x_i + (1 - M) x_j and y = s y_i + (1 - s) y_j, where M is 0 in the rectangle and 1 elsewhere,
+and s is the mean of M. The area of the rectangle is drawn evenly.
+"""
+
+import numpy as np
+
+from benchmarks.ideas.mixing import Mixing
+
+
+class CutMix(Mixing):
+    """Pastes a rectangle of another image into each, of its shape and at the same place."""
+
+    def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:  # noqa: D102
+        count, height, width, _ = images.shape
+        partner = rng.permutation(count).astype(np.int32)
+        mixed, side = images.copy(), np.sqrt(rng.random(count))
+        tall, broad = np.round(side * height).astype(int), np.round(side * width).astype(int)
+        top = (rng.random(count) * (height - tall + 1)).astype(int)
+        left = (rng.random(count) * (width - broad + 1)).astype(int)
+        for i, out in enumerate(mixed):
+            box = np.s_[top[i] : top[i] + tall[i], left[i] : left[i] + broad[i]]
+            out[box] = images[partner[i]][box]
+        return mixed, partner, (1 - tall * broad / (height * width)).astype(np.float32)

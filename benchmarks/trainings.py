@@ -1,0 +1,92 @@
+"""Trains a recipe in a process of its own, and says how long it took and what it answers."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.ideas import find_idea
+from benchmarks.measures import FOREVER, sequence_batches
+from benchmarks.processes import Measured
+from helpers import model, pipeline, train
+from helpers.common import artifacts_folder
+from helpers.manifest import Manifest
+from helpers.scores import score_manifest
+
+KEPT = ("minutes", "epochs")  # of a training's row, beside its scores
+SCORES = {"accuracy": "", "macro_f1": "_macro_f1", "balanced_accuracy": "_balanced_accuracy"}
+
+
+def scored_training(manifest: Manifest, recipe: train.Recipe, **how: Any) -> dict[str, float]:
+    """Trains, and scores the last weights on the whole validation split.
+
+    Returns:
+        `KEPT`, and for each task its accuracy, as {task}, and its {task}_macro_f1 and
+        {task}_balanced_accuracy.
+    """
+    validation = manifest.subset("validation")
+    found = train_apart(manifest, recipe, [validation], **how)
+    scores = score_manifest(validation, found["answers"][0], bootstraps=0)
+    row = {name: found[name] for name in KEPT}
+    for name, suffix in SCORES.items():
+        row |= {f"{task}{suffix}": float(score) for task, score in scores[name].items()}
+    return row
+
+
+def train_apart(
+    manifest: Manifest,
+    recipe: train.Recipe,
+    asked: Sequence[Manifest],
+    folder: Path | None = None,
+    **how: Any,
+) -> dict[str, Any]:
+    """Returns what `training` measures, in a process of its own; without a folder no run stays."""
+    place = folder or artifacts_folder("runs") / "bench"
+    process = Measured(training, manifest, recipe.to_json(), asked, place, how)
+    found = process()
+    process.close()
+    if folder is None:
+        shutil.rmtree(place, ignore_errors=True)
+    return found
+
+
+def training(
+    manifest: Manifest, recipe: dict, asked: Sequence[Manifest], folder: Path, how: dict[str, Any]
+) -> Callable[[], dict[str, Any]]:
+    """Prepares a whole training, after which the network answers what is `asked`.
+
+    `how` may have an idea (by its name or file), the source "sequence" (see `sequence_batches`, for
+    a recipe of one stage), and best: of one stage the last epoch answers, which nobody chose,
+    unless the best one is wanted. Of several the best one does, from which each stage starts.
+
+    Returns:
+        A function that returns minutes, CPU minutes, epochs and answers: for each of `asked`
+        {task: float (pictures, classes)}.
+    """
+    plan, pictures = train.Recipe.from_json(recipe), manifest.subset("train")
+    idea = find_idea(how["idea"]) if "idea" in how else None
+
+    def measure() -> dict[str, Any]:
+        wall, cpu = time.monotonic(), time.process_time()
+        if "source" in how:
+            clock = train.Clock(plan.stages[0], wall)
+            network = train.compiled_model(pictures, plan)
+            network.fit(sequence_batches(pictures, plan), callbacks=[clock], **FOREVER)
+            steps = int(network.optimizer.iterations)
+        else:
+            run = train.train(manifest, folder, plan, idea=idea, overwrite=True)
+            best = how.get("best") or len(plan.stages) > 1
+            network = model.load_model(run.best_path if best else run.epoch_path(len(run.log)))
+            steps = len(pd.read_csv(folder / "batches.csv"))
+        wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+        return {
+            "minutes": wall / 60,
+            "CPU minutes": cpu / 60,
+            "epochs": steps / pipeline.steps_per_epoch(pictures, plan.stages[0].batch_size),
+            "answers": [train.predict_manifest(network, part) for part in asked],
+        }
+
+    return measure

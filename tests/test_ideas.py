@@ -1,0 +1,220 @@
+"""The ideas that are measured: losses and sampling against numpy, mixing, other networks."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from benchmarks.ideas import IDEAS, find_idea
+from benchmarks.ideas.cutmix import CutMix
+from benchmarks.ideas.equal_pull import EqualPull
+from benchmarks.ideas.mixup import MixUp
+from helpers.common import ROOT, WorkshopError
+from helpers.manifest import Labels, Manifest
+from helpers.model import build_model, load_model
+from helpers.model.losses import MaskedCrossentropy
+from helpers.train import Idea
+
+RNG = np.random.default_rng(0)
+TARGETS = np.array([0, 2, -1, 1, 2, -1, 0, 2])
+PROBABILITIES = RNG.dirichlet(np.ones(3), len(TARGETS)).astype(np.float32)
+KNOWN = TARGETS >= 0
+RIGHT = PROBABILITIES[KNOWN, TARGETS[KNOWN]]
+COUNTS = np.array([70, 20, 10])
+LABELS = Labels({"zebra": ("a", "b", "c"), "apple": ("x", "y")})
+
+
+@pytest.mark.parametrize("name", IDEAS)
+def test_every_idea_has_a_name_and_a_short_file(name: str) -> None:
+    assert isinstance(find_idea(name), Idea)
+    for path in (ROOT / "benchmarks" / "ideas").glob("*.py"):
+        assert len(path.read_text().splitlines()) < 40, path
+
+
+def test_an_idea_of_your_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from helpers.train import Idea\nfrom benchmarks.ideas.mixup import MixUp\n"
+        "class Mine(MixUp):\n    pass\n"
+    )
+    assert type(find_idea(str(file))).__name__ == "Mine"
+    file.write_text("from helpers.train import Idea\n")
+    with pytest.raises(WorkshopError, match=r"mine\.py: expected one subclass .*found 0"):
+        find_idea(str(file))
+
+
+# losses
+
+
+def loss_of(idea: str, inner: keras.losses.Loss, targets=TARGETS, counts=COUNTS) -> float:
+    return float(find_idea(idea).loss("task", inner, counts)(targets, PROBABILITIES))
+
+
+def test_focal_loss() -> None:
+    expected = -((1 - RIGHT) ** 2 * np.log(RIGHT)).mean()
+    assert loss_of("focal loss", MaskedCrossentropy()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_loss_with_weights_and_smooth_labels() -> None:
+    weights, smooth = np.array([0.5, 3.0, 1.25]), 0.1
+    own = weights[TARGETS[KNOWN], None]
+    wanted = own * (np.eye(3)[TARGETS[KNOWN]] * (1 - smooth) + smooth / 3)
+    p = PROBABILITIES[KNOWN]
+    expected = -(wanted * (1 - p) ** 2 * np.log(p)).sum() / own.sum()
+    found = loss_of("focal loss", MaskedCrossentropy(weights, smooth))
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_gradients_are_finite_where_all_is_known() -> None:
+    loss = find_idea("focal loss").loss("task", MaskedCrossentropy(), COUNTS)
+    sure = tf.Variable(np.float32([[1, 0, 0], [0, 1, 0]]))
+    with tf.GradientTape() as tape:
+        value = loss(np.array([0, 0]), sure)
+    assert np.isfinite(tape.gradient(value, sure)).all() and float(value) > 1
+
+
+def test_logit_adjustment_is_a_softmax_of_shifted_logits() -> None:
+    logits = np.log(PROBABILITIES[KNOWN]) + np.log(COUNTS / COUNTS.sum())
+    adjusted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = -np.log(adjusted[np.arange(KNOWN.sum()), TARGETS[KNOWN]]).mean()
+    found = loss_of("logit adjustment", MaskedCrossentropy())
+    assert found == pytest.approx(expected, rel=1e-5)
+    none = loss_of("logit adjustment", MaskedCrossentropy(), counts=np.array([9, 0, 9]))
+    assert np.isfinite(none)  # a class without rows keeps a prior
+
+
+@pytest.mark.parametrize("idea", ["focal loss", "logit adjustment"])
+def test_shares_of_one_label_are_that_label(idea: str) -> None:
+    inner = MaskedCrossentropy(np.array([0.5, 3.0, 1.25]), 0.1)
+    shares = np.eye(3, dtype=np.float32)[TARGETS] * KNOWN[:, None]
+    assert loss_of(idea, inner) == pytest.approx(loss_of(idea, inner, shares), rel=1e-6)
+
+
+# images
+
+
+@pytest.mark.parametrize("idea", [MixUp(), CutMix()])
+def test_a_picture_is_shared_as_its_label_is(idea: Idea) -> None:
+    values = (np.arange(64) * 3).astype(np.uint8)  # each picture of one value: 0, 3, 6, ...
+    pictures = np.broadcast_to(values[:, None, None, None], (64, 20, 10, 3))
+    before = pictures.copy()
+    mixed, partner, share = idea.mix(pictures, np.random.default_rng(1))
+    again = idea.mix(pictures, np.random.default_rng(1))
+    assert all(np.array_equal(a, b) for a, b in zip(again, (mixed, partner, share)))
+    assert mixed.dtype == np.uint8 and (pictures == before).all()
+    own = np.arange(64) * 3.0
+    expected = own * share + own[partner] * (1 - share)
+    np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), expected, atol=1)
+    assert share.min() >= (0 if isinstance(idea, CutMix) else 0.5) and share.max() <= 1
+    assert len(np.unique(share)) > 20
+    if isinstance(idea, CutMix):  # nothing in between
+        assert ((mixed == pictures) | (mixed == pictures[partner])).all()
+
+
+@pytest.mark.parametrize("name", ["MixUp", "CutMix"])
+def test_batches_become_mixed_ones(name: str) -> None:
+    """The label tells what is in a picture; one that is not known leaves its part empty."""
+    zebra = np.array([0, 1, -1, 2] * 4, np.int32)
+    values = np.array([0, 100, 200, 40] * 4, np.uint8)  # the picture's, by its class
+    pictures = np.broadcast_to(values[:, None, None, None], (16, 8, 4, 3)).copy()
+    targets = {"zebra": zebra, "apple": np.full(16, -1, np.int32)}
+    batches = tf.data.Dataset.from_tensors((pictures, targets)).repeat(3)
+    keras.utils.set_random_seed(3)
+    mixed = find_idea(name).batches(batches, LABELS)
+    assert mixed.element_spec[0] == batches.element_spec[0]
+    found = list(mixed.as_numpy_iterator())
+    keras.utils.set_random_seed(3)
+    again = list(find_idea(name).batches(batches, LABELS).as_numpy_iterator())
+    np.testing.assert_array_equal(found[1][0], again[1][0])
+    assert (found[0][0] != found[1][0]).any()  # each batch is mixed in its own way
+    for images, shares in found:
+        assert images.dtype == np.uint8 and shares["zebra"].dtype == np.float32
+        assert shares["zebra"].shape == (16, 3) and (shares["apple"] == 0).all()
+        unknown = 1 - shares["zebra"].sum(axis=1)
+        expected = shares["zebra"] @ [0, 100, 40] + 200 * unknown
+        np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), expected, atol=1)
+
+
+def test_chances_follow_the_rarest_label(tmp_path: Path) -> None:
+    """30 pictures, 27 of them of the frequent class; one without a label."""
+    kinds = ["rare"] * 3 + ["often"] * 26 + [""]
+    sides = ["left" if i % 2 else "right" for i in range(30)]
+    frame = pd.DataFrame({"image_path": map(str, range(30)), "kind": kinds, "side": sides})
+    labels = Labels({"kind": ("often", "rare"), "side": ("left", "right")})
+    chances = find_idea("balanced sampling").weights(Manifest(frame, labels, tmp_path))
+    assert chances.shape == (30,) and chances.sum() == pytest.approx(1)
+    assert chances[:3].min() > 4 * chances[3:].max()
+    assert chances[0] / chances[29] == pytest.approx(29 / (2 * 3))  # the last as the average row
+
+
+# networks
+
+
+def network(tower: int = 8, **options) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return build_model(LABELS, (32, 16), tower=tower, backbone="residual", **options)
+
+
+def kinds_of(model: keras.Model) -> list[str]:
+    return [type(layer).__name__ for layer in model._flatten_layers()]
+
+
+def test_every_task_pulls_equally_hard() -> None:
+    """The gradient is the sum of the tasks' gradients, each scaled to the mean of their norms."""
+    rng = np.random.default_rng(0)
+    x = tf.Variable(rng.normal(size=(4, 3)).astype(np.float32))
+    pulls = [rng.normal(size=(4, 3)).astype(np.float32) * size for size in (1, 100)]
+    layer = EqualPull()
+    with tf.GradientTape() as tape:
+        copies = layer([x, x, x], training=True)
+        loss = sum(tf.reduce_sum(copy * pull) for copy, pull in zip(copies, [*pulls, 0 * pulls[0]]))
+    norms = [np.linalg.norm(pull) for pull in pulls]
+    expected = sum(pull * np.mean(norms) / norm for pull, norm in zip(pulls, norms))
+    np.testing.assert_allclose(tape.gradient(loss, x), expected, rtol=1e-4)
+    assert all(np.array_equal(copy, x) for copy in layer([x, x]))
+
+
+@pytest.mark.parametrize("tower", [8, 0])
+def test_balanced_gradients_change_the_network_on_its_way_back_only(
+    tower: int, tmp_path: Path
+) -> None:
+    plain, images = network(tower), np.full((2, 32, 16, 3), 90, np.uint8)
+    before, weights = plain.predict(images, verbose=0), plain.get_weights()
+    changed = find_idea("balanced gradients").network(plain)
+    assert kinds_of(changed).count("EqualPull") == 1
+    assert all(np.array_equal(a, b) for a, b in zip(weights, changed.get_weights()))
+    changed.save(tmp_path / "model.keras")
+    for model in (changed, load_model(tmp_path / "model.keras")):
+        for task, values in model.predict(images, verbose=0).items():
+            np.testing.assert_allclose(values, before[task], atol=1e-6)
+    shared = changed.get_layer("backbone").trainable_weights[0]
+    with tf.GradientTape(persistent=True) as tape:
+        answers = changed(images.astype(np.float32), training=True)
+        logs = [tf.reduce_sum(tf.math.log(values[:, 0])) for values in answers.values()]
+        sums = [logs[0] + factor * logs[1] for factor in (1, 1000)]
+    directions = [tape.gradient(total, shared).numpy().ravel() for total in sums]
+    norms = [np.linalg.norm(direction) for direction in directions]
+    assert directions[0] @ directions[1] == pytest.approx(np.prod(norms), rel=1e-3)
+
+
+def test_group_normalization_keeps_all_other_layers(tmp_path: Path) -> None:
+    plain = network()
+    convolutions = [layer for layer in plain._flatten_layers() if "Conv2D" in type(layer).__name__]
+    plain.get_layer("backbone").trainable = False
+    changed = find_idea("group normalization").network(plain)
+    kinds = kinds_of(changed)
+    assert "GroupNormalization" in kinds and kinds.count("LayerNormalization") == 2  # the towers'
+    assert not [kind for kind in kinds if "BatchNormalization" in kind]
+    assert all(layer in list(changed._flatten_layers()) for layer in convolutions)
+    assert not changed.get_layer("backbone").trainable_weights  # still frozen
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 16, 3)).astype(np.float32)
+    features = changed.get_layer("backbone")
+    one, three = features(images[:1], training=True), features(images, training=True)
+    np.testing.assert_allclose(one[0], three[0], rtol=1e-4, atol=1e-4)
+    changed.save(tmp_path / "model.keras")
+    again = load_model(tmp_path / "model.keras").predict(images, verbose=0)
+    for task, values in changed.predict(images, verbose=0).items():
+        np.testing.assert_allclose(values, again[task], atol=1e-6)
