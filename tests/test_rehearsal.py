@@ -28,8 +28,8 @@ from helpers.cloud import (
     write_shards,
 )
 from helpers.cloud.ledger import Ledger
+from helpers.cloud.processes import Guarded
 from helpers.cloud.rehearsal.jobs import copy_folder
-from helpers.cloud.rehearsal.processes import Guarded
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest
 from helpers.predict import SavedModelPredictor, archive_folder

@@ -19,7 +19,7 @@ import pandas as pd
 
 from helpers.cloud.checks import check_quota
 from helpers.cloud.prices import describe_price
-from helpers.cloud.rehearsal.processes import Guarded
+from helpers.cloud.processes import Guarded
 from helpers.cloud.script.job import CHECKPOINTS as CHECKPOINT_FOLDER
 from helpers.cloud.script.job import metric_definitions
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk

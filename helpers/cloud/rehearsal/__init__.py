@@ -1,7 +1,6 @@
 """AWS on this machine, without an account: nothing is billed, nothing leaves the loopback.
 
 world        starts and stops the rehearsal from the notebook's side
-guard        starts a program that ends with whoever started it
 server       moto for S3 and the control plane, with what it does not do put in (control)
 control      jobs and endpoints whose status is the truth
 jobs         runs a created training job: channels, hyperparameters, hosts, outputs

@@ -24,7 +24,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
-from helpers.cloud.rehearsal.processes import Guarded, free_port
+from helpers.cloud.processes import Guarded, free_port
 from helpers.cloud.rehearsal.web import JsonHandler
 
 LOAD_SECONDS = 120  # for TensorFlow to start and load the model

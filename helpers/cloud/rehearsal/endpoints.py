@@ -14,8 +14,8 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from helpers.cloud.processes import Guarded, free_port
 from helpers.cloud.rehearsal.host import split_uri
-from helpers.cloud.rehearsal.processes import Guarded, free_port
 from helpers.cloud.rehearsal.web import JsonHandler
 
 START_SECONDS = 150  # for a container to answer /ping

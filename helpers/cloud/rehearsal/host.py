@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from helpers.cloud.rehearsal.processes import Guarded
+from helpers.cloud.processes import Guarded
 
 CONTAINER_FOLDER = "/opt/ml"  # where the job expects everything
 RELOCATED = (".py", ".sh", ".json")  # files of the SDK's own channel that name that folder

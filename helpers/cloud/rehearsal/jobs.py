@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from helpers.cloud.processes import free_port
 from helpers.cloud.rehearsal.host import Host, split_uri
-from helpers.cloud.rehearsal.processes import free_port
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LOG_SECONDS = 0.5  # between two deliveries to the log

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from helpers.cloud.rehearsal.processes import Guarded
+from helpers.cloud.processes import Guarded
 from helpers.common import ROOT, WorkshopError
 
 START_SECONDS = 90  # moto imports much
