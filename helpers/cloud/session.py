@@ -149,6 +149,7 @@ def _rehearse() -> CloudSession:
     rehearsal = Rehearsal(REGION)
     try:
         boto = loopback_session(rehearsal.address, rehearsal.runtime_address)
+        boto.events.register("before-call.sagemaker-runtime.InvokeEndpoint", rehearsal.route)
         boto.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
         role = check_role(boto, ROLE)
         bucket = f"{PREFIX}-{ACCOUNT}-{REGION}"

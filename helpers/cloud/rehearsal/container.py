@@ -1,33 +1,29 @@
 """The inside of AWS's TensorFlow inference container, as far as an archive can tell.
 
-    python -m helpers.cloud.rehearsal.container --archive FOLDER --port P
+    python -m helpers.cloud.rehearsal.container ARCHIVE PORT LIMIT
 
-FOLDER is an unpacked `model.tar.gz`. Like AWS's own Python service
+ARCHIVE is the folder of an unpacked `model.tar.gz`. Like AWS's own Python service
 (https://github.com/aws/sagemaker-tensorflow-serving-container, python_service.py) it imports
 `code/inference.py`, sets the status 200, calls `handler` (or `input_handler` and
 `output_handler`), and answers 500 where that raises. Without the script, bodies go to TensorFlow
 Serving as they are. `GET /ping` answers 200 when the model is loaded.
 """
 
-import argparse
 import importlib.util
 import io
 import json
-import os
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections import namedtuple
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from helpers.cloud.processes import Guarded, free_port
-from helpers.cloud.rehearsal.web import JsonHandler
+import requests
 
-LOAD_SECONDS = 120  # for TensorFlow to start and load the model
+from helpers.cloud.rehearsal.model_server import JsonHandler, start
+
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 Context = namedtuple(
@@ -71,8 +67,6 @@ def load_script(archive: Path) -> ModuleType | None:
 
 def handler_of(script: ModuleType | None) -> Callable:
     """Returns what answers a request: of the script, or one that passes it on."""
-    import requests
-
     if script is None:
         return lambda data, context: (
             requests.post(context.rest_uri, data=data.read()).content,
@@ -89,25 +83,33 @@ def handler_of(script: ModuleType | None) -> Callable:
 
 
 class Handler(JsonHandler):
-    """Answers /ping and /invocations."""
+    """Answers /ping and /invocations as a container does, and anything else as SageMaker does."""
 
     call: Callable
     uri: str
-    model: Guarded
+    limit: int
 
     def do_GET(self) -> None:
-        """Tells whether the model server lives."""
-        alive = self.path == "/ping" and self.model.running()
-        self.answer(200 if alive else 503, b"")
+        """Tells that the model is loaded: before, nothing answers here."""
+        self.answer(200 if self.path == "/ping" else 404, b"")
 
     def do_POST(self) -> None:
         """Answers a request."""
-        body = self.body()
-        if self.path != "/invocations":
-            return self.answer(404, {"error": "Not Found"})
-        response = Response()
+        body, response = self.body(), Response()
+        if len(body) > self.limit:
+            return self._fail(413, "PayloadTooLarge", "Request body is over the limit.")
         self._handle(body, response)
-        return self.answer(int(response.status[:3]), response.body, response.content_type)
+        status = int(response.status[:3])
+        if status == 200 or self.path == "/invocations":
+            return self.answer(status, response.body, response.content_type)
+        side = "client" if status < 500 else "server"
+        said = response.body if isinstance(response.body, str) else response.body.decode()
+        message = f'Received {side} error ({status}) from primary with message "{said}". See log.'
+        more = {"OriginalStatusCode": status, "OriginalMessage": said}
+        return self._fail(424, "ModelError", message, **more)
+
+    def _fail(self, status: int, kind: str, message: str, **more: Any) -> None:
+        self.answer(status, {"__type": kind, "Message": message, **more})
 
     def _handle(self, body: bytes, res: Response) -> None:
         # The name `res` is part of the container's interface: see helpers.cloud.inference.
@@ -126,44 +128,12 @@ class Handler(JsonHandler):
             res.body = json.dumps({"error": str(error)})
 
 
-def start_model_server(base: Path) -> tuple[Guarded, str]:
-    """Starts the model server on a free port; returns it and its address.
-
-    Raises:
-        RuntimeError: it ended, or did not load the model in time.
-    """
-    port = free_port()
-    model = Guarded(
-        [
-            *(sys.executable, "-m", "helpers.cloud.rehearsal.model_server"),
-            *("--rest_api_port", str(port), "--model_base_path", str(base)),
-        ],
-        os.environ,
-        Path.cwd(),
-        None,
-    )
-    uri = f"http://127.0.0.1:{port}/v1/models/model"
-    end = time.monotonic() + LOAD_SECONDS
-    while time.monotonic() < end and model.running():
-        try:
-            urllib.request.urlopen(uri, timeout=5).close()
-            return model, uri
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    model.stop()
-    raise RuntimeError("TensorFlow Serving did not load the model")
-
-
 def main() -> None:
     """Serves until it is ended."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--archive", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
-    arguments = parser.parse_args()
-    Handler.model, Handler.uri = start_model_server(find_model(arguments.archive))
-    Handler.call = staticmethod(handler_of(load_script(arguments.archive)))
-    print("ready", flush=True)
-    ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler).serve_forever()
+    archive, port, Handler.limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    Handler.uri = start(find_model(archive))
+    Handler.call = staticmethod(handler_of(load_script(archive)))
+    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
 if __name__ == "__main__":

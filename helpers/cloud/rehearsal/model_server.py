@@ -1,34 +1,51 @@
 """TensorFlow Serving's REST interface over a SavedModel, for machines without its program.
 
-    python -m helpers.cloud.rehearsal.model_server --rest_api_port P --model_base_path FOLDER
-
 AWS's container starts the program `tensorflow_model_server`, which no package registry has. What
 of its interface an `inference.py` needs is here, with its formats and status codes, from
 https://www.tensorflow.org/tfx/serving/api_rest: the model's status, and `:predict` in rows.
 """
 
-import argparse
 import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
-from http.server import ThreadingHTTPServer
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from helpers.cloud.rehearsal.web import JsonHandler
+PATH = re.compile(r"/v1/models/model(?:/versions/(?P<version>\d+))?(?P<method>:\w+)?$")
 
-MODEL = "model"
-PATH = re.compile(rf"/v1/models/{MODEL}(?:/versions/(?P<version>\d+))?(?P<method>:\w+)?$")
+
+class JsonHandler(BaseHTTPRequestHandler):
+    """Reads bodies, answers JSON, and keeps connections open."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer goes out in one piece; in two, each hop waits 40 ms
+    disable_nagle_algorithm = True
+    timeout = 120  # seconds that an idle connection is kept
+
+    def log_message(self, *_: Any) -> None:
+        """Logs nothing: what counts is told in answers."""
+
+    def body(self) -> bytes:
+        """Returns the request's body."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def answer(self, status: int, content: Any, kind: str = "application/json") -> None:
+        """Answers with `content`: bytes and text as they are, anything else as JSON."""
+        if not isinstance(content, bytes | str):
+            content = json.dumps(content)
+        data = content.encode() if isinstance(content, str) else content
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
 
 class Refused(Exception):
     """A request that TensorFlow Serving answers with 400 or 404."""
-
-    def __init__(self, status: int, message: str):
-        super().__init__(message)
-        self.status = status
 
 
 class Served:
@@ -43,13 +60,12 @@ class Served:
 
         versions = [path for path in base.iterdir() if path.name.isdecimal()]
         newest = max(versions, key=lambda path: int(path.name))
-        self.version = newest.name
-        self._tf = tf
+        self.version, self._tf = newest.name, tf
         self._model = tf.saved_model.load(str(newest))
         self._signature = self._model.signatures["serving_default"]
         ((self._input, self._spec),) = self._signature.structured_input_signature[1].items()
 
-    def predict(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def predict(self, request: Any) -> dict[str, Any]:
         """Answers a request in rows: `{"instances": [...]}` to `{"predictions": [...]}`.
 
         Raises:
@@ -57,21 +73,19 @@ class Served:
         """
         rows = request.get("instances") if isinstance(request, dict) else None
         if not isinstance(rows, list) or not rows:
-            raise Refused(400, "Missing 'instances' key, or it is no list with rows")
+            raise Refused("Missing 'instances' key, or it is no list with rows")
         tf = self._tf
         try:
-            batch = tf.constant(_decoded(self._unnamed(rows)), self._spec.dtype)
+            if isinstance(rows[0], dict) and set(rows[0]) == {self._input}:
+                rows = [row[self._input] for row in rows]
+            batch = tf.constant(_decoded(rows), self._spec.dtype)
             outputs = self._signature(**{self._input: batch})
-        except (tf.errors.OpError, ValueError, TypeError, binascii.Error) as error:
-            raise Refused(400, f"{type(error).__name__}: {error}"[:500]) from None
+        except (tf.errors.OpError, ValueError, TypeError, KeyError, binascii.Error) as error:
+            raise Refused(f"{type(error).__name__}: {error}"[:500]) from None
         tables = {name: values.numpy().tolist() for name, values in outputs.items()}
         if len(tables) == 1:  # a single output goes without its name
             return {"predictions": next(iter(tables.values()))}
         return {"predictions": [dict(zip(tables, row)) for row in zip(*tables.values())]}
-
-    def _unnamed(self, rows: Sequence[Any]) -> list[Any]:
-        named = isinstance(rows[0], dict) and set(rows[0]) == {self._input}
-        return [row[self._input] for row in rows] if named else list(rows)
 
 
 def _decoded(value: Any) -> Any:
@@ -111,20 +125,16 @@ class Handler(JsonHandler):
         except json.JSONDecodeError as error:
             return self.answer(400, {"error": f"JSON Parse error: {error}"})
         except Refused as error:
-            return self.answer(error.status, {"error": str(error)})
+            return self.answer(400, {"error": str(error)})
 
 
-def main() -> None:
-    """Loads the model and serves it until it is ended."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rest_api_port", type=int, required=True)
-    parser.add_argument("--model_base_path", type=Path, required=True)
-    arguments = parser.parse_args()
-    Handler.served = Served(arguments.model_base_path)
-    server = ThreadingHTTPServer(("127.0.0.1", arguments.rest_api_port), Handler)
-    print("ready", flush=True)
-    server.serve_forever()
+def start(base: Path) -> str:
+    """Loads the model and serves it in a thread; returns its address.
 
-
-if __name__ == "__main__":
-    main()
+    Raises:
+        OSError: the model cannot be loaded.
+    """
+    Handler.served = Served(base)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}/v1/models/model"

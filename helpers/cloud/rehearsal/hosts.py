@@ -26,6 +26,8 @@ class Host:
         job: the answer of DescribeTrainingJob.
     """
 
+    process: Guarded
+
     def __init__(
         self, name: str, addresses: Mapping[str, str], folder: Path, job: Mapping[str, Any]
     ):
@@ -34,31 +36,27 @@ class Host:
         self.ml = folder / "opt" / "ml"
         for part in ("model", "output/data", "input/data", "input/config", "checkpoints"):
             (self.ml / part).mkdir(parents=True, exist_ok=True)
-        self.process: Guarded | None = None
 
-    @property
-    def number(self) -> int:
-        """Its place among the hosts, from 0."""
-        return self.names.index(self.name)
-
-    def fill(self, s3) -> None:
+    def fill(self, s3: Any) -> None:
         """Downloads the channels and writes the files that SageMaker puts beside them."""
         channels = {}
         for channel in self.job.get("InputDataConfig", []):
-            source = channel["DataSource"]["S3DataSource"]
+            name, source = channel["ChannelName"], channel["DataSource"]["S3DataSource"]
             kind = source.get("S3DataDistributionType", "FullyReplicated")
-            self._download(s3, channel["ChannelName"], source["S3Uri"], kind)
-            channels[channel["ChannelName"]] = {
+            sharded = kind == "ShardedByS3Key"
+            part = (self.names.index(self.name), len(self.names)) if sharded else (0, 1)
+            download_prefix(s3, source["S3Uri"], self.ml / "input" / "data" / name, part)
+            channels[name] = {
                 "TrainingInputMode": "File",
                 "S3DistributionType": kind,
                 "RecordWrapperType": "None",
             }
         if checkpoints := self.job.get("CheckpointConfig", {}).get("S3Uri"):
             download_prefix(s3, checkpoints, self.ml / "checkpoints")
-        kind = self.job["ResourceConfig"]["InstanceType"]
-        group = {"instance_group_name": "homogeneousCluster", "instance_type": kind}
         self._configure("inputdataconfig", channels)
         self._configure("hyperparameters", self.job.get("HyperParameters", {}))
+        kind = self.job["ResourceConfig"]["InstanceType"]
+        group = {"instance_group_name": "homogeneousCluster", "instance_type": kind}
         self._configure(
             "resourceconfig",
             {
@@ -71,10 +69,6 @@ class Host:
             },
         )
 
-    def _download(self, s3, channel: str, uri: str, distribution: str) -> None:
-        parts = (self.number, len(self.names)) if distribution == "ShardedByS3Key" else (0, 1)
-        download_prefix(s3, uri, self.ml / "input" / "data" / channel, parts)
-
     def _configure(self, name: str, value: Any) -> None:
         path = self.ml / "input" / "config" / f"{name}.json"
         path.write_text(json.dumps(value), encoding="utf-8")
@@ -83,17 +77,10 @@ class Host:
         """Makes the SDK's own scripts look for `/opt/ml` where this host has it."""
         for path in (self.ml / "input" / "data" / "sm_drivers").rglob("*"):
             if path.suffix in RELOCATED:
-                text = path.read_text(encoding="utf-8")
-                path.write_text(self._here(text), encoding="utf-8")
+                path.write_text(self._here(path.read_text(encoding="utf-8")), encoding="utf-8")
 
     def _here(self, text: str) -> str:
         return re.sub(rf"{CONTAINER_FOLDER}(?=[/\"'\s]|$)", str(self.ml), text)
-
-    def command(self) -> list[str]:
-        """Returns what the container would start."""
-        algorithm = self.job["AlgorithmSpecification"]
-        words = algorithm["ContainerEntrypoint"] + algorithm.get("ContainerArguments", [])
-        return [self._here(word) for word in words]
 
     def environment(self) -> dict[str, str]:
         """Returns the container's environment: nothing of the learner's but what a program needs.
@@ -116,8 +103,15 @@ class Host:
         }
 
     def start(self) -> None:
-        """Starts the job's program."""
-        self.process = Guarded(self.command(), self.environment(), self.ml, subprocess.PIPE)
+        """Starts what the container would start."""
+        algorithm = self.job["AlgorithmSpecification"]
+        words = algorithm["ContainerEntrypoint"] + algorithm.get("ContainerArguments", [])
+        command = [self._here(word) for word in words]
+        self.process = Guarded(command, self.environment(), self.ml, subprocess.PIPE)
+
+    def has_failed(self) -> bool:
+        """Whether its program ended with an error."""
+        return not self.process.running() and self.process.wait() != 0
 
     def lines(self) -> Iterator[str]:
         """Yields what it prints, line by line, until it ends."""
@@ -136,7 +130,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def download_prefix(s3, uri: str, folder: Path, part: tuple[int, int] = (0, 1)) -> None:
+def download_prefix(s3: Any, uri: str, folder: Path, part: tuple[int, int] = (0, 1)) -> None:
     """Downloads everything below a prefix, or every n-th object of it.
 
     Args:
@@ -150,14 +144,14 @@ def download_prefix(s3, uri: str, folder: Path, part: tuple[int, int] = (0, 1)) 
         ValueError: a key that would leave the folder.
     """
     bucket, prefix = split_uri(uri)
+    stem = prefix.rstrip("/")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-    inside = [key for key in keys if key == prefix or key.startswith(f"{prefix.rstrip('/')}/")]
+    inside = [key for key in keys if key == prefix or key.startswith(f"{stem}/")]
     if not inside and "checkpoints" not in uri:
         raise FileNotFoundError(f"no data in {uri}")
     for key in sorted(inside)[part[0] :: part[1]]:
-        name = key[len(prefix.rstrip("/")) + 1 :] or Path(key).name
-        target = folder / name
+        target = folder / (key[len(stem) + 1 :] or Path(key).name)
         if not target.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"the key {key!r} leads out of its channel")
         target.parent.mkdir(parents=True, exist_ok=True)
