@@ -1,30 +1,37 @@
 """The inside of AWS's TensorFlow inference container, as far as an archive can tell.
 
-    python -m helpers.cloud.rehearsal.container ARCHIVE PORT LIMIT
+    python -m helpers.cloud.rehearsal.container FOLDER LIMIT
 
-ARCHIVE is the folder of an unpacked `model.tar.gz`. Like AWS's own Python service
+FOLDER/model is an unpacked `model.tar.gz`; the port goes into FOLDER/port when the model is
+loaded. Like AWS's own Python service
 (https://github.com/aws/sagemaker-tensorflow-serving-container, python_service.py) it imports
 `code/inference.py`, sets the status 200, calls `handler` (or `input_handler` and
 `output_handler`), and answers 500 where that raises. Without the script, bodies go to TensorFlow
-Serving as they are. `GET /ping` answers 200 when the model is loaded.
+Serving as they are.
+
+AWS's container starts the program `tensorflow_model_server`, which no package registry has. What
+an `inference.py` needs of it is here, over the real SavedModel, with its formats and status codes
+(https://www.tensorflow.org/tfx/serving/api_rest): `:predict` in rows.
 """
 
+import base64
 import importlib.util
 import io
 import json
 import sys
 from collections import namedtuple
 from collections.abc import Callable
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import requests
 
-from helpers.cloud.rehearsal.model_server import JsonHandler, start
+from helpers.common import tf
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+SERVING = "/v1/models/model"
 
 Context = namedtuple(
     "Context",
@@ -42,15 +49,15 @@ class Response:
 
 
 def find_model(archive: Path) -> Path:
-    """Returns the folder that holds the version's folder.
+    """Returns the folder of the newest version.
 
     Raises:
         FileNotFoundError: there is no `1/saved_model.pb` in the archive.
     """
-    for path in sorted(archive.rglob("saved_model.pb")):
-        if path.parent.name.isdecimal():
-            return path.parent.parent
-    raise FileNotFoundError("model.tar.gz holds no 1/saved_model.pb")
+    found = [p.parent for p in archive.rglob("saved_model.pb") if p.parent.name.isdecimal()]
+    if not found:
+        raise FileNotFoundError("model.tar.gz holds no 1/saved_model.pb")
+    return max(found, key=lambda folder: int(folder.name))
 
 
 def load_script(archive: Path) -> ModuleType | None:
@@ -82,58 +89,117 @@ def handler_of(script: ModuleType | None) -> Callable:
     return handler
 
 
-class Handler(JsonHandler):
-    """Answers /ping and /invocations as a container does, and anything else as SageMaker does."""
+def load_model(folder: Path) -> Callable[[Any], dict[str, Any]]:
+    """Returns what answers `{"instances": [...]}` with `{"predictions": [...]}`, in rows.
+
+    The model has the signature `serving_default` of one input.
+    """
+    model = tf.saved_model.load(str(folder))
+    signature = model.signatures["serving_default"]
+    ((name, spec),) = signature.structured_input_signature[1].items()
+
+    def predict(request: Any) -> dict[str, Any]:
+        rows = request.get("instances") if isinstance(request, dict) else None
+        if not isinstance(rows, list) or not rows:
+            raise ValueError("Missing 'instances' key, or it is no list with rows")
+        if isinstance(rows[0], dict) and set(rows[0]) == {name}:
+            rows = [row[name] for row in rows]
+        outputs = signature(**{name: tf.constant(_decoded(rows), spec.dtype)})
+        tables = {key: values.numpy().tolist() for key, values in outputs.items()}
+        if len(tables) == 1:  # a single output goes without its name
+            return {"predictions": next(iter(tables.values()))}
+        return {"predictions": [dict(zip(tables, row)) for row in zip(*tables.values())]}
+
+    predict.model = model  # a signature does not keep its model alive
+    return predict
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"b64"}:
+        return base64.b64decode(value["b64"])
+    first = value
+    while isinstance(first, list) and first:  # rows of numbers are passed on as they are
+        first = first[0]
+    return [_decoded(item) for item in value] if isinstance(first, dict) else value
+
+
+class Handler(BaseHTTPRequestHandler):
+    """TensorFlow Serving, the container's Python service, and what SageMaker says in front."""
 
     call: Callable
-    uri: str
-    limit: int
+    predict: Callable[[Any], dict[str, Any]]
+    limit: int  # bytes of a body
 
-    def do_GET(self) -> None:
-        """Tells that the model is loaded: before, nothing answers here."""
-        self.answer(200 if self.path == "/ping" else 404, b"")
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer goes out in one piece; in two, each hop waits 40 ms
+    disable_nagle_algorithm = True
+    timeout = 120  # seconds that an idle connection is kept
+
+    def log_message(self, *_: Any) -> None:
+        """Logs nothing: what counts is told in answers."""
 
     def do_POST(self) -> None:
         """Answers a request."""
-        body, response = self.body(), Response()
+        body, response = self.rfile.read(int(self.headers.get("Content-Length") or 0)), Response()
+        if self.path == f"{SERVING}:predict":
+            return self._answer(*self._serve(body))
         if len(body) > self.limit:
             return self._fail(413, "PayloadTooLarge", "Request body is over the limit.")
         self._handle(body, response)
-        status = int(response.status[:3])
+        status, said = int(response.status[:3]), response.body
         if status == 200 or self.path == "/invocations":
-            return self.answer(status, response.body, response.content_type)
+            return self._answer(status, said, response.content_type)
+        said = said if isinstance(said, str) else said.decode("utf-8", "replace")
         side = "client" if status < 500 else "server"
-        said = response.body if isinstance(response.body, str) else response.body.decode()
         message = f'Received {side} error ({status}) from primary with message "{said}". See log.'
         more = {"OriginalStatusCode": status, "OriginalMessage": said}
         return self._fail(424, "ModelError", message, **more)
 
-    def _fail(self, status: int, kind: str, message: str, **more: Any) -> None:
-        self.answer(status, {"__type": kind, "Message": message, **more})
+    def _serve(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        try:
+            return 200, type(self).predict(json.loads(body))
+        except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
+            return 400, {"error": f"{type(error).__name__}: {error}"[:500]}
 
     def _handle(self, body: bytes, res: Response) -> None:
         # The name `res` is part of the container's interface: see helpers.cloud.inference.
         headers = self.headers
+        uri = f"http://127.0.0.1:{self.server.server_port}{SERVING}:predict"
         context = Context(
-            None, None, "predict", f"{self.uri}:predict", None, None, headers.get(ATTRIBUTES),
+            None, None, "predict", uri, None, None, headers.get(ATTRIBUTES),
             headers.get("Content-Type") or "application/json",
             headers.get("Accept") or "application/json", len(body),
         )  # fmt: skip
         try:
-            res.status = "200 OK"
             res.body, res.content_type = type(self).call(io.BytesIO(body), context)
         except Exception as error:
             print(f"exception handling request: {error}", flush=True)
             res.status = "500 Internal Server Error"
             res.body = json.dumps({"error": str(error)})
 
+    def _fail(self, status: int, kind: str, message: str, **more: Any) -> None:
+        self._answer(status, {"__type": kind, "Message": message, **more})
+
+    def _answer(self, status: int, content: Any, kind: str = "application/json") -> None:
+        """Answers with `content`: bytes and text as they are, anything else as JSON."""
+        if not isinstance(content, bytes | str):
+            content = json.dumps(content)
+        data = content.encode() if isinstance(content, str) else content
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
 
 def main() -> None:
     """Serves until it is ended."""
-    archive, port, Handler.limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    Handler.uri = start(find_model(archive))
-    Handler.call = staticmethod(handler_of(load_script(archive)))
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    folder, Handler.limit = Path(sys.argv[1]), int(sys.argv[2])
+    Handler.predict = load_model(find_model(folder / "model"))
+    Handler.call = handler_of(load_script(folder / "model"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    (folder / "port").write_text(str(server.server_port))
+    server.serve_forever()
 
 
 if __name__ == "__main__":

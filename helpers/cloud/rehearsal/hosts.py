@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ class Host:
             kind = source.get("S3DataDistributionType", "FullyReplicated")
             sharded = kind == "ShardedByS3Key"
             part = (self.names.index(self.name), len(self.names)) if sharded else (0, 1)
-            download_prefix(s3, source["S3Uri"], self.ml / "input" / "data" / name, part)
+            if not download_prefix(s3, source["S3Uri"], self.ml / "input" / "data" / name, part):
+                raise FileNotFoundError(f"no data in {source['S3Uri']}")
             channels[name] = {
                 "TrainingInputMode": "File",
                 "S3DistributionType": kind,
@@ -113,15 +114,11 @@ class Host:
         """Whether its program ended with an error."""
         return not self.process.running() and self.process.wait() != 0
 
-    def lines(self) -> Iterator[str]:
-        """Yields what it prints, line by line, until it ends."""
-        for line in self.process.output:
-            yield line.decode("utf-8", "replace").rstrip("\n")
-
     def failure(self) -> str:
-        """Returns what the program left as the reason of its failure."""
+        """Returns how its program failed, in the words that it left."""
         path = self.ml / "output" / "failure"
-        return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+        said = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+        return f"{said or 'the program failed'}, exit code: {self.process.wait()}"
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -130,8 +127,8 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def download_prefix(s3: Any, uri: str, folder: Path, part: tuple[int, int] = (0, 1)) -> None:
-    """Downloads everything below a prefix, or every n-th object of it.
+def download_prefix(s3: Any, uri: str, folder: Path, part: tuple[int, int] = (0, 1)) -> int:
+    """Downloads all objects below a prefix, or every n-th of them; returns how many there are.
 
     Args:
         s3: a client.
@@ -140,19 +137,17 @@ def download_prefix(s3: Any, uri: str, folder: Path, part: tuple[int, int] = (0,
         part: (number, parts): which objects, in the order of their keys.
 
     Raises:
-        FileNotFoundError: there is nothing.
         ValueError: a key that would leave the folder.
     """
     bucket, prefix = split_uri(uri)
     stem = prefix.rstrip("/")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-    inside = [key for key in keys if key == prefix or key.startswith(f"{stem}/")]
-    if not inside and "checkpoints" not in uri:
-        raise FileNotFoundError(f"no data in {uri}")
-    for key in sorted(inside)[part[0] :: part[1]]:
+    inside = sorted(key for key in keys if key == prefix or key.startswith(f"{stem}/"))
+    for key in inside[part[0] :: part[1]]:
         target = folder / (key[len(stem) + 1 :] or Path(key).name)
         if not target.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"the key {key!r} leads out of its channel")
         target.parent.mkdir(parents=True, exist_ok=True)
         s3.download_file(bucket, key, str(target))
+    return len(inside)

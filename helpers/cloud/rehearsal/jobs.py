@@ -38,7 +38,6 @@ class RunningJob:
         self._pending: list[tuple[str, int, str]] = []  # (host, milliseconds, line)
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._late = False
-        self._failed: Host | None = None  # the first one; it takes the others with it
         self._metrics: dict[str, dict[str, Any]] = {}
         self._copied: dict[str, int] = {}  # key of a checkpoint to when it was written
         record.training_job_status, record.secondary_status_transitions = "InProgress", []
@@ -84,16 +83,17 @@ class RunningJob:
         if self._stop.is_set():
             return self._end("Stopped")
         self._change("Training")
-        codes = self._train(job)
+        failed = self._train(job)
         if self._stop.is_set() or self._late:
             return self._end("Stopped", secondary="MaxRuntimeExceeded" if self._late else "")
-        if any(codes):
-            return self._end("Failed", self._failure(codes))
+        if failed:
+            return self._end("Failed", f"AlgorithmError: {failed.failure()}"[:REASON_LENGTH])
         self._change("Uploading")
         self._upload(job)
         return self._end("Completed")
 
-    def _train(self, job: Mapping[str, Any]) -> list[int]:
+    def _train(self, job: Mapping[str, Any]) -> Host | None:
+        """Runs the hosts to their end; returns the first that failed."""
         with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
             self._logs.create_log_group(logGroupName=LOG_GROUP)
         readers = [threading.Thread(target=self._read, args=(h,), daemon=True) for h in self._hosts]
@@ -103,7 +103,7 @@ class RunningJob:
             host.start()
             reader.start()
         limit = time.monotonic() + job["StoppingCondition"]["MaxRuntimeInSeconds"]
-        last_copy = time.monotonic()
+        last_copy, failed = time.monotonic(), None
         while any(host.process.running() for host in self._hosts):
             self._stop.wait(LOG_SECONDS)
             self._deliver()
@@ -111,18 +111,19 @@ class RunningJob:
                 self._copy_checkpoints(job)
                 last_copy = time.monotonic()
             self._late = time.monotonic() > limit
-            self._failed = self._failed or next((h for h in self._hosts if h.has_failed()), None)
-            if self._failed or self._late or self._stop.is_set():  # one that fails ends the job
+            failed = failed or next(filter(Host.has_failed, self._hosts), None)
+            if failed or self._late or self._stop.is_set():  # one that fails ends all
                 for host in self._hosts:
                     host.process.stop()
         for reader in readers:
             reader.join(10)
         self._copy_checkpoints(job)
-        return [host.process.wait() for host in self._hosts]
+        return failed or next(filter(Host.has_failed, self._hosts), None)
 
     def _read(self, host: Host) -> None:
         definitions = self._record.algorithm_specification["MetricDefinitions"]
-        for line in host.lines():
+        for line in host.process.output:
+            line = line.decode("utf-8", "replace").rstrip("\n")
             with self._lock:
                 self._pending.append((host.name, int(time.time() * 1000), line))
             for definition in definitions:
@@ -145,11 +146,6 @@ class RunningJob:
             self._logs.put_log_events(
                 logGroupName=LOG_GROUP, logStreamName=f"{self.name}/{name}", logEvents=events
             )
-
-    def _failure(self, codes: list[int]) -> str:
-        first = self._failed or next(h for h, code in zip(self._hosts, codes) if code)
-        said, code = first.failure() or "the program failed", first.process.wait()
-        return f"AlgorithmError: {said}, exit code: {code}"[:REASON_LENGTH]
 
     def _upload(self, job: Mapping[str, Any]) -> None:
         first = self._hosts[0].ml
@@ -184,16 +180,8 @@ def copy_folder(s3, folder: Path, uri: str, copied: Mapping[str, int]) -> dict[s
     """Copies to S3 the files of a folder in which a program is at work.
 
     A file that the program has removed since the folder was listed is left out: a run replaces
-    its state of the last epoch by that of the next.
-
-    Args:
-        s3: a client.
-        folder: what is copied.
-        uri: the prefix that it goes to, as `s3://bucket/prefix`.
-        copied: key to modification time, in nanoseconds, of what was copied before.
-
-    Returns:
-        `copied`, with what was copied now.
+    its state of the last epoch by that of the next. `copied` is what an earlier call returned:
+    key to modification time, in nanoseconds.
     """
     bucket, prefix = split_uri(uri)
     done = dict(copied)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
-from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam import urls as iam_urls
 from moto.iam.responses import IamResponse
@@ -32,7 +31,7 @@ from moto.server import ThreadedMotoServer
 from moto.servicequotas import urls as quota_urls
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-from helpers.cloud.rehearsal.endpoints import ATTRIBUTES, Endpoint
+from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
 
 # Instances of each kind that a rehearsed account may run at once. Large types have a quota of 0,
@@ -41,6 +40,8 @@ QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge
 QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
 USES = ("training job usage", "spot training job usage", "endpoint usage")
 SERVICES = ("s3", "logs")  # that jobs and endpoints use
+
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 jobs: dict[str, RunningJob] = {}
 endpoints: dict[str, Endpoint] = {}
@@ -111,24 +112,22 @@ class ControlPlane(SageMakerResponse):
 class Runtime(SageMakerRuntimeResponse):
     """SageMaker's runtime, for all that does not go straight to a container (`world.route`)."""
 
-    def _endpoint(self) -> Endpoint:
-        name = self.path.split("/")[2]
-        endpoint = endpoints.get(name)
-        if endpoint is None or endpoint.status != "InService":
-            found = "not found" if endpoint is None else f"in state {endpoint.status}"
-            raise ServiceException("ValidationError", f"Endpoint {name} of account is {found}.")
-        return endpoint
-
     def invoke_endpoint(self) -> Any:
         """Says why no container answers."""
-        self._endpoint()
-        raise ServiceException("ServiceUnavailable", "The container is gone.")
+        name = self.path.split("/")[2]
+        state = endpoints[name].record.endpoint_status if name in endpoints else "missing"
+        if state == "InService":
+            return _refusal(503, "ServiceUnavailable", "The container is gone.")
+        found = "not found" if state == "missing" else f"in state {state}"
+        return _refusal(400, "ValidationError", f"Endpoint {name} of account is {found}.")
 
     def invoke_endpoint_async(self) -> Any:
         """Answers at once with where the answer will be."""
-        endpoint = self._endpoint()
+        endpoint = endpoints.get(self.path.split("/")[2])
+        if endpoint is None or endpoint.record.endpoint_status != "InService":
+            return self.invoke_endpoint()
         if not endpoint.output:
-            raise ServiceException("ValidationError", "The endpoint is not asynchronous.")
+            return _refusal(400, "ValidationError", "The endpoint is not asynchronous.")
         given = {"Content-Type": "X-Amzn-SageMaker-Content-Type", ATTRIBUTES: ATTRIBUTES}
         headers = {name: self.headers[key] for name, key in given.items() if key in self.headers}
         number = str(uuid.uuid4())
@@ -137,6 +136,10 @@ class Runtime(SageMakerRuntimeResponse):
         threading.Thread(target=endpoint.work, args=(*places, headers), daemon=True).start()
         where = {"X-Amzn-SageMaker-OutputLocation": target, "status": 202}
         return json.dumps({"InferenceId": number}), where
+
+
+def _refusal(status: int, kind: str, message: str) -> tuple[str, dict[str, Any]]:
+    return json.dumps({"message": message}), {"status": status, "x-amzn-errortype": kind}
 
 
 class Permissions(IamResponse):

@@ -46,21 +46,16 @@ class Rehearsal:
             self._process = Guarded(command, environment, ROOT, log)
         self.pid = self._process.pid
         atexit.register(self.close)
-        self.address = self.runtime_address = f"http://127.0.0.1:{self._wait_for_port()}"
-
-    def _wait_for_port(self) -> int:
-        path, end = self.folder / "port", time.monotonic() + START_SECONDS
-        while self._process.running() and time.monotonic() < end:
-            if path.exists() and (text := path.read_text()):
-                return int(text)
-            time.sleep(0.05)
-        said = (self.folder / "server.log").read_text(errors="replace").splitlines(keepends=True)
-        self.close()
-        last = "".join(said[-5:]).strip() or "nothing"
-        raise WorkshopError(
-            f"expected the rehearsal to start within {START_SECONDS} s, found that its process "
-            f"ended. It said: {last}. Free some memory, and run the cell again."
-        )
+        port = wait_for_port(self.folder, self._process, START_SECONDS)
+        if not port:
+            said = (self.folder / "server.log").read_text(errors="replace").splitlines()[-5:]
+            self.close()
+            raise WorkshopError(
+                f"expected the rehearsal to start within {START_SECONDS} s, found that its process "
+                f"ended. It said: {chr(10).join(said).strip() or 'nothing'}. Free some memory, and "
+                "run the cell again."
+            )
+        self.address = self.runtime_address = f"http://127.0.0.1:{port}"
 
     def route(self, params: dict[str, Any], **_: Any) -> None:
         """Sends invoke_endpoint straight to the container: a hook of botocore before the call."""
@@ -73,3 +68,13 @@ class Rehearsal:
         atexit.unregister(self.close)
         self._process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def wait_for_port(folder: Path, program: Guarded, seconds: float) -> int:
+    """Returns what a program writes into FOLDER/port as soon as it serves; 0 where it does not."""
+    path, end = folder / "port", time.monotonic() + seconds
+    while program.running() and time.monotonic() < end:
+        if path.exists() and (text := path.read_text()):
+            return int(text)
+        time.sleep(0.05)
+    return 0
