@@ -31,12 +31,17 @@ class Endpoint:
     """
 
     def __init__(self, record: Any, backend: Any, s3: Any, folder: Path):
-        self.record, self._backend, self._s3, self._folder = record, backend, s3, folder
+        self._record, self._backend, self._s3, self._folder = record, backend, s3, folder
         self._container: Guarded | None = None
         self.output = ""  # where asynchronous answers go
         record.endpoint_status = "Creating"
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    @property
+    def status(self) -> str:
+        """Creating, InService or Failed."""
+        return self._record.endpoint_status
 
     def stop(self) -> None:
         """Ends the container."""
@@ -60,18 +65,18 @@ class Endpoint:
         except Exception as error:
             lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
             said = f"It said: {lines[-1][:300]}. " if lines else ""
-            self.record.failure_reason = (
+            self._record.failure_reason = (
                 f"The primary container did not pass the ping health check. {said}{error}"
             )
-            self.record.endpoint_status = "Failed"
+            self._record.endpoint_status = "Failed"
         else:
-            self.record.endpoint_status = "InService"
+            self._record.endpoint_status = "InService"
             self._container.wait()
             (self._folder / "port").unlink(missing_ok=True)  # requests go to moto, which says so
 
     def _unpack(self) -> str:
         """Puts the archive into the folder; returns the kind of endpoint."""
-        config = self._backend.describe_endpoint_config(self.record.endpoint_config_name)
+        config = self._backend.describe_endpoint_config(self._record.endpoint_config_name)
         variant = config["ProductionVariants"][0]
         asynchronous = config.get("AsyncInferenceConfig") or {}
         self.output = asynchronous.get("OutputConfig", {}).get("S3OutputPath", "")

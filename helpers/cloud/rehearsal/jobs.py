@@ -17,7 +17,7 @@ from helpers.cloud.processes import free_port
 from helpers.cloud.rehearsal.hosts import Host, split_uri
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-LOG_SECONDS = 0.5  # between two deliveries to the log
+LOOK_SECONDS = 0.5  # between two looks at the hosts
 SYNC_SECONDS = 2  # between two copies of the checkpoints to S3
 REASON_LENGTH = 1024  # SageMaker cuts its FailureReason there
 
@@ -27,15 +27,15 @@ class RunningJob:
 
     Args:
         record: moto's, which DescribeTrainingJob and ListTrainingJobs answer with.
-        clients: of S3 and of the logs, by service name.
+        s3: a client.
+        logs: moto's backend.
         folder: for its hosts; removed at the end.
     """
 
-    def __init__(self, record: Any, clients: Mapping[str, Any], folder: Path):
+    def __init__(self, record: Any, s3: Any, logs: Any, folder: Path):
         self.name, self.folder, self._record = record.training_job_name, folder, record
-        self._s3, self._logs = clients["s3"], clients["logs"]
+        self._s3, self._logs = s3, logs
         self._hosts: list[Host] = []
-        self._pending: list[tuple[str, int, str]] = []  # (host, milliseconds, line)
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._late = False
         self._metrics: dict[str, dict[str, Any]] = {}
@@ -43,6 +43,7 @@ class RunningJob:
         record.training_job_status, record.secondary_status_transitions = "InProgress", []
         record.training_start_time, record.training_end_time = utcnow(), None
         record.final_metric_data_list = []
+        record.failure_reason = record.training_time_in_seconds = None
         self._change("Starting")
         self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self.thread.start()
@@ -94,19 +95,14 @@ class RunningJob:
 
     def _train(self, job: Mapping[str, Any]) -> Host | None:
         """Runs the hosts to their end; returns the first that failed."""
-        with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
-            self._logs.create_log_group(logGroupName=LOG_GROUP)
         readers = [threading.Thread(target=self._read, args=(h,), daemon=True) for h in self._hosts]
         for host, reader in zip(self._hosts, readers):
-            stream = f"{self.name}/{host.name}"
-            self._logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
             host.start()
             reader.start()
         limit = time.monotonic() + job["StoppingCondition"]["MaxRuntimeInSeconds"]
         last_copy, failed = time.monotonic(), None
         while any(host.process.running() for host in self._hosts):
-            self._stop.wait(LOG_SECONDS)
-            self._deliver()
+            self._stop.wait(LOOK_SECONDS)
             if time.monotonic() - last_copy > SYNC_SECONDS:
                 self._copy_checkpoints(job)
                 last_copy = time.monotonic()
@@ -121,31 +117,20 @@ class RunningJob:
         return failed or next(filter(Host.has_failed, self._hosts), None)
 
     def _read(self, host: Host) -> None:
-        definitions = self._record.algorithm_specification["MetricDefinitions"]
+        """Puts what a host prints into the log, as CloudWatch gets it, and finds its metrics."""
+        stream = f"{self.name}/{host.name}"
         for line in host.process.output:
             line = line.decode("utf-8", "replace").rstrip("\n")
-            with self._lock:
-                self._pending.append((host.name, int(time.time() * 1000), line))
-            for definition in definitions:
+            event = {"timestamp": int(time.time() * 1000), "message": line or " "}
+            self._logs.ensure_log_group(LOG_GROUP)
+            self._logs.ensure_log_stream(LOG_GROUP, stream)
+            self._logs.put_log_events(LOG_GROUP, stream, [event])
+            for definition in self._record.algorithm_specification["MetricDefinitions"]:
                 if found := re.search(definition["Regex"], line):
-                    name, now = definition["Name"], utcnow()
-                    figure = {"MetricName": name, "Value": float(found[1]), "Timestamp": now}
+                    name, value = definition["Name"], float(found[1])
+                    figure = {"MetricName": name, "Value": value, "Timestamp": utcnow()}
                     self._metrics[name] = figure
                     self._record.final_metric_data_list = list(self._metrics.values())
-
-    def _deliver(self) -> None:
-        """Puts what was printed into the log, as CloudWatch gets it."""
-        with self._lock:
-            lines, self._pending = self._pending, []
-        for name in dict.fromkeys(host for host, _, _ in lines):
-            events = [
-                {"timestamp": moment, "message": line or " "}
-                for host, moment, line in lines
-                if host == name
-            ]
-            self._logs.put_log_events(
-                logGroupName=LOG_GROUP, logStreamName=f"{self.name}/{name}", logEvents=events
-            )
 
     def _upload(self, job: Mapping[str, Any]) -> None:
         first = self._hosts[0].ml
@@ -166,7 +151,6 @@ class RunningJob:
             self._copied = copy_folder(self._s3, folder, uri, self._copied)
 
     def _end(self, status: str, reason: str = "", secondary: str = "") -> None:
-        self._deliver()  # whoever sees the end must find the whole log
         record = self._record
         self._change(secondary or status)
         record.training_end_time = record.last_modified_time

@@ -7,6 +7,7 @@ subclasses of its answers. Jobs and endpoints change moto's records of themselve
 own Describe and List tell the truth: moto by itself calls a job Completed when it is created.
 """
 
+import importlib
 import json
 import logging
 import shutil
@@ -14,21 +15,17 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
 from moto.core.responses import ActionResult, EmptyResult
-from moto.iam import urls as iam_urls
 from moto.iam.responses import IamResponse
-from moto.sagemaker import urls as sagemaker_urls
+from moto.logs.models import logs_backends
 from moto.sagemaker.exceptions import ConflictException, ResourceNotFound
 from moto.sagemaker.responses import SageMakerResponse
-from moto.sagemakerruntime import urls as runtime_urls
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.server import ThreadedMotoServer
-from moto.servicequotas import urls as quota_urls
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from helpers.cloud.rehearsal.endpoints import Endpoint
@@ -39,8 +36,6 @@ from helpers.cloud.rehearsal.jobs import RunningJob
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
 QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
 USES = ("training job usage", "spot training job usage", "endpoint usage")
-SERVICES = ("s3", "logs")  # that jobs and endpoints use
-
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 jobs: dict[str, RunningJob] = {}
@@ -50,7 +45,7 @@ endpoints: dict[str, Endpoint] = {}
 class ControlPlane(SageMakerResponse):
     """SageMaker, where creating something starts it."""
 
-    clients: ClassVar[Mapping[str, Any]]  # of this rehearsal, by service name
+    s3: ClassVar[Any]  # a client of this rehearsal
     folder: ClassVar[Path]  # for jobs and endpoints
 
     def serialized(self, action_result: ActionResult) -> Any:
@@ -63,16 +58,14 @@ class ControlPlane(SageMakerResponse):
 
     def create_training_job(self) -> ActionResult:
         """Starts the job."""
-        name, algorithm = (
-            self._get_param("TrainingJobName"),
-            self._get_param("AlgorithmSpecification"),
-        )
-        definitions = algorithm.get("MetricDefinitions", [])
+        name, given = self._get_param("TrainingJobName"), self._get_param("AlgorithmSpecification")
+        definitions = given.get("MetricDefinitions", [])
         answer = super().create_training_job()
         record = self.sagemaker_backend.training_jobs[name]
         record.algorithm_specification["MetricDefinitions"] = definitions  # moto has its own there
         record.environment = self._get_param("Environment")
-        jobs[name] = RunningJob(record, self.clients, self.folder / "jobs" / name)
+        logs = logs_backends[self.current_account][self.region]
+        jobs[name] = RunningJob(record, self.s3, logs, self.folder / "jobs" / name)
         return answer
 
     def stop_training_job(self) -> ActionResult:
@@ -99,7 +92,7 @@ class ControlPlane(SageMakerResponse):
         answer = super().create_endpoint()
         name, backend = self._get_param("EndpointName"), self.sagemaker_backend
         place = self.folder / "endpoints" / name
-        endpoints[name] = Endpoint(backend.endpoints[name], backend, self.clients["s3"], place)
+        endpoints[name] = Endpoint(backend.endpoints[name], backend, self.s3, place)
         return answer
 
     def delete_endpoint(self) -> ActionResult:
@@ -115,16 +108,15 @@ class Runtime(SageMakerRuntimeResponse):
     def invoke_endpoint(self) -> Any:
         """Says why no container answers."""
         name = self.path.split("/")[2]
-        state = endpoints[name].record.endpoint_status if name in endpoints else "missing"
-        if state == "InService":
+        found = f"in state {endpoints[name].status}" if name in endpoints else "not found"
+        if found == "in state InService":
             return _refusal(503, "ServiceUnavailable", "The container is gone.")
-        found = "not found" if state == "missing" else f"in state {state}"
         return _refusal(400, "ValidationError", f"Endpoint {name} of account is {found}.")
 
     def invoke_endpoint_async(self) -> Any:
         """Answers at once with where the answer will be."""
         endpoint = endpoints.get(self.path.split("/")[2])
-        if endpoint is None or endpoint.record.endpoint_status != "InService":
+        if endpoint is None or endpoint.status != "InService":
             return self.invoke_endpoint()
         if not endpoint.output:
             return _refusal(400, "ValidationError", "The endpoint is not asynchronous.")
@@ -165,21 +157,28 @@ class Quotas(ServiceQuotasResponse):
         return json.dumps({"Quotas": quotas})
 
 
+ANSWERS = {
+    "iam": Permissions,
+    "sagemaker": ControlPlane,
+    "sagemakerruntime": Runtime,
+    "servicequotas": Quotas,
+}
+
+
 def main() -> None:
     """Serves until it is ended."""
     folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end.set())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it has a line for every request
-    sagemaker_urls.url_paths = {"{0}/$": ControlPlane.dispatch}
-    iam_urls.url_paths = {"{0}/$": Permissions.dispatch}
-    quota_urls.url_paths = {"{0}/$": Quotas.dispatch}
-    runtime_urls.url_paths = dict.fromkeys(runtime_urls.url_paths, Runtime.dispatch)
+    for service, answers in ANSWERS.items():
+        urls = importlib.import_module(f"moto.{service}.urls")
+        urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
     boto = boto3.Session("rehearsal", "rehearsal", region_name=region)
-    own = {name: boto.client(name, endpoint_url=f"http://127.0.0.1:{port}") for name in SERVICES}
-    ControlPlane.clients, ControlPlane.folder = own, folder
+    ControlPlane.s3 = boto.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+    ControlPlane.folder = folder
     (folder / "port").write_text(str(port))
     end.wait()
     for thing in (*jobs.values(), *endpoints.values()):
