@@ -5,13 +5,11 @@
 FOLDER/model is an unpacked `model.tar.gz`; the port goes into FOLDER/port when the model is
 loaded. Like AWS's own Python service
 (https://github.com/aws/sagemaker-tensorflow-serving-container, python_service.py) it imports
-`code/inference.py`, sets the status 200, calls `handler` (or `input_handler` and
-`output_handler`), and answers 500 where that raises. Without the script, bodies go to TensorFlow
-Serving as they are.
-
-AWS's container starts the program `tensorflow_model_server`, which no package registry has. What
-an `inference.py` needs of it is here, over the real SavedModel, with its formats and status codes
-(https://www.tensorflow.org/tfx/serving/api_rest): `:predict` in rows.
+`code/inference.py`, sets the status 200, calls `handler`, and answers 500 where that raises.
+Without the script, bodies go to TensorFlow Serving as they are. AWS's container starts the program
+`tensorflow_model_server`, which no package registry has: its `:predict` in rows is here, over the
+real SavedModel, with its formats and status codes
+(https://www.tensorflow.org/tfx/serving/api_rest).
 """
 
 import base64
@@ -28,10 +26,11 @@ from typing import Any
 
 import requests
 
+from helpers.cloud.rehearsal.world import ATTRIBUTES
 from helpers.common import tf
 
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-SERVING = "/v1/models/model"
+PREDICT = "/v1/models/model:predict"  # of TensorFlow Serving
+JSON = "application/json"
 
 Context = namedtuple(
     "Context",
@@ -45,7 +44,7 @@ class Response:
 
     status = "200 OK"
     body: bytes | str = b""
-    content_type = "application/json"
+    content_type = JSON
 
 
 def find_model(archive: Path) -> Path:
@@ -72,21 +71,9 @@ def load_script(archive: Path) -> ModuleType | None:
     return script
 
 
-def handler_of(script: ModuleType | None) -> Callable:
-    """Returns what answers a request: of the script, or one that passes it on."""
-    if script is None:
-        return lambda data, context: (
-            requests.post(context.rest_uri, data=data.read()).content,
-            context.accept_header,
-        )
-    if hasattr(script, "handler"):
-        return script.handler
-
-    def handler(data, context):
-        answer = requests.post(context.rest_uri, data=script.input_handler(data, context))
-        return script.output_handler(answer, context)
-
-    return handler
+def pass_on(data: io.BytesIO, context: Context) -> tuple[bytes, str]:
+    """Answers a request of an archive without a script."""
+    return requests.post(context.rest_uri, data=data.read()).content, context.accept_header
 
 
 def load_model(folder: Path) -> Callable[[Any], dict[str, Any]]:
@@ -95,8 +82,7 @@ def load_model(folder: Path) -> Callable[[Any], dict[str, Any]]:
     The model has the signature `serving_default` of one input.
     """
     model = tf.saved_model.load(str(folder))
-    signature = model.signatures["serving_default"]
-    ((name, spec),) = signature.structured_input_signature[1].items()
+    ((name, spec),) = model.signatures["serving_default"].structured_input_signature[1].items()
 
     def predict(request: Any) -> dict[str, Any]:
         rows = request.get("instances") if isinstance(request, dict) else None
@@ -104,13 +90,13 @@ def load_model(folder: Path) -> Callable[[Any], dict[str, Any]]:
             raise ValueError("Missing 'instances' key, or it is no list with rows")
         if isinstance(rows[0], dict) and set(rows[0]) == {name}:
             rows = [row[name] for row in rows]
-        outputs = signature(**{name: tf.constant(_decoded(rows), spec.dtype)})
+        batch = tf.constant(_decoded(rows), spec.dtype)
+        outputs = model.signatures["serving_default"](**{name: batch})
         tables = {key: values.numpy().tolist() for key, values in outputs.items()}
         if len(tables) == 1:  # a single output goes without its name
             return {"predictions": next(iter(tables.values()))}
         return {"predictions": [dict(zip(tables, row)) for row in zip(*tables.values())]}
 
-    predict.model = model  # a signature does not keep its model alive
     return predict
 
 
@@ -140,14 +126,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answers a request."""
-        body, response = self.rfile.read(int(self.headers.get("Content-Length") or 0)), Response()
-        if self.path == f"{SERVING}:predict":
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == PREDICT:
             return self._answer(*self._serve(body))
-        if len(body) > self.limit:
+        direct = self.path == "/invocations"  # and not as a client of SageMaker
+        if len(body) > self.limit and not direct:
             return self._fail(413, "PayloadTooLarge", "Request body is over the limit.")
-        self._handle(body, response)
+        response = self._handle(body)
         status, said = int(response.status[:3]), response.body
-        if status == 200 or self.path == "/invocations":
+        if status == 200 or direct:
             return self._answer(status, said, response.content_type)
         said = said if isinstance(said, str) else said.decode("utf-8", "replace")
         side = "client" if status < 500 else "server"
@@ -161,26 +148,24 @@ class Handler(BaseHTTPRequestHandler):
         except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
             return 400, {"error": f"{type(error).__name__}: {error}"[:500]}
 
-    def _handle(self, body: bytes, res: Response) -> None:
-        # The name `res` is part of the container's interface: see helpers.cloud.inference.
-        headers = self.headers
-        uri = f"http://127.0.0.1:{self.server.server_port}{SERVING}:predict"
-        context = Context(
-            None, None, "predict", uri, None, None, headers.get(ATTRIBUTES),
-            headers.get("Content-Type") or "application/json",
-            headers.get("Accept") or "application/json", len(body),
-        )  # fmt: skip
+    def _handle(self, body: bytes) -> Response:
+        res = Response()  # its name is part of the interface: see helpers.cloud.inference
+        uri = f"http://127.0.0.1:{self.server.server_port}{PREDICT}"
+        kinds = (self.headers.get(name) or JSON for name in ("Content-Type", "Accept"))
+        attributes = self.headers.get(ATTRIBUTES)
+        context = Context(None, None, "predict", uri, None, None, attributes, *kinds, len(body))
         try:
             res.body, res.content_type = type(self).call(io.BytesIO(body), context)
         except Exception as error:
             print(f"exception handling request: {error}", flush=True)
             res.status = "500 Internal Server Error"
             res.body = json.dumps({"error": str(error)})
+        return res
 
     def _fail(self, status: int, kind: str, message: str, **more: Any) -> None:
         self._answer(status, {"__type": kind, "Message": message, **more})
 
-    def _answer(self, status: int, content: Any, kind: str = "application/json") -> None:
+    def _answer(self, status: int, content: Any, kind: str = JSON) -> None:
         """Answers with `content`: bytes and text as they are, anything else as JSON."""
         if not isinstance(content, bytes | str):
             content = json.dumps(content)
@@ -196,7 +181,8 @@ def main() -> None:
     """Serves until it is ended."""
     folder, Handler.limit = Path(sys.argv[1]), int(sys.argv[2])
     Handler.predict = load_model(find_model(folder / "model"))
-    Handler.call = handler_of(load_script(folder / "model"))
+    script = load_script(folder / "model")
+    Handler.call = script.handler if script else pass_on
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     (folder / "port").write_text(str(server.server_port))
     server.serve_forever()

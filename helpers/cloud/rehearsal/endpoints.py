@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from helpers.cloud.processes import Guarded
-from helpers.cloud.rehearsal.hosts import split_uri
+from helpers.cloud.rehearsal.jobs import split_uri
 from helpers.cloud.rehearsal.world import wait_for_port
 from helpers.common import ROOT
 
@@ -21,27 +21,18 @@ LIMITS = {"real-time": 6 * 2**20, "serverless": 4 * 2**20}  # bytes of a body, a
 
 
 class Endpoint:
-    """An endpoint: a container, started in a thread.
+    """An endpoint: a container, started in a thread that keeps moto's record of it true.
 
-    Args:
-        record: moto's, whose status is kept true.
-        backend: moto's, with the configuration and the model.
-        s3: a client.
-        folder: for the unpacked archive; removed at the end.
+    The backend is moto's, with the configuration and the model; the folder is removed at the end.
     """
 
     def __init__(self, record: Any, backend: Any, s3: Any, folder: Path):
-        self._record, self._backend, self._s3, self._folder = record, backend, s3, folder
+        self.record, self._backend, self._s3, self._folder = record, backend, s3, folder
         self._container: Guarded | None = None
         self.output = ""  # where asynchronous answers go
         record.endpoint_status = "Creating"
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-
-    @property
-    def status(self) -> str:
-        """Creating, InService or Failed."""
-        return self._record.endpoint_status
 
     def stop(self) -> None:
         """Ends the container."""
@@ -65,18 +56,19 @@ class Endpoint:
         except Exception as error:
             lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
             said = f"It said: {lines[-1][:300]}. " if lines else ""
-            self._record.failure_reason = (
+            self.record.failure_reason = (
                 f"The primary container did not pass the ping health check. {said}{error}"
             )
-            self._record.endpoint_status = "Failed"
+            self.record.endpoint_status = "Failed"
         else:
-            self._record.endpoint_status = "InService"
+            self.record.endpoint_status = "InService"
             self._container.wait()
+            self.record.endpoint_status = "Failed"
             (self._folder / "port").unlink(missing_ok=True)  # requests go to moto, which says so
 
     def _unpack(self) -> str:
         """Puts the archive into the folder; returns the kind of endpoint."""
-        config = self._backend.describe_endpoint_config(self._record.endpoint_config_name)
+        config = self._backend.describe_endpoint_config(self.record.endpoint_config_name)
         variant = config["ProductionVariants"][0]
         asynchronous = config.get("AsyncInferenceConfig") or {}
         self.output = asynchronous.get("OutputConfig", {}).get("S3OutputPath", "")

@@ -30,14 +30,13 @@ from moto.servicequotas.responses import ServiceQuotasResponse
 
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
+from helpers.cloud.rehearsal.world import ATTRIBUTES
 
 # Instances of each kind that a rehearsed account may run at once. Large types have a quota of 0,
 # as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
 QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
 USES = ("training job usage", "spot training job usage", "endpoint usage")
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-
 jobs: dict[str, RunningJob] = {}
 endpoints: dict[str, Endpoint] = {}
 
@@ -108,30 +107,31 @@ class Runtime(SageMakerRuntimeResponse):
     def invoke_endpoint(self) -> Any:
         """Says why no container answers."""
         name = self.path.split("/")[2]
-        found = f"in state {endpoints[name].status}" if name in endpoints else "not found"
-        if found == "in state InService":
-            return _refusal(503, "ServiceUnavailable", "The container is gone.")
-        return _refusal(400, "ValidationError", f"Endpoint {name} of account is {found}.")
+        state = endpoints[name].record.endpoint_status if name in endpoints else ""
+        return _refusal(
+            f"Endpoint {name} of account is {f'in state {state}' if state else 'not found'}."
+        )
 
     def invoke_endpoint_async(self) -> Any:
         """Answers at once with where the answer will be."""
         endpoint = endpoints.get(self.path.split("/")[2])
-        if endpoint is None or endpoint.status != "InService":
+        if endpoint is None or endpoint.record.endpoint_status != "InService":
             return self.invoke_endpoint()
         if not endpoint.output:
-            return _refusal(400, "ValidationError", "The endpoint is not asynchronous.")
+            return _refusal("The endpoint is not asynchronous.")
         given = {"Content-Type": "X-Amzn-SageMaker-Content-Type", ATTRIBUTES: ATTRIBUTES}
         headers = {name: self.headers[key] for name, key in given.items() if key in self.headers}
         number = str(uuid.uuid4())
         target = f"{endpoint.output.rstrip('/')}/{number}.out"
-        places = (self.headers["X-Amzn-SageMaker-InputLocation"], target)
-        threading.Thread(target=endpoint.work, args=(*places, headers), daemon=True).start()
+        work = (self.headers["X-Amzn-SageMaker-InputLocation"], target, headers)
+        threading.Thread(target=endpoint.work, args=work, daemon=True).start()
         where = {"X-Amzn-SageMaker-OutputLocation": target, "status": 202}
         return json.dumps({"InferenceId": number}), where
 
 
-def _refusal(status: int, kind: str, message: str) -> tuple[str, dict[str, Any]]:
-    return json.dumps({"message": message}), {"status": status, "x-amzn-errortype": kind}
+def _refusal(message: str) -> tuple[str, dict[str, Any]]:
+    error = {"status": 400, "x-amzn-errortype": "ValidationError"}
+    return json.dumps({"message": message}), error
 
 
 class Permissions(IamResponse):
@@ -157,21 +157,13 @@ class Quotas(ServiceQuotasResponse):
         return json.dumps({"Quotas": quotas})
 
 
-ANSWERS = {
-    "iam": Permissions,
-    "sagemaker": ControlPlane,
-    "sagemakerruntime": Runtime,
-    "servicequotas": Quotas,
-}
-
-
 def main() -> None:
     """Serves until it is ended."""
     folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end.set())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it has a line for every request
-    for service, answers in ANSWERS.items():
-        urls = importlib.import_module(f"moto.{service}.urls")
+    for answers in (ControlPlane, Runtime, Permissions, Quotas):
+        urls = importlib.import_module(".urls", answers.__base__.__module__.rpartition(".")[0])
         urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()

@@ -16,12 +16,11 @@ from helpers.common import ROOT, WorkshopError
 START_SECONDS = 90  # moto imports much
 HIDDEN = ("AWS_", "BOTO_", "SAGEMAKER_")  # of the learner's environment: nothing real gets in
 
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"  # the header that a script may read
+
 
 class Rehearsal:
     """AWS on this machine: an S3, a control plane, jobs and endpoints, all on the loopback.
-
-    Args:
-        region: the one to play.
 
     Attributes:
         address: where it is, as http://127.0.0.1:port.
@@ -40,7 +39,7 @@ class Rehearsal:
         self.folder = Path(tempfile.mkdtemp(prefix="workshop-rehearsal-"))
         environment = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         environment |= {"PYTHONPATH": str(ROOT), "AWS_EC2_METADATA_DISABLED": "true"}
-        environment["no_proxy"] = "127.0.0.1"  # nothing here goes through a proxy
+        environment["no_proxy"] = "127.0.0.1"  # what stays on this machine needs no proxy
         command = [sys.executable, "-m", "helpers.cloud.rehearsal.server", str(self.folder), region]
         with (self.folder / "server.log").open("wb") as log:
             self._process = Guarded(command, environment, ROOT, log)
@@ -48,12 +47,12 @@ class Rehearsal:
         atexit.register(self.close)
         port = wait_for_port(self.folder, self._process, START_SECONDS)
         if not port:
-            said = (self.folder / "server.log").read_text(errors="replace").splitlines()[-5:]
+            said = (self.folder / "server.log").read_text(errors="replace").splitlines()
             self.close()
+            last = "\n".join(said[-5:]).strip() or "nothing"
             raise WorkshopError(
                 f"expected the rehearsal to start within {START_SECONDS} s, found that its process "
-                f"ended. It said: {chr(10).join(said).strip() or 'nothing'}. Free some memory, and "
-                "run the cell again."
+                f"ended. It said: {last}. Free some memory, and run the cell again."
             )
         self.address = self.runtime_address = f"http://127.0.0.1:{port}"
 
