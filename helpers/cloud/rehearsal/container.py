@@ -8,8 +8,7 @@ loaded. Like AWS's own Python service
 `code/inference.py`, sets the status 200, calls `handler`, and answers 500 where that raises.
 Without the script, bodies go to TensorFlow Serving as they are. AWS's container starts the program
 `tensorflow_model_server`, which no package registry has: its `:predict` in rows is here, over the
-real SavedModel, with its formats and status codes
-(https://www.tensorflow.org/tfx/serving/api_rest).
+real SavedModel, with its status codes (https://www.tensorflow.org/tfx/serving/api_rest).
 """
 
 import base64

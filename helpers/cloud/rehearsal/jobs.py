@@ -22,8 +22,8 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LOOK_SECONDS = 0.5  # between two looks at the hosts
 SYNC_SECONDS = 2  # between two copies of the checkpoints to S3
 REASON_LENGTH = 1024  # SageMaker cuts its FailureReason there
-
 CONTAINER_FOLDER = "/opt/ml"  # where the job expects everything
+CONFIGURATION = ("inputdataconfig", "hyperparameters", "resourceconfig")
 RELOCATED = (".py", ".sh", ".json")  # files of the SDK's own channel that name that folder
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no secrets, no switches
 
@@ -31,10 +31,7 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no 
 class Host:
     """A folder that looks like a training container, and what runs in it.
 
-    Args:
-        addresses: name of every host, in order, to where it listens.
-        folder: its own; `opt/ml` goes below it.
-        job: the answer of DescribeTrainingJob.
+    The addresses are of every host, by name; the job is the answer of DescribeTrainingJob.
     """
 
     process: Guarded
@@ -62,25 +59,20 @@ class Host:
             channels[name] = {**same, "S3DistributionType": kind}
         if checkpoints := self.job.get("CheckpointConfig", {}).get("S3Uri"):
             download_prefix(s3, checkpoints, self.ml / "checkpoints")
-        self._configure("inputdataconfig", channels)
-        self._configure("hyperparameters", self.job.get("HyperParameters", {}))
         kind = self.job["ResourceConfig"]["InstanceType"]
         group = {"instance_group_name": "homogeneousCluster", "instance_type": kind}
-        self._configure(
-            "resourceconfig",
-            {
-                "current_host": self.name,
-                "current_instance_type": kind,
-                "current_group_name": "homogeneousCluster",
-                "hosts": self.names,
-                "instance_groups": [{**group, "hosts": self.names}],
-                "network_interface_name": "lo",
-            },
-        )
-
-    def _configure(self, name: str, value: Any) -> None:
-        path = self.ml / "input" / "config" / f"{name}.json"
-        path.write_text(json.dumps(value), encoding="utf-8")
+        resources = {
+            "current_host": self.name,
+            "current_instance_type": kind,
+            "current_group_name": "homogeneousCluster",
+            "hosts": self.names,
+            "instance_groups": [{**group, "hosts": self.names}],
+            "network_interface_name": "lo",
+        }
+        parameters = self.job.get("HyperParameters", {})
+        for name, value in zip(CONFIGURATION, (channels, parameters, resources)):
+            path = self.ml / "input" / "config" / f"{name}.json"
+            path.write_text(json.dumps(value), encoding="utf-8")
 
     def relocate(self) -> None:
         """Makes the SDK's own scripts look for `/opt/ml` where this host has it."""
@@ -92,10 +84,7 @@ class Host:
         return re.sub(rf"{CONTAINER_FOLDER}(?=[/\"'\s]|$)", str(self.ml), text)
 
     def environment(self) -> dict[str, str]:
-        """Returns what a program needs, and nothing else of the learner's.
-
-        Credentials must not get into a log.
-        """
+        """Returns what a program needs and no more: credentials must not get into a log."""
         own = {name: os.environ[name] for name in INHERITED if name in os.environ}
         first = str(Path(sys.executable).parent)  # its python3 is this notebook's
         given = self.job.get("Environment") or {}
@@ -164,11 +153,10 @@ class RunningJob:
     """
 
     def __init__(self, record: Any, s3: Any, logs: Any, folder: Path):
-        self.name, self.folder, self._record = record.training_job_name, folder, record
+        self.name, self._folder, self._record = record.training_job_name, folder, record
         self._s3, self._logs = s3, logs
         self._hosts: list[Host] = []
-        self._lock, self._stop = threading.Lock(), threading.Event()
-        self._late = False
+        self._stop, self._late = threading.Event(), False
         self._metrics: dict[str, dict[str, Any]] = {}
         self._copied: dict[str, int] = {}  # key of a checkpoint to when it was written
         record.training_job_status, record.secondary_status_transitions = "InProgress", []
@@ -176,17 +164,15 @@ class RunningJob:
         record.final_metric_data_list = []
         record.failure_reason = record.training_time_in_seconds = None
         self._change("Starting")
-        self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self.thread.start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Ends the job before its time."""
-        with self._lock:
-            if self._record.training_job_status != "InProgress":
-                return
+        if self._record.training_job_status == "InProgress":
             self._record.training_job_status = "Stopping"
-        self._stop.set()
-        self.thread.join(30)
+            self._stop.set()
+            self._thread.join(30)
 
     def _change(self, secondary: str) -> None:
         now, steps = utcnow(), self._record.secondary_status_transitions
@@ -201,17 +187,19 @@ class RunningJob:
         except Exception as error:
             self._end("Failed", f"ClientError: {error}")
         finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _work(self) -> None:
         job = self._record.response_object
         count = job["ResourceConfig"]["InstanceCount"]
         places = {f"algo-{i + 1}": f"127.0.0.1:{free_port()}" for i in range(count)}
-        self._hosts = [Host(name, places, self.folder / name, job) for name in places]
+        self._hosts = [Host(name, places, self._folder / name, job) for name in places]
         self._change("Downloading")
         for host in self._hosts:
             host.fill(self._s3)
             host.relocate()
+        if self._stop.is_set():
+            return self._end("Stopped")
         self._change("Training")
         failed = self._train(job)
         if self._stop.is_set() or self._late:
@@ -256,9 +244,8 @@ class RunningJob:
             self._logs.put_log_events(LOG_GROUP, stream, [event])
             for definition in self._record.algorithm_specification["MetricDefinitions"]:
                 if found := re.search(definition["Regex"], line):
-                    name, value = definition["Name"], float(found[1])
-                    figure = {"MetricName": name, "Value": value, "Timestamp": utcnow()}
-                    self._metrics[name] = figure
+                    name, value, now = definition["Name"], float(found[1]), utcnow()
+                    self._metrics[name] = {"MetricName": name, "Value": value, "Timestamp": now}
                     self._record.final_metric_data_list = list(self._metrics.values())
 
     def _upload(self, job: Mapping[str, Any]) -> None:

@@ -32,11 +32,11 @@ from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
 from helpers.cloud.rehearsal.world import ATTRIBUTES
 
-# Instances of each kind that a rehearsed account may run at once. Large types have a quota of 0,
-# as in a new account.
+# Instances of each kind that may run at once: none of the large types, as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
 QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
 USES = ("training job usage", "spot training job usage", "endpoint usage")
+
 jobs: dict[str, RunningJob] = {}
 endpoints: dict[str, Endpoint] = {}
 
@@ -104,13 +104,14 @@ class ControlPlane(SageMakerResponse):
 class Runtime(SageMakerRuntimeResponse):
     """SageMaker's runtime, for all that does not go straight to a container (`world.route`)."""
 
+    use_raw_body = True  # it may be an image
+
     def invoke_endpoint(self) -> Any:
         """Says why no container answers."""
         name = self.path.split("/")[2]
         state = endpoints[name].record.endpoint_status if name in endpoints else ""
-        return _refusal(
-            f"Endpoint {name} of account is {f'in state {state}' if state else 'not found'}."
-        )
+        found = f"in state {state}" if state else "not found"
+        return _refusal(f"Endpoint {name} of account is {found}.")
 
     def invoke_endpoint_async(self) -> Any:
         """Answers at once with where the answer will be."""
@@ -130,8 +131,7 @@ class Runtime(SageMakerRuntimeResponse):
 
 
 def _refusal(message: str) -> tuple[str, dict[str, Any]]:
-    error = {"status": 400, "x-amzn-errortype": "ValidationError"}
-    return json.dumps({"message": message}), error
+    return json.dumps({"message": message}), {"status": 400, "x-amzn-errortype": "ValidationError"}
 
 
 class Permissions(IamResponse):
