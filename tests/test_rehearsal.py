@@ -204,6 +204,20 @@ def test_the_front_has_the_limits_of_aws(client):
         client.send(bytes(6 * 2**20 + 1), "image/jpeg")
 
 
+def test_a_job_is_stopped_before_it_is_deleted(session, data):
+    plan = job.plan_job(session, {**QUICK, "epochs": 1000}, TASKS)
+    running = job.start_job(session, plan, {"training": data})
+    sagemaker, name = session.client("sagemaker"), {"TrainingJobName": running.name}
+    with pytest.raises(sagemaker.exceptions.ClientError, match=r"Conflict.* is running"):
+        sagemaker.delete_training_job(**name)
+    sagemaker.stop_training_job(**name)
+    with pytest.raises(WorkshopError, match=r"found that it was stopped \(Stopped\)"):
+        running.follow()
+    sagemaker.delete_training_job(**name)
+    with pytest.raises(sagemaker.exceptions.ResourceNotFound):
+        sagemaker.stop_training_job(**name)
+
+
 def test_a_name_that_is_taken(client, session, export, tmp_path):
     with pytest.raises(WorkshopError, match=f"'{NAME}' is taken"):
         deploy(session, archive_folder(export, tmp_path / "model", SCRIPTS), NAME)
@@ -221,6 +235,8 @@ def test_other_kinds_of_endpoint_are_one_flag(client, session, export, people, t
     with pytest.raises(WorkshopError, match=r"expected a JPEG or PNG"):
         other.predict_file(b"text")
     session.client("sagemaker").delete_endpoint(EndpointName=name)
+    with pytest.raises(WorkshopError, match=rf"ValidationError: Endpoint {name} .* not found"):
+        other.predict_file(file)
 
 
 def test_an_archive_that_cannot_be_served_is_told(session, tmp_path):

@@ -135,7 +135,8 @@ def _rehearse() -> CloudSession:
     from helpers.cloud.rehearsal.world import Rehearsal
 
     rehearsal = Rehearsal(REGION)
-    boto = loopback_session(rehearsal.address, rehearsal.runtime_address)
+    boto = loopback_session(rehearsal.address)
+    boto.events.register("before-call.sagemaker-runtime.InvokeEndpoint", rehearsal.route)
     bucket, ledger = f"{PREFIX}-{ACCOUNT}-{REGION}", Ledger.of("rehearsal")
     return CloudSession("rehearsal", boto, ACCOUNT, ROLE, bucket, ledger, rehearsal)
 
@@ -149,17 +150,16 @@ def create_bucket(session: CloudSession) -> None:
     s3.put_bucket_tagging(Bucket=session.bucket, Tagging={"TagSet": [TAG]})
 
 
-def loopback_session(address: str, runtime_address: str) -> boto3.Session:
+def loopback_session(address: str) -> boto3.Session:
     """Returns a boto3 session whose clients all talk to the rehearsal.
 
-    The addresses go into each client, and not into the environment: other code of this process
+    The address goes into each client, and not into the environment: other code of this process
     keeps talking to the AWS that it means.
     """
 
     class LoopbackSession(boto3.Session):
         def client(self, service_name: str, *positional: Any, **options: Any) -> Any:
-            place = runtime_address if service_name == "sagemaker-runtime" else address
-            options["endpoint_url"] = options.get("endpoint_url") or place
+            options["endpoint_url"] = options.get("endpoint_url") or address
             return super().client(service_name, *positional, **options)
 
     return LoopbackSession("rehearsal", "rehearsal", region_name=REGION)

@@ -1,34 +1,35 @@
 """The inside of AWS's TensorFlow inference container, as far as an archive can tell.
 
-    python -m helpers.cloud.rehearsal.container --archive FOLDER --port P
+    python -m helpers.cloud.rehearsal.container FOLDER LIMIT
 
-FOLDER is an unpacked `model.tar.gz`. Like AWS's own Python service
+FOLDER/model is an unpacked `model.tar.gz`; the port goes into FOLDER/port when the model is
+loaded. Like AWS's own Python service
 (https://github.com/aws/sagemaker-tensorflow-serving-container, python_service.py) it imports
-`code/inference.py`, sets the status 200, calls `handler` (or `input_handler` and
-`output_handler`), and answers 500 where that raises. Without the script, bodies go to TensorFlow
-Serving as they are. `GET /ping` answers 200 when the model is loaded.
+`code/inference.py`, sets the status 200, calls `handler`, and answers 500 where that raises.
+Without the script, bodies go to TensorFlow Serving as they are. AWS's container starts the program
+`tensorflow_model_server`, which no package registry has: its `:predict` in rows is here, over the
+real SavedModel, with its status codes (https://www.tensorflow.org/tfx/serving/api_rest).
 """
 
-import argparse
+import base64
 import importlib.util
 import io
 import json
-import os
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections import namedtuple
 from collections.abc import Callable
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from helpers.cloud.processes import Guarded, free_port
-from helpers.cloud.rehearsal.web import JsonHandler
+import requests
 
-LOAD_SECONDS = 120  # for TensorFlow to start and load the model
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+from helpers.cloud.rehearsal.world import ATTRIBUTES
+from helpers.common import tf
+
+PREDICT = "/v1/models/model:predict"  # of TensorFlow Serving
+JSON = "application/json"
 
 Context = namedtuple(
     "Context",
@@ -42,19 +43,19 @@ class Response:
 
     status = "200 OK"
     body: bytes | str = b""
-    content_type = "application/json"
+    content_type = JSON
 
 
 def find_model(archive: Path) -> Path:
-    """Returns the folder that holds the version's folder.
+    """Returns the folder of the newest version.
 
     Raises:
         FileNotFoundError: there is no `1/saved_model.pb` in the archive.
     """
-    for path in sorted(archive.rglob("saved_model.pb")):
-        if path.parent.name.isdecimal():
-            return path.parent.parent
-    raise FileNotFoundError("model.tar.gz holds no 1/saved_model.pb")
+    found = [p.parent for p in archive.rglob("saved_model.pb") if p.parent.name.isdecimal()]
+    if not found:
+        raise FileNotFoundError("model.tar.gz holds no 1/saved_model.pb")
+    return max(found, key=lambda folder: int(folder.name))
 
 
 def load_script(archive: Path) -> ModuleType | None:
@@ -69,101 +70,121 @@ def load_script(archive: Path) -> ModuleType | None:
     return script
 
 
-def handler_of(script: ModuleType | None) -> Callable:
-    """Returns what answers a request: of the script, or one that passes it on."""
-    import requests
-
-    if script is None:
-        return lambda data, context: (
-            requests.post(context.rest_uri, data=data.read()).content,
-            context.accept_header,
-        )
-    if hasattr(script, "handler"):
-        return script.handler
-
-    def handler(data, context):
-        answer = requests.post(context.rest_uri, data=script.input_handler(data, context))
-        return script.output_handler(answer, context)
-
-    return handler
+def pass_on(data: io.BytesIO, context: Context) -> tuple[bytes, str]:
+    """Answers a request of an archive without a script."""
+    return requests.post(context.rest_uri, data=data.read()).content, context.accept_header
 
 
-class Handler(JsonHandler):
-    """Answers /ping and /invocations."""
+def load_model(folder: Path) -> Callable[[Any], dict[str, Any]]:
+    """Returns what answers `{"instances": [...]}` with `{"predictions": [...]}`, in rows.
+
+    The model has the signature `serving_default` of one input.
+    """
+    model = tf.saved_model.load(str(folder))
+    ((name, spec),) = model.signatures["serving_default"].structured_input_signature[1].items()
+
+    def predict(request: Any) -> dict[str, Any]:
+        rows = request.get("instances") if isinstance(request, dict) else None
+        if not isinstance(rows, list) or not rows:
+            raise ValueError("Missing 'instances' key, or it is no list with rows")
+        if isinstance(rows[0], dict) and set(rows[0]) == {name}:
+            rows = [row[name] for row in rows]
+        batch = tf.constant(_decoded(rows), spec.dtype)
+        outputs = model.signatures["serving_default"](**{name: batch})
+        tables = {key: values.numpy().tolist() for key, values in outputs.items()}
+        if len(tables) == 1:  # a single output goes without its name
+            return {"predictions": next(iter(tables.values()))}
+        return {"predictions": [dict(zip(tables, row)) for row in zip(*tables.values())]}
+
+    return predict
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"b64"}:
+        return base64.b64decode(value["b64"])
+    first = value
+    while isinstance(first, list) and first:  # rows of numbers are passed on as they are
+        first = first[0]
+    return [_decoded(item) for item in value] if isinstance(first, dict) else value
+
+
+class Handler(BaseHTTPRequestHandler):
+    """TensorFlow Serving, the container's Python service, and what SageMaker says in front."""
 
     call: Callable
-    uri: str
-    model: Guarded
+    predict: Callable[[Any], dict[str, Any]]
+    limit: int  # bytes of a body
 
-    def do_GET(self) -> None:
-        """Tells whether the model server lives."""
-        alive = self.path == "/ping" and self.model.running()
-        self.answer(200 if alive else 503, b"")
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer goes out in one piece; in two, each hop waits 40 ms
+    disable_nagle_algorithm = True
+    timeout = 120  # seconds that an idle connection is kept
+
+    def log_message(self, *_: Any) -> None:
+        """Logs nothing: what counts is told in answers."""
 
     def do_POST(self) -> None:
         """Answers a request."""
-        body = self.body()
-        if self.path != "/invocations":
-            return self.answer(404, {"error": "Not Found"})
-        response = Response()
-        self._handle(body, response)
-        return self.answer(int(response.status[:3]), response.body, response.content_type)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == PREDICT:
+            return self._answer(*self._serve(body))
+        direct = self.path == "/invocations"  # and not as a client of SageMaker
+        if len(body) > self.limit and not direct:
+            return self._fail(413, "PayloadTooLarge", "Request body is over the limit.")
+        response = self._handle(body)
+        status, said = int(response.status[:3]), response.body
+        if status == 200 or direct:
+            return self._answer(status, said, response.content_type)
+        said = said if isinstance(said, str) else said.decode("utf-8", "replace")
+        side = "client" if status < 500 else "server"
+        message = f'Received {side} error ({status}) from primary with message "{said}". See log.'
+        more = {"OriginalStatusCode": status, "OriginalMessage": said}
+        return self._fail(424, "ModelError", message, **more)
 
-    def _handle(self, body: bytes, res: Response) -> None:
-        # The name `res` is part of the container's interface: see helpers.cloud.inference.
-        headers = self.headers
-        context = Context(
-            None, None, "predict", f"{self.uri}:predict", None, None, headers.get(ATTRIBUTES),
-            headers.get("Content-Type") or "application/json",
-            headers.get("Accept") or "application/json", len(body),
-        )  # fmt: skip
+    def _serve(self, body: bytes) -> tuple[int, dict[str, Any]]:
         try:
-            res.status = "200 OK"
+            return 200, type(self).predict(json.loads(body))
+        except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
+            return 400, {"error": f"{type(error).__name__}: {error}"[:500]}
+
+    def _handle(self, body: bytes) -> Response:
+        res = Response()  # its name is part of the interface: see helpers.cloud.inference
+        uri = f"http://127.0.0.1:{self.server.server_port}{PREDICT}"
+        kinds = (self.headers.get(name) or JSON for name in ("Content-Type", "Accept"))
+        attributes = self.headers.get(ATTRIBUTES)
+        context = Context(None, None, "predict", uri, None, None, attributes, *kinds, len(body))
+        try:
             res.body, res.content_type = type(self).call(io.BytesIO(body), context)
         except Exception as error:
             print(f"exception handling request: {error}", flush=True)
             res.status = "500 Internal Server Error"
             res.body = json.dumps({"error": str(error)})
+        return res
 
+    def _fail(self, status: int, kind: str, message: str, **more: Any) -> None:
+        self._answer(status, {"__type": kind, "Message": message, **more})
 
-def start_model_server(base: Path) -> tuple[Guarded, str]:
-    """Starts the model server on a free port; returns it and its address.
-
-    Raises:
-        RuntimeError: it ended, or did not load the model in time.
-    """
-    port = free_port()
-    model = Guarded(
-        [
-            *(sys.executable, "-m", "helpers.cloud.rehearsal.model_server"),
-            *("--rest_api_port", str(port), "--model_base_path", str(base)),
-        ],
-        os.environ,
-        Path.cwd(),
-        None,
-    )
-    uri = f"http://127.0.0.1:{port}/v1/models/model"
-    end = time.monotonic() + LOAD_SECONDS
-    while time.monotonic() < end and model.running():
-        try:
-            urllib.request.urlopen(uri, timeout=5).close()
-            return model, uri
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    model.stop()
-    raise RuntimeError("TensorFlow Serving did not load the model")
+    def _answer(self, status: int, content: Any, kind: str = JSON) -> None:
+        """Answers with `content`: bytes and text as they are, anything else as JSON."""
+        if not isinstance(content, bytes | str):
+            content = json.dumps(content)
+        data = content.encode() if isinstance(content, str) else content
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
 
 def main() -> None:
     """Serves until it is ended."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--archive", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
-    arguments = parser.parse_args()
-    Handler.model, Handler.uri = start_model_server(find_model(arguments.archive))
-    Handler.call = staticmethod(handler_of(load_script(arguments.archive)))
-    print("ready", flush=True)
-    ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler).serve_forever()
+    folder, Handler.limit = Path(sys.argv[1]), int(sys.argv[2])
+    Handler.predict = load_model(find_model(folder / "model"))
+    script = load_script(folder / "model")
+    Handler.call = script.handler if script else pass_on
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    (folder / "port").write_text(str(server.server_port))
+    server.serve_forever()
 
 
 if __name__ == "__main__":

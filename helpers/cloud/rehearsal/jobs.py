@@ -1,8 +1,12 @@
-"""Runs the training jobs that were created, and tells the truth about them."""
+"""Runs the training jobs that were created, and keeps moto's records of them true."""
 
+import contextlib
+import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -10,76 +14,172 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from helpers.cloud.processes import free_port
-from helpers.cloud.rehearsal.host import Host, split_uri
+from moto.core.utils import utcnow
+
+from helpers.cloud.processes import Guarded, free_port
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-LOG_SECONDS = 0.5  # between two deliveries to the log
+LOOK_SECONDS = 0.5  # between two looks at the hosts
 SYNC_SECONDS = 2  # between two copies of the checkpoints to S3
 REASON_LENGTH = 1024  # SageMaker cuts its FailureReason there
+CONTAINER_FOLDER = "/opt/ml"  # where the job expects everything
+CONFIGURATION = ("inputdataconfig", "hyperparameters", "resourceconfig")
+RELOCATED = (".py", ".sh", ".json")  # files of the SDK's own channel that name that folder
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no secrets, no switches
 
 
-class Job:
-    """One training job: its hosts run in processes, a thread watches over them.
+class Host:
+    """A folder that looks like a training container, and what runs in it.
 
-    Args:
-        name: of the job.
-        clients: service name to a client of the rehearsal.
-        folder: for its hosts; removed at the end.
+    The addresses are of every host, by name; the job is the answer of DescribeTrainingJob.
     """
 
-    def __init__(self, name: str, clients: Mapping[str, Any], folder: Path):
-        self.name, self.folder = name, folder
-        self._clients = clients
-        self._hosts: list[Host] = []
-        self._pending: list[tuple[str, int, str]] = []  # (host, milliseconds, line)
-        self._lock = threading.Lock()
-        self._stopping, self._late = False, False
-        self._failed: Host | None = None  # the first one; it takes the others with it
-        self._metrics: dict[str, tuple[float, float]] = {}
-        self._copied: dict[str, int] = {}  # key of a checkpoint to when it was written
-        self.status, self.secondary, self.reason = "InProgress", "", ""
-        self.transitions: list[dict[str, Any]] = []
-        self.began, self.ended = time.time(), None
-        self._change("Starting")
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self.thread.start()
+    process: Guarded
 
-    def truth(self) -> dict[str, Any]:
-        """Returns what DescribeTrainingJob has to say instead of what moto says."""
-        found = {
-            "TrainingJobStatus": self.status,
-            "SecondaryStatus": self.secondary,
-            "SecondaryStatusTransitions": self.transitions,
-            "TrainingStartTime": self.began,
-            "LastModifiedTime": self.transitions[-1]["StartTime"],
-            "FinalMetricDataList": [
-                {"MetricName": metric, "Value": value, "Timestamp": moment}
-                for metric, (value, moment) in self._metrics.items()
-            ],
+    def __init__(
+        self, name: str, addresses: Mapping[str, str], folder: Path, job: Mapping[str, Any]
+    ):
+        self.name, self.names, self.job = name, list(addresses), job
+        self._addresses = ",".join(f"{host}={place}" for host, place in addresses.items())
+        self.ml = folder / "opt" / "ml"
+        for part in ("model", "output/data", "input/data", "input/config", "checkpoints"):
+            (self.ml / part).mkdir(parents=True, exist_ok=True)
+
+    def fill(self, s3: Any) -> None:
+        """Downloads the channels and writes the files that SageMaker puts beside them."""
+        channels = {}
+        for channel in self.job.get("InputDataConfig", []):
+            name, source = channel["ChannelName"], channel["DataSource"]["S3DataSource"]
+            kind = source.get("S3DataDistributionType", "FullyReplicated")
+            sharded = kind == "ShardedByS3Key"
+            part = (self.names.index(self.name), len(self.names)) if sharded else (0, 1)
+            if not download_prefix(s3, source["S3Uri"], self.ml / "input" / "data" / name, part):
+                raise FileNotFoundError(f"no data in {source['S3Uri']}")
+            same = {"TrainingInputMode": "File", "RecordWrapperType": "None"}
+            channels[name] = {**same, "S3DistributionType": kind}
+        if checkpoints := self.job.get("CheckpointConfig", {}).get("S3Uri"):
+            download_prefix(s3, checkpoints, self.ml / "checkpoints")
+        kind = self.job["ResourceConfig"]["InstanceType"]
+        group = {"instance_group_name": "homogeneousCluster", "instance_type": kind}
+        resources = {
+            "current_host": self.name,
+            "current_instance_type": kind,
+            "current_group_name": "homogeneousCluster",
+            "hosts": self.names,
+            "instance_groups": [{**group, "hosts": self.names}],
+            "network_interface_name": "lo",
         }
-        if self.ended:
-            seconds = max(1, round(self.ended - self.began))
-            found |= {"TrainingEndTime": self.ended, "TrainingTimeInSeconds": seconds}
-        return found | ({"FailureReason": self.reason} if self.reason else {})
+        parameters = self.job.get("HyperParameters", {})
+        for name, value in zip(CONFIGURATION, (channels, parameters, resources)):
+            path = self.ml / "input" / "config" / f"{name}.json"
+            path.write_text(json.dumps(value), encoding="utf-8")
+
+    def relocate(self) -> None:
+        """Makes the SDK's own scripts look for `/opt/ml` where this host has it."""
+        for path in (self.ml / "input" / "data" / "sm_drivers").rglob("*"):
+            if path.suffix in RELOCATED:
+                path.write_text(self._here(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def _here(self, text: str) -> str:
+        return re.sub(rf"{CONTAINER_FOLDER}(?=[/\"'\s]|$)", str(self.ml), text)
+
+    def environment(self) -> dict[str, str]:
+        """Returns what a program needs and no more: credentials must not get into a log."""
+        own = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        first = str(Path(sys.executable).parent)  # its python3 is this notebook's
+        given = self.job.get("Environment") or {}
+        return {
+            **own,
+            "PATH": f"{first}{os.pathsep}{own.get('PATH', os.defpath)}",
+            "TRAINING_JOB_NAME": self.job["TrainingJobName"],
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            "PYTHONUNBUFFERED": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "WORKSHOP_HOST_ADDRESSES": self._addresses,  # nobody here knows where algo-1 is
+            **{name: self._here(value) for name, value in given.items()},
+        }
+
+    def start(self) -> None:
+        """Starts what the container would start."""
+        algorithm = self.job["AlgorithmSpecification"]
+        words = algorithm["ContainerEntrypoint"] + algorithm.get("ContainerArguments", [])
+        command = [self._here(word) for word in words]
+        self.process = Guarded(command, self.environment(), self.ml, subprocess.PIPE)
+
+    def has_failed(self) -> bool:
+        """Whether its program ended with an error."""
+        return not self.process.running() and self.process.wait() != 0
+
+    def failure(self) -> str:
+        """Returns how its program failed, in the words that it left."""
+        path = self.ml / "output" / "failure"
+        said = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+        return f"{said or 'the program failed'}, exit code: {self.process.wait()}"
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Returns bucket and key of an `s3://` address."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def download_prefix(s3: Any, uri: str, folder: Path, part: tuple[int, int] = (0, 1)) -> int:
+    """Downloads an object, or those below a prefix; returns how many there are.
+
+    Of many parts as (number, parts), it downloads one, in the order of the keys.
+
+    Raises:
+        ValueError: a key that would leave the folder.
+    """
+    bucket, prefix = split_uri(uri)
+    stem = prefix.rstrip("/")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    inside = sorted(key for key in keys if key == prefix or key.startswith(f"{stem}/"))
+    for key in inside[part[0] :: part[1]]:
+        target = folder / (key[len(stem) + 1 :] or Path(key).name)
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"the key {key!r} leads out of its channel")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, key, str(target))
+    return len(inside)
+
+
+class RunningJob:
+    """One training job: its hosts run in processes, a thread watches over them.
+
+    The record is moto's, which DescribeTrainingJob and ListTrainingJobs answer with, and so is the
+    backend of the logs. The folder is for the hosts; it is removed at the end.
+    """
+
+    def __init__(self, record: Any, s3: Any, logs: Any, folder: Path):
+        self.name, self._folder, self._record = record.training_job_name, folder, record
+        self._s3, self._logs = s3, logs
+        self._hosts: list[Host] = []
+        self._stop, self._late = threading.Event(), False
+        self._metrics: dict[str, dict[str, Any]] = {}
+        self._copied: dict[str, int] = {}  # key of a checkpoint to when it was written
+        record.training_job_status, record.secondary_status_transitions = "InProgress", []
+        record.training_start_time, record.training_end_time = utcnow(), None
+        record.final_metric_data_list = []
+        record.failure_reason = record.training_time_in_seconds = None
+        self._change("Starting")
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Ends the job before its time."""
-        with self._lock:
-            if self.status != "InProgress":
-                return
-            self._stopping, self.status = True, "Stopping"
-        for host in self._hosts:
-            if host.process:
-                host.process.stop()
-        self.thread.join(30)
+        if self._record.training_job_status == "InProgress":
+            self._record.training_job_status = "Stopping"
+            self._stop.set()
+            self._thread.join(30)
 
     def _change(self, secondary: str) -> None:
-        now = time.time()
-        if self.transitions:
-            self.transitions[-1]["EndTime"] = now
-        self.secondary = secondary
-        self.transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": ""})
+        now, steps = utcnow(), self._record.secondary_status_transitions
+        if steps:
+            steps[-1]["EndTime"] = now
+        steps.append({"Status": secondary, "StartTime": now, "StatusMessage": ""})
+        self._record.secondary_status, self._record.last_modified_time = secondary, now
 
     def _run(self) -> None:
         try:
@@ -87,131 +187,101 @@ class Job:
         except Exception as error:
             self._end("Failed", f"ClientError: {error}")
         finally:
-            self._deliver()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _work(self) -> None:
-        job = self._clients["sagemaker"].describe_training_job(TrainingJobName=self.name)
-        self._definitions = job["AlgorithmSpecification"].get("MetricDefinitions", [])
+        job = self._record.response_object
         count = job["ResourceConfig"]["InstanceCount"]
         places = {f"algo-{i + 1}": f"127.0.0.1:{free_port()}" for i in range(count)}
-        self._hosts = [Host(name, places, self.folder / name, job) for name in places]
+        self._hosts = [Host(name, places, self._folder / name, job) for name in places]
         self._change("Downloading")
         for host in self._hosts:
-            host.fill(self._clients["s3"])
+            host.fill(self._s3)
             host.relocate()
-        if self._stopping:
+        if self._stop.is_set():
             return self._end("Stopped")
         self._change("Training")
-        codes = self._train(job)
-        if self._stopping or self._late:
+        failed = self._train(job)
+        if self._stop.is_set() or self._late:
             return self._end("Stopped", secondary="MaxRuntimeExceeded" if self._late else "")
-        if any(codes):
-            return self._end("Failed", self._failure(codes))
+        if failed:
+            return self._end("Failed", f"AlgorithmError: {failed.failure()}"[:REASON_LENGTH])
         self._change("Uploading")
         self._upload(job)
         return self._end("Completed")
 
-    def _train(self, job: Mapping[str, Any]) -> list[int]:
-        readers = []
-        for host in self._hosts:
+    def _train(self, job: Mapping[str, Any]) -> Host | None:
+        """Runs the hosts to their end; returns the first that failed."""
+        readers = [threading.Thread(target=self._read, args=(h,), daemon=True) for h in self._hosts]
+        for host, reader in zip(self._hosts, readers):
             host.start()
-            reader = threading.Thread(target=self._read, args=(host,), daemon=True)
-            readers.append(reader)
             reader.start()
         limit = time.monotonic() + job["StoppingCondition"]["MaxRuntimeInSeconds"]
-        last_copy = time.monotonic()
+        last_copy, failed = time.monotonic(), None
         while any(host.process.running() for host in self._hosts):
-            time.sleep(LOG_SECONDS)
-            self._deliver()
+            self._stop.wait(LOOK_SECONDS)
             if time.monotonic() - last_copy > SYNC_SECONDS:
                 self._copy_checkpoints(job)
                 last_copy = time.monotonic()
             self._late = time.monotonic() > limit
-            self._failed = self._failed or next(filter(_has_failed, self._hosts), None)
-            if self._failed or self._late:  # one host that fails ends the job
-                self._end_hosts()
+            failed = failed or next(filter(Host.has_failed, self._hosts), None)
+            if failed or self._late or self._stop.is_set():  # one that fails ends all
+                for host in self._hosts:
+                    host.process.stop()
         for reader in readers:
             reader.join(10)
         self._copy_checkpoints(job)
-        return [host.process.wait() for host in self._hosts]
-
-    def _end_hosts(self) -> None:
-        for host in self._hosts:
-            host.process.stop()
+        return failed or next(filter(Host.has_failed, self._hosts), None)
 
     def _read(self, host: Host) -> None:
-        for line in host.lines():
-            with self._lock:
-                self._pending.append((host.name, int(time.time() * 1000), line))
-            for definition in self._definitions:
+        """Puts what a host prints into the log, as CloudWatch gets it, and finds its metrics."""
+        stream = f"{self.name}/{host.name}"
+        for line in host.process.output:
+            line = line.decode("utf-8", "replace").rstrip("\n")
+            event = {"timestamp": int(time.time() * 1000), "message": line or " "}
+            self._logs.ensure_log_group(LOG_GROUP)
+            self._logs.ensure_log_stream(LOG_GROUP, stream)
+            self._logs.put_log_events(LOG_GROUP, stream, [event])
+            for definition in self._record.algorithm_specification["MetricDefinitions"]:
                 if found := re.search(definition["Regex"], line):
-                    self._metrics[definition["Name"]] = (float(found[1]), time.time())
-
-    def _deliver(self) -> None:
-        """Puts what was printed into the log, as CloudWatch gets it."""
-        with self._lock:
-            lines, self._pending = self._pending, []
-        logs = self._clients["logs"]
-        for name in dict.fromkeys(host for host, _, _ in lines):
-            stream = f"{self.name}/{name}"
-            events = [
-                {"timestamp": moment, "message": line or " "}
-                for host, moment, line in lines
-                if host == name
-            ]
-            make_stream(logs, LOG_GROUP, stream)
-            logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=stream, logEvents=events)
-
-    def _failure(self, codes: list[int]) -> str:
-        first = self._failed or next(h for h, code in zip(self._hosts, codes) if code)
-        said, code = first.failure() or "the program failed", first.process.wait()
-        return f"AlgorithmError: {said}, exit code: {code}"[:REASON_LENGTH]
+                    name, value, now = definition["Name"], float(found[1]), utcnow()
+                    self._metrics[name] = {"MetricName": name, "Value": value, "Timestamp": now}
+                    self._record.final_metric_data_list = list(self._metrics.values())
 
     def _upload(self, job: Mapping[str, Any]) -> None:
         first = self._hosts[0].ml
         bucket, prefix = split_uri(job["OutputDataConfig"]["S3OutputPath"])
         place = f"{prefix.rstrip('/')}/{self.name}/output".lstrip("/")
         for folder, name in (("model", "model.tar.gz"), ("output/data", "output.tar.gz")):
-            if any((first / folder).iterdir()) or folder == "model":
+            items = sorted((first / folder).iterdir())
+            if items or folder == "model":
                 path = first.parent / name
                 with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-                    for item in sorted((first / folder).iterdir()):
+                    for item in items:
                         archive.add(item, item.name)
-                self._clients["s3"].upload_file(str(path), bucket, f"{place}/{name}")
+                self._s3.upload_file(str(path), bucket, f"{place}/{name}")
 
     def _copy_checkpoints(self, job: Mapping[str, Any]) -> None:
-        uri = job.get("CheckpointConfig", {}).get("S3Uri")
-        if uri:
-            self._copied = copy_folder(
-                self._clients["s3"], self._hosts[0].ml / "checkpoints", uri, self._copied
-            )
+        if uri := job.get("CheckpointConfig", {}).get("S3Uri"):
+            folder = self._hosts[0].ml / "checkpoints"
+            self._copied = copy_folder(self._s3, folder, uri, self._copied)
 
     def _end(self, status: str, reason: str = "", secondary: str = "") -> None:
-        self._deliver()  # whoever sees the end must find the whole log
-        self.ended, self.reason = time.time(), reason
+        record = self._record
         self._change(secondary or status)
-        self.status = status
-
-
-def _has_failed(host: Host) -> bool:
-    return not host.process.running() and bool(host.process.wait())
+        record.training_end_time = record.last_modified_time
+        seconds = (record.training_end_time - record.training_start_time).total_seconds()
+        record.training_time_in_seconds = max(1, round(seconds))
+        record.failure_reason = reason or None
+        record.training_job_status = status  # last: it tells that all the rest is there
 
 
 def copy_folder(s3, folder: Path, uri: str, copied: Mapping[str, int]) -> dict[str, int]:
     """Copies to S3 the files of a folder in which a program is at work.
 
     A file that the program has removed since the folder was listed is left out: a run replaces
-    its state of the last epoch by that of the next.
-
-    Args:
-        s3: a client.
-        folder: what is copied.
-        uri: the prefix that it goes to, as `s3://bucket/prefix`.
-        copied: key to modification time, in nanoseconds, of what was copied before.
-
-    Returns:
-        `copied`, with what was copied now.
+    its state of the last epoch by that of the next. `copied` is what an earlier call returned:
+    key to modification time, in nanoseconds.
     """
     bucket, prefix = split_uri(uri)
     done = dict(copied)
@@ -219,23 +289,9 @@ def copy_folder(s3, folder: Path, uri: str, copied: Mapping[str, int]) -> dict[s
     places = sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names)
     for path in places:
         key = f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}"
-        try:
+        with contextlib.suppress(FileNotFoundError):
             stamp = path.stat().st_mtime_ns
             if done.get(key) != stamp:
                 s3.upload_file(str(path), bucket, key)
                 done[key] = stamp
-        except FileNotFoundError:
-            continue
     return done
-
-
-def make_stream(logs, group: str, stream: str) -> None:
-    """Makes a log stream and its group where they are not there yet."""
-    for make in (
-        lambda: logs.create_log_group(logGroupName=group),
-        lambda: logs.create_log_stream(logGroupName=group, logStreamName=stream),
-    ):
-        try:
-            make()
-        except logs.exceptions.ResourceAlreadyExistsException:
-            continue

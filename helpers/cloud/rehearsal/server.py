@@ -1,73 +1,181 @@
-"""The rehearsal's own process: moto with what it lacks, and the address of invoke_endpoint.
+"""The rehearsal's own process: moto's server, with jobs that run and endpoints that answer.
 
-    python -m helpers.cloud.rehearsal.server --folder FOLDER --region REGION
+    python -m helpers.cloud.rehearsal.server FOLDER REGION
 
-Prints one line of JSON with its two ports, and serves until it is ended.
+Writes its port into FOLDER/port, and serves until it is ended. What moto leaves out is put in by
+subclasses of its answers. Jobs and endpoints change moto's records of themselves, so that moto's
+own Describe and List tell the truth: moto by itself calls a job Completed when it is created.
 """
 
-import argparse
+import importlib
 import json
 import logging
-import os
 import shutil
 import signal
 import sys
 import threading
+import uuid
 from pathlib import Path
+from typing import Any, ClassVar
 
-from helpers.cloud.rehearsal.control import ControlPlane
-from helpers.cloud.rehearsal.endpoints import serve
-from helpers.common import ROOT
+import boto3
+from moto.core.responses import ActionResult, EmptyResult
+from moto.iam.responses import IamResponse
+from moto.logs.models import logs_backends
+from moto.sagemaker.exceptions import ConflictException, ResourceNotFound
+from moto.sagemaker.responses import SageMakerResponse
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+from moto.server import ThreadedMotoServer
+from moto.servicequotas.responses import ServiceQuotasResponse
 
-SERVICES = ("s3", "sagemaker", "logs")
-KEYS = {"aws_access_key_id": "rehearsal", "aws_secret_access_key": "rehearsal"}
+from helpers.cloud.rehearsal.endpoints import Endpoint
+from helpers.cloud.rehearsal.jobs import RunningJob
+from helpers.cloud.rehearsal.world import ATTRIBUTES
+
+# Instances of each kind that may run at once: none of the large types, as in a new account.
+QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
+QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
+USES = ("training job usage", "spot training job usage", "endpoint usage")
+
+jobs: dict[str, RunningJob] = {}
+endpoints: dict[str, Endpoint] = {}
 
 
-def make_clients(address: str, region: str) -> dict:
-    """Returns clients of the rehearsal for its own use, by service name."""
-    import boto3
+class ControlPlane(SageMakerResponse):
+    """SageMaker, where creating something starts it."""
 
-    session = boto3.Session(**KEYS, region_name=region)
-    return {name: session.client(name, endpoint_url=address) for name in SERVICES}
+    s3: ClassVar[Any]  # a client of this rehearsal
+    folder: ClassVar[Path]  # for jobs and endpoints
+
+    def serialized(self, action_result: ActionResult) -> Any:
+        """Leaves out empty dicts, as AWS does: SDK v3 refuses them."""
+        result = action_result.result
+        if isinstance(result, dict):
+            for name in [key for key, value in result.items() if value == {}]:
+                del result[name]
+        return super().serialized(action_result)
+
+    def create_training_job(self) -> ActionResult:
+        """Starts the job."""
+        name, given = self._get_param("TrainingJobName"), self._get_param("AlgorithmSpecification")
+        definitions = given.get("MetricDefinitions", [])
+        answer = super().create_training_job()
+        record = self.sagemaker_backend.training_jobs[name]
+        record.algorithm_specification["MetricDefinitions"] = definitions  # moto has its own there
+        record.environment = self._get_param("Environment")
+        logs = logs_backends[self.current_account][self.region]
+        jobs[name] = RunningJob(record, self.s3, logs, self.folder / "jobs" / name)
+        return answer
+
+    def stop_training_job(self) -> ActionResult:
+        """Ends a job before its time."""
+        self._job().stop()
+        return EmptyResult()
+
+    def delete_training_job(self) -> ActionResult:
+        """Forgets a job that has ended."""
+        name, records = self._job().name, self.sagemaker_backend.training_jobs
+        if records[name].training_job_status in ("InProgress", "Stopping"):
+            raise ConflictException(f"The training job {name} is running.")
+        del jobs[name], records[name]
+        return EmptyResult()
+
+    def _job(self) -> RunningJob:
+        name = self._get_param("TrainingJobName")
+        if name not in jobs:
+            raise ResourceNotFound(f"Requested resource not found: training job {name}.")
+        return jobs[name]
+
+    def create_endpoint(self) -> ActionResult:
+        """Starts the endpoint's container."""
+        answer = super().create_endpoint()
+        name, backend = self._get_param("EndpointName"), self.sagemaker_backend
+        place = self.folder / "endpoints" / name
+        endpoints[name] = Endpoint(backend.endpoints[name], backend, self.s3, place)
+        return answer
+
+    def delete_endpoint(self) -> ActionResult:
+        """Ends the endpoint's container."""
+        answer = super().delete_endpoint()
+        endpoints.pop(self._get_param("EndpointName")).stop()
+        return answer
 
 
-def speak_to_a_file(path: Path) -> None:
-    """Sends what this process prints to a file: its starter reads one line and no more."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it has a line for every request
-    with path.open("wb") as log:
-        os.dup2(log.fileno(), sys.stdout.fileno())
-        os.dup2(log.fileno(), sys.stderr.fileno())
+class Runtime(SageMakerRuntimeResponse):
+    """SageMaker's runtime, for all that does not go straight to a container (`world.route`)."""
+
+    use_raw_body = True  # it may be an image
+
+    def invoke_endpoint(self) -> Any:
+        """Says why no container answers."""
+        name = self.path.split("/")[2]
+        state = endpoints[name].record.endpoint_status if name in endpoints else ""
+        found = f"in state {state}" if state else "not found"
+        return _refusal(f"Endpoint {name} of account is {found}.")
+
+    def invoke_endpoint_async(self) -> Any:
+        """Answers at once with where the answer will be."""
+        endpoint = endpoints.get(self.path.split("/")[2])
+        if endpoint is None or endpoint.record.endpoint_status != "InService":
+            return self.invoke_endpoint()
+        if not endpoint.output:
+            return _refusal("The endpoint is not asynchronous.")
+        given = {"Content-Type": "X-Amzn-SageMaker-Content-Type", ATTRIBUTES: ATTRIBUTES}
+        headers = {name: self.headers[key] for name, key in given.items() if key in self.headers}
+        number = str(uuid.uuid4())
+        target = f"{endpoint.output.rstrip('/')}/{number}.out"
+        work = (self.headers["X-Amzn-SageMaker-InputLocation"], target, headers)
+        threading.Thread(target=endpoint.work, args=work, daemon=True).start()
+        where = {"X-Amzn-SageMaker-OutputLocation": target, "status": 202}
+        return json.dumps({"InferenceId": number}), where
+
+
+def _refusal(message: str) -> tuple[str, dict[str, Any]]:
+    return json.dumps({"message": message}), {"status": 400, "x-amzn-errortype": "ValidationError"}
+
+
+class Permissions(IamResponse):
+    """IAM, which allows everything."""
+
+    def simulate_principal_policy(self) -> ActionResult:
+        """Allows what is asked for."""
+        allowed = {"EvalDecision": "allowed", "EvalResourceName": "*"}
+        results = [{"EvalActionName": name, **allowed} for name in self._get_param("ActionNames")]
+        return ActionResult({"IsTruncated": False, "EvaluationResults": results})
+
+
+class Quotas(ServiceQuotasResponse):
+    """Service Quotas of the rehearsed account."""
+
+    def list_service_quotas(self) -> str:
+        """Lists those of SageMaker."""
+        quotas = [
+            {"QuotaName": f"{kind} for {use}", "ServiceCode": "sagemaker", "Value": value}
+            for use in USES
+            for kind, value in QUOTAS.items()
+        ]
+        return json.dumps({"Quotas": quotas})
 
 
 def main() -> None:
     """Serves until it is ended."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--region", required=True)
-    arguments = parser.parse_args()
-    from moto.moto_server.werkzeug_app import (
-        DomainDispatcherApplication,
-        MotoRequestHandler,
-        create_backend_app,
-    )
-    from werkzeug.serving import make_server
-
-    clients: dict = {"environment": dict(os.environ), "root": ROOT}
-    moto = DomainDispatcherApplication(create_backend_app)
-    control = ControlPlane(moto, clients, arguments.folder)
-    server = make_server("127.0.0.1", 0, control, threaded=True, request_handler=MotoRequestHandler)
-    clients |= make_clients(f"http://127.0.0.1:{server.port}", arguments.region)
-    ports = {"control": server.port, "runtime": serve(control.endpoints, clients)}
-    print(json.dumps(ports), flush=True)
-
-    def end(*_) -> None:
-        threading.Thread(target=server.shutdown).start()
-
-    signal.signal(signal.SIGTERM, end)
-    speak_to_a_file(arguments.folder / "server.log")
-    server.serve_forever()
-    control.close()
-    shutil.rmtree(arguments.folder, ignore_errors=True)  # the notebook may have been killed
+    folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: end.set())
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it has a line for every request
+    for answers in (ControlPlane, Runtime, Permissions, Quotas):
+        urls = importlib.import_module(".urls", answers.__base__.__module__.rpartition(".")[0])
+        urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    boto = boto3.Session("rehearsal", "rehearsal", region_name=region)
+    ControlPlane.s3 = boto.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+    ControlPlane.folder = folder
+    (folder / "port").write_text(str(port))
+    end.wait()
+    for thing in (*jobs.values(), *endpoints.values()):
+        thing.stop()
+    shutil.rmtree(folder, ignore_errors=True)  # the notebook may have been killed
 
 
 if __name__ == "__main__":

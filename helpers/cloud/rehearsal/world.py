@@ -1,14 +1,14 @@
 """Starts the rehearsal from the notebook's side, and ends it with the notebook."""
 
 import atexit
-import json
+import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
+import time
 from pathlib import Path
+from typing import Any
 
 from helpers.cloud.processes import Guarded
 from helpers.common import ROOT, WorkshopError
@@ -16,19 +16,22 @@ from helpers.common import ROOT, WorkshopError
 START_SECONDS = 90  # moto imports much
 HIDDEN = ("AWS_", "BOTO_", "SAGEMAKER_")  # of the learner's environment: nothing real gets in
 
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"  # the header that a script may read
+
 
 class Rehearsal:
     """AWS on this machine: an S3, a control plane, jobs and endpoints, all on the loopback.
 
-    Args:
-        region: the one to play.
+    Attributes:
+        address: where it is, as http://127.0.0.1:port.
+        pid: the process id that all its processes descend from.
 
     Raises:
         WorkshopError: it did not start.
     """
 
     def __init__(self, region: str):
-        if (sys.modules.get("moto") is None) and not _installed("moto"):
+        if importlib.util.find_spec("moto") is None:
             raise WorkshopError(
                 "the rehearsal expected the package moto, found none. Install it: "
                 "pip install -r requirements.txt"
@@ -36,41 +39,28 @@ class Rehearsal:
         self.folder = Path(tempfile.mkdtemp(prefix="workshop-rehearsal-"))
         environment = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         environment |= {"PYTHONPATH": str(ROOT), "AWS_EC2_METADATA_DISABLED": "true"}
-        command = [sys.executable, "-m", "helpers.cloud.rehearsal.server"]
-        options = ["--folder", str(self.folder), "--region", region]
-        self._process = Guarded([*command, *options], environment, ROOT, subprocess.PIPE)
-        ports = self._read_ports()
-        self.address = f"http://127.0.0.1:{ports['control']}"
-        self.runtime_address = f"http://127.0.0.1:{ports['runtime']}"
+        environment["no_proxy"] = "127.0.0.1"  # what stays on this machine needs no proxy
+        command = [sys.executable, "-m", "helpers.cloud.rehearsal.server", str(self.folder), region]
+        with (self.folder / "server.log").open("wb") as log:
+            self._process = Guarded(command, environment, ROOT, log)
+        self.pid = self._process.pid
         atexit.register(self.close)
+        port = wait_for_port(self.folder, self._process, START_SECONDS)
+        if not port:
+            said = (self.folder / "server.log").read_text(errors="replace").splitlines()
+            self.close()
+            last = "\n".join(said[-5:]).strip() or "nothing"
+            raise WorkshopError(
+                f"expected the rehearsal to start within {START_SECONDS} s, found that its process "
+                f"ended. It said: {last}. Free some memory, and run the cell again."
+            )
+        self.address = f"http://127.0.0.1:{port}"
 
-    def _read_ports(self) -> dict[str, int]:
-        timer = threading.Timer(START_SECONDS, self._process.stop)
-        timer.start()
-        said = []
-        try:
-            for line in self._process.output:
-                if line.startswith(b"{"):
-                    return json.loads(line)
-                said.append(line.decode("utf-8", "replace"))
-        finally:
-            timer.cancel()
-        self.close()
-        last = "".join(said[-5:]).strip() or "nothing"
-        raise WorkshopError(
-            f"expected the rehearsal to start within {START_SECONDS} s, found that its process "
-            f"ended. It said: {last}. Free some memory, and run the cell again."
-        )
-
-    @property
-    def pid(self) -> int:
-        """The process id that all its processes descend from."""
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether its process lives."""
-        return self._process.running()
+    def route(self, params: dict[str, Any], **_: Any) -> None:
+        """Sends invoke_endpoint straight to the container: a hook of botocore before the call."""
+        path = self.folder / "endpoints" / params["url_path"].split("/")[2] / "port"
+        if path.exists():
+            params["url"] = f"http://127.0.0.1:{path.read_text()}{params['url_path']}"
 
     def close(self) -> None:
         """Ends it with all its jobs and endpoints; may be called twice."""
@@ -79,7 +69,11 @@ class Rehearsal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _installed(name: str) -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec(name) is not None
+def wait_for_port(folder: Path, program: Guarded, seconds: float) -> int:
+    """Returns what a program writes into FOLDER/port as soon as it serves; 0 where it does not."""
+    path, end = folder / "port", time.monotonic() + seconds
+    while program.running() and time.monotonic() < end:
+        if path.exists() and (text := path.read_text()):
+            return int(text)
+        time.sleep(0.05)
+    return 0
