@@ -136,9 +136,9 @@ def _read_one(
         picture = shelf.find(path, named)
         if finding := check_picture(picture):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
-        with Image.open(picture) as image:
-            lying = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            real = image.size[::-1] if lying else image.size
+        with Image.open(picture) as opened:
+            lying = opened.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            real = opened.size[::-1] if lying else opened.size
         if class_from == "file":
             boxes = [replace(box, name=_class_of_file(picture)) for box in boxes]
         notes = [_other_size(size, real).about(path)] if size != real else []

@@ -20,7 +20,7 @@ from helpers.plots.panels import (
     paint_bars,
     text_width,
 )
-from helpers.plots.pictures import Picture, read_picture, show_picture
+from helpers.plots.pictures import ImageLike, read_picture, show_picture
 
 MOST_BARS = 22  # a task with more classes continues in the next column
 Answers = Mapping[str, tuple[Sequence[str], np.ndarray]]  # task: (classes, probabilities)
@@ -47,7 +47,7 @@ def gallery_rows(
 
 @style.styled
 def probabilities(
-    picture: Picture,
+    picture: ImageLike,
     answers: Answers,
     truth: Mapping[str, str] | None = None,
     labels: Labels | None = None,
@@ -107,7 +107,7 @@ def _beside(axes: Axes, row: int, text: str, points: float, **look: Any) -> None
 
 @style.styled
 def probability_gallery(
-    rows: Sequence[tuple[Picture, Answers, Mapping[str, str] | None]], top: int | None = None
+    rows: Sequence[tuple[ImageLike, Answers, Mapping[str, str] | None]], top: int | None = None
 ) -> Figure:
     """Draws several pictures, each with the most probable classes of every task, the truth too.
 
@@ -152,7 +152,7 @@ def _top_panel(
 
 @style.styled
 def heatmaps(
-    picture: Picture, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
+    picture: ImageLike, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
 ) -> Figure:
     """Lays over a picture, for each task, how much each place counted for the answer.
 

@@ -14,10 +14,10 @@ from helpers.manifest import Manifest
 from helpers.plots import style
 from helpers.plots.panels import new_figure, text_width
 
-Picture = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of a picture
+ImageLike = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of a picture
 
 
-def read_picture(picture: Picture) -> np.ndarray:
+def read_picture(picture: ImageLike) -> np.ndarray:
     """Returns a picture as uint8 (height, width, 3), upright."""
     if isinstance(picture, np.ndarray):
         array = np.clip(picture, 0, 255).astype(np.uint8)
@@ -42,7 +42,7 @@ def _tallest(arrays: Sequence[np.ndarray]) -> float:
 
 @style.styled
 def picture_grid(
-    pictures: Sequence[Picture],
+    pictures: Sequence[ImageLike],
     titles: Sequence[str] | None = None,
     columns: int = 8,
     right: Sequence[bool | None] | None = None,
@@ -125,7 +125,7 @@ def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
     return figure
 
 
-def augmentation_gallery(versions: Mapping[str, Sequence[Picture]], columns: int = 8) -> Figure:
+def augmentation_gallery(versions: Mapping[str, Sequence[ImageLike]], columns: int = 8) -> Figure:
     """Draws what each augmentation, by name, makes of the same pictures, a row for each.
 
     Raises:
