@@ -38,12 +38,12 @@ screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab, renews images/
 
 bench: $(VENV)/.installed  ## measures each part beside its peer or limit, in minutes; writes a page
 	test -f $(PEOPLE) || $(BIN)/python -m data.generate.people --out $(dir $(PEOPLE))
-	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
+	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-images --split 0.7,0.15,0.15 --out $(BENCH)
 	$(BIN)/python -m benchmarks speed --manifest $(BENCH) $(ARGS)
 
 ablation: $(VENV)/.installed  ## trains a recipe and each idea with three seeds, for hours; says what helps
 	test -f $(PEOPLE) || $(BIN)/python -m data.generate.people --out $(dir $(PEOPLE))
-	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-pictures --split 0.7,0.15,0.15 --out $(BENCH)
+	test -f $(BENCH) || $(BIN)/python -m helpers.manifest $(PEOPLE) --no-images --split 0.7,0.15,0.15 --out $(BENCH)
 	$(BIN)/python -m benchmarks ablation --manifest $(BENCH) $(or $(ARGS),--minutes 2)
 
 lock:  ## renews requirements.lock: the newest versions, for each Python and system

@@ -20,7 +20,7 @@ BENCHMARKS = {
     "detection": "our detector beside KerasHub's RetinaNet, for the same minutes",
     "endpoint": "JPEG files beside pixels as JSON in the rehearsal, and broken requests",
     "plan": "how long each stage of a recipe takes at most, and in how much memory",
-    "lessons": "what real photographs teach: leak, disagreement, calibration, cameras, persons",
+    "lessons": "what real photographs teach: leak, disagreement, calibration, cameras, people",
 }
 
 

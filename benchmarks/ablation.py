@@ -56,8 +56,8 @@ IDEAS: dict[str, dict[str, Any]] = {
     "no augmentation": {"augmentation": "none"},
     "flips only": {"augmentation": "flip"},
     "strong augmentation": {"augmentation": "strong"},
-    "smaller pictures": {"image_size": (120, 48)},
-    "larger pictures": {"image_size": (240, 96)},
+    "smaller images": {"image_size": (120, 48)},
+    "larger images": {"image_size": (240, 96)},
     "batches of 64": {"batch_size": 64},
     "constant rate": {"schedule": "constant"},
     "cosine rate": {"schedule": "cosine"},
@@ -73,7 +73,7 @@ IDEAS: dict[str, dict[str, Any]] = {
     "He initialization": {"initialization": "he_normal"},
     "no dropout": {"dropout": 0.0},
     "more weight decay": {"weight_decay": 0.1},
-    "each picture once": {"sampling": ""},
+    "each image once": {"sampling": ""},
     **{name: {"idea": name} for name in objects.IDEAS},
 }
 # Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
@@ -85,7 +85,7 @@ PEERS: dict[str, dict[str, Any]] = {
     "published": {"recipe": "published"},
     "published, 3 epochs": {"recipe": "published", "epochs": 3},
 }
-# The same recipe on fewer persons: what that costs tells whether more of them would help.
+# The same recipe on fewer people: what that costs tells whether more of them would help.
 FEWER: dict[str, dict[str, Any]] = {
     "half of the groups": {"groups": 1 / 2},
     "a quarter of the groups": {"groups": 1 / 4},

@@ -27,13 +27,13 @@ from helpers.detection import LABEL_MAP_FILE, Config
 PEER_BATCH = 4  # as KerasHub was tried on two cores
 PEER_RATE = 1e-3  # of Adam, its default
 SPEED_SECONDS = 5.0  # of predicting, measured
-SPEED_BATCH = 8  # pictures predicted at once
+SPEED_BATCH = 8  # images predicted at once
 INSTALL = "python -m pip install --target PEER --no-deps keras-hub regex tokenizers"
-MOST_BOXES = 64  # of a picture, for the peer
+MOST_BOXES = 64  # of an image, for the peer
 
 
 def ours(config: dict[str, Any], folder: Path) -> Callable[[], dict[str, float]]:
-    """Trains our detector; AP, AP50, steps, pictures trained and predicted per second."""
+    """Trains our detector; AP, AP50, steps, images trained and predicted per second."""
     from helpers.common import tf
     from helpers.detection import train
 
@@ -130,8 +130,8 @@ def _fit_peer(model: Any, config: Config, label_map: Any) -> int:
     from helpers.train import Clock, Stage
 
     began, files = time.monotonic(), shard_files(config.train)
-    pictures = sum(require_whole(files).values())
-    batches = training_batches(files, label_map, config, pictures, MOST_BOXES)
+    images = sum(require_whole(files).values())
+    batches = training_batches(files, label_map, config, images, MOST_BOXES)
 
     def as_the_peer_wants(batch: Example) -> tuple:
         real = batch.labels > 0

@@ -4,7 +4,7 @@
 
 The network of a run is served three times: by the workshop's archive, which takes files, and by
 two without a script, which take pixels as JSON: whole numbers from 0 to 255, or fractions from 0
-to 1, as a program sends that scales pictures before the network. One client sends one request at a
+to 1, as a program sends that scales images before the network. One client sends one request at a
 time. Then one request in a hundred is broken, and every answer compared with the network's own.
 """
 
@@ -45,9 +45,9 @@ BROKEN_SHARE = 100  # one request of so many is broken
 CLOSE = 2e-4  # between two computations of a probability
 
 
-def encode(picture: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
-    """Returns the body of a request to each endpoint: a picture in a size, as `WAYS` has it."""
-    sized, file = picture.convert("RGB").resize(size[::-1]), io.BytesIO()
+def encode(image: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
+    """Returns the body of a request to each endpoint: an image in a size, as `WAYS` has it."""
+    sized, file = image.convert("RGB").resize(size[::-1]), io.BytesIO()
     sized.save(file, "JPEG", quality=90)
     pixels = np.asarray(sized)
     return {
@@ -58,7 +58,7 @@ def encode(picture: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
 
 
 def compare(
-    clients: dict[str, EndpointClient], pictures: Sequence[Image.Image], seconds: float = SECONDS
+    clients: dict[str, EndpointClient], images: Sequence[Image.Image], seconds: float = SECONDS
 ) -> pd.DataFrame:
     """Measures files beside pixels as JSON in turn, each for some seconds in `ROUNDS` rounds.
 
@@ -70,7 +70,7 @@ def compare(
     calls, sizes = [], {}
     with progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
         for size in SIZES:
-            bodies = [encode(picture, size) for picture in pictures]
+            bodies = [encode(image, size) for image in images]
             for number, (name, (shown, kind)) in itertools.product(range(ROUNDS), WAYS.items()):
                 sent = [body[name] for body in bodies]
                 key = f"{size[0]}x{size[1]}", shown
@@ -219,8 +219,8 @@ def run_bench(
     """Serves a run in each of `WAYS`, prints what `compare` finds, returns what `endure` finds."""
     from helpers.predict import SavedModelPredictor, archive_folder
 
-    pictures = [Image.open(path) for path in manifest.paths[:50]]
-    files = [encode(picture, picture.size[::-1])[FILES] for picture in pictures]
+    images = [Image.open(path) for path in manifest.paths[:50]]
+    files = [encode(image, image.size[::-1])[FILES] for image in images]
     predictor = SavedModelPredictor(run.export_folder)
     with tempfile.TemporaryDirectory() as folder:
         archives = {
@@ -231,7 +231,7 @@ def run_bench(
         for name, archive in archives.items():
             deploy(session, archive, name)
     clients = {name: EndpointClient(session, name) for name in archives}
-    table = compare(clients, pictures[:8], seconds).reset_index()
+    table = compare(clients, images[:8], seconds).reset_index()
     shown = markdown(table, lambda value: "refused" if np.isnan(value) else f"{value:.1f}")
     print(shown, flush=True)  # the second part takes minutes
     expected, classes = predictor.predict_bytes(files), predictor.labels.tasks

@@ -1,14 +1,14 @@
-"""What real data teaches: five experiments on a manifest with persons and cameras, as pictures.
+"""What real data teaches: five experiments on a manifest with people and cameras, as images.
 
     python -m benchmarks lessons --manifest M [--out FOLDER] [--epochs N]
 
-leak          what a split at random promises, and what unseen persons give
+leak          what a split at random promises, and what unseen people give
 disagreement  which classes of a task are taken for each other
 calibration   how far to believe a probability, before and after a temperature
-cameras       the accuracy by camera, and where no picture of that camera was trained on
-persons       what fewer persons cost, and what training half as long costs
+cameras       the accuracy by camera, and where no image of that camera was trained on
+people       what fewer people cost, and what training half as long costs
 
-The pictures of one such run are committed in images/real, for those who do not have the data.
+The images of one such run are committed in images/real, for those who do not have the data.
 Notebook 03 shows yours instead where WORKSHOP_REAL names your manifest: the same as --manifest.
 """
 
@@ -37,10 +37,10 @@ from helpers.manifest import (
 )
 from helpers.train import Recipe, Stage, change
 
-LESSONS = ("leak", "disagreement", "calibration", "cameras", "persons")
+LESSONS = ("leak", "disagreement", "calibration", "cameras", "people")
 CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
-SHARES = (1 / 8, 1 / 4, 1 / 2)  # of the persons
-FEWEST = 100  # labelled pictures of a camera that is shown
+SHARES = (1 / 8, 1 / 4, 1 / 2)  # of the people
+FEWEST = 100  # labelled images of a camera that is shown
 SEED = 0
 Probabilities = Mapping[str, np.ndarray]
 
@@ -53,7 +53,7 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     """
     column = camera_column(manifest)
     stage = Stage(epochs=epochs, image_size=(96, 40))
-    recipe = Recipe(stages=(stage,), seed=SEED, sampling="")  # no training may know the persons
+    recipe = Recipe(stages=(stage,), seed=SEED, sampling="")  # no training may know the people
     tests = split_by_group(manifest, {"train": 0.8, "test": 0.2}, seed=SEED)
     unseen, others = tests.subset("test"), tests.subset("train")
     parts = []
@@ -69,7 +69,7 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
             parts.append(table.assign(split=kind, measured=measured))
     leak = pd.concat(parts).reset_index()
     cameras = _cameras(split, unseen, answers, column, recipe)
-    persons = _persons(split, unseen, answers, recipe)
+    people = _persons(split, unseen, answers, recipe)
     task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
     names = unseen.labels.tasks[task]
     taken = metrics.confusion(unseen.targets(task), answers[task], names)
@@ -78,16 +78,16 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
         "disagreement": plots.confusion_matrix(taken, task),
         "calibration": _calibration(validation, promised, unseen, answers),
         "cameras": plots.two_scores_by(cameras, f"{unseen.tasks[0]}, by {column}"),
-        "persons": plots.learning_curve(persons),
+        "people": plots.learning_curve(people),
     }
     with whole_folder(folder) as draft:
         for name, figure in figures.items():
             figure.savefig(draft / f"{name}.png", dpi=110)
-        write_json(draft / "lessons.json", _figures_of(leak, cameras, persons))
+        write_json(draft / "lessons.json", _figures_of(leak, cameras, people))
 
 
 def camera_column(manifest: Manifest) -> str:
-    """Returns the column that says where a picture was taken: `subset` or `camera`."""
+    """Returns the column that says where an image was taken: `subset` or `camera`."""
     frame = manifest.frame
     for column in ("subset", "camera"):
         if {column, "group"} <= {*frame} and len(set(frame[column])) > CAMERA_FOLDS:
@@ -135,9 +135,9 @@ def _cameras(
 def _persons(
     split: Manifest, unseen: Manifest, answers: Probabilities, recipe: Recipe
 ) -> pd.DataFrame:
-    """Scores networks that learned from fewer persons as long, and from all half as long.
+    """Scores networks that learned from fewer people as long, and from all half as long.
 
-    Fewer persons come the more often in an epoch: as many steps, and as many epochs to choose from.
+    Fewer people come the more often in an epoch: as many steps, and as many epochs to choose from.
     """
     training = (split.frame[SPLIT] == "train").to_numpy()
     longer = change(recipe, epochs=2 * recipe.stages[0].epochs)
@@ -145,14 +145,14 @@ def _persons(
 
     def score(split: Manifest, answers: Probabilities, trained: str) -> None:
         table = metrics.score_manifest(unseen, answers)
-        persons = len(set(split.subset("train").groups))
-        parts.append(table.assign(persons=persons, trained=trained))
+        people = len(set(split.subset("train").groups))
+        parts.append(table.assign(people=people, trained=trained))
 
     score(split, answers, "half as long")
     for share in (*SHARES, 1):
         kept = np.flatnonzero(fewer_groups(split.groups, training, share))
         fewer = split.rows(np.repeat(kept, np.where(training[kept], round(1 / share), 1)))
-        (found,) = _answers(fewer, longer, [unseen], f"{share:g} of the persons")
+        (found,) = _answers(fewer, longer, [unseen], f"{share:g} of the people")
         score(fewer, found, "equally long")
     return pd.concat(parts).reset_index()
 
@@ -172,15 +172,15 @@ def _calibration(
     return plots.reliability(curves)
 
 
-def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, persons: pd.DataFrame) -> dict:
-    """Returns the figures that the prose beside the pictures is about."""
+def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, people: pd.DataFrame) -> dict:
+    """Returns the figures that the prose beside the images is about."""
     accuracy = leak.pivot_table("accuracy", ["split", "task"], "measured", sort=False).round(3)
     by_camera = cameras.xs("accuracy", axis=1, level=1).astype(float).round(3)
-    by_persons = persons.pivot_table("accuracy", ["trained", "persons"], "task").round(3)
+    by_persons = people.pivot_table("accuracy", ["trained", "people"], "task").round(3)
     return {
         "leak": {kind: part.loc[kind].to_dict("index") for kind, part in accuracy.groupby("split")},
         "cameras": by_camera.to_dict("index"),
-        "persons": {
+        "people": {
             kind: part.loc[kind].to_dict("index") for kind, part in by_persons.groupby("trained")
         },
     }

@@ -22,7 +22,7 @@ from helpers.manifest import LABELS_FILE, Labels, Manifest
 
 SECONDS = 1.0  # of work in a measurement
 WARM_UP = 3  # training steps before it, which fill buffers; fewer of a network that is slow
-MOST_FILES = 2000  # pictures that are read from the disk
+MOST_FILES = 2000  # images that are read from the disk
 MODEL_FILE = "model.keras"
 FOREVER = {"steps_per_epoch": 10**6, "epochs": 1, "shuffle": False, "verbose": 0}  # for `fit`
 WAYS = (  # of predicting: the peer, then ours
@@ -45,13 +45,13 @@ def speed_of(work: Callable[[], int], seconds: float = 0.0) -> Measure:
 
 
 def decoding(manifest: Manifest, image_size: tuple[int, int]) -> Measure:
-    """Ours: files to pictures of the network's size, upright, at the JPEG scale that serves."""
+    """Ours: files to images of the network's size, upright, at the JPEG scale that serves."""
     few = manifest.rows(np.arange(min(len(manifest), MOST_FILES)))
     return speed_of(lambda: sum(1 for _ in pipeline.decoded(few, image_size)))
 
 
 def batching(manifest: Manifest, recipe: dict) -> Measure:
-    """Ours: the batches of an epoch after the first, from the cache of decoded pictures."""
+    """Ours: the batches of an epoch after the first, from the cache of decoded images."""
     batches = iter(train.recipe_batches(manifest, train.Recipe.from_json(recipe)))
     return speed_of(lambda: len(next(batches)[0]))
 
@@ -59,15 +59,15 @@ def batching(manifest: Manifest, recipe: dict) -> Measure:
 def bare_decoding(files: list[str]) -> Measure:
     """The limit: files through `tf.io.decode_jpeg` and nothing else."""
     tf = common.tf
-    pictures = tf.data.Dataset.from_tensor_slices(files).map(
+    images = tf.data.Dataset.from_tensor_slices(files).map(
         lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return speed_of(lambda: sum(1 for _ in pictures))
+    return speed_of(lambda: sum(1 for _ in images))
 
 
 def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
-    """Trains a network, and counts the pictures of its steps.
+    """Trains a network, and counts the images of its steps.
 
     Args:
         manifest: the training split.
@@ -119,7 +119,7 @@ def _random_batches(training: Manifest, plan):
 def sequence_batches(training: Manifest, plan):
     """The peer: a Keras Sequence that reads row by row with OpenCV.
 
-    So the person-attribute system read: every picture of every epoch is opened, decoded, resized
+    So the person-attribute system read: every image of every epoch is opened, decoded, resized
     and mirrored at random in Python. (Keras 3 calls a Sequence PyDataset.)
     """
     import cv2
@@ -130,9 +130,9 @@ def sequence_batches(training: Manifest, plan):
     rows = chain.from_iterable(rng.permutation(len(paths)) for _ in count())
 
     def read(path: str) -> np.ndarray:
-        picture = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
-        picture = cv2.resize(picture, (width, height))
-        return picture[:, ::-1] if rng.random() < 0.5 else picture
+        image = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
+        image = cv2.resize(image, (width, height))
+        return image[:, ::-1] if rng.random() < 0.5 else image
 
     class Sequence(common.keras.utils.PyDataset):
         def __len__(self) -> int:
@@ -140,8 +140,8 @@ def sequence_batches(training: Manifest, plan):
 
         def __getitem__(self, number: int) -> tuple:
             batch = list(islice(rows, size))
-            pictures = np.stack([read(paths[row]) for row in batch])
-            return pictures, {task: values[batch] for task, values in targets.items()}
+            images = np.stack([read(paths[row]) for row in batch])
+            return images, {task: values[batch] for task, values in targets.items()}
 
     return Sequence()
 

@@ -23,24 +23,24 @@ def plan(
     """Measures each stage in a process of its own, and says what to expect.
 
     Returns:
-        A row for each stage: size, pictures_per_second, minutes (of all its epochs, validation
+        A row for each stage: size, images_per_second, minutes (of all its epochs, validation
         left out) and gigabytes (the most memory of the process).
     """
-    pictures, rows, plain = len(training), [], recipe.to_json()
+    images, rows, plain = len(training), [], recipe.to_json()
     for number, stage in enumerate(recipe.stages):
         one = {**plain, "stages": plain["stages"][number : number + 1]}
         process = measured(measures.training, training, one, "random")
         speed = process()
         height, width = stage.image_size
-        longest = stage.minutes or stage.epochs * pictures / speed / 60
+        longest = stage.minutes or stage.epochs * images / speed / 60
         rows.append((number + 1, f"{height}x{width}", speed, longest, process.close()))
-    columns = ["stage", "size", "pictures_per_second", "minutes", "gigabytes"]
+    columns = ["stage", "size", "images_per_second", "minutes", "gigabytes"]
     return pd.DataFrame(rows, columns=columns).set_index("stage")
 
 
 def describe_plan(table: pd.DataFrame) -> str:
     """Returns a table of `plan` as text, with what all stages take together."""
-    lines = table.round({"pictures_per_second": 1, "minutes": 1, "gigabytes": 2}).to_string()
+    lines = table.round({"images_per_second": 1, "minutes": 1, "gigabytes": 2}).to_string()
     return (
         f"{lines}\nall stages: {table['minutes'].sum():.0f} minutes at most; most memory in stage "
         f"{table['gigabytes'].idxmax()}. Less memory: --batch-size divided, and --accumulate "

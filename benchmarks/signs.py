@@ -4,7 +4,7 @@
     python -m benchmarks signs --manifest signs/manifest.csv [--minutes N | --epochs N]
 
 A manifest with a given test split keeps it; another one has test tracks split off first. Then the
-other pictures are divided into training and validation, once by track and once by picture: with
+other images are divided into training and validation, once by track and once by image: with
 frames of one physical sign on both sides, validation promises what the test does not keep.
 """
 
@@ -24,17 +24,17 @@ from helpers.scores import per_class
 from helpers.train import Recipe, change, find_recipe
 
 COMPARED = ("signs", "lenet")
-SPLITS = ("by track", "by picture")
+SPLITS = ("by track", "by image")
 TEST_SHARE = 0.25
-WEAK = 0.8  # a class with a lower share of its test pictures right is named
+WEAK = 0.8  # a class with a lower share of its test images right is named
 COLUMNS = ["recipe", "split", "validation", "test", "minutes", "CPU minutes", "epochs", "weak"]
 
 
 def divided(manifest: Manifest, way: str, share: float, seed: int = 0) -> Manifest:
     """Returns a manifest with train, validation and test.
 
-    A `share` of the pictures outside of the test set validates, which is split off `way` "by
-    track", or "by picture" as if tracks did not exist.
+    A `share` of the images outside of the test set validates, which is split off `way` "by
+    track", or "by image" as if tracks did not exist.
     """
     if not manifest.has_split or "test" not in set(manifest.frame[SPLIT]):
         tested = {"train": 1 - TEST_SHARE, "test": TEST_SHARE}

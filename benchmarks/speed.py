@@ -38,7 +38,7 @@ VERSIONS_OF = (
 )  # fmt: skip
 COLUMNS = ["what", "ours", "GB", "beside", "theirs", "their GB", "unit", "ratio"]
 FOLDER_FILES = 10_000  # of a folder that is predicted
-BATCH = 32  # pictures predicted at once
+BATCH = 32  # images predicted at once
 
 
 def compare(
@@ -51,7 +51,7 @@ def compare(
 
 def pairs_of(training: Manifest, run: Path) -> Iterator[tuple]:
     """Yields what is measured: what, unit, ours with its arguments, beside, theirs likewise."""
-    recipe, speed, paths = Recipe(), "pictures/s", training.paths
+    recipe, speed, paths = Recipe(), "images/s", training.paths
     size, plain, first = recipe.stages[0].image_size, recipe.to_json(), paths[: measures.MOST_FILES]
     bare = "decode_jpeg alone", (measures.bare_decoding, first)
     yield "read, decode, resize", speed, (measures.decoding, training, size), *bare
@@ -69,10 +69,10 @@ def pairs_of(training: Manifest, run: Path) -> Iterator[tuple]:
         return measures.predicting, run, first[:count], way, size
 
     peer, *ways = measures.WAYS
-    for count, pictures in ((1, "1 picture"), (BATCH, f"{BATCH} pictures")):
+    for count, images in ((1, "1 image"), (BATCH, f"{BATCH} images")):
         for way in ways:
             ours, theirs = predicting(way, count), predicting(peer, count)
-            yield f"{pictures}: {way}", speed, ours, peer, theirs
+            yield f"{images}: {way}", speed, ours, peer, theirs
     spread = np.linspace(0, len(paths) - 1, min(len(paths), FOLDER_FILES)).astype(int)
     folder = (measures.folder, run, [paths[row] for row in spread])
     yield "a folder of files", speed, folder, "LiteRT, pixels", predicting("LiteRT, pixels")
@@ -148,13 +148,13 @@ def mean_and_spread(runs: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def as_page(tables: Mapping[str, pd.DataFrame], pictures: int, minutes: float) -> str:
+def as_page(tables: Mapping[str, pd.DataFrame], images: int, minutes: float) -> str:
     """Returns tables by heading as Markdown, with what they were measured with."""
     versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS_OF)
     lines = [
         "# Speed\n",
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
-        f"Python {platform.python_version()}, {versions}. {pictures:,} pictures, "
+        f"Python {platform.python_version()}, {versions}. {images:,} images, "
         f"{minutes:.1f} minutes.",
     ]
     for heading, table in tables.items():

@@ -64,17 +64,17 @@ def training(
 
     Returns:
         A function that returns minutes, CPU minutes, epochs and answers: for each of `asked`
-        {task: float (pictures, classes)}.
+        {task: float (images, classes)}.
     """
-    plan, pictures = train.Recipe.from_json(recipe), manifest.subset("train")
+    plan, images = train.Recipe.from_json(recipe), manifest.subset("train")
     idea = find_idea(how["idea"]) if "idea" in how else None
 
     def measure() -> dict[str, Any]:
         wall, cpu = time.monotonic(), time.process_time()
         if "source" in how:
             clock = train.Clock(plan.stages[0], wall)
-            network = train.compiled_model(pictures, plan)
-            network.fit(sequence_batches(pictures, plan), callbacks=[clock], **FOREVER)
+            network = train.compiled_model(images, plan)
+            network.fit(sequence_batches(images, plan), callbacks=[clock], **FOREVER)
             steps = int(network.optimizer.iterations)
         else:
             run = train.train(manifest, folder, plan, idea=idea, overwrite=True)
@@ -85,7 +85,7 @@ def training(
         return {
             "minutes": wall / 60,
             "CPU minutes": cpu / 60,
-            "epochs": steps / pipeline.steps_per_epoch(pictures, plan.stages[0].batch_size),
+            "epochs": steps / pipeline.steps_per_epoch(images, plan.stages[0].batch_size),
             "answers": [train.predict_manifest(network, part) for part in asked],
         }
 

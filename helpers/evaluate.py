@@ -24,12 +24,12 @@ def evaluate(
 
     Args:
         run: a `helpers.train.Run`.
-        manifest: the pictures and their labels; the tasks that the run does not know are left.
+        manifest: the images and their labels; the tasks that the run does not know are left.
         epoch: counted from 1; the best where None.
 
     Returns:
         The scores, a table with a row for each task (see `helpers.scores.score_manifest`), and
-        the probabilities, a dict from task to float32 (pictures, classes).
+        the probabilities, a dict from task to float32 (images, classes).
 
     Raises:
         WorkshopError: the manifest has other labels than the run, or there is no such epoch.
@@ -46,7 +46,7 @@ def evaluate(
 
 
 def compare_runs(runs: Mapping[str, Run], manifest: Manifest) -> pd.DataFrame:
-    """Scores several runs on the same pictures, each with its best epoch.
+    """Scores several runs on the same images, each with its best epoch.
 
     Returns:
         A row for each run: its training `seconds`, the `megabytes` of its model, and for each of
@@ -80,7 +80,7 @@ def main() -> None:
     if arguments.split != "all":
         manifest = manifest.subset(arguments.split)
     scores, probabilities = evaluate(run, manifest, arguments.epoch)
-    print(f"{len(manifest):,} pictures, split {arguments.split}")
+    print(f"{len(manifest):,} images, split {arguments.split}")
     print(scores.round(3).T.to_string())
     for task, values in probabilities.items() if arguments.classes else ():
         table = per_class(manifest.targets(task), values, run.labels.tasks[task])

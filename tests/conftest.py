@@ -1,4 +1,4 @@
-"""Tiny pictures, a tiny backbone and one trained run that several test files share."""
+"""Tiny images, a tiny backbone and one trained run that several test files share."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -24,19 +24,19 @@ LABELS = Labels({"top_color": tuple(COLORS), "gender": ("male", "female"), "age"
 
 
 def draw_person(color: str, gender: str, age: str, rng: np.random.Generator) -> np.ndarray:
-    """A picture that shows its labels: color, light left or right side, light or dark lower end."""
-    picture = np.empty((64, 32, 3))
-    picture[:] = COLORS[color]
-    picture[:, :12] += 90 * (gender == "male")
-    picture[:, 20:] += 90 * (gender == "female")
-    picture[48:] = 230 if age == "old" else 120
-    return (picture + rng.normal(0, 12, picture.shape)).clip(0, 255).astype(np.uint8)
+    """An image that shows its labels: color, light left or right side, light or dark lower end."""
+    image = np.empty((64, 32, 3))
+    image[:] = COLORS[color]
+    image[:, :12] += 90 * (gender == "male")
+    image[:, 20:] += 90 * (gender == "female")
+    image[48:] = 230 if age == "old" else 120
+    return (image + rng.normal(0, 12, image.shape)).clip(0, 255).astype(np.uint8)
 
 
 def make_people(folder: Path, count: int = 43, seed: int = 0) -> Path:
-    """Writes pictures and a manifest of three tasks; every fifth label is missing.
+    """Writes images and a manifest of three tasks; every fifth label is missing.
 
-    27 of 43 pictures are for training, 10 for validation, 6 for tests: with batches of 8 the last
+    27 of 43 images are for training, 10 for validation, 6 for tests: with batches of 8 the last
     one is partial in every split.
     """
     rng = np.random.default_rng(seed)
@@ -79,19 +79,19 @@ def tiny_features(x, **_):
 
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Puts a tiny network and a cache of decoded pictures outside of the checkout in place."""
+    """Puts a tiny network and a cache of decoded images outside of the checkout in place."""
     import helpers.model.network
     import helpers.pipeline.batches
 
     cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(helpers.model.network, "street_features", tiny_features)
-        patch.setattr(helpers.pipeline.batches.load_pictures, "__defaults__", (cache,))
+        patch.setattr(helpers.pipeline.batches.load_images, "__defaults__", (cache,))
         yield
 
 
 def small_recipe(**changes):
-    """Three epochs on tiny pictures; `changes` are fields of Stage or Recipe."""
+    """Three epochs on tiny images; `changes` are fields of Stage or Recipe."""
     from helpers.train import Recipe, Stage
 
     stage = {"epochs": 3, "image_size": IMAGE_SIZE, "batch_size": 8, "learning_rate": 0.01}

@@ -1,4 +1,4 @@
-"""Tiny annotated pictures for the tests of detection: bright rectangles on dark ground."""
+"""Tiny annotated images for the tests of detection: bright rectangles on dark ground."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def voc_xml(name: str, boxes, size=SIZE, extra: str = "") -> str:
 
 
 def make_voc(folder: Path, count: int = 12, seed: int = 0, classes=("lamp", "cup")) -> Path:
-    """Writes images/ and annotations/ with one or two objects in each picture."""
+    """Writes images/ and annotations/ with one or two objects in each image."""
     rng = np.random.default_rng(seed)
     for name in ("images", "annotations"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -46,6 +46,6 @@ def make_voc(folder: Path, count: int = 12, seed: int = 0, classes=("lamp", "cup
 
 
 def make_records(folder: Path, count: int = 12, **options) -> Written:
-    """Writes pictures and their records."""
+    """Writes images and their records."""
     voc = make_voc(folder / "voc", count)
     return write_records(voc, folder / "records", name="tiny", shards=2, **options)

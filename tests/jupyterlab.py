@@ -3,7 +3,7 @@
 python -m tests.jupyterlab [--screenshots] [NOTEBOOK ...]
 
 Size as everywhere: WORKSHOP_FAST=1 makes the runs small. A screenshot shows the cell with the tag
-`screenshot`, or else the first picture, and goes to images/screenshots/<notebook>.png.
+`screenshot`, or else the first image, and goes to images/screenshots/<notebook>.png.
 """
 
 import argparse
@@ -66,8 +66,8 @@ class Seen:
 
     cells: int
     errors: list[str]
-    pictures: int
-    broken_pictures: int
+    images: int
+    broken_images: int
     seconds: float
 
 
@@ -202,8 +202,8 @@ def _read_page(page, seconds: float) -> Seen:
     return Seen(
         cells=page.locator(".jp-Notebook .jp-CodeCell").count(),
         errors=[text.strip()[-800:] for text in errors],
-        pictures=page.locator(".jp-OutputArea-output img, .jp-OutputArea-output svg").count(),
-        broken_pictures=broken,
+        images=page.locator(".jp-OutputArea-output img, .jp-OutputArea-output svg").count(),
+        broken_images=broken,
         seconds=seconds,
     )
 
@@ -244,7 +244,7 @@ def main() -> None:
             seen = run_all_cells(browser, address, path, target)
             print(
                 f"{path.stem}: {seen.cells} code cells, {len(seen.errors)} errors, "
-                f"{seen.pictures} pictures, {seen.seconds:.0f} s"
+                f"{seen.images} images, {seen.seconds:.0f} s"
             )
             failed += [f"{path.stem}: {error}" for error in seen.errors]
     if failed:

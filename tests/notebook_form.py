@@ -85,7 +85,7 @@ def shape_problems(path: Path) -> Iterator[str]:
 
 
 def link_problems(path: Path) -> Iterator[str]:
-    """Relative links and pictures that lead nowhere; for notebooks and Markdown files."""
+    """Relative links and images that lead nowhere; for notebooks and Markdown files."""
     text = prose(read(path)) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     targets = re.findall(r"\]\(\s*<?([^)\s>]+)", text) + re.findall(

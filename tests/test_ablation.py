@@ -147,11 +147,11 @@ def test_fewer_groups_are_another_manifest_and_the_same_recipe(
     assert len({str(recipe) for recipe in recipes}) == 1
     assert len({len(manifest.subset("validation")) for manifest in asked}) == 1
     whole = asked[0].subset("train")
-    persons, more, fewer = (set(manifest.subset("train").groups) for manifest in asked)
-    assert len(more) == -(-len(persons) // 2) and len(fewer) == -(-len(persons) // 4)
-    assert fewer < more < persons
+    people, more, fewer = (set(manifest.subset("train").groups) for manifest in asked)
+    assert len(more) == -(-len(people) // 2) and len(fewer) == -(-len(people) // 4)
+    assert fewer < more < people
     rows = whole.rows(np.isin(whole.groups, list(more)))
-    assert asked[1].subset("train").paths == rows.paths  # with all of their pictures, in order
+    assert asked[1].subset("train").paths == rows.paths  # with all of their images, in order
 
 
 def test_an_idea_goes_with_its_training(

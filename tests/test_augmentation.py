@@ -1,4 +1,4 @@
-"""Random changes of pictures, each held to a plain formula."""
+"""Random changes of images, each held to a plain formula."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from helpers.pipeline import AUGMENTATIONS, Augmentation, augment
 RNG = np.random.default_rng(3)
 # smooth, so that a nearest neighbor that falls to the other side of a tie changes little
 SMOOTH = ndimage.gaussian_filter(RNG.uniform(0, 255, (2, 41, 23, 3)), (0, 3, 3, 0))
-PICTURES = np.interp(SMOOTH, (SMOOTH.min(), SMOOTH.max()), (0, 255)).astype(np.uint8)
+IMAGES = np.interp(SMOOTH, (SMOOTH.min(), SMOOTH.max()), (0, 255)).astype(np.uint8)
 
 
 class Extreme:
@@ -29,43 +29,43 @@ class Extreme:
 
 
 def test_nothing_asked_nothing_changed() -> None:
-    assert np.array_equal(augment(PICTURES, Augmentation(), RNG), PICTURES)
+    assert np.array_equal(augment(IMAGES, Augmentation(), RNG), IMAGES)
     # and the same through the tables: a flip that never happens
-    assert np.array_equal(augment(PICTURES, Augmentation(flip=1e-12), RNG), PICTURES)
+    assert np.array_equal(augment(IMAGES, Augmentation(flip=1e-12), RNG), IMAGES)
 
 
 def test_flip_is_a_mirror_image() -> None:
-    assert np.array_equal(augment(PICTURES, Augmentation(flip=1.0), RNG), PICTURES[:, :, ::-1])
+    assert np.array_equal(augment(IMAGES, Augmentation(flip=1.0), RNG), IMAGES[:, :, ::-1])
 
 
 def test_flip_comes_as_often_as_asked() -> None:
-    many = np.repeat(PICTURES[:1], 2000, axis=0)
+    many = np.repeat(IMAGES[:1], 2000, axis=0)
     flipped = (augment(many, Augmentation(flip=0.3), RNG) != many).any(axis=(1, 2, 3))
     assert flipped.mean() == pytest.approx(0.3, abs=0.04)  # 4 standard deviations
 
 
 @pytest.mark.parametrize("size", [(41, 23), (40, 20)])
 def test_shift_moves_by_its_share_and_repeats_the_edge(size: tuple[int, int]) -> None:
-    pictures = PICTURES[:, : size[0], : size[1]]
+    images = IMAGES[:, : size[0], : size[1]]
     down, across = round(0.2 * size[0]), round(0.2 * size[1])
-    moved = augment(pictures, Augmentation(shift=0.2), Extreme())
-    expected = np.pad(pictures, ((0, 0), (0, down), (0, across), (0, 0)), "edge")
+    moved = augment(images, Augmentation(shift=0.2), Extreme())
+    expected = np.pad(images, ((0, 0), (0, down), (0, across), (0, 0)), "edge")
     assert np.array_equal(moved, expected[:, down:, across:])
 
 
 @pytest.mark.parametrize("high", [True, False])
 @pytest.mark.parametrize(("rotation", "zoom"), [(10.0, 0.0), (0.0, 0.2), (8.0, 0.15)])
 def test_rotation_and_zoom_are_scipys(rotation: float, zoom: float, high: bool) -> None:
-    changed = augment(PICTURES, Augmentation(rotation=rotation, zoom=zoom), Extreme(high, 1.0))
+    changed = augment(IMAGES, Augmentation(rotation=rotation, zoom=zoom), Extreme(high, 1.0))
     sign = 1 if high else -1
     angle, scale = np.radians(sign * rotation), 1 + sign * zoom
     matrix = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    center = (np.array(PICTURES.shape[1:3]) - 1) / 2
+    center = (np.array(IMAGES.shape[1:3]) - 1) / 2
     offset = center - matrix @ center
-    for picture, found in zip(PICTURES, changed):
+    for image, found in zip(IMAGES, changed):
         expected = np.stack(
             [
-                ndimage.affine_transform(picture[..., c], matrix, offset, order=0, mode="nearest")
+                ndimage.affine_transform(image[..., c], matrix, offset, order=0, mode="nearest")
                 for c in range(3)
             ],
             axis=-1,
@@ -79,9 +79,9 @@ def test_rotation_and_zoom_are_scipys(rotation: float, zoom: float, high: bool) 
 def test_light_contrast_and_tint_follow_their_formula(high: bool) -> None:
     how = Augmentation(brightness=0.1, contrast=0.3, tint=0.05)
     sign = 1 if high else -1
-    expected = (PICTURES.astype(float) - 128) * (1 + 0.3 * sign) + 128 + 255 * 0.1 * sign
+    expected = (IMAGES.astype(float) - 128) * (1 + 0.3 * sign) + 128 + 255 * 0.1 * sign
     expected = (expected * (1 + 0.05 * sign)).clip(0, 255)
-    found = augment(PICTURES, how, Extreme(high)).astype(float)
+    found = augment(IMAGES, how, Extreme(high)).astype(float)
     assert np.abs(found - expected).max() <= 0.51
 
 
@@ -96,24 +96,24 @@ def test_erased_share_lies_in_its_range() -> None:
 
 def test_erasing_paints_one_rectangle_of_one_color() -> None:
     black = np.zeros((50, 60, 40, 3), np.uint8)
-    for picture in augment(black, Augmentation(erase=1.0), np.random.default_rng(1)):
-        rows, columns = np.nonzero(picture.any(axis=-1))
-        box = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    for image in augment(black, Augmentation(erase=1.0), np.random.default_rng(1)):
+        rows, columns = np.nonzero(image.any(axis=-1))
+        box = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         assert len(np.unique(box.reshape(-1, 3), axis=0)) == 1
 
 
 def test_the_same_seed_gives_the_same_changes() -> None:
     strong = AUGMENTATIONS["strong"]
-    first, again, other = (augment(PICTURES, strong, np.random.default_rng(s)) for s in (5, 5, 6))
+    first, again, other = (augment(IMAGES, strong, np.random.default_rng(s)) for s in (5, 5, 6))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
-def test_the_pictures_of_a_batch_differ_and_the_input_stays() -> None:
-    same = np.repeat(PICTURES[:1], 4, axis=0)
+def test_the_images_of_a_batch_differ_and_the_input_stays() -> None:
+    same = np.repeat(IMAGES[:1], 4, axis=0)
     kept = same.copy()
     changed = augment(same, AUGMENTATIONS["strong"], np.random.default_rng(2))
     assert np.array_equal(same, kept)
-    assert len({picture.tobytes() for picture in changed}) == 4
+    assert len({image.tobytes() for image in changed}) == 4
     assert changed.shape == same.shape and changed.dtype == np.uint8
 
 
@@ -126,10 +126,10 @@ def test_a_color_stays_nearest_to_its_own_name(strength: str) -> None:
     }  # fmt: skip
     colors = np.array(list(names.values()))
     how = AUGMENTATIONS[strength]
-    pictures = np.broadcast_to(colors[:, None, None, :], (len(colors), 20, 10, 3)).astype(np.uint8)
+    images = np.broadcast_to(colors[:, None, None, :], (len(colors), 20, 10, 3)).astype(np.uint8)
     wrong = 0
     for seed in range(30):
-        changed = augment(pictures, how, np.random.default_rng(seed))
+        changed = augment(images, how, np.random.default_rng(seed))
         middle = np.median(changed.reshape(len(colors), -1, 3), axis=1)  # past an erased rectangle
         nearest = ((middle[:, None] - colors) ** 2).sum(axis=-1).argmin(axis=1)
         wrong += (nearest != np.arange(len(colors))).sum()
@@ -143,12 +143,12 @@ def test_signs_are_never_mirrored() -> None:
 def test_smooth_moves_agree_with_those_of_nearest_pixels() -> None:
     for options in ({"flip": 1.0}, {"shift": 0.2}, {"zoom": 0.2}, {"rotation": 15.0}):
         one, other = (
-            augment(PICTURES, Augmentation(**options, smooth=smooth), np.random.default_rng(5))
+            augment(IMAGES, Augmentation(**options, smooth=smooth), np.random.default_rng(5))
             for smooth in (False, True)
         )
-        if "shift" not in options:  # drawn in another order: the same only for a picture alone
+        if "shift" not in options:  # drawn in another order: the same only for an image alone
             assert np.abs(one.astype(int) - other).mean() < 8, options
-        assert (other != PICTURES).any()
+        assert (other != IMAGES).any()
 
 
 def test_shear_slants_and_keeps_the_middle() -> None:
@@ -157,5 +157,5 @@ def test_shear_slants_and_keeps_the_middle() -> None:
     changed = augment(line, Augmentation(shear=0.2, smooth=True), Extreme())
     brightest = changed[0, :, :, 0].argmax(axis=1)
     assert brightest[20] == 20
-    # a fifth of 20 rows, in a picture whose width is shrunk by a tenth
+    # a fifth of 20 rows, in an image whose width is shrunk by a tenth
     assert abs(brightest[0] - brightest[40]) == pytest.approx(0.2 * 40 / 1.1 / 0.9, abs=2)

@@ -85,7 +85,7 @@ def test_the_ratio_is_the_median_of_the_rounds() -> None:
     assert bench.compare(ours, theirs, rounds=3) == (80, 100, pytest.approx(0.8))
 
 
-def test_a_speed_is_pictures_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_speed_is_images_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [10.0]
     monkeypatch.setattr(measures.time, "perf_counter", lambda: clock[0])
 
@@ -135,11 +135,11 @@ def test_what_fails_in_the_process_is_told(prepare: Callable, message: str) -> N
 
 
 def test_the_page_holds_every_row_and_what_it_was_measured_with() -> None:
-    rows = [("a", 1234.5, 0.5, "b", 12.345, 2.0, "pictures/s", 0.5)]
+    rows = [("a", 1234.5, 0.5, "b", 12.345, 2.0, "images/s", 0.5)]
     page = bench.as_page({"Parts": pd.DataFrame(rows, columns=bench.COLUMNS)}, 6000, 2.5)
     assert "## Parts" in page
-    assert "| a | 1,234 | 0.500 | b | 12.35 | 2.00 | pictures/s | 0.500 |" in page
-    assert "6,000 pictures, 2.5 minutes" in page and "tensorflow" in page
+    assert "| a | 1,234 | 0.500 | b | 12.35 | 2.00 | images/s | 0.500 |" in page
+    assert "6,000 images, 2.5 minutes" in page and "tensorflow" in page
 
 
 def test_the_spread_of_seeds() -> None:
@@ -170,7 +170,7 @@ def test_some_parts_alone(people: Manifest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(measures, "SECONDS", 0.01)
     table = bench.run_bench(people, rounds=1, start=InProcess, only="decode_jpeg")
     assert list(table["what"]) == ["read, decode, resize", "batches of an epoch, augmented"]
-    with pytest.raises(WorkshopError, match=r"train, 1 picture: SavedModel.*found 'nothing'"):
+    with pytest.raises(WorkshopError, match=r"train, 1 image: SavedModel.*found 'nothing'"):
         bench.run_bench(people, rounds=1, start=InProcess, only="nothing")
 
 
@@ -237,11 +237,11 @@ def test_ours_is_trained_with_every_seed_and_peers_once(
     assert runs["seed"].tolist() == [0, 0, 1, 1, 0, 0, 0]
 
 
-def test_the_sequence_gives_every_picture_once_an_epoch(people: Manifest) -> None:
+def test_the_sequence_gives_every_image_once_an_epoch(people: Manifest) -> None:
     data = people.subset("train")
     batches = measures.sequence_batches(data, small_recipe(augmentation="none"))
-    pictures, targets = batches[0]
-    assert pictures.shape == (8, 32, 16, 3)
+    images, targets = batches[0]
+    assert images.shape == (8, 32, 16, 3)
     rows = [targets["gender"], *(batches[i][1]["gender"] for i in range(1, 27))]
     seen = np.concatenate(rows)  # 27 batches of 8 are 8 epochs of 27
     assert np.bincount(seen + 1).tolist() == (8 * np.bincount(data.targets("gender") + 1)).tolist()

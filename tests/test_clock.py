@@ -85,9 +85,9 @@ def test_it_tells_speed_and_epochs_once_they_are_measured(time: Time, capsys) ->
     for batch in range(40):
         time.now += 0.16
         clock.on_train_batch_end(batch)
-    # 16 pictures in .16 s; 117.6 - 20 * .16 s are left for epochs of 1.6 s
+    # 16 images in .16 s; 117.6 - 20 * .16 s are left for epochs of 1.6 s
     assert capsys.readouterr().out.splitlines() == [
-        "100 pictures/s: about 71.5 more epochs until 2 minutes are over"
+        "100 images/s: about 71.5 more epochs until 2 minutes are over"
     ]
 
 

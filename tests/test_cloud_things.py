@@ -284,7 +284,7 @@ def test_a_command_that_fails_here_is_told_like_a_job(tmp_path, capfd):
 
 
 class Runtime:
-    """Stands in for an endpoint: every picture is a stop sign, but one that says BROKEN."""
+    """Stands in for an endpoint: every image is a stop sign, but one that says BROKEN."""
 
     def __init__(self):
         self.sizes: list[int] = []
@@ -319,8 +319,8 @@ def test_batches_stay_below_the_limit(kind):
     assert max(runtime.sizes) < LIMITS[kind]
 
 
-def test_a_picture_over_the_limit_is_told():
-    with pytest.raises(WorkshopError, match=r"found 6.0 MB in picture 1"):
+def test_an_image_over_the_limit_is_told():
+    with pytest.raises(WorkshopError, match=r"found 6.0 MB in image 1"):
         EndpointClient(Runtime(), "e").predict_files([b"x", bytes(6 * 2**20)])
 
 

@@ -21,8 +21,8 @@ from helpers.predict import __main__ as predict
 from helpers.train import Run
 from helpers.train import __main__ as train
 from tests.conftest import LABELS
-from tests.picture_files import BROKEN, FILES, encoded
-from tests.test_pictures import png_bomb, without_adobe_marker
+from tests.image_files import BROKEN, FILES, encoded
+from tests.test_images import png_bomb, without_adobe_marker
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 QUICK = ("--epochs", 1, "--image-size", "32x16", "--batch-size", 8, "--no-export")
@@ -55,9 +55,9 @@ def edit(csv: Path, change: Callable[[pd.DataFrame], pd.DataFrame | None]) -> No
 # Manifests
 
 
-def test_a_manifest_without_pictures(failing: Callable, people_csv: Path) -> None:
+def test_a_manifest_without_images(failing: Callable, people_csv: Path) -> None:
     edit(people_csv, lambda frame: frame[:0])
-    assert "found a manifest without pictures" in failing()
+    assert "found a manifest without images" in failing()
 
 
 def test_no_manifest_at_all(failing: Callable, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_duplicate_rows_and_missing_files_all_at_once(failing: Callable, people_
     for number in (3, 4, 5):
         (people_csv.parent / f"images/{number:03d}.png").unlink()
     error = failing()
-    assert "5 problems" in error and error.count("the same picture as in row") == 2
+    assert "5 problems" in error and error.count("the same image as in row") == 2
     assert all(
         f"row {row}, images/{row - 2:03d}.png: found no such file" in error for row in (5, 7)
     )
@@ -105,20 +105,20 @@ def test_an_unknown_task(failing: Callable) -> None:
     assert "Did you mean 'gender'?" in failing("--tasks", "gendre")
 
 
-# Pictures
+# Images
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (FILES["baseline.jpg"][:-300], "ends early"),
-        (b"I am a text", "no picture, whatever its name says"),
+        (b"I am a text", "no image, whatever its name says"),
         (b"", "a file of 0 bytes"),
         (png_bomb(20_000, 20_000), "more pixels than"),
         (without_adobe_marker(FILES["cmyk.jpg"]), "CMYK"),
     ],
 )
-def test_a_bad_picture(failing: Callable, people_csv: Path, content: bytes, message: str) -> None:
+def test_a_bad_image(failing: Callable, people_csv: Path, content: bytes, message: str) -> None:
     (people_csv.parent / "images/002.png").write_bytes(content)
     error = failing()
     assert message in error and "row 4, images/002.png" in error
@@ -144,7 +144,7 @@ def test_a_bomb_needs_no_memory(failing: Callable, people_csv: Path) -> None:
     assert grown < 200_000  # KB; decoded it would be 400 MB at the least
 
 
-def test_a_picture_that_only_tensorflow_refuses(
+def test_an_image_that_only_tensorflow_refuses(
     failing: Callable, people_csv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (people_csv.parent / "images/002.png").write_bytes(FILES["baseline.jpg"][:-300])
@@ -152,9 +152,7 @@ def test_a_picture_that_only_tensorflow_refuses(
     assert "images/002.png" in error and "python -m helpers.manifest" in error
 
 
-def test_strange_but_good_pictures_train(
-    command: Callable, people_csv: Path, tmp_path: Path
-) -> None:
+def test_strange_but_good_images_train(command: Callable, people_csv: Path, tmp_path: Path) -> None:
     """CMYK with Adobe's marker, 16 bits, grey, a palette, alpha: converted."""
     names = ("cmyk.jpg", "sixteen_bit.png", "grey.png", "palette.png", "rgba.png", "turned.jpg")
     for number, name in enumerate(names):
@@ -337,7 +335,7 @@ def test_scores_on_the_test_split(command: Callable, trained: Run, tmp_path: Pat
         "--classes",
     )
     assert code == 0, error
-    assert "6 pictures, split test" in printed
+    assert "6 images, split test" in printed
     for task, classes in LABELS.tasks.items():
         _, _, table = printed.partition(f"{task}, the worst recall first\n")
         lines = [line.split() for line in table.splitlines()[2 : 2 + len(classes)]]
@@ -392,17 +390,17 @@ def test_no_run(command: Callable, people: Manifest, tmp_path: Path, content: st
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     (folder / "deeper").mkdir(parents=True)
     (folder / "a.jpg").write_bytes(FILES["baseline.jpg"])
     (folder / "deeper" / "b.PNG").write_bytes(FILES["rgba.png"])
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
-def test_pictures_are_described(command: Callable, trained: Run, pictures: Path) -> None:
-    code, printed, _ = command(predict.main, "--run", trained.folder, "--json", pictures)
+def test_images_are_described(command: Callable, trained: Run, images: Path) -> None:
+    code, printed, _ = command(predict.main, "--run", trained.folder, "--json", images)
     lines = [json.loads(line) for line in printed.splitlines()]
     assert code == 0
     assert [Path(line["image_path"]).name for line in lines] == ["a.jpg", "b.PNG"]
@@ -413,19 +411,19 @@ def test_pictures_are_described(command: Callable, trained: Run, pictures: Path)
             assert list(line[task].values()) == sorted(line[task].values(), reverse=True)
 
 
-def test_a_broken_picture_does_not_stop_the_others(
-    command: Callable, trained: Run, pictures: Path
+def test_a_broken_image_does_not_stop_the_others(
+    command: Callable, trained: Run, images: Path
 ) -> None:
     for number, data in enumerate(BROKEN.values()):
-        (pictures / f"broken{number}.jpg").write_bytes(data)
-    code, printed, error = command(predict.main, "--run", trained.folder, pictures)
+        (images / f"broken{number}.jpg").write_bytes(data)
+    code, printed, error = command(predict.main, "--run", trained.folder, images)
     assert code == 2 and "Traceback" not in error
     assert f"{len(BROKEN)} of {len(BROKEN) + 2} files could not be read" in error
     assert "a.jpg" in printed and "b.PNG" in printed and "gender" in printed
     assert all(f"broken{number}.jpg: expected" in error for number in range(len(BROKEN)))
 
 
-def test_only_broken_pictures(command: Callable, trained: Run, tmp_path: Path) -> None:
+def test_only_broken_images(command: Callable, trained: Run, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
     code, printed, error = command(predict.main, "--run", trained.folder, tmp_path / "a.jpg")
     assert code == 2 and not printed and "1 of 1 files could not be read" in error
@@ -436,23 +434,23 @@ def test_nothing_to_describe(command: Callable, trained: Run, tmp_path: Path) ->
     assert code == 2 and "gone.jpg" in error
     (tmp_path / "empty").mkdir()
     code, _, error = command(predict.main, "--run", trained.folder, tmp_path / "empty")
-    assert code == 2 and f"expected pictures below {tmp_path / 'empty'}, found none" in error
+    assert code == 2 and f"expected images below {tmp_path / 'empty'}, found none" in error
 
 
-def test_a_run_without_an_export(command: Callable, tmp_path: Path, pictures: Path) -> None:
-    code, _, error = command(predict.main, "--run", tmp_path, pictures)
+def test_a_run_without_an_export(command: Callable, tmp_path: Path, images: Path) -> None:
+    code, _, error = command(predict.main, "--run", tmp_path, images)
     assert code == 2 and "Export the run" in error
 
 
-def test_a_damaged_export(command: Callable, trained: Run, tmp_path: Path, pictures: Path) -> None:
+def test_a_damaged_export(command: Callable, trained: Run, tmp_path: Path, images: Path) -> None:
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "model.tflite").write_bytes(b"I am a text" * 99)
     LABELS.write(tmp_path / "export" / "labels.json")
-    code, _, error = command(predict.main, "--run", tmp_path, pictures)
+    code, _, error = command(predict.main, "--run", tmp_path, images)
     assert code == 2 and "model.tflite" in error
 
 
-def test_a_large_picture_is_described(command: Callable, trained: Run, tmp_path: Path) -> None:
+def test_a_large_image_is_described(command: Callable, trained: Run, tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(encoded(Image.new("RGB", (3000, 2000)), "PNG"))
     (tmp_path / "bomb.png").write_bytes(real_bomb())
     code, printed, error = command(predict.main, "--run", trained.folder, tmp_path)

@@ -1,4 +1,4 @@
-"""Pictures, folders and videos to described people; a broken picture does not stop the others."""
+"""Images, folders and videos to described people; a broken image does not stop the others."""
 
 import json
 
@@ -16,21 +16,21 @@ LABELS = Labels({"gender": ("male", "female"), "top_color": ("red", "blue")})
 
 
 class StubDetector:
-    """Finds a person wherever a picture has a bright stripe, and a dog in every picture."""
+    """Finds a person wherever an image has a bright stripe, and a dog in every image."""
 
     label_map = LabelMap({"dog": 1, "person": 2})
 
     def detect_bytes(self, files, threshold, most):
         answers = []
         for data in files:
-            picture = describe._open(data)
-            bright = np.asarray(picture).mean(axis=(0, 2)) > 90
+            image = describe._open(data)
+            bright = np.asarray(image).mean(axis=(0, 2)) > 90
             starts = np.flatnonzero(np.diff(np.r_[0, bright.astype(int), 0]) == 1)
             ends = np.flatnonzero(np.diff(np.r_[0, bright.astype(int), 0]) == -1)
             boxes = np.array(
                 [[0, 0, 9, 9], *[[10, a, 90, b] for a, b in zip(starts, ends)]], np.float32
             )
-            sides = np.array([picture.height, picture.width] * 2)
+            sides = np.array([image.height, image.width] * 2)
             names = ["dog"] + ["person"] * len(starts)
             answers.append(Detections(boxes, boxes / sides, names, np.full(len(boxes), 0.9)))
         return answers
@@ -62,10 +62,10 @@ def describer() -> Describer:
 
 
 def scene(*people: tuple[int, str]) -> Image.Image:
-    picture = Image.new("RGB", (400, 100))
+    image = Image.new("RGB", (400, 100))
     for x, color in people:
-        picture.paste({"red": (255, 60, 60), "blue": (60, 60, 255)}[color], (x, 0, x + 30, 100))
-    return picture
+        image.paste({"red": (255, 60, 60), "blue": (60, 60, 255)}[color], (x, 0, x + 30, 100))
+    return image
 
 
 def test_people_get_their_own_attributes_in_one_batch(describer, tmp_path):
@@ -93,9 +93,9 @@ def test_nine_people_are_two_batches_of_the_same_size(describer):
 
 
 @pytest.mark.parametrize("people", [0, 1, 12])
-def test_cards_stand_beside_the_picture(describer, people, tmp_path):
-    picture = scene(*[(32 * i + 1, "red") for i in range(people)])
-    drawn = describer.describe_frame(np.asarray(picture)).draw()
+def test_cards_stand_beside_the_image(describer, people, tmp_path):
+    image = scene(*[(32 * i + 1, "red") for i in range(people)])
+    drawn = describer.describe_frame(np.asarray(image)).draw()
     assert (drawn.width > 1280) == (people > 0)
     shown = np.asarray(drawn)
     if people == 1:  # the card has the person's color, as the box has
@@ -109,7 +109,7 @@ def test_command_goes_through_folder_and_video(describer, tmp_path, command, mon
     monkeypatch.setattr(describe, "Describer", lambda *_: describer)
     (tmp_path / "in").mkdir()
     scene((50, "red")).save(tmp_path / "in/a.jpg")
-    (tmp_path / "in/b.jpg").write_bytes(b"no picture")
+    (tmp_path / "in/b.jpg").write_bytes(b"no image")
     video = cv2.VideoWriter(
         str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5.0, (400, 100)
     )
@@ -120,9 +120,9 @@ def test_command_goes_through_folder_and_video(describer, tmp_path, command, mon
         describe.main, "--detector", "d", "--attributes", "a", "--out", tmp_path / "out",
         tmp_path / "in", tmp_path / "v.avi",
     )  # fmt: skip
-    assert code == 2 and "1 pictures could not be read" in err and "b.jpg" in err
+    assert code == 2 and "1 images could not be read" in err and "b.jpg" in err
     table = pd.read_csv(tmp_path / "out/people.csv")
-    assert len(table) == 3 and table.picture.str.contains("#").sum() == 2  # 2 of its 2 seconds
+    assert len(table) == 3 and table.image.str.contains("#").sum() == 2  # 2 of its 2 seconds
     assert len(list((tmp_path / "out").glob("*.jpg"))) == 3
     assert "1 people; decode" in out and "describe" in out
 

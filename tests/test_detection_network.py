@@ -6,15 +6,15 @@ import pytest
 from helpers.common import tf
 from helpers.detection import Config, Example, average_precision, targets
 from helpers.detection import network as net
-from helpers.detection.pictures import augment, fit_picture, scale_of
-from tests.picture_files import SCENE, encoded
+from helpers.detection.images import augment, fit_image, scale_of
+from tests.image_files import SCENE, encoded
 
 RNG = np.random.default_rng(0)
 SIZE = (64, 96)
 
 
 def random_boxes(*shape: int, size=SIZE) -> np.ndarray:
-    """(..., 4) boxes of 2 pixels and more inside a picture."""
+    """(..., 4) boxes of 2 pixels and more inside an image."""
     corner = RNG.uniform(0, 0.7, (*shape, 2)) * size
     sides = 2 + RNG.uniform(0.02, 0.25, (*shape, 2)) * size
     return np.concatenate([corner, corner + sides], -1).astype(np.float32)
@@ -37,7 +37,7 @@ def test_anchors_by_hand():
     np.testing.assert_allclose(anchors[-1], [48 - 64, 80 - 16, 48 + 64, 80 + 16])
 
 
-def test_decode_undoes_encode_and_stays_in_the_picture():
+def test_decode_undoes_encode_and_stays_in_the_image():
     anchors, boxes = random_boxes(3, 20), random_boxes(3, 20)
     back = net.decode(anchors, net.encode(anchors, boxes), SIZE)
     np.testing.assert_allclose(back, boxes, atol=1e-3)
@@ -74,9 +74,9 @@ def test_roi_align_against_loops():
     assert set(np.ravel(net.levels_of(boxes))) == {0, 1, 2}
     crops = net.roi_align([tf.constant(one) for one in maps], tf.constant(boxes))
     crops = np.reshape(crops, (2, 6, *crops.shape[1:]))
-    for picture, number in np.ndindex(2, 6):
-        wanted = roi_align_by_hand([one[picture] for one in maps], boxes[picture, number])
-        np.testing.assert_allclose(crops[picture, number], wanted, atol=1e-3)
+    for image, number in np.ndindex(2, 6):
+        wanted = roi_align_by_hand([one[image] for one in maps], boxes[image, number])
+        np.testing.assert_allclose(crops[image, number], wanted, atol=1e-3)
 
 
 def test_match_against_loops():
@@ -84,16 +84,16 @@ def test_match_against_loops():
     labels = np.array([[1, 2, -1, 0, 0], [3, 1, 1, 1, 0]], np.int32)
     boxes[labels == 0] = 0
     which, found, _ = targets.match(anchors, boxes, tf.constant(labels), 0.3, 0.1)
-    for picture, number in np.ndindex(2, 40):
+    for image, number in np.ndindex(2, 40):
         values = [
             iou(anchors[number], box) if label else 0
-            for box, label in zip(boxes[picture], labels[picture])
+            for box, label in zip(boxes[image], labels[image])
         ]
         best = int(np.argmax(values))
-        label = labels[picture, best] if max(values) >= 0.3 else 0 if max(values) < 0.1 else -1
-        assert found[picture, number] == label
+        label = labels[image, best] if max(values) >= 0.3 else 0 if max(values) < 0.1 else -1
+        assert found[image, number] == label
         if max(values) > 0:
-            assert which[picture, number] == best
+            assert which[image, number] == best
 
 
 def test_every_object_gets_an_anchor_and_a_difficult_one_none():
@@ -161,17 +161,17 @@ def test_average_precision_by_hand():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_fitted_picture_keeps_its_shape(kind):
+def test_fitted_image_keeps_its_shape(kind):
     data = encoded(SCENE.resize((400, 1000)), kind)
-    picture, size = fit_picture(tf.constant(data), (96, 64))
+    image, size = fit_image(tf.constant(data), (96, 64))
     assert list(size) == [1000, 400] and float(scale_of(size, (96, 64))) == pytest.approx(0.096)
     wide = round(400 * 0.096)
-    assert (picture[:, wide:].numpy() == 127).all()
+    assert (image[:, wide:].numpy() == 127).all()
     wanted = np.asarray(SCENE.resize((wide, 96)), float)
-    assert np.abs(picture[:, :wide].numpy() - wanted).mean() < 12
+    assert np.abs(image[:, :wide].numpy() - wanted).mean() < 12
 
 
-def test_boxes_move_with_the_picture():
+def test_boxes_move_with_the_image():
     pixels = np.zeros((16, *SIZE, 3), np.uint8)
     boxes = np.zeros((16, 2, 4), np.float32)
     boxes[:, 0] = (20, 30, 44, 54)
@@ -180,8 +180,8 @@ def test_boxes_move_with_the_picture():
     config = Config(label_map="x", train="y", image_size=SIZE, zoom=1.5, color=0.0)
     changed = augment(batch, tf.constant([0, 5]), config)
     moved = 0
-    for picture, box in zip(changed.pixels.numpy(), changed.boxes.numpy()[:, 0]):
-        rows, columns = np.where((picture > 200).all(-1))
+    for image, box in zip(changed.pixels.numpy(), changed.boxes.numpy()[:, 0]):
+        rows, columns = np.where((image > 200).all(-1))
         seen = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
         np.testing.assert_allclose(box, seen, atol=1.6)
         moved += abs(box[1] - 30) > 3

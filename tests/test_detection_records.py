@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers.common import WorkshopError, tf
-from helpers.detection import LabelMap, pictures, read_annotations, records
+from helpers.detection import LabelMap, images, read_annotations, records
 from tests.detection_data import SIZE, make_records, make_voc, voc_xml
 
 
@@ -72,7 +72,7 @@ def test_same_bytes_every_time_and_groups_stay_whole(tmp_path):
         for split in records.SPLITS
     }
     assert sides["train"] and sides["val"] and not sides["train"] & sides["val"]
-    assert sum(first.pictures.values()) == 24
+    assert sum(first.images.values()) == 24
 
 
 def test_read_back_what_was_written_and_what_others_write(tmp_path):
@@ -85,7 +85,7 @@ def test_read_back_what_was_written_and_what_others_write(tmp_path):
     }
     truth, _ = read_annotations(tmp_path / "voc")
     for one in truth:
-        back = found[one.picture.name]
+        back = found[one.image.name]
         scale = [one.height, one.width] * 2
         wanted = [[b.ymin, b.xmin, b.ymax, b.xmax] for b in one.boxes]
         np.testing.assert_allclose(back["boxes"] * scale, wanted, atol=1e-3)
@@ -95,7 +95,7 @@ def test_read_back_what_was_written_and_what_others_write(tmp_path):
 def test_whoever_lets_go_of_records_need_not_wait_for_a_tuner(tmp_path):
     written = make_records(tmp_path)
     files = records.shard_files(written.pattern("train"))
-    scenes = pictures.batches_in_order(files, written.label_map, (32, 32))
+    scenes = images.batches_in_order(files, written.label_map, (32, 32))
     assert scenes.options().autotune.enabled is False
 
 
@@ -166,7 +166,7 @@ def test_missing_files_clipping_and_unknown_size(tmp_path):
     (folder / "annotations/004.xml").write_text(voc_xml("004.jpg", [], size=(0, 0)))
     found, problems = read_annotations(folder)
     assert {p.kind: p.severity for p in problems} == {
-        "missing picture": "error",
+        "missing image": "error",
         "missing annotation": "warning",
         "box clipped": "warning",
         "size disagrees": "warning",
@@ -175,7 +175,7 @@ def test_missing_files_clipping_and_unknown_size(tmp_path):
     assert (clipped.xmin, clipped.xmax) == (0, 96) and len(found) == 3
 
 
-def test_grey_rgba_and_turned_pictures_become_upright_rgb(tmp_path):
+def test_grey_rgba_and_turned_images_become_upright_rgb(tmp_path):
     folder = make_voc(tmp_path, 3)
     (folder / "images/000.jpg").unlink()
     Image.new("RGBA", SIZE, (200, 10, 10, 128)).save(folder / "images/000.png")
@@ -186,7 +186,7 @@ def test_grey_rgba_and_turned_pictures_become_upright_rgb(tmp_path):
     found, problems = read_annotations(folder)
     assert len(found) == 3 and not problems
     for one, kind in zip(found, ("png", "jpeg", "jpeg")):
-        data, written = records.rgb_file(one.picture)
+        data, written = records.rgb_file(one.image)
         assert written == kind
         assert tf.io.decode_image(data).shape == (SIZE[1], SIZE[0], 3)
 
@@ -256,7 +256,7 @@ def test_command(tmp_path, command):
 
 
 def test_two_hundred_damaged_inputs_end_in_a_report(tmp_path):
-    """Truncated, swapped, flipped bits, hostile entities, absurd sizes; XML and pictures."""
+    """Truncated, swapped, flipped bits, hostile entities, absurd sizes; XML and images."""
     folder, rng = make_voc(tmp_path, 200), np.random.default_rng(3)
     bomb = "<!DOCTYPE a [<!ENTITY a 'x'>" + "".join(
         f"<!ENTITY {chr(98 + i)} '{('&' + chr(97 + i) + ';') * 20}'>" for i in range(8)
@@ -270,19 +270,19 @@ def test_two_hundred_damaged_inputs_end_in_a_report(tmp_path):
         '<?xml version="1.0" encoding="utf-99"?><annotation/>',
     ]
     for i in range(200):
-        xml, picture = folder / f"annotations/{i:03d}.xml", folder / f"images/{i:03d}.jpg"
+        xml, image = folder / f"annotations/{i:03d}.xml", folder / f"images/{i:03d}.jpg"
         way = i % 5
         if way == 0:
             xml.write_text(hostile[i // 5 % len(hostile)])
         elif way == 1:
             xml.write_bytes(xml.read_bytes()[: int(rng.integers(0, 150))])
         elif way == 2:
-            picture.write_bytes(picture.read_bytes()[: int(rng.integers(0, 900))])
+            image.write_bytes(image.read_bytes()[: int(rng.integers(0, 900))])
         elif way == 3:
-            data, other = xml.read_bytes(), picture.read_bytes()
-            xml.write_bytes(other), picture.write_bytes(data)
+            data, other = xml.read_bytes(), image.read_bytes()
+            xml.write_bytes(other), image.write_bytes(data)
         else:
-            picture.write_bytes(rng.integers(0, 256, 500).astype(np.uint8).tobytes())
+            image.write_bytes(rng.integers(0, 256, 500).astype(np.uint8).tobytes())
     found, problems = read_annotations(folder)
     assert found == []
     assert len({p.file for p in problems if p.severity == "error"}) == 200

@@ -23,7 +23,7 @@ from helpers.detection import (
     training,
 )
 from helpers.detection.drawing import caption_place, with_boxes
-from helpers.detection.pictures import fit_picture
+from helpers.detection.images import fit_image
 from helpers.detection.train import main as train_main
 from helpers.predict import litert
 from tests.detection_data import SIZE, make_records
@@ -152,18 +152,18 @@ def detector(run) -> serving.Detector:
     return serving.Detector(serving.export_run(run))
 
 
-def picture(size=SIZE, kind="JPEG") -> bytes:
+def image(size=SIZE, kind="JPEG") -> bytes:
     file = io.BytesIO()
     Image.effect_noise(size, 80).convert("RGB").save(file, kind)
     return file.getvalue()
 
 
-def test_export_answers_a_batch_in_pixels_of_each_picture(run, detector):
-    files = [picture((300, 100)), picture((40, 200), "PNG")]
+def test_export_answers_a_batch_in_pixels_of_each_image(run, detector):
+    files = [image((300, 100)), image((40, 200), "PNG")]
     answers = detector.detect_bytes(files, threshold=0.0, most=7)
     network = run.network()
     for data, answer, (width, height) in zip(files, answers, ((300, 100), (40, 200))):
-        pixels, _ = fit_picture(tf.constant(data), (64, 96))
+        pixels, _ = fit_image(tf.constant(data), (64, 96))
         found = network.detect(tf.cast(pixels, tf.float32)[None], 0.0, 7)
         count = int(found.count[0])
         assert len(answer.scores) == count == len(answer.names) > 0
@@ -175,7 +175,7 @@ def test_export_answers_a_batch_in_pixels_of_each_picture(run, detector):
     assert len(detector.detect_bytes(files, 0.0, 2)[0].scores) <= 2
     assert len(detector.detect_bytes(files, 1.0, 5)[0].scores) == 0
     with pytest.raises(WorkshopError, match="cannot be read"):
-        detector.detect_bytes([b"no picture"])
+        detector.detect_bytes([b"no image"])
 
 
 class Context(SimpleNamespace):
@@ -196,7 +196,7 @@ def serving_stand_in(detector):
                 most=tf.constant(inputs["most"]),
             )
         except tf.errors.InvalidArgumentError:
-            return 400, b"no picture"
+            return 400, b"no image"
         outputs = {name: value.numpy().tolist() for name, value in found.items()}
         outputs["names"] = [[name.decode() for name in row] for row in outputs["names"]]
         return 200, json.dumps({"outputs": outputs}).encode()
@@ -204,10 +204,10 @@ def serving_stand_in(detector):
     return post
 
 
-def test_endpoint_answers_each_picture_and_names_the_broken_one(detector, monkeypatch):
+def test_endpoint_answers_each_image_and_names_the_broken_one(detector, monkeypatch):
     stand_in = serving_stand_in(detector)
     monkeypatch.setattr(inference.requested, "_post", stand_in)
-    good, broken = picture(), picture()[:-500]
+    good, broken = image(), image()[:-500]
     instances = [{"b64": base64.b64encode(f).decode()} for f in (good, broken, b"text", good)]
     body = json.dumps({"instances": instances, "threshold": 0, "max_boxes": 3}).encode()
     context = Context(request_content_type="application/json")
@@ -215,7 +215,7 @@ def test_endpoint_answers_each_picture_and_names_the_broken_one(detector, monkey
     assert answers[0] == answers[3] and (answers[0]["width"], answers[0]["height"]) == SIZE
     assert 0 < len(answers[0]["objects"]) <= 3
     assert set(answers[0]["objects"][0]) == {"class", "score", "box", "box_normalized"}
-    assert answers[1] == {"error": "picture 1: the file is damaged"}
+    assert answers[1] == {"error": "image 1: the file is damaged"}
     assert "neither" in answers[2]["error"]
     one = Context(request_content_type="image/jpeg", custom_attributes="threshold=1,max_boxes=2")
     (alone,) = inference.answer_request(good, one)["predictions"]
@@ -227,9 +227,9 @@ def test_endpoint_answers_each_picture_and_names_the_broken_one(detector, monkey
     [
         (b"", "image/jpeg", "", 400, "empty body"),
         (b"text", "image/jpeg", "", 400, "neither"),
-        (picture(), "text/csv", "", 415, "content type"),
-        (picture(), "image/jpeg", "threshold=2", 400, "threshold from 0 to 1"),
-        (picture(), "image/jpeg", "max_boxes=nan", 400, "max_boxes"),
+        (image(), "text/csv", "", 415, "content type"),
+        (image(), "image/jpeg", "threshold=2", 400, "threshold from 0 to 1"),
+        (image(), "image/jpeg", "max_boxes=nan", 400, "max_boxes"),
         (b'{"instances": "x"}', "application/json", "", 400, "instances"),
         (b"[" * 90_000, "application/json", "", 400, "no JSON"),
         (
@@ -266,7 +266,7 @@ def test_commands(run, config, tmp_path, command):
     archive = serving.archive_export(run, tmp_path / "model")
     with tarfile.open(archive) as file:
         names = set(file.getnames())
-    scripts = {"code/inference.py", "code/picture_requests.py"}
+    scripts = {"code/inference.py", "code/image_requests.py"}
     assert {"1/saved_model.pb"} | scripts <= names
 
 
@@ -285,7 +285,7 @@ def test_cut_out_has_the_shape_of_the_attribute_network(box, cut):
     "box", [(10, 30, 50, 45), (-5, -8, 40, 10), (30, 85, 64, 97), (-9, 20, 70, 60)]
 )
 def test_cut_out_shows_the_person_and_repeats_the_edge(box):
-    """The slope of a picture tells for each pixel of the crop where it comes from."""
+    """The slope of an image tells for each pixel of the crop where it comes from."""
     columns, rows = np.meshgrid(np.arange(96.0), np.arange(64.0))
     pixels = np.stack([2 * columns, 3 * rows, 0 * rows], -1).astype(np.uint8)
     crop = describe.cut_out(Image.fromarray(pixels), np.array(box, float), (160, 64))
@@ -296,24 +296,24 @@ def test_cut_out_shows_the_person_and_repeats_the_edge(box):
     wide = tall * describe.ASPECT
     left = (box[1] + box[3]) / 2 - wide / 2
     place_x = np.clip(left + (np.arange(64) + 0.5) / 64 * wide - 0.5, 0, 95)
-    assert np.abs(crop[..., 0] / 2 - place_x).max() < 1.5  # pixels of the picture
+    assert np.abs(crop[..., 0] / 2 - place_x).max() < 1.5  # pixels of the image
     assert np.abs(crop[..., 1] / 3 - place_y[:, None]).max() < 1.5
 
 
-def test_cut_out_of_a_whole_picture_is_how_the_classifier_reads_its_file():
+def test_cut_out_of_a_whole_image_is_how_the_classifier_reads_its_file():
     rng = np.random.default_rng(2)
-    picture = Image.fromarray(rng.integers(0, 256, (24, 10, 3)).astype(np.uint8)).resize((200, 480))
+    image = Image.fromarray(rng.integers(0, 256, (24, 10, 3)).astype(np.uint8)).resize((200, 480))
     tall = describe.BODY * 480
     box = np.array([describe.FEET * 480 - tall, 60, describe.FEET * 480, 140])
     file = io.BytesIO()
-    picture.save(file, "PNG")
-    expected = litert.decode_picture(file.getvalue(), (160, 64)).astype(int)
+    image.save(file, "PNG")
+    expected = litert.decode_image(file.getvalue(), (160, 64)).astype(int)
     assert np.ptp(expected) > 100
-    assert np.abs(describe.cut_out(picture, box, (160, 64)) - expected).max() <= 1
+    assert np.abs(describe.cut_out(image, box, (160, 64)) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("box", [(10, 200, 50, 230), (200, 10, 260, 40), (5, -90, 40, -70)])
-def test_cut_out_of_a_box_beside_the_picture(box):
+def test_cut_out_of_a_box_beside_the_image(box):
     flat = Image.fromarray(np.full((64, 96, 3), 77, np.uint8))
     assert (describe.cut_out(flat, np.array(box, float), (160, 64)) == 77).all()
 

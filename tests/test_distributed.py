@@ -76,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def learned(folder: Path, case: str, name: str) -> list[np.ndarray]:
-    """The number of pictures of a host, then its weights and the state of its optimizer."""
+    """The number of images of a host, then its weights and the state of its optimizer."""
     with np.load(folder / f"{case}-{name}.npz") as file:
         return [file[key] for key in file.files]
 
@@ -130,7 +130,7 @@ def test_the_run_is_that_of_one_machine(folder: Path) -> None:
     assert list(batches["epoch"]) == [1] * 4 + [2] * 4 + [3] * 4
     assert np.allclose(batches["loss"][3::4], run.log["loss"], atol=1e-4)
     first, second = json.loads((folder / "printed.json").read_text())
-    assert "epoch 3: " in first and "gender" in first and "2 hosts train 27 pictures" in first
+    assert "epoch 3: " in first and "gender" in first and "2 hosts train 27 images" in first
     assert "epoch" not in second and "whole: no run" in second and "whole: the run" in first
 
 
@@ -189,14 +189,14 @@ def test_addresses_that_cannot_be(given: str) -> None:
 
 
 @pytest.mark.parametrize("steps", [4, 5, 9])
-def test_every_picture_is_dealt_out_once_an_epoch(people: Manifest, steps: int) -> None:
+def test_every_image_is_dealt_out_once_an_epoch(people: Manifest, steps: int) -> None:
     training = people.subset("train")
     dealt = training_batches(training, IMAGE_SIZE, 99, steps=steps).take(2 * steps)
     batches = list(dealt.as_numpy_iterator())
     (whole,) = training_batches(training, IMAGE_SIZE, 27).take(1).as_numpy_iterator()
     everything = np.sort(whole[0].reshape(27, -1), axis=0)
     for epoch in (batches[:steps], batches[steps:]):
-        sizes = [len(pictures) for pictures, _ in epoch]
+        sizes = [len(images) for images, _ in epoch]
         assert sum(sizes) == 27 and max(sizes) - min(sizes) <= 1
-        pictures = np.concatenate([pictures for pictures, _ in epoch]).reshape(27, -1)
-        assert np.array_equal(np.sort(pictures, axis=0), everything)
+        images = np.concatenate([images for images, _ in epoch]).reshape(27, -1)
+        assert np.array_equal(np.sort(images, axis=0), everything)

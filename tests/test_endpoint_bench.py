@@ -18,14 +18,14 @@ from tests.test_cloud_things import LABELS, Runtime
 
 def test_the_bench_compares_ways_and_counts_wrong_answers(monkeypatch):
     monkeypatch.setattr(bench, "SIZES", ((8, 8),))
-    picture = Image.new("RGB", (20, 10), "red")
-    bodies = encode(picture, (8, 8))
+    image = Image.new("RGB", (20, 10), "red")
+    bodies = encode(image, (8, 8))
     assert json.loads(bodies[bench.PIXELS])["instances"][0][0][0] == [255, 0, 0]
     assert json.loads(bodies[bench.FRACTIONS])["instances"][0][0][0] == [1, 0, 0]
     clients = {name: EndpointClient(Runtime(), name) for name in bench.WAYS}
     too_large = WorkshopError("the endpoint refused the request (413): it is larger than it may be")
     monkeypatch.setattr(clients[bench.FRACTIONS], "send", Mock(side_effect=too_large))
-    table = compare(clients, [picture], seconds=0.01).loc["8x8"]
+    table = compare(clients, [image], seconds=0.01).loc["8x8"]
     files, pixels, fractions = (table.loc[shown] for shown, _ in bench.WAYS.values())
     assert files["files: times"] == 1
     assert pixels["files: times"] == pytest.approx(files["requests/s"] / pixels["requests/s"], 2)
@@ -36,7 +36,7 @@ def test_the_bench_compares_ways_and_counts_wrong_answers(monkeypatch):
         clients[bench.FILES], [bodies[bench.FILES]] * 2, expected, LABELS.tasks, 200, lambda: 1.0
     )
     assert counts["good"] == 198 and counts["broken"] == 2
-    assert counts["wrong answers"] == 100  # the second picture is no stop sign
+    assert counts["wrong answers"] == 100  # the second image is no stop sign
     assert counts["broken, not refused as it should be"] == 2
     broken = broken_bodies(bodies[bench.FILES])
     assert {status for _, _, status in broken} == {400, 413, 415}

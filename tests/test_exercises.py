@@ -45,7 +45,7 @@ def test_outputs_exercise():
 
 
 def people(**columns):
-    """Four pictures with hat (half yes) and bag (all no where known)."""
+    """Four images with hat (half yes) and bag (all no where known)."""
     frame = {
         "image_path": ["a", "b", "c", "d"],
         "hat": ["yes", "no", "yes", "no"],
@@ -67,7 +67,7 @@ def test_quality_exercise_wants_the_value_with_the_lowest_accuracy():
     assert not exercises.is_right("03-quality", "Good", manifest, says_yes, "hat")
 
 
-def test_leak_exercise_counts_validation_pictures_of_known_persons():
+def test_leak_exercise_counts_validation_images_of_known_persons():
     split = ["train", "validation", "validation", "validation"]
     manifest = people(group=["p1", "p1", "p2", "p3"], split=split)
     assert exercises.is_right("03-leak", 1 / 3, manifest)

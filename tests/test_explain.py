@@ -9,7 +9,7 @@ from helpers.model import build_model, grad_cam
 from helpers.model.network import STRIPES
 from tests.conftest import IMAGE_SIZE, LABELS
 
-PICTURES = np.random.default_rng(0).integers(0, 256, (6, *IMAGE_SIZE, 3)).astype(np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, *IMAGE_SIZE, 3)).astype(np.uint8)
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -19,9 +19,9 @@ def model_of(pooling: str, tower: int = 8) -> keras.Model:
     return build_model(LABELS, IMAGE_SIZE, pooling=pooling, tower=tower)
 
 
-def test_maps_are_as_large_as_the_pictures_and_reach_from_0_to_1() -> None:
-    maps = grad_cam(model_of("average+max+stripes"), PICTURES, "gender")
-    assert maps.shape == PICTURES.shape[:3]
+def test_maps_are_as_large_as_the_images_and_reach_from_0_to_1() -> None:
+    maps = grad_cam(model_of("average+max+stripes"), IMAGES, "gender")
+    assert maps.shape == IMAGES.shape[:3]
     assert maps.dtype == np.float32
     assert maps.min() >= 0
     assert set(maps.max(axis=(1, 2)).round(5)) <= {0.0, 1.0}
@@ -33,25 +33,25 @@ def test_a_head_that_sees_only_the_lowest_stripe_looks_there() -> None:
     (kernel,) = tower.get_weights()
     kernel[: len(kernel) * (STRIPES - 1) // STRIPES] = 0
     tower.set_weights([kernel])
-    maps = grad_cam(model, PICTURES, "age")
+    maps = grad_cam(model, IMAGES, "age")
     half = IMAGE_SIZE[0] // 2
     assert maps[:, half:].max() == 1
     assert maps[:, :half].max() == 0
-    # the original smears the slopes over the whole picture
-    assert grad_cam(model, PICTURES, "age", averaged=True)[:, :half].max() > 0
+    # the original smears the slopes over the whole image
+    assert grad_cam(model, IMAGES, "age", averaged=True)[:, :half].max() > 0
 
 
 def test_a_head_on_the_average_gives_what_the_original_gives() -> None:
     model = model_of("average")
-    maps = [grad_cam(model, PICTURES, "top_color", averaged=flag) for flag in (True, False)]
+    maps = [grad_cam(model, IMAGES, "top_color", averaged=flag) for flag in (True, False)]
     np.testing.assert_allclose(*maps, atol=1e-4)
 
 
 def test_without_a_tower_the_map_is_the_class_activation_map() -> None:
     model = model_of("average", tower=0)
-    features = model.get_layer("backbone")(PICTURES.astype(np.float32), training=False).numpy()
+    features = model.get_layer("backbone")(IMAGES.astype(np.float32), training=False).numpy()
     kernel, _ = model.get_layer("gender").get_weights()
-    maps = grad_cam(model, PICTURES, "gender", classes=np.full(6, 1))
+    maps = grad_cam(model, IMAGES, "gender", classes=np.full(6, 1))
     expected = np.maximum(features @ kernel[:, 1], 0)  # Zhou et al. 2016
     factor = IMAGE_SIZE[0] // expected.shape[1]
     for seen, cam in zip(maps, expected):
@@ -62,10 +62,10 @@ def test_without_a_tower_the_map_is_the_class_activation_map() -> None:
 
 def test_another_class_has_another_map() -> None:
     model = model_of("stripes")
-    maps = [grad_cam(model, PICTURES, "gender", np.full(6, number)) for number in (0, 1)]
+    maps = [grad_cam(model, IMAGES, "gender", np.full(6, number)) for number in (0, 1)]
     assert np.abs(maps[0] - maps[1]).max() > 0.5
 
 
 def test_an_unknown_task_is_named() -> None:
     with pytest.raises(WorkshopError, match="top_color"):
-        grad_cam(model_of("average"), PICTURES, "shoes")
+        grad_cam(model_of("average"), IMAGES, "shoes")

@@ -11,7 +11,7 @@ from PIL import Image
 from data.generate import signs
 from data.generate.sign_camera import LARGEST, SMALLEST, sample_sizes, take_track
 from data.generate.sign_shapes import draw_sign
-from data.sources.gtsrb import SIGNS, TRAINING_PICTURES
+from data.sources.gtsrb import SIGNS, TRAINING_IMAGES
 from helpers.common import WorkshopError
 from helpers.manifest import check_split, read_manifest, split_by_group, validate
 
@@ -77,7 +77,7 @@ def test_the_plan_has_the_count_and_the_real_sets_shares(count):
     assert plan["sign"].value_counts().min() >= 3
     if count >= 12_000:
         shares = plan.groupby("sign")["frames"].sum() / count
-        wish = np.array(list(TRAINING_PICTURES.values())) / sum(TRAINING_PICTURES.values())
+        wish = np.array(list(TRAINING_IMAGES.values())) / sum(TRAINING_IMAGES.values())
         assert np.abs(shares - wish).max() < 0.004
 
 

@@ -17,7 +17,7 @@ HEADER = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId"
 CLASSES, TRACKS, FRAMES = (0, 14), 3, 2
 
 
-def picture(path: Path, shade: int, size: tuple[int, int] = (32, 32)) -> None:
+def image(path: Path, shade: int, size: tuple[int, int] = (32, 32)) -> None:
     """A bright square in the middle, where the region is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((size[1], size[0], 3), shade, np.uint8)
@@ -27,7 +27,7 @@ def picture(path: Path, shade: int, size: tuple[int, int] = (32, 32)) -> None:
 
 @pytest.fixture
 def official(tmp_path: Path) -> Path:
-    """Pictures of 32x32 whose tables speak of 64x64, as those of a resized copy do."""
+    """Images of 32x32 whose tables speak of 64x64, as those of a resized copy do."""
     root = tmp_path / "GTSRB"
     shade = 0
     for number in CLASSES:
@@ -36,12 +36,12 @@ def official(tmp_path: Path) -> Path:
         for track in range(TRACKS):
             for frame in range(FRAMES):
                 name = f"{track:05d}_{frame:05d}.ppm"
-                picture(folder / name, shade := shade + 1)
+                image(folder / name, shade := shade + 1)
                 lines.append(f"{name};64;64;16;16;47;47;{number}")
         (folder / f"GT-{number:05d}.csv").write_text("\n".join(lines) + "\n")
     test = [HEADER]
     for i in range(3):
-        picture(root / "Final_Test" / "Images" / f"{i:05d}.ppm", 100 + i)
+        image(root / "Final_Test" / "Images" / f"{i:05d}.ppm", 100 + i)
         test.append(f"{i:05d}.ppm;64;64;16;16;47;47;{CLASSES[i % 2]}")
     (root / "Final_Test" / "GT-final_test.csv").write_text("\n".join(test) + "\n")
     return root
@@ -77,7 +77,7 @@ def test_the_folder_above_is_found_too(official, tmp_path, convert):
     assert convert(official.parent, tmp_path / "out" / "manifest.csv")[0] == 0
 
 
-def test_the_region_is_scaled_to_the_pictures_real_size(official, tmp_path, convert):
+def test_the_region_is_scaled_to_the_images_real_size(official, tmp_path, convert):
     out = tmp_path / "out" / "manifest.csv"
     assert convert(official, out, "--region")[0] == 0
     for path in read_manifest(out).paths:
@@ -86,7 +86,7 @@ def test_the_region_is_scaled_to_the_pictures_real_size(official, tmp_path, conv
             assert np.asarray(found).min() == 250
 
 
-def test_a_region_beyond_the_picture_is_clamped():
+def test_a_region_beyond_the_image_is_clamped():
     assert region_in_pixels((-0.1, 0.2, 1.3, 0.6), (10, 20)) == (0, 4, 10, 12)
     assert region_in_pixels((0.99, 0.99, 1.0, 1.0), (8, 8)) == (7, 7, 8, 8)
 
@@ -94,7 +94,7 @@ def test_a_region_beyond_the_picture_is_clamped():
 def test_a_second_run_makes_only_what_is_missing(official, tmp_path, convert):
     out = tmp_path / "out" / "manifest.csv"
     convert(official, out)
-    made = sorted((tmp_path / "out" / "pictures").rglob("*.png"))
+    made = sorted((tmp_path / "out" / "images").rglob("*.png"))
     made[0].unlink()
     times = {path: path.stat().st_mtime_ns for path in made[1:]}
     assert convert(official, out)[0] == 0
@@ -102,12 +102,12 @@ def test_a_second_run_makes_only_what_is_missing(official, tmp_path, convert):
     assert {path: path.stat().st_mtime_ns for path in made[1:]} == times
 
 
-def test_training_frames_equal_to_test_pictures_are_left_out_and_told(official, tmp_path, convert):
+def test_training_frames_equal_to_test_images_are_left_out_and_told(official, tmp_path, convert):
     frame = official / "Final_Training" / "Images" / "00014" / "00001_00001.ppm"
     frame.write_bytes((official / "Final_Test" / "Images" / "00001.ppm").read_bytes())
     out = tmp_path / "out" / "manifest.csv"
     _, printed, _ = convert(official, out)
-    assert "equal to test pictures, left out: 1 (00001_00001.ppm)" in printed
+    assert "equal to test images, left out: 1 (00001_00001.ppm)" in printed
     manifest = read_manifest(out)
     assert len(manifest.subset("test")) == 3
     assert len(manifest) == len(CLASSES) * TRACKS * FRAMES + 3 - 1
@@ -124,15 +124,15 @@ def test_all_broken_lines_are_told_at_once(official, tmp_path, convert):
     code, _, error = convert(official, tmp_path / "out" / "manifest.csv")
     assert code == 2
     assert "4 problems" in error
-    for told in ("row 2", "'43'", "row 3", "row 4", "no picture 00009_00000.ppm", "row 5"):
+    for told in ("row 2", "'43'", "row 3", "row 4", "no image 00009_00000.ppm", "row 5"):
         assert told in error
     assert not (tmp_path / "out" / "manifest.csv").exists()
 
 
-def test_a_picture_that_cannot_be_read_is_named(official, tmp_path, convert):
+def test_an_image_that_cannot_be_read_is_named(official, tmp_path, convert):
     images = official / "Final_Test" / "Images"
     (images / "00000.ppm").write_bytes(b"P6 32 32 255 too short")
-    (images / "00002.ppm").write_text("no picture")
+    (images / "00002.ppm").write_text("no image")
     code, _, error = convert(official, tmp_path / "out" / "manifest.csv")
     assert code == 2
     assert "00000.ppm that cannot be read" in error
@@ -146,9 +146,9 @@ def test_kaggles_layout(tmp_path, convert):
     for number in CLASSES:
         for track in range(2):
             path = f"Train/{number}/{number:05d}_{track:05d}_00007.png"
-            picture(root / path, 10 * number + track, (40, 48))
+            image(root / path, 10 * number + track, (40, 48))
             rows.append(f"40,48,10,12,29,35,{number},{path}")
-        picture(root / f"Test/{number:05d}.png", 200 + number, (40, 48))
+        image(root / f"Test/{number:05d}.png", 200 + number, (40, 48))
         test.append(f"40,48,10,12,29,35,{number},Test/{number:05d}.png")
     (root / "Train.csv").write_text("\n".join(rows))
     (root / "Test.csv").write_text("\n".join(test))

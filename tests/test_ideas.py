@@ -97,31 +97,31 @@ def test_shares_of_one_label_are_that_label(idea: str) -> None:
 
 
 @pytest.mark.parametrize("idea", [MixUp(), CutMix()])
-def test_a_picture_is_shared_as_its_label_is(idea: Idea) -> None:
-    values = (np.arange(64) * 3).astype(np.uint8)  # each picture of one value: 0, 3, 6, ...
-    pictures = np.broadcast_to(values[:, None, None, None], (64, 20, 10, 3))
-    before = pictures.copy()
-    mixed, partner, share = idea.mix(pictures, np.random.default_rng(1))
-    again = idea.mix(pictures, np.random.default_rng(1))
+def test_an_image_is_shared_as_its_label_is(idea: Idea) -> None:
+    values = (np.arange(64) * 3).astype(np.uint8)  # each image of one value: 0, 3, 6, ...
+    images = np.broadcast_to(values[:, None, None, None], (64, 20, 10, 3))
+    before = images.copy()
+    mixed, partner, share = idea.mix(images, np.random.default_rng(1))
+    again = idea.mix(images, np.random.default_rng(1))
     assert all(np.array_equal(a, b) for a, b in zip(again, (mixed, partner, share)))
-    assert mixed.dtype == np.uint8 and (pictures == before).all()
+    assert mixed.dtype == np.uint8 and (images == before).all()
     own = np.arange(64) * 3.0
     expected = own * share + own[partner] * (1 - share)
     np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), expected, atol=1)
     assert share.min() >= (0 if isinstance(idea, CutMix) else 0.5) and share.max() <= 1
     assert len(np.unique(share)) > 20
     if isinstance(idea, CutMix):  # nothing in between
-        assert ((mixed == pictures) | (mixed == pictures[partner])).all()
+        assert ((mixed == images) | (mixed == images[partner])).all()
 
 
 @pytest.mark.parametrize("name", ["MixUp", "CutMix"])
 def test_batches_become_mixed_ones(name: str) -> None:
-    """The label tells what is in a picture; one that is not known leaves its part empty."""
+    """The label tells what is in an image; one that is not known leaves its part empty."""
     zebra = np.array([0, 1, -1, 2] * 4, np.int32)
-    values = np.array([0, 100, 200, 40] * 4, np.uint8)  # the picture's, by its class
-    pictures = np.broadcast_to(values[:, None, None, None], (16, 8, 4, 3)).copy()
+    values = np.array([0, 100, 200, 40] * 4, np.uint8)  # the image's, by its class
+    images = np.broadcast_to(values[:, None, None, None], (16, 8, 4, 3)).copy()
     targets = {"zebra": zebra, "apple": np.full(16, -1, np.int32)}
-    batches = tf.data.Dataset.from_tensors((pictures, targets)).repeat(3)
+    batches = tf.data.Dataset.from_tensors((images, targets)).repeat(3)
     keras.utils.set_random_seed(3)
     mixed = find_idea(name).batches(batches, LABELS)
     assert mixed.element_spec[0] == batches.element_spec[0]
@@ -139,15 +139,15 @@ def test_batches_become_mixed_ones(name: str) -> None:
 
 
 def test_chances_follow_the_rarest_label(tmp_path: Path) -> None:
-    """30 pictures, 27 of them of the frequent class; one without a label."""
+    """30 images, 27 of them of the frequent class; one without a label."""
     kinds = ["rare"] * 3 + ["often"] * 26 + [""]
     sides = ["left" if i % 2 else "right" for i in range(30)]
     frame = pd.DataFrame({"image_path": map(str, range(30)), "kind": kinds, "side": sides})
     labels = Labels({"kind": ("often", "rare"), "side": ("left", "right")})
-    chances = find_idea("balanced sampling").weights(Manifest(frame, labels, tmp_path))
-    assert chances.shape == (30,) and chances.sum() == pytest.approx(1)
-    assert chances[:3].min() > 4 * chances[3:].max()
-    assert chances[0] / chances[29] == pytest.approx(29 / (2 * 3))  # the last as the average row
+    drawn_by = find_idea("balanced sampling").weights(Manifest(frame, labels, tmp_path))
+    assert drawn_by.shape == (30,) and drawn_by.sum() == pytest.approx(1)
+    assert drawn_by[:3].min() > 4 * drawn_by[3:].max()
+    assert drawn_by[0] / drawn_by[29] == pytest.approx(29 / (2 * 3))  # the last as the average row
 
 
 # networks

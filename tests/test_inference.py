@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cloud import PICTURE_REQUESTS
+from helpers.cloud import IMAGE_REQUESTS
 from helpers.cloud.rehearsal.container import Context, Response, find_model, load_script
 from helpers.common import write_json
-from tests.picture_files import BROKEN, FILES
+from tests.image_files import BROKEN, FILES
 
 SCRIPT = Path(__file__).parent.parent / "helpers" / "cloud" / "inference.py"
 DETECTOR = SCRIPT.parent.parent / "detection" / "inference.py"
@@ -49,7 +49,7 @@ def pack(script: Path, folder: Path) -> None:
     """Lays out the scripts as `archive_folder` packs them."""
     folder.mkdir()
     shutil.copy(script, folder / "inference.py")
-    shutil.copy(PICTURE_REQUESTS, folder)
+    shutil.copy(IMAGE_REQUESTS, folder)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def script(tmp_path: Path, monkeypatch) -> Iterator:
     monkeypatch.setattr(module.requested, "_post", module.serving.post)
     yield module
     sys.path[:] = before
-    sys.modules.pop("picture_requests", None)  # the next archive brings its own
+    sys.modules.pop("image_requests", None)  # the next archive brings its own
 
 
 def ask(script, body: bytes, kind: str = "application/json", attributes: str | None = None):
@@ -114,13 +114,13 @@ def test_a_batch_keeps_its_order_and_goes_to_serving_at_once(script):
     assert script.serving.batches == [64, 6]
 
 
-def test_broken_pictures_cost_the_others_nothing(script):
+def test_broken_images_cost_the_others_nothing(script):
     files = [JPEG, b"text", PNG, DAMAGED, JPEG, b""]
     status, answer = ask(script, batch(*files))
     assert status == 200
     errors = {i: a["error"] for i, a in enumerate(answer["predictions"]) if "error" in a}
     assert sorted(errors) == [1, 3, 5]
-    assert errors[3] == "picture 3: the file is damaged"
+    assert errors[3] == "image 3: the file is damaged"
     assert all("color" in answer["predictions"][i] for i in (0, 2, 4))
 
 
@@ -130,7 +130,7 @@ def test_a_broken_file_alone_is_400_and_named(script, name):
         script.serving.status = 400
     status, answer = ask(script, BROKEN[name], "image/jpeg")
     assert status == 400
-    assert answer["error"].startswith("picture 0:") or not BROKEN[name]
+    assert answer["error"].startswith("image 0:") or not BROKEN[name]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_pixels_are_counted_before_anything_is_decoded(script):
 def test_sizes_are_read_from_the_head(script, name):
     from PIL import Image
 
-    assert script.requested.picture_size(FILES[name]) == Image.open(io.BytesIO(FILES[name])).size
+    assert script.requested.image_size(FILES[name]) == Image.open(io.BytesIO(FILES[name])).size
 
 
 def test_what_serving_cannot_do_is_500(script):
@@ -201,7 +201,7 @@ print(inference.requested.__file__)
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == str(tmp_path / "code" / "picture_requests.py")
+    assert done.stdout.strip() == str(tmp_path / "code" / "image_requests.py")
 
 
 def test_a_png_that_ends_in_its_head_is_refused(script):

@@ -29,7 +29,7 @@ def without_split(manifest: Manifest) -> Manifest:
 
 @pytest.fixture
 def channels(people: Manifest, tmp_path: Path) -> JobEnvironment:
-    """Training pictures without a split in one channel, validation and test in the other."""
+    """Training images without a split in one channel, validation and test in the other."""
     data = tmp_path / "input/data"
     write_shards(without_split(people.subset("train")), data / "training", 2)
     rest = people.rows((people.frame["split"] != "train").to_numpy())

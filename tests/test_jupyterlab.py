@@ -1,6 +1,6 @@
 """The main line's notebooks run in JupyterLab in a browser, as a learner runs them.
 
-`WORKSHOP_SCREENSHOTS=1` saves a picture of each under images/screenshots/.
+`WORKSHOP_SCREENSHOTS=1` saves an image of each under images/screenshots/.
 """
 
 import os
@@ -39,7 +39,7 @@ def lab(broken_notebook):
 
 def test_an_error_is_seen(lab, broken_notebook):
     seen = run_all_cells(*lab, broken_notebook)
-    assert (seen.cells, len(seen.errors), seen.pictures) == (3, 1, 0)
+    assert (seen.cells, len(seen.errors), seen.images) == (3, 1, 0)
     assert "ZeroDivisionError" in seen.errors[0]
 
 
@@ -51,5 +51,5 @@ def test_notebook_runs_in_jupyterlab(lab, path):
     assert seen.cells == sum(
         cell.cell_type == "code" for cell in nbformat.read(path, as_version=4).cells
     )
-    assert seen.pictures > 0
-    assert seen.broken_pictures == 0
+    assert seen.images > 0
+    assert seen.broken_images == 0

@@ -1,4 +1,4 @@
-"""What real data teaches: which rows train and answer, what is drawn, which pictures are shown."""
+"""What real data teaches: which rows train and answer, what is drawn, which images are shown."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ CAMERAS = ("north", "south", "east", "west")
 
 @pytest.fixture
 def street() -> Manifest:
-    """Eighty persons of three pictures each, every person at one camera."""
+    """Eighty people of three images each, every person at one camera."""
     rng = np.random.default_rng(0)
     person = np.repeat(np.arange(80), 3)
     frame = pd.DataFrame(
@@ -62,8 +62,8 @@ def test_nobody_who_answers_was_trained_on(
     lessons.run_lessons(street, tmp_path / "real", epochs=1)
     by_camera, by_persons = trained[2 : 2 + lessons.CAMERA_FOLDS], trained[-4:]
     assert len(trained) == 2 + len(by_camera) + len(by_persons)
-    persons = [set(part.groups) for part in trained]
-    assert all(one <= persons[0] for one in persons) and len(persons[0]) == pytest.approx(64, abs=3)
+    people = [set(part.groups) for part in trained]
+    assert all(one <= people[0] for one in people) and len(people[0]) == pytest.approx(64, abs=3)
     at_random, by_person = trained[:2]
     sides = [set(by_person.subset(side).groups) for side in ("train", "validation")]
     assert not sides[0] & sides[1]
@@ -92,9 +92,9 @@ def test_fewer_persons_are_learned_from_as_long(
     lessons.run_lessons(street, tmp_path / "real", epochs=8)
     half, equal = seen[1], seen[-4:]
     assert [epochs for _, epochs in equal] == [16] * 4 and half == (equal[-1][0], 8)
-    # equal but for the rounding up of so few persons
-    assert [pictures for pictures, _ in equal] == pytest.approx([half[0]] * 4, rel=0.2)
-    kept = json.loads((tmp_path / "real" / "lessons.json").read_text())["persons"]
+    # equal but for the rounding up of so few people
+    assert [images for images, _ in equal] == pytest.approx([half[0]] * 4, rel=0.2)
+    kept = json.loads((tmp_path / "real" / "lessons.json").read_text())["people"]
     assert len(kept["equally long"]) == 4 and len(kept["half as long"]) == 1
 
 

@@ -35,7 +35,7 @@ e.jpg,female,31-45,p1,train
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with five pictures and a good manifest.csv."""
+    """A folder with five images and a good manifest.csv."""
     for number, name in enumerate("abcde"):
         Image.new("RGB", (10, 24), (number * 50, 100, 0)).save(tmp_path / f"{name}.jpg")
     (tmp_path / "manifest.csv").write_text(ROWS)
@@ -49,7 +49,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def made(groups: np.ndarray, **tasks: np.ndarray) -> Manifest:
-    """A manifest in memory; its pictures do not exist."""
+    """A manifest in memory; its images do not exist."""
     columns = {"image_path": [f"{i}.jpg" for i in range(len(groups))], **tasks}
     frame = pd.DataFrame(columns).assign(group=groups).astype(str)
     labels = Labels({task: tuple(sorted(set(frame[task]) - {""})) for task in tasks})
@@ -167,7 +167,7 @@ def test_write_refuses_names_that_are_no_csv(folder: Path) -> None:
     ("text", "message"),
     [
         ("", "found an empty file"),
-        ("image_path,t\n", "a manifest without pictures"),
+        ("image_path,t\n", "a manifest without images"),
         ("imagepath,t\na.jpg,x\n", "Did you mean 'image_path' for 'imagepath'"),
         ("image,t\na.jpg,x\n", "Did you mean 'image_path' for 'image'"),
         ("file,t\na.jpg,x\n", "Did you mean 'image_path' for 'file'"),
@@ -252,7 +252,7 @@ def test_a_good_manifest_has_no_problems(folder: Path) -> None:
 
 def test_all_problems_are_found_at_once_each_with_its_row(folder: Path) -> None:
     (folder / "f.jpg").write_bytes((folder / "a.jpg").read_bytes())
-    (folder / "g.jpg").write_text("no picture")
+    (folder / "g.jpg").write_text("no image")
     (folder / "h.jpg").touch()
     (folder / "i.jpg").write_bytes((folder / "b.jpg").read_bytes()[:-40])
     path = write(
@@ -273,12 +273,12 @@ def test_all_problems_are_found_at_once_each_with_its_row(folder: Path) -> None:
         ("error", "empty path", 9),
         ("error", "group on two sides", 5),
         ("error", "missing file", 8),
-        ("error", "same picture in two splits", 4),
+        ("error", "same image in two splits", 4),
         ("error", "split value", 7),
         ("error", "split value", 8),
-        ("error", "unreadable picture", 5),
-        ("error", "unreadable picture", 6),
-        ("error", "unreadable picture", 7),
+        ("error", "unreadable image", 5),
+        ("error", "unreadable image", 6),
+        ("error", "unreadable image", 7),
         ("warning", "a class with one example", 4),
     ]
     assert sorted((p.kind, p.file) for p in problems if not p.row) == [
@@ -298,7 +298,7 @@ def test_validate_lists_every_kind_and_counts_the_rest(folder: Path) -> None:
     assert "301 problems" in message
     assert "missing file (300)" in message
     assert "... and 290 more" in message
-    assert "row 303, a.jpg: found the same picture as in row 302" in message
+    assert "row 303, a.jpg: found the same image as in row 302" in message
     assert len(message.splitlines()) < 25
     assert len(pd.read_csv(report)) == len(caught.value.problems) == 301
 
@@ -333,7 +333,7 @@ def test_check_split_refuses_a_group_on_both_sides(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def people() -> Manifest:
-    """2,000 persons with 1 to 9 pictures; two tasks of very uneven classes."""
+    """2,000 people with 1 to 9 images; two tasks of very uneven classes."""
     rng = np.random.default_rng(3)
     groups = np.repeat(np.arange(2000), rng.integers(1, 10, 2000))
     looks = rng.choice(list("abcdef"), 2000, p=[0.5, 0.3, 0.1, 0.07, 0.02, 0.01])
@@ -412,7 +412,7 @@ def test_command_checks_and_splits(
     arguments = ["--tasks", "gender", "--split", "0.5,0.25,0.25", "--out", out]
     assert run_main(monkeypatch, folder / "manifest.csv", *arguments) == 0
     printed = capsys.readouterr().out
-    assert "5 pictures, 4 groups" in printed
+    assert "5 images, 4 groups" in printed
     assert "gender  female 3, male 2" in printed
     assert f"wrote {out}" in printed
     check_split(read_manifest(out), ("train", "validation", "test"))

@@ -51,7 +51,7 @@ def test_score_task_equals_scikit_learn_on_the_labelled_rows():
     assert score.top3 == pytest.approx((ranks[:, :3] == truth[:, None]).any(axis=1).mean())
     share = np.bincount(truth).max() / len(truth)
     assert score.largest_class == CLASSES[np.bincount(truth).argmax()]
-    assert score.largest_class_share == pytest.approx(share)
+    assert score.majority_baseline == pytest.approx(share)
     assert score.lift == pytest.approx(score.accuracy - share)
     assert score.accuracy_low < score.accuracy < score.accuracy_high
     assert score.lift_low < score.lift < score.lift_high
@@ -107,7 +107,7 @@ def test_a_task_without_labels_gives_nan_everywhere():
 def test_a_network_that_always_answers_the_largest_class_has_no_lift():
     targets = np.array([0] * 70 + [1] * 30)
     score = metrics.score_task(targets, one_hot([0] * 100, 2, 0.9), ("a", "b"))
-    assert score.accuracy == score.largest_class_share == 0.7
+    assert score.accuracy == score.majority_baseline == 0.7
     assert score.lift == score.lift_low == score.lift_high == 0
     assert score.balanced_accuracy == 0.5
     assert score.calibration_error == pytest.approx(0.2)
@@ -155,13 +155,13 @@ def test_interval_of_ungrouped_rows_equals_that_of_scipy():
     assert score.accuracy_high == pytest.approx(peer.high, abs=0.008)
 
 
-def grouped(persons=60, seed=0):
-    """Persons with 1 to 12 pictures that are mostly right together or wrong together."""
+def grouped(people=60, seed=0):
+    """People with 1 to 12 images that are mostly right together or wrong together."""
     random = np.random.default_rng(seed)
-    sizes = random.integers(1, 13, persons)
-    groups = np.repeat([f"person-{number}" for number in range(persons)], sizes)
-    easy = np.repeat(random.random(persons) < 0.7, sizes)
-    targets = np.repeat(random.integers(0, 2, persons), sizes)
+    sizes = random.integers(1, 13, people)
+    groups = np.repeat([f"person-{number}" for number in range(people)], sizes)
+    easy = np.repeat(random.random(people) < 0.7, sizes)
+    targets = np.repeat(random.integers(0, 2, people), sizes)
     right = random.random(len(groups)) < np.where(easy, 0.97, 0.1)
     return targets, one_hot(np.where(right, targets, 1 - targets), 2, 0.8), groups
 
@@ -271,7 +271,7 @@ def test_choose_threshold_is_the_smallest_that_reaches_the_accuracy():
     assert answered.sum() / known.sum() == pytest.approx(chosen.coverage)
     for lower in confidence[known & (confidence < chosen.threshold)]:
         assert right[known & (confidence >= lower)].mean() < 0.8
-    assert "pictures" in str(chosen)
+    assert "images" in str(chosen)
 
 
 def test_an_accuracy_out_of_reach_says_so():
@@ -353,7 +353,7 @@ def test_score_by_scores_each_value_apart():
 
 def test_the_interval_of_a_difference_is_narrower_than_two_intervals_apart():
     targets, probabilities, groups = grouped()
-    # Wrong in a few rows more, right and wrong in the same persons.
+    # Wrong in a few rows more, right and wrong in the same people.
     worse = probabilities.copy()
     worse[::10] = worse[::10, ::-1]
     result = metrics.accuracy_difference(targets, probabilities, worse, groups)

@@ -124,7 +124,7 @@ def test_flat_pooling_keeps_every_place() -> None:
 
 
 @pytest.mark.parametrize(("name", "shape"), [("sign", (4, 4, 96)), ("lenet", (1, 1, 84))])
-def test_backbones_of_small_pictures(name: str, shape: tuple[int, ...]) -> None:
+def test_backbones_of_small_images(name: str, shape: tuple[int, ...]) -> None:
     assert build_backbone((32, 32), name).output.shape[1:] == shape
 
 

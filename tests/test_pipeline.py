@@ -17,15 +17,15 @@ from helpers.manifest import Labels, Manifest
 from helpers.pipeline import (
     AUGMENTATIONS,
     batches_in_order,
-    decode_picture,
+    decode_image,
     decoded,
-    load_pictures,
-    read_pictures,
+    load_images,
+    read_images,
     steps_per_epoch,
     training_batches,
 )
 from helpers.pipeline.decode import exif_orientation
-from tests.picture_files import BROKEN, FILES, SCENE, by_pillow, encoded, exif_bytes, turned
+from tests.image_files import BROKEN, FILES, SCENE, by_pillow, encoded, exif_bytes, turned
 
 SIZE = (16, 8)
 COUNT = 11
@@ -33,13 +33,13 @@ COUNT = 11
 
 @pytest.fixture(scope="module")
 def decode():
-    """`decode_picture` as a graph, traced once per size."""
-    return tf.function(decode_picture)
+    """`decode_image` as a graph, traced once per size."""
+    return tf.function(decode_image)
 
 
 @pytest.fixture
 def numbered(tmp_path: Path) -> Manifest:
-    """Pictures whose color tells their number; the labels tell it too, every fourth is missing."""
+    """Images whose color tells their number; the labels tell it too, every fourth is missing."""
     rows = []
     for i in range(COUNT):
         path = tmp_path / f"größe {i}.png"
@@ -52,18 +52,18 @@ def numbered(tmp_path: Path) -> Manifest:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(load_pictures, "__defaults__", (tmp_path / "cache",))
+    monkeypatch.setattr(load_images, "__defaults__", (tmp_path / "cache",))
     return tmp_path / "cache"
 
 
 def epochs_of(batches: tf.data.Dataset, steps: int, epochs: int = 1) -> list[list[tuple]]:
-    """Takes whole epochs: for each a list of (pictures, targets) in numpy."""
+    """Takes whole epochs: for each a list of (images, targets) in numpy."""
     flat = list(batches.take(steps * epochs).as_numpy_iterator())
     return [flat[i * steps : (i + 1) * steps] for i in range(epochs)]
 
 
 def numbers_in(epoch: list[tuple]) -> np.ndarray:
-    return np.concatenate([pictures[:, 0, 0, 0].astype(int) for pictures, _ in epoch]) // 20
+    return np.concatenate([images[:, 0, 0, 0].astype(int) for images, _ in epoch]) // 20
 
 
 def same(one: list[tuple], other: list[tuple]) -> bool:
@@ -85,7 +85,7 @@ def test_decodes_as_pillow(decode, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["baseline.jpg", "progressive.jpg", "color.png", "rgba.png"])
 def test_decodes_every_pixel_as_pillow_where_nothing_is_resized(name: str) -> None:
-    found = decode_picture(tf.constant(FILES[name]), (160, 75)).numpy()
+    found = decode_image(tf.constant(FILES[name]), (160, 75)).numpy()
     assert np.array_equal(found, by_pillow(FILES[name], (160, 75)))
 
 
@@ -113,26 +113,26 @@ def test_exif_without_an_orientation_is_upright() -> None:
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_bytes_raise(name: str) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode_picture(tf.constant(BROKEN[name]), (32, 16))
+        decode_image(tf.constant(BROKEN[name]), (32, 16))
 
 
 @pytest.mark.parametrize("cut", range(4, 100, 3))
 def test_any_cut_within_exif_raises_the_same_error(cut: int) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode_picture(tf.constant(turned(6, camera=True)[:cut]), (32, 16))
+        decode_image(tf.constant(turned(6, camera=True)[:cut]), (32, 16))
 
 
-def test_damaged_exif_never_stops_a_picture() -> None:
+def test_damaged_exif_never_stops_an_image() -> None:
     rng = np.random.default_rng(0)
     data = turned(6)
     start = data.index(b"Exif") + 6
     for _ in range(20):
         noise = rng.integers(0, 256, 40).astype(np.uint8).tobytes()
         spoiled = data[:start] + b"MM" + noise + data[start + 42 :]
-        assert decode_picture(tf.constant(spoiled), (32, 16)).shape == (32, 16, 3)
+        assert decode_image(tf.constant(spoiled), (32, 16)).shape == (32, 16, 3)
 
 
-def test_large_pictures_are_reduced_without_aliasing(decode) -> None:
+def test_large_images_are_reduced_without_aliasing(decode) -> None:
     stripes = np.zeros((400, 400, 3), np.uint8)
     stripes[::2] = 255  # a bilinear sample of every eighth row would be all black or all white
     for kind in ("PNG", "JPEG"):
@@ -141,34 +141,32 @@ def test_large_pictures_are_reduced_without_aliasing(decode) -> None:
 
 
 @pytest.mark.parametrize("size", [(161, 75), (159, 79), (200, 77)])
-def test_png_and_jpeg_of_one_picture_are_the_same_place_by_place(decode, size: tuple) -> None:
-    picture = SCENE.resize(size[::-1])
-    png = decode(tf.constant(encoded(picture, "PNG")), (32, 16)).numpy().astype(int)
-    jpeg = decode(
-        tf.constant(encoded(picture, "JPEG", quality=100, subsampling=0)), (32, 16)
-    ).numpy()
+def test_png_and_jpeg_of_one_image_are_the_same_place_by_place(decode, size: tuple) -> None:
+    image = SCENE.resize(size[::-1])
+    png = decode(tf.constant(encoded(image, "PNG")), (32, 16)).numpy().astype(int)
+    jpeg = decode(tf.constant(encoded(image, "JPEG", quality=100, subsampling=0)), (32, 16)).numpy()
     assert np.abs(png - jpeg).max() <= 4
 
 
 def test_the_cache_holds_what_decoding_gives_and_is_reused(
     numbered: Manifest, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = np.array(load_pictures(numbered, SIZE))
-    assert np.array_equal(first, np.stack(list(read_pictures(numbered.paths, SIZE))))
+    first = np.array(load_images(numbered, SIZE))
+    assert np.array_equal(first, np.stack(list(read_images(numbered.paths, SIZE))))
     (file,) = cache.iterdir()
     assert file.stat().st_size == COUNT * 16 * 8 * 3
     monkeypatch.setattr("helpers.pipeline.cache._fill", lambda *_: pytest.fail("decoded again"))
-    assert np.array_equal(load_pictures(numbered, SIZE), first)
+    assert np.array_equal(load_images(numbered, SIZE), first)
 
 
 def test_another_size_or_a_changed_file_is_decoded_anew(numbered: Manifest, cache: Path) -> None:
-    first = np.array(load_pictures(numbered, SIZE))
-    load_pictures(numbered, (8, 8))
+    first = np.array(load_images(numbered, SIZE))
+    load_images(numbered, (8, 8))
     path = Path(numbered.paths[3])
     times = path.stat()
     Image.new("RGB", (SIZE[1], SIZE[0]), (1, 2, 3)).save(path)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 1))
-    second = load_pictures(numbered, SIZE)
+    second = load_images(numbered, SIZE)
     assert len(list(cache.iterdir())) == 3
     changed = (second != first).any(axis=(1, 2, 3))
     assert np.array_equal(np.flatnonzero(changed), [3]) and (second[3] == (1, 2, 3)).all()
@@ -188,14 +186,14 @@ def test_files_used_longest_ago_make_room(
 
     size = COUNT * 16 * 8 * 3
     monkeypatch.setattr("helpers.pipeline.cache.CACHE_BYTES", size + 4000)
-    load_pictures(numbered, SIZE)
+    load_images(numbered, SIZE)
     assert left() == {"older", "oldest", "young", "old"}
     monkeypatch.setattr("helpers.pipeline.cache.CACHE_BYTES", size + 2000 + COUNT * 8 * 8 * 3)
-    load_pictures(numbered, SIZE)  # used, not made: nothing has to go
-    load_pictures(numbered, (8, 8))
+    load_images(numbered, SIZE)  # used, not made: nothing has to go
+    load_images(numbered, (8, 8))
     assert left() == {"old", "young"}
     monkeypatch.setattr("helpers.pipeline.cache.CACHE_BYTES", 0)
-    load_pictures(numbered, (8, 16))
+    load_images(numbered, (8, 16))
     assert left() == {"young"}  # somebody may be about to read it
     assert (cache / "notes.txt").exists() and len(list(cache.glob("*.uint8"))) == 4
 
@@ -205,7 +203,7 @@ def test_bars_that_are_switched_off_change_nothing(
 ) -> None:
     monkeypatch.setattr("helpers.pipeline.cache.progress_bar", lambda **_: tqdm(disable=True))
     monkeypatch.setattr("helpers.pipeline.cache.DECODE_BATCH", 4)
-    assert load_pictures(numbered, SIZE)[:, 0, 0, 0].tolist() == [i * 20 for i in range(COUNT)]
+    assert load_images(numbered, SIZE)[:, 0, 0, 0].tolist() == [i * 20 for i in range(COUNT)]
 
 
 def test_a_stopped_fill_leaves_no_file(
@@ -217,7 +215,7 @@ def test_a_stopped_fill_leaves_no_file(
 
     monkeypatch.setattr("helpers.pipeline.cache._fill", stopped)
     with pytest.raises(KeyboardInterrupt):
-        load_pictures(numbered, SIZE)
+        load_images(numbered, SIZE)
     assert list(cache.iterdir()) == []
 
 
@@ -228,42 +226,42 @@ def test_a_full_disk_is_told(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(WorkshopError, match=f"MB for decoded pictures in {cache}.*No space left"):
-        load_pictures(numbered, SIZE)
+    with pytest.raises(WorkshopError, match=f"MB for decoded images in {cache}.*No space left"):
+        load_images(numbered, SIZE)
     assert list(cache.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"text", BROKEN["cut jpeg"]])
-def test_a_picture_that_cannot_be_decoded_is_named(
+def test_an_image_that_cannot_be_decoded_is_named(
     numbered: Manifest, cache: Path, content: bytes
 ) -> None:
     Path(numbered.paths[5]).write_bytes(content)
     with pytest.raises(WorkshopError, match=r"größe 5\.png"):
-        load_pictures(numbered, SIZE)
+        load_images(numbered, SIZE)
     assert list(cache.iterdir()) == []
 
 
-def test_a_missing_picture_is_named(numbered: Manifest, cache: Path) -> None:
+def test_a_missing_image_is_named(numbered: Manifest, cache: Path) -> None:
     Path(numbered.paths[4]).unlink()
     with pytest.raises(WorkshopError, match=r"größe 4\.png, found none"):
-        load_pictures(numbered, SIZE)
+        load_images(numbered, SIZE)
     assert not cache.exists()
 
 
 @pytest.mark.parametrize("cache_it", [True, False])
-def test_an_epoch_has_every_picture_once_with_its_own_targets(
+def test_an_epoch_has_every_image_once_with_its_own_targets(
     numbered: Manifest, cache: Path, cache_it: bool
 ) -> None:
     steps = steps_per_epoch(numbered, 4)
     first, second = epochs_of(training_batches(numbered, SIZE, 4, cache=cache_it), steps, 2)
-    assert [len(pictures) for pictures, _ in first] == [4, 4, 3]
+    assert [len(images) for images, _ in first] == [4, 4, 3]
     for epoch in (first, second):
         assert sorted(numbers_in(epoch)) == list(range(COUNT))
-        for pictures, targets in epoch:
-            numbers = pictures[:, 0, 0, 0].astype(int) // 20
+        for images, targets in epoch:
+            numbers = images[:, 0, 0, 0].astype(int) // 20
             assert np.array_equal(targets["number"], np.where(numbers % 4, numbers, -1))
             assert np.array_equal(targets["even"], numbers % 2)
-            assert targets["even"].dtype == np.int32 and pictures.dtype == np.uint8
+            assert targets["even"].dtype == np.int32 and images.dtype == np.uint8
     assert not np.array_equal(numbers_in(first), numbers_in(second))
 
 
@@ -288,7 +286,7 @@ def test_batches_depend_on_seed_and_epoch_alone(numbered: Manifest, cache: Path)
     assert not same(unbroken[0], unbroken[1])
 
 
-def test_in_order_gives_each_picture_once_unchanged(numbered: Manifest, cache: Path) -> None:
+def test_in_order_gives_each_image_once_unchanged(numbered: Manifest, cache: Path) -> None:
     batches = list(batches_in_order(numbered, SIZE, 4).as_numpy_iterator())
     assert np.array_equal(numbers_in(batches), range(COUNT))
     assert np.array_equal(
@@ -308,18 +306,18 @@ def test_whoever_lets_go_of_batches_need_not_wait_for_a_tuner(
         assert batches.options().autotune.enabled is False
 
 
-def test_relative_and_moved_folders_are_other_pictures(
+def test_relative_and_moved_folders_are_other_images(
     numbered: Manifest, cache: Path, tmp_path: Path
 ) -> None:
-    load_pictures(numbered, SIZE)
+    load_images(numbered, SIZE)
     moved = tmp_path / "moved"
     moved.mkdir()
     for path in numbered.paths:
         shutil.copy2(path, moved)
-    load_pictures(Manifest(numbered.frame, numbered.labels, moved), SIZE)
+    load_images(Manifest(numbered.frame, numbered.labels, moved), SIZE)
     assert len(list(cache.iterdir())) == 2
 
 
 def test_exif_of_a_png_is_left_alone() -> None:
     data = encoded(SCENE, "PNG", exif=exif_bytes(6))
-    assert np.array_equal(decode_picture(tf.constant(data), (160, 75)), SCENE)
+    assert np.array_equal(decode_image(tf.constant(data), (160, 75)), SCENE)

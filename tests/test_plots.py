@@ -28,7 +28,7 @@ ALL = pytest.mark.parametrize("tasks", [THREE, EIGHT, SIGNS], ids=["three", "eig
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     for number in range(4):
         Image.new("RGB", (20, 48), (60 * number, 99, 30)).save(folder / f"{number}.png")
     return folder
@@ -122,13 +122,13 @@ def test_shares_by_split_shows_the_splits_there_are(tasks, folder):
         assert sum(train.get_xdata()) == pytest.approx(1)
 
 
-def test_picture_grid_takes_arrays_and_paths_and_frames_them(folder):
-    pictures = [
+def test_image_grid_takes_arrays_and_paths_and_frames_them(folder):
+    images = [
         np.zeros((48, 20, 3), np.uint8),
         str(folder / "1.png"),
         np.full((48, 20), 300.0),  # grey, float, out of range
     ]
-    figure = drawn(plots.picture_grid(pictures, ["a", "b\n.9", "c"], 2, [True, False, None]))
+    figure = drawn(plots.image_grid(images, ["a", "b\n.9", "c"], 2, [True, False, None]))
     shown = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title() for axes in shown] == ["a", "b\n.9", "c"]
     frames = [axes.spines["left"] for axes in shown]
@@ -137,11 +137,11 @@ def test_picture_grid_takes_arrays_and_paths_and_frames_them(folder):
     assert not frames[2].get_visible()
     assert shown[1].images[0].get_array()[0, 0].tolist() == [60, 99, 30]
     assert shown[2].images[0].get_array()[0, 0].tolist() == [255, 255, 255]
-    assert len(drawn(plots.picture_grid(pictures * 5)).axes) == 16
+    assert len(drawn(plots.image_grid(images * 5)).axes) == 16
 
 
-def test_picture_grid_without_pictures_says_so():
-    assert drawn(plots.picture_grid([])).texts[0].get_text() == "no pictures"
+def test_image_grid_without_images_says_so():
+    assert drawn(plots.image_grid([])).texts[0].get_text() == "no images"
 
 
 def test_shares_by_split_asks_for_a_split(folder):
@@ -151,28 +151,28 @@ def test_shares_by_split_asks_for_a_split(folder):
         plots.shares_by_split(manifest)
 
 
-def test_pictures_stand_upright_as_exif_says(tmp_path):
+def test_images_stand_upright_as_exif_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (48, 20)).save(tmp_path / "lying.jpg", exif=exif)
-    figure = plots.picture_grid([str(tmp_path / "lying.jpg")])
+    figure = plots.image_grid([str(tmp_path / "lying.jpg")])
     assert figure.axes[0].images[0].get_array().shape == (48, 20, 3)
 
 
-def test_pictures_of_groups_has_a_row_for_each(folder):
+def test_images_of_groups_has_a_row_for_each(folder):
     manifest = manifest_of(THREE, folder)
-    figure = drawn(plots.pictures_of_groups(manifest, ["person-0", "person-2"], columns=2))
+    figure = drawn(plots.images_of_groups(manifest, ["person-0", "person-2"], columns=2))
     assert sum(bool(axes.images) for axes in figure.axes) == 4
     captions = [text for axes in figure.axes for text in texts(axes)]
-    assert captions[0] == "person-0\n3 pictures\n(1 not shown)"
+    assert captions[0] == "person-0\n3 images\n(1 not shown)"
 
 
-def test_pictures_per_group_counts_groups(folder):
+def test_images_per_group_counts_groups(folder):
     manifest = manifest_of(THREE, folder, rows=7)
-    axes = drawn(plots.pictures_per_group(manifest)).axes[0]
+    axes = drawn(plots.images_per_group(manifest)).axes[0]
     bars = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in axes.patches}
     assert bars == {3: 2, 1: 1}
-    assert axes.get_title("left") == "3 groups, 7 pictures, median 3"
+    assert axes.get_title("left") == "3 groups, 7 images, median 3"
 
 
 def log_of(tasks, epochs=5):
@@ -213,7 +213,7 @@ def test_scores_against_floor_shows_accuracy_and_floor(tasks, folder):
     manifest = manifest_of(tasks, folder)
     scores = metrics.score_manifest(manifest, predictions(manifest))
     axes = drawn(plots.scores_against_floor(scores), draw=tasks is THREE).axes[0]
-    assert widths(axes) == scores["largest_class_share"].tolist()
+    assert widths(axes) == scores["majority_baseline"].tolist()
     assert axes.lines[0].get_xdata().tolist() == scores["accuracy"].tolist()
     ends = [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()]
     assert ends == scores[["accuracy_low", "accuracy_high"]].to_numpy().tolist()
@@ -277,8 +277,8 @@ def test_probabilities_has_a_bar_for_every_class(tasks):
     answers = {
         t: (classes, random.dirichlet(np.ones(len(classes)))) for t, classes in tasks.items()
     }
-    picture = np.zeros((240, 100, 3), np.uint8)
-    figure = drawn(plots.probabilities(picture, answers))
+    image = np.zeros((240, 100, 3), np.uint8)
+    figure = drawn(plots.probabilities(image, answers))
     bars = [width for axes in figure.axes[1:] for width in widths(axes)]
     assert bars == [value for _, values in answers.values() for value in values]
     assert figure.axes[0].images
@@ -288,9 +288,9 @@ def test_probabilities_marks_the_answer_and_the_truth():
     values = {"gender": np.array([0.2, 0.7, 0.1]), "top_color": np.eye(12)[3]}
     answers = {task: (THREE[task], values[task]) for task in values}
     labels = Labels(THREE, {"gender": {"male": "Mann"}})
-    picture = np.zeros((240, 100, 3), np.uint8)
+    image = np.zeros((240, 100, 3), np.uint8)
     truth = {"gender": "male", "top_color": "yellow"}
-    shown = panels(drawn(plots.probabilities(picture, answers, truth, labels)))
+    shown = panels(drawn(plots.probabilities(image, answers, truth, labels)))
     assert labels_of(shown["gender"]) == ["Mann", "female", "unknown"]
     assert texts(shown["gender"]) == [".20", "◂ truth", ".70", ".10"]
     assert "✓" in texts(shown["top color"]) and "1.00" in texts(shown["top color"])
@@ -298,11 +298,11 @@ def test_probabilities_marks_the_answer_and_the_truth():
     assert bold == ["normal", "bold", "normal"]
     yellow = shown["top color"].containers[0][3]
     assert to_hex(yellow.get_facecolor()) == PAINT["yellow"].lower()
-    unmarked = panels(plots.probabilities(picture, answers, {"gender": ""}))
+    unmarked = panels(plots.probabilities(image, answers, {"gender": ""}))
     assert texts(unmarked["gender"]) == [".20", ".70", ".10"]
 
 
-def test_gallery_rows_name_the_picture_the_answers_and_the_known_labels(folder):
+def test_gallery_rows_name_the_image_the_answers_and_the_known_labels(folder):
     manifest = manifest_of(THREE, folder, rows=12)
     probabilities = predictions(manifest)
     path, answers, truth = plots.gallery_rows(manifest, probabilities, [3, 10])[1]
@@ -331,7 +331,7 @@ def test_probability_gallery_shows_the_top_and_the_truth(tasks, folder):
 
 
 @pytest.mark.parametrize("number", [1, 8])
-def test_heatmaps_lays_each_map_over_the_whole_picture(number):
+def test_heatmaps_lays_each_map_over_the_whole_image(number):
     maps = {f"task_{i}": np.eye(4) * i for i in range(number)}  # the first one is all zero
     figure = drawn(plots.heatmaps(np.zeros((48, 20, 3)), maps, {"task_0": "red"}))
     shown = [axes for axes in figure.axes if axes.images]
@@ -378,7 +378,7 @@ def test_leak_writes_the_gap(tasks):
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == ["at random\ngap −0.060", "by person\ngap −0.005"]
     by_label = {line.get_label(): line for line in axes.lines}
-    assert by_label["unseen persons"].get_ydata().tolist() == [0.92, 0.925]
+    assert by_label["unseen people"].get_ydata().tolist() == [0.92, 0.925]
 
 
 def test_learning_curve_sets_shorter_training_aside():
@@ -389,7 +389,7 @@ def test_learning_curve_sets_shorter_training_aside():
     ]
     table = pd.DataFrame(
         [(task, *point, 0.5, 0.8) for task in ("gender", "top_color") for point in points],
-        columns=["task", "persons", "trained", "accuracy", "accuracy_low", "accuracy_high"],
+        columns=["task", "people", "trained", "accuracy", "accuracy_low", "accuracy_high"],
     )
     shown = panels(drawn(plots.learning_curve(table)))
     assert list(shown) == ["gender", "top color"]
@@ -402,7 +402,7 @@ def test_learning_curve_sets_shorter_training_aside():
 
 def test_speed_says_how_many_times_faster():
     table = pd.DataFrame(
-        {"pictures per second": [30.0, 240, 3000], "milliseconds": [33.0, 25.0, 20.0]},
+        {"images per second": [30.0, 240, 3000], "milliseconds": [33.0, 25.0, 20.0]},
         index=["model.predict", "export", "LiteRT"],
     )
     first, second = drawn(plots.speed(table)).axes

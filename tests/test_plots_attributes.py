@@ -14,8 +14,8 @@ from helpers.train import proposed_rate
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory) -> Manifest:
-    """All from the back are neutral; 12 persons of 5 pictures."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """All from the back are neutral; 12 people of 5 images."""
+    folder = tmp_path_factory.mktemp("images")
     rng, rows = np.random.default_rng(0), []
     for i in range(60):
         name = f"{i % 6}.png"
@@ -55,11 +55,11 @@ def test_the_gallery_shows_different_people_first(manifest: Manifest) -> None:
 
 
 def test_augmentations_have_a_row_each() -> None:
-    pictures = np.zeros((3, 20, 10, 3), np.uint8)
-    figure = plots.augmentation_gallery({"a": pictures, "b": pictures + 9}, columns=3)
+    images = np.zeros((3, 20, 10, 3), np.uint8)
+    figure = plots.augmentation_gallery({"a": images, "b": images + 9}, columns=3)
     assert [axes.get_title() for axes in figure.axes] == ["a", "", "", "b", "", ""]
-    with pytest.raises(WorkshopError, match="3 pictures of a, found 2"):
-        plots.augmentation_gallery({"a": pictures[:2]}, columns=3)
+    with pytest.raises(WorkshopError, match="3 images of a, found 2"):
+        plots.augmentation_gallery({"a": images[:2]}, columns=3)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def scores() -> pd.DataFrame:
 
 
 def test_a_task_at_its_floor_is_named_and_red(scores: pd.DataFrame) -> None:
-    assert metrics.at_the_floor(scores) == ["guessed"]
+    assert metrics.at_majority_baseline(scores) == ["guessed"]
     axes = plots.lifts(scores).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["learned", "guessed"]
     words = [text.get_text() for text in axes.texts]
@@ -86,7 +86,7 @@ def test_a_task_at_its_floor_is_named_and_red(scores: pd.DataFrame) -> None:
 
 
 def test_a_task_without_an_interval_counts_as_not_learned(scores: pd.DataFrame) -> None:
-    assert metrics.at_the_floor(scores.assign(lift_low=np.nan)) == ["learned", "guessed"]
+    assert metrics.at_majority_baseline(scores.assign(lift_low=np.nan)) == ["learned", "guessed"]
 
 
 def test_answers_without_the_prior_find_the_rare_class() -> None:

@@ -13,7 +13,7 @@ from helpers.predict import files as predict
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Stands in for decoding: a file's picture is its number, and number 5 is broken."""
+    """Stands in for decoding: a file's image is its number, and number 5 is broken."""
     seen: list[Path] = []
 
     def read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:

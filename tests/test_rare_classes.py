@@ -13,8 +13,8 @@ from helpers.model import (
     MaskedAccuracy,
     MaskedCrossentropy,
     build_backbone,
+    compute_sampling_weights,
     labels_of,
-    sampling_chances,
 )
 from helpers.pipeline import (
     AUGMENTATIONS,
@@ -52,10 +52,10 @@ def test_soft_targets_of_one_label_are_that_label(smoothing: float) -> None:
     assert hard == pytest.approx(soft, rel=1e-6)
 
 
-# pictures
+# images
 
 
-def flat_pictures(count: int = 64) -> np.ndarray:
+def flat_images(count: int = 64) -> np.ndarray:
     """Each of one value: 0, 3, 6, ..."""
     return np.broadcast_to(
         (np.arange(count) * 3).astype(np.uint8)[:, None, None, None], (count, 20, 10, 3)
@@ -66,8 +66,7 @@ def test_randaugment_goes_all_the_way_in_one_of_the_ways() -> None:
     a = Augmentation(brightness=0.2, operations=1)
     grey = np.arange(64) * 3
     shifts = (
-        augment(flat_pictures(), a, np.random.default_rng(0)).astype(int)
-        - grey[:, None, None, None]
+        augment(flat_images(), a, np.random.default_rng(0)).astype(int) - grey[:, None, None, None]
     )
     inside = (grey > 60) & (grey < 190)
     assert set(np.unique(shifts[inside])) == {-51, 0, 51}  # .2 of 255, up or down
@@ -78,7 +77,7 @@ def test_randaugment_goes_all_the_way_in_one_of_the_ways() -> None:
 
 @pytest.fixture
 def skewed(tmp_path) -> Manifest:
-    """30 pictures, 27 of them of the frequent class; one without a label."""
+    """30 images, 27 of them of the frequent class; one without a label."""
     from PIL import Image
 
     rows = []
@@ -92,35 +91,39 @@ def skewed(tmp_path) -> Manifest:
 
 
 def test_chances_make_classes_equally_frequent(skewed: Manifest) -> None:
-    chances = sampling_chances(skewed, "kind")
-    assert chances.sum() == pytest.approx(1)
+    drawn_by = compute_sampling_weights(skewed, "kind")
+    assert drawn_by.sum() == pytest.approx(1)
     targets = skewed.targets("kind")
-    assert chances[targets == 0].sum() == pytest.approx(chances[targets == 1].sum())
-    assert chances[29] == pytest.approx(1 / 30)
-    assert sampling_chances(skewed, "") is None
+    assert drawn_by[targets == 0].sum() == pytest.approx(drawn_by[targets == 1].sum())
+    assert drawn_by[29] == pytest.approx(1 / 30)
+    assert compute_sampling_weights(skewed, "") is None
     with pytest.raises(WorkshopError, match="No task 'kin'"):
-        sampling_chances(skewed, "kin")
+        compute_sampling_weights(skewed, "kin")
 
 
 def test_large_groups_come_less_often(skewed: Manifest) -> None:
-    assert sampling_chances(skewed, "groups") is None  # each picture is a group of its own
+    assert compute_sampling_weights(skewed, "groups") is None  # each image is a group of its own
     groups = ["crowd"] * 16 + ["pair"] * 4 + [f"one {i}" for i in range(10)]
     grouped = replace(skewed, frame=skewed.frame.assign(group=groups))
-    chances = sampling_chances(grouped, "groups")
-    assert chances.sum() == pytest.approx(1)
-    crowd, pair, one = chances[:16].sum(), chances[16:20].sum(), chances[20]
+    drawn_by = compute_sampling_weights(grouped, "groups")
+    assert drawn_by.sum() == pytest.approx(1)
+    crowd, pair, one = (
+        drawn_by[:16].sum(),
+        drawn_by[16:20].sum(),
+        drawn_by[20],
+    )
     assert (crowd / one, pair / one) == (pytest.approx(4), pytest.approx(2))
-    assert len(set(chances[:16])) == 1
+    assert len(set(drawn_by[:16])) == 1
     pairs = replace(skewed, frame=skewed.frame.assign(group=[f"pair {i // 2}" for i in range(30)]))
-    assert sampling_chances(pairs, "groups") is None
+    assert compute_sampling_weights(pairs, "groups") is None
 
 
 def test_batches_are_drawn_by_chance(skewed: Manifest, tmp_path, monkeypatch) -> None:
-    from helpers.pipeline import load_pictures
+    from helpers.pipeline import load_images
 
-    monkeypatch.setattr(load_pictures, "__defaults__", (tmp_path / "cache",))
-    chances = sampling_chances(skewed, "kind")
-    drawn = training_batches(skewed, (16, 8), 10, chances=chances, seed=3)
+    monkeypatch.setattr(load_images, "__defaults__", (tmp_path / "cache",))
+    drawn_by = compute_sampling_weights(skewed, "kind")
+    drawn = training_batches(skewed, (16, 8), 10, sampling_weights=drawn_by, seed=3)
     batches = list(drawn.take(30).as_numpy_iterator())  # ten epochs
     kinds = np.concatenate([targets["kind"] for _, targets in batches])
     assert kinds.shape == (300,) and 0.4 < (kinds[kinds >= 0] == 1).mean() < 0.6
@@ -130,13 +133,13 @@ def test_batches_are_drawn_by_chance(skewed: Manifest, tmp_path, monkeypatch) ->
 
 
 def test_statistics_are_numpys_of_rgb(skewed: Manifest, tmp_path, monkeypatch) -> None:
-    from helpers.pipeline import load_pictures
+    from helpers.pipeline import load_images
 
-    monkeypatch.setattr(load_pictures, "__defaults__", (tmp_path / "cache",))
-    mean, deviation = channel_statistics(skewed, (16, 8))
+    monkeypatch.setattr(load_images, "__defaults__", (tmp_path / "cache",))
+    mean, std = channel_statistics(skewed, (16, 8))
     reds = np.arange(30) * 8
     np.testing.assert_allclose(mean, [reds.mean(), 0, 255], atol=1e-6)
-    np.testing.assert_allclose(deviation, [reds.std(), 0, 0], atol=1e-4)
+    np.testing.assert_allclose(std, [reds.std(), 0, 0], atol=1e-4)
 
 
 # the network

@@ -113,7 +113,7 @@ def test_each_idea_is_one_flag(flag: str, value: str, where: str, expected: obje
     assert owner.replace(**{name: getattr(default, name)}) == default
 
 
-def test_pictures_come_once_where_that_is_asked_for() -> None:
+def test_images_come_once_where_that_is_asked_for() -> None:
     assert flags("--sampling", "none") == Recipe(sampling="")
     others = [recipe for name, recipe in recipes.RECIPES.items() if name != "street"]
     assert len(others) == 4 and {recipe.sampling for recipe in others} == {""}
@@ -211,10 +211,10 @@ def test_a_run_killed_in_stage_3_goes_on_in_stage_3(
     from helpers.model import load_model
     from helpers.pipeline import channel_statistics
 
-    mean, deviation = channel_statistics(people.subset("train"), IMAGE_SIZE)
+    mean, std = channel_statistics(people.subset("train"), IMAGE_SIZE)
     layer = load_model(run.epoch_path(5)).get_layer("backbone").get_layer("standardize")
     np.testing.assert_allclose(layer.mean, mean, rtol=1e-5)
-    np.testing.assert_allclose(layer.deviation, deviation, rtol=1e-5)
+    np.testing.assert_allclose(layer.std, std, rtol=1e-5)
 
 
 def test_published_lifts_show_what_was_not_learned() -> None:
@@ -224,7 +224,7 @@ def test_published_lifts_show_what_was_not_learned() -> None:
     assert all(set(hvc.COUNTS[task]) == set(classes) for task, classes in hvc.TASKS.items())
     assert {sum(counts.values()) for counts in hvc.COUNTS.values()} == {13573}
     table = hvc.published_lifts()
-    assert table["largest_class_share"].round(2).to_dict() == {
+    assert table["majority_baseline"].round(2).to_dict() == {
         "gender": 0.56, "imagequality": 0.55, "age": 0.40, "weight": 0.64, "carryingbag": 0.56,
         "footwear": 0.44, "emotion": 0.71, "bodypose": 0.62,
     }  # fmt: skip

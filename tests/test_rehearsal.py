@@ -35,7 +35,7 @@ from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest
 from helpers.predict import SavedModelPredictor, archive_folder
 from helpers.scores import score_manifest
-from tests.picture_files import BROKEN
+from tests.image_files import BROKEN
 
 QUICK = {"epochs": 1, "image-size": "32x16", "batch-size": 16, "no-check": True}
 TASKS = ["top_color", "gender", "age"]
@@ -186,7 +186,7 @@ def test_the_memory_of_the_servers_is_read(client, session):
     assert memory_of(session) > 300  # TensorFlow alone takes more
 
 
-def test_broken_pictures_do_not_end_the_server(client, people: Manifest):
+def test_broken_images_do_not_end_the_server(client, people: Manifest):
     good = Path(people.paths[0]).read_bytes()
     answers = client.predict_files([good, *BROKEN.values(), good], top=1)
     assert ["error" in answer for answer in answers] == [False, *[True] * len(BROKEN), False]

@@ -1,4 +1,4 @@
-"""The exports answer as the trained model does, for every kind of picture file."""
+"""The exports answer as the trained model does, for every kind of image file."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from PIL import Image
 from helpers.common import WorkshopError
 from helpers.manifest import Labels
 from helpers.model import load_model
-from helpers.pipeline import decode_picture
+from helpers.pipeline import decode_image
 from helpers.predict import (
     LiteRTPredictor,
     SavedModelPredictor,
@@ -24,7 +24,7 @@ from helpers.predict import (
 )
 from helpers.train import Run
 from tests.conftest import IMAGE_SIZE
-from tests.picture_files import BROKEN, FILES, SCENE, encoded, turned
+from tests.image_files import BROKEN, FILES, SCENE, encoded, turned
 
 NAMES = list(FILES)
 TURNED = [turned(way, camera) for way in range(1, 9) for camera in (False, True)]
@@ -36,7 +36,7 @@ CLOSE = 1e-3  # pixels that may differ by one level
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
     """Every file as the network saw it in training: uint8 (files, height, width, 3)."""
-    return np.stack([decode_picture(tf.constant(data), IMAGE_SIZE) for data in ALL])
+    return np.stack([decode_image(tf.constant(data), IMAGE_SIZE) for data in ALL])
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def assert_alike(answers: dict, expected: dict, tolerance: float) -> None:
         assert np.allclose(answers[task].sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_pictures_are_told_apart(expected: dict[str, np.ndarray]) -> None:
+def test_the_images_are_told_apart(expected: dict[str, np.ndarray]) -> None:
     """Otherwise agreement would mean nothing."""
     assert max(values.std(axis=0).max() for values in expected.values()) > 20 * CLOSE
 
@@ -108,26 +108,26 @@ def test_answers_come_in_the_order_of_the_labels(trained: Run, lite: LiteRTPredi
 
 @pytest.mark.parametrize("size", [IMAGE_SIZE, (80, 32), (200, 101)])
 def test_decoding_without_tensorflow_is_the_same(size: tuple[int, int]) -> None:
-    decode = tf.function(decode_picture)
+    decode = tf.function(decode_image)
     for data in ALL:
         with_it = decode(tf.constant(data), size).numpy().astype(int)
-        without = litert.decode_picture(data, size)
+        without = litert.decode_image(data, size)
         assert without.dtype == np.uint8 and np.abs(with_it - without).max() <= 1
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_bytes_are_told(name: str) -> None:
     with pytest.raises(WorkshopError, match="found none that can be read") as raised:
-        litert.decode_picture(BROKEN[name], IMAGE_SIZE)
+        litert.decode_image(BROKEN[name], IMAGE_SIZE)
     assert "BytesIO" not in str(raised.value)
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
-    from tests.test_pictures import png_bomb
+    from tests.test_images import png_bomb
 
     for size in ((20_000, 20_000), (10_000, 5_001)):
         with pytest.raises(WorkshopError, match="pixels"):
-            litert.decode_picture(png_bomb(*size), IMAGE_SIZE)
+            litert.decode_image(png_bomb(*size), IMAGE_SIZE)
 
 
 def test_tensorflow_is_not_imported_where_it_is_not_needed() -> None:
@@ -170,19 +170,19 @@ def test_what_is_not_exported_is_told(trained: Run, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(
     trained: Run, lite: LiteRTPredictor
 ) -> None:
     large = encoded(Image.new("1", (8000, 8000)), "PNG")
     for predictor in (lite, SavedModelPredictor(trained.export_folder)):
         with pytest.raises(WorkshopError, match=r"at most 50,000,000 pixels, found 8,000 x 8,000"):
             predictor.predict_bytes([FILES[NAMES[0]], large])
-    with pytest.raises(WorkshopError, match="expected a smaller picture"):
+    with pytest.raises(WorkshopError, match="expected a smaller image"):
         SavedModelPredictor(trained.export_folder).predict_bytes(
             [encoded(Image.new("1", (14_000, 14_000)), "PNG")]
         )
 
 
-def test_a_picture_larger_than_the_network_or_smaller(lite: LiteRTPredictor) -> None:
+def test_an_image_larger_than_the_network_or_smaller(lite: LiteRTPredictor) -> None:
     files = [encoded(SCENE.resize(size), "PNG") for size in ((1, 1), (3, 500), (900, 2))]
     assert lite.predict_bytes(files)["gender"].shape == (3, 2)

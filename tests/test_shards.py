@@ -23,7 +23,7 @@ def shards(people: Manifest, tmp_path: Path) -> list[Path]:
 
 
 def contents(manifest: Manifest) -> dict[bytes, tuple[str, ...]]:
-    """Every picture's bytes with its labels, group and split, whatever its name."""
+    """Every image's bytes with its labels, group and split, whatever its name."""
     rows = manifest.frame.drop(columns="image_path").itertuples(index=False, name=None)
     return {Path(path).read_bytes(): row for path, row in zip(manifest.paths, rows)}
 
@@ -99,10 +99,10 @@ def test_a_number_of_shards_that_cannot_be(people: Manifest, tmp_path: Path, cou
         write_shards(people, tmp_path / "shards", count)
 
 
-def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
     manifest = read_manifest(make_people(tmp_path / "people"))
     (tmp_path / "people/images/003.png").unlink()
-    with pytest.raises(WorkshopError, match=r"row 5: expected a picture at .*003\.png"):
+    with pytest.raises(WorkshopError, match=r"row 5: expected an image at .*003\.png"):
         write_shards(manifest, tmp_path / "shards", 2)
     assert not (tmp_path / "shards").exists()
 
@@ -110,13 +110,13 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
 def test_what_is_unpacked_is_not_unpacked_again(shards: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     read_shards(tmp_path / "shards", out)
-    pictures = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    images = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
     time = shards[1].stat().st_mtime + 5
     os.utime(shards[1], (time, time))  # as if another one had been copied there
     read_shards(tmp_path / "shards", out)
-    again = {p.relative_to(out).parts[0] for p in pictures if p.stat().st_mtime_ns != pictures[p]}
+    again = {p.relative_to(out).parts[0] for p in images if p.stat().st_mtime_ns != images[p]}
     assert again == {shards[1].stem}
-    assert min(pictures.values()) > 1e18  # the time of now, not that of the archive
+    assert min(images.values()) > 1e18  # the time of now, not that of the archive
 
 
 def test_no_shards(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_shards_of_other_labels(people: Manifest, shards: list[Path], tmp_path: 
         lambda data: data[:600],
         lambda data: b"",
         lambda data: b"I am a text",
-        lambda data: data[:-12000],  # without the last picture
+        lambda data: data[:-12000],  # without the last image
     ],
 )
 def test_a_broken_shard_is_named(shards: list[Path], tmp_path: Path, spoil: Callable) -> None:
@@ -163,9 +163,9 @@ SHARD = "shard-00000-of-00001.tar"
         (GOOD | {"images/0000001.png": b""}, {"type": tarfile.LNKTYPE, "linkname": "x"}, "001"),
         (GOOD | {"images/0000001.png": b""}, {"type": tarfile.CHRTYPE}, "001"),
         (GOOD | {"images/0000001.png": b"x"}, {}, "no row of the manifest for"),
-        (GOOD | {"manifest.csv": ROWS + b"images/0000001.png,male\n"}, {}, "no picture for"),
-        (GOOD | {"manifest.csv": ROWS + b"../../secret.png,male\n"}, {}, "no picture for"),
-        (GOOD | {"manifest.csv": ROWS + b"/etc/passwd,male\n"}, {}, "no picture for"),
+        (GOOD | {"manifest.csv": ROWS + b"images/0000001.png,male\n"}, {}, "no image for"),
+        (GOOD | {"manifest.csv": ROWS + b"../../secret.png,male\n"}, {}, "no image for"),
+        (GOOD | {"manifest.csv": ROWS + b"/etc/passwd,male\n"}, {}, "no image for"),
         (GOOD | {"manifest.csv": b"nothing"}, {}, "image_path"),
         (GOOD | {"labels.json": b"[]"}, {}, "another form"),
         ({"manifest.csv": ROWS, "images/0000000.png": b"a"}, {}, r"no labels\.json"),

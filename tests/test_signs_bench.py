@@ -51,14 +51,14 @@ def test_by_track_no_sign_is_on_two_sides_and_the_test_set_stays(signs: Manifest
     assert found["test"] == {"stop_0", "stop_1", "yield_0", "yield_1"}
 
 
-def test_by_picture_signs_are_on_both_sides_and_the_test_set_stays(signs: Manifest) -> None:
-    found = sides(divided(signs, "by picture", 0.34))
+def test_by_image_signs_are_on_both_sides_and_the_test_set_stays(signs: Manifest) -> None:
+    found = sides(divided(signs, "by image", 0.34))
     assert found["train"] & found["validation"]
     assert found["test"] == {"stop_0", "stop_1", "yield_0", "yield_1"}
     assert not found["test"] & (found["train"] | found["validation"])
 
 
-@pytest.mark.parametrize("way", ["by track", "by picture"])
+@pytest.mark.parametrize("way", ["by track", "by image"])
 def test_without_a_test_set_whole_tracks_are_split_off_first(signs: Manifest, way: str) -> None:
     frame = signs.frame.drop(columns="split")
     frame["group"] = frame["image_path"].str[:-6]
@@ -89,8 +89,8 @@ def test_every_recipe_is_trained_under_every_split(
     assert trained == [("sign", 3, True), ("sign", 3, False),
                        ("lenet", 3, True), ("lenet", 3, False)]  # fmt: skip
     assert table[["recipe", "split", "weak"]].to_numpy().tolist() == [
-        ["signs", "by track", "signs-by-track"], ["signs", "by picture", "signs-by-picture"],
-        ["lenet", "by track", "lenet-by-track"], ["lenet", "by picture", "lenet-by-picture"],
+        ["signs", "by track", "signs-by-track"], ["signs", "by image", "signs-by-image"],
+        ["lenet", "by track", "lenet-by-track"], ["lenet", "by image", "lenet-by-image"],
     ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from helpers.manifest import Manifest, check_split, read_manifest
 from helpers.manifest.checks import find_problems
 
 
-def picture(path: Path, shade: int = 0) -> None:
+def image(path: Path, shade: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 10), (shade, 100, 100)).save(path)
 
@@ -52,7 +52,7 @@ PETA_LABELS = {
     ),
     "TownCentre": "0 upperBodyWhite lowerBodyBlue personalMale carryingNothing carryingOther\n",
 }
-PETA_PICTURES = {
+PETA_IMAGES = {
     "PRID": ["0001_a.png", "0001_b.png", "0002_a.png", "0007_a.png"],
     "CUHK": ["0606.jpg"],
     "TownCentre": ["0_8.jpg", "0_16.jpg"],
@@ -63,22 +63,22 @@ PETA_PICTURES = {
 def peta_folder(tmp_path: Path) -> Path:
     for subset, text in PETA_LABELS.items():
         archive = tmp_path / "PETA dataset" / subset / "archive"
-        for name in PETA_PICTURES[subset]:
-            picture(archive / name, shade=len(name))
+        for name in PETA_IMAGES[subset]:
+            image(archive / name, shade=len(name))
         (archive / "Label.txt").write_text(text)
     return tmp_path
 
 
-def test_peta_reads_all_pictures_by_person(peta_folder: Path, command) -> None:
+def test_peta_reads_all_images_by_person(peta_folder: Path, command) -> None:
     out = peta_folder / "manifest.csv"
     code, printed, _ = command("peta", peta_folder, out)
     assert code == 0
-    assert "PRID: 4 pictures of 3 persons" in printed
+    assert "PRID: 4 images of 3 people" in printed
     assert (
-        "PRID: pictures without a line in Label.txt, kept without labels: 1 (0007_a.png)" in printed
+        "PRID: images without a line in Label.txt, kept without labels: 1 (0007_a.png)" in printed
     )
-    assert "PRID: persons in Label.txt without a picture: 1 (9)" in printed
-    assert "7 pictures, 5 groups" in printed
+    assert "PRID: people in Label.txt without an image: 1 (9)" in printed
+    assert "7 images, 5 groups" in printed
     manifest = read_manifest(out)
     assert len(manifest) == 7
     assert manifest.frame["image_path"].str.startswith("PETA dataset/").all()
@@ -124,41 +124,39 @@ def test_peta_two_lines_of_one_person_keep_what_both_say(peta_folder: Path, comm
     labels = peta_folder / "PETA dataset" / "PRID" / "archive" / "Label.txt"
     labels.write_text(PETA_LABELS["PRID"] + "01 upperBodyBlack lowerBodyBlack personalMale\n")
     _, printed, _ = command("peta", peta_folder, peta_folder / "manifest.csv")
-    assert "persons with two lines in Label.txt, only what both say kept: 1 (1)" in printed
+    assert "people with two lines in Label.txt, only what both say kept: 1 (1)" in printed
     manifest = read_manifest(peta_folder / "manifest.csv")
     assert column(manifest, "top_color")["0001_a.png"] == "black"
     assert column(manifest, "bottom_color")["0001_a.png"] == ""
 
 
 def test_peta_elsewhere_is_refused(tmp_path: Path, command) -> None:
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     code, _, error = command("peta", tmp_path, tmp_path / "out" / "manifest.csv")
     assert code == 2
-    assert "expected PETA dataset/<subset>/archive/Label.txt, found pictures" in error
+    assert "expected PETA dataset/<subset>/archive/Label.txt, found images" in error
     assert not (tmp_path / "out").exists()
 
 
 # Market-1501
 
 
-def market_part(persons: list[str], **marked: list[int]) -> dict[str, list]:
+def market_part(people: list[str], **marked: list[int]) -> dict[str, list]:
     """All 27 columns of a part, 1 ("no", or the first class) where nothing else is given."""
     columns = market1501._columns()
     assert len(columns) == 27
-    return {name: marked.get(name, [1] * len(persons)) for name in columns} | {
-        "image_index": persons
-    }
+    return {name: marked.get(name, [1] * len(people)) for name in columns} | {"image_index": people}
 
 
 @pytest.fixture
 def market_folder(tmp_path: Path) -> Path:
-    picture(tmp_path / "bounding_box_train" / "0002_c1s1_000451_03.jpg")
-    picture(tmp_path / "bounding_box_train" / "0002_c3s1_000551_01.jpg")
-    picture(tmp_path / "bounding_box_train" / "0007_c2s3_070952_01.jpg")
-    picture(tmp_path / "bounding_box_test" / "0001_c1s1_001051_00.jpg")
-    picture(tmp_path / "bounding_box_test" / "-1_c1s1_000401_03.jpg")
-    picture(tmp_path / "bounding_box_test" / "0000_c1s1_000151_01.jpg")
-    picture(tmp_path / "query" / "0001_c2s1_000301_00.jpg")
+    image(tmp_path / "bounding_box_train" / "0002_c1s1_000451_03.jpg")
+    image(tmp_path / "bounding_box_train" / "0002_c3s1_000551_01.jpg")
+    image(tmp_path / "bounding_box_train" / "0007_c2s3_070952_01.jpg")
+    image(tmp_path / "bounding_box_test" / "0001_c1s1_001051_00.jpg")
+    image(tmp_path / "bounding_box_test" / "-1_c1s1_000401_03.jpg")
+    image(tmp_path / "bounding_box_test" / "0000_c1s1_000151_01.jpg")
+    image(tmp_path / "query" / "0001_c2s1_000301_00.jpg")
     train = market_part(
         ["0002", "0007"],
         gender=[1, 2],
@@ -177,7 +175,7 @@ def market_folder(tmp_path: Path) -> Path:
 def test_market1501_reads_persons_and_attributes(market_folder: Path, command) -> None:
     code, printed, _ = command("market1501", market_folder, market_folder / "manifest.csv")
     assert code == 0
-    assert "persons without attributes, left out: 2 (-1_c1s1" in printed
+    assert "people without attributes, left out: 2 (-1_c1s1" in printed
     manifest = read_manifest(market_folder / "manifest.csv")
     assert len(manifest) == 5
     assert column(manifest, "group")["0002_c3s1_000551_01.jpg"] == "0002"
@@ -218,7 +216,7 @@ images/Set1/IMG (219).jpg,male,Bad,55+,over-weight,None,CantSee,Happy,Back,resiz
 def hvc_folder(tmp_path: Path) -> Path:
     (tmp_path / "hvc_annotations.csv").write_text(HVC_LINES)
     for number in range(1, 5):
-        picture(tmp_path / "resized" / f"{number}.jpg")
+        image(tmp_path / "resized" / f"{number}.jpg")
     return tmp_path
 
 
@@ -236,12 +234,12 @@ def test_hvc_reads_the_eight_tasks(hvc_folder: Path, command) -> None:
     assert groups["4.jpg"] == "Set1/photographs/21"
 
 
-def test_hvc_says_which_pictures_are_absent(hvc_folder: Path, command) -> None:
+def test_hvc_says_which_images_are_absent(hvc_folder: Path, command) -> None:
     (hvc_folder / "resized" / "3.jpg").unlink()
     out = hvc_folder / "manifest.csv"
     code, _, error = command("hvc", hvc_folder, out)
     assert code == 2
-    assert "expected 4 pictures, 1 of them are absent: resized/3.jpg" in error
+    assert "expected 4 images, 1 of them are absent: resized/3.jpg" in error
     assert not out.exists()
     code, printed, _ = command("hvc", hvc_folder, out, "--allow-missing")
     assert code == 0
@@ -268,8 +266,8 @@ def test_hvc_of_another_form(hvc_folder: Path, command, old: str, new: str, mess
 
 def test_folders_are_classes(tmp_path: Path, command) -> None:
     for name in ("cat/1_a.jpg", "cat/1_b.png", "dog/deep/2_a.JPG", ".hidden/x.jpg", "loose.jpg"):
-        picture(tmp_path / "data" / name)
-    (tmp_path / "data" / "cat" / "notes.txt").write_text("no picture")
+        image(tmp_path / "data" / name)
+    (tmp_path / "data" / "cat" / "notes.txt").write_text("no image")
     out = tmp_path / "manifest.csv"
     options = ["--task", "animal", "--group-pattern", "^[0-9]+"]
     code, printed, _ = command("folders", tmp_path / "data", out, *options)
@@ -284,7 +282,7 @@ def test_folders_are_classes(tmp_path: Path, command) -> None:
 def test_split_folders_are_splits(tmp_path: Path, command) -> None:
     for top in ("train", "val", "test"):
         for name in ("cat", "dog"):
-            picture(tmp_path / top / name / f"{top}.jpg")
+            image(tmp_path / top / name / f"{top}.jpg")
     command("folders", tmp_path, tmp_path / "manifest.csv")
     manifest = read_manifest(tmp_path / "manifest.csv")
     assert manifest.labels.tasks == {"label": ("cat", "dog")}
@@ -297,13 +295,13 @@ def test_split_folders_are_splits(tmp_path: Path, command) -> None:
     [
         (["--group-pattern", "["], "expected a regular expression"),
         (["--group-pattern", "x+"], "matches nothing in 1.jpg"),
-        ([], "expected at least two folders of pictures"),
+        ([], "expected at least two folders of images"),
     ],
 )
 def test_folders_that_cannot_be_read(
     tmp_path: Path, command, options: list[str], message: str
 ) -> None:
-    picture(tmp_path / "cat" / "1.jpg")
+    image(tmp_path / "cat" / "1.jpg")
     code, _, error = command("folders", tmp_path, tmp_path / "manifest.csv", *options)
     assert code == 2
     assert message in error
@@ -315,14 +313,14 @@ def test_folders_that_cannot_be_read(
 
 def test_csv_with_columns_of_other_names(tmp_path: Path, command) -> None:
     for name in "ab":
-        picture(tmp_path / f"{name}.jpg")
+        image(tmp_path / f"{name}.jpg")
     (tmp_path / "list.csv").write_text(
         "photo,person,bag,color,note\na.jpg,7,None,red,x\nb.jpg,7,Big,blue,x\nc.jpg,8,,red,y\n"
     )
     options = ["--image-column", "photo", "--group-column", "person", "--tasks", "bag,color"]
     code, printed, _ = command("csv", tmp_path, tmp_path / "out" / "manifest.csv", *options)
     assert code == 0
-    assert "pictures that are not below" in printed
+    assert "images that are not below" in printed
     assert "1 (c.jpg)" in printed
     manifest = read_manifest(tmp_path / "out" / "manifest.csv")
     assert manifest.labels.tasks == {"bag": ("Big", "None"), "color": ("blue", "red")}
@@ -331,7 +329,7 @@ def test_csv_with_columns_of_other_names(tmp_path: Path, command) -> None:
     assert manifest.paths[0] == str(tmp_path / "a.jpg")
 
 
-def test_csv_guesses_the_picture_column(tmp_path: Path, command) -> None:
+def test_csv_guesses_the_image_column(tmp_path: Path, command) -> None:
     (tmp_path / "list.csv").write_text("file,t,constant\na.jpg,x,1\nb.jpg,y,1\n")
     code, printed, _ = command("csv", tmp_path, tmp_path / "out" / "manifest.csv")
     assert code == 0

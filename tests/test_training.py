@@ -109,7 +109,7 @@ def test_the_log_has_a_line_for_each_epoch(trained: Run, people: Manifest) -> No
 
 def test_the_log_of_batches_has_a_line_for_each_batch(trained: Run) -> None:
     batches = pd.read_csv(trained.folder / "batches.csv")
-    assert list(batches["epoch"]) == [1] * 4 + [2] * 4 + [3] * 4  # 27 pictures in batches of 8
+    assert list(batches["epoch"]) == [1] * 4 + [2] * 4 + [3] * 4  # 27 images in batches of 8
     assert list(batches["batch"]) == [1, 2, 3, 4] * 3
     assert np.allclose(batches["loss"][3::4], trained.log["loss"], atol=1e-4)
 
@@ -212,7 +212,7 @@ from helpers.train import BatchLog, train
 from tests.conftest import small_recipe, tiny_features
 helpers.model.network.street_features = tiny_features
 manifest, folder, cache = sys.argv[1:]
-helpers.pipeline.batches.load_pictures.__defaults__ = (Path(cache),)
+helpers.pipeline.batches.load_images.__defaults__ = (Path(cache),)
 end = BatchLog.on_train_batch_end
 def killed(self, batch, logs=None):
     end(self, batch, logs)
@@ -227,10 +227,10 @@ train(read_manifest(manifest), Path(folder), small_recipe())
 @pytest.fixture(scope="module")
 def killed(people: Manifest, tiny_backbone: None, tmp_path_factory) -> Path:
     """The folder of a run of three epochs that was killed in the second."""
-    from helpers.pipeline import load_pictures
+    from helpers.pipeline import load_images
 
     folder = tmp_path_factory.mktemp("runs") / "killed"
-    (cache,) = load_pictures.__defaults__
+    (cache,) = load_images.__defaults__
     result = subprocess.run(
         [sys.executable, "-c", KILLED, people.source, folder, cache],
         capture_output=True,
@@ -319,7 +319,7 @@ def test_resume_refuses_other_rows(trained: Run, people: Manifest) -> None:
         train(replace(people, frame=relabelled), trained.folder, resume=True)
 
 
-def test_resume_does_not_ask_for_the_test_pictures_or_the_place(
+def test_resume_does_not_ask_for_the_test_images_or_the_place(
     trained: Run, people: Manifest, tmp_path: Path
 ) -> None:
     moved = people.frame.assign(image_path="elsewhere/" + people.frame["image_path"])

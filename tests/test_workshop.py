@@ -44,7 +44,7 @@ def test_runs_the_main_line_in_order_and_prints_scores_and_places(project, capsy
     printed = capsys.readouterr().out
     assert "0.913" in printed
     assert "artifacts/full/notebooks/01_first.html" in printed
-    assert "artifacts/full/pictures/ (1 pictures)" in printed
+    assert "artifacts/full/pictures/ (1 images)" in printed
     assert "05_cloud" not in printed
 
 

@@ -30,7 +30,7 @@ def plain_features(x, **_):
 
 
 def exact_recipe(**changes):
-    """Three steps, each of all 27 pictures, with nothing that is random."""
+    """Three steps, each of all 27 images, with nothing that is random."""
     exact = {"batch_size": 27, "augmentation": "none", "tower": 0, "dropout": 0.0, "ema": 0.5}
     return small_recipe(**{**exact, "task_weights": "top_color=2", **changes})
 
@@ -48,7 +48,7 @@ class Stage(distributed.SharedStage):
     """Keeps what this host has learned, for the test to compare."""
 
     def train(self, after_epoch=None) -> None:
-        """Trains, then keeps the weights and the number of pictures."""
+        """Trains, then keeps the weights and the number of images."""
         super().train(after_epoch)
         values = [self._value(v) for v in [*self.model.weights, *self.optimizer.variables]]
         path = self.run.folder.parent / f"{self.run.folder.name}-{self.hosts.name}.npz"
@@ -60,7 +60,7 @@ def main() -> None:
     """Trains the cases."""
     name, folder, *cases = sys.argv[1:]
     folder = Path(folder)
-    helpers.pipeline.batches.load_pictures.__defaults__ = (folder / "cache",)
+    helpers.pipeline.batches.load_images.__defaults__ = (folder / "cache",)
     distributed.SharedStage = Stage
     data = folder / name
     job = JobEnvironment(training=data / "training", validation=data / "validation")

@@ -15,9 +15,9 @@ class Rarest(Idea):
     """Draws images by their rarest label."""
 
     def weights(self, training: Manifest) -> np.ndarray:  # noqa: D102
-        chances = []
+        sampling_weights = []
         for task, weights in balance(class_counts(training)).items():
             targets = training.targets(task)
-            chances.append(np.where(targets >= 0, weights[targets], 1.0))
-        highest = np.max(chances, axis=0)
+            sampling_weights.append(np.where(targets >= 0, weights[targets], 1.0))
+        highest = np.max(sampling_weights, axis=0)
         return highest / highest.sum()

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from helpers.common import ROOT, WorkshopError, run_command, whole_file
-from helpers.manifest import Manifest, check_picture, read_manifest
+from helpers.manifest import Manifest, check_image, read_manifest
 
 CELL = (150, 64)  # height and width of a picture on a sheet of people
 CELL_AREA = CELL[0] * CELL[1]
@@ -89,7 +89,7 @@ def _cell_size(manifest: Manifest) -> tuple[int, int]:
 
 
 def _open(path: str, cell: tuple[int, int] | None = None) -> Image.Image:
-    finding = check_picture(path)
+    finding = check_image(path)
     if finding is not None:
         raise WorkshopError(
             f"{path}: expected {finding.expected}, found {finding.found}. {finding.fix}"

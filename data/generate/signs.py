@@ -15,7 +15,7 @@ import pandas as pd
 
 from data.generate.sign_camera import outline, take_track
 from data.generate.writing import check_folder, check_numbers, draw_all, options_parser
-from data.sources.gtsrb import SIGNS, TASK, TRAINING_PICTURES
+from data.sources.gtsrb import SIGNS, TASK, TRAINING_IMAGES
 from helpers.common import run_command, whole_folder, write_json
 
 FRAMES = 15  # most of a track; half as many as in GTSRB, so that there are twice as many signs
@@ -53,7 +53,7 @@ def plan_tracks(count: int, seed: int, frames: int = FRAMES) -> list[tuple[int, 
     Classes have the shares of the benchmark, but at least `FEWEST_TRACKS` tracks each.
     """
     tracks = max(-(-count // frames), FEWEST_TRACKS * len(SIGNS))
-    wish = np.array(list(TRAINING_PICTURES.values()), float)
+    wish = np.array(list(TRAINING_IMAGES.values()), float)
     each = np.full(len(SIGNS), FEWEST_TRACKS)
     for _ in range(tracks - each.sum()):  # to the class that is furthest below its share
         each[np.argmax(wish / (each + 0.5))] += 1

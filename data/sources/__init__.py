@@ -4,5 +4,5 @@
 
 One module per source. Each has `DESCRIPTION`, `add_arguments(parser)` for options of its own, and
 `read(root, arguments) -> Manifest`. What a source meets and cannot use, it tells through `logging`;
-it never drops a picture in silence.
+it never drops an image in silence.
 """

@@ -37,7 +37,7 @@ def make_manifest(
         WorkshopError: There are no rows, or no task has two classes.
     """
     if not rows:
-        raise expected("pictures", "none", "Check --root.", root)
+        raise expected("images", "none", "Check --root.", root)
     frame = pd.DataFrame(rows, dtype=str).fillna("")
     present = {
         task: tuple(name for name in classes if name in set(frame[task]))

@@ -1,4 +1,4 @@
-"""Class-named folders of pictures: the folder is the class, all folders together are one task."""
+"""Class-named folders of images: the folder is the class, all folders together are one task."""
 
 import argparse
 import logging
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from data.sources.files import make_manifest, tell
 from helpers.common import WorkshopError, expected
-from helpers.manifest import GROUP, IMAGE, SPLIT, Manifest, pictures_in
+from helpers.manifest import GROUP, IMAGE, SPLIT, Manifest, images_in
 
-DESCRIPTION = "class-named folders of pictures, optionally below train/, validation/ and test/"
+DESCRIPTION = "class-named folders of images, optionally below train/, validation/ and test/"
 SPLIT_FOLDERS = {"train": "train", "training": "train", "test": "test"}
 SPLIT_FOLDERS |= dict.fromkeys(["validation", "valid", "val"], "validation")
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
         rows = _rows(root, arguments.task, pattern)
     classes = sorted({row[arguments.task] for row in rows})
     if len(classes) < 2:
-        what = "at least two folders of pictures, each named as its class"
+        what = "at least two folders of images, each named as its class"
         fix = "Point --root at the folder above the class folders."
         raise expected(what, classes or "none", fix, root)
     return make_manifest(rows, {arguments.task: classes}, root)
@@ -54,10 +54,10 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _rows(folder: Path, task: str, pattern: re.Pattern | None) -> list[dict[str, str]]:
-    tell(logger, f"pictures in {folder} itself, in no class, left out", pictures_in(folder))
+    tell(logger, f"images in {folder} itself, in no class, left out", images_in(folder))
     rows = []
     for class_folder in _folders(folder):
-        for path in pictures_in(class_folder, deep=True):
+        for path in images_in(class_folder, deep=True):
             row = {IMAGE: str(path.absolute()), task: class_folder.name}
             rows.append(row | ({GROUP: _group(path, pattern)} if pattern else {}))
     return rows

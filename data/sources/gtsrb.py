@@ -2,7 +2,7 @@
 
 Stallkamp, Schlipsing, Salmen, Igel: The German Traffic Sign Recognition Benchmark: A multi-class
 classification competition, IJCNN 2011. A track is about 30 frames of one physical sign; its frames
-share a part of their names. TensorFlow reads no PPM, so pictures become PNG.
+share a part of their names. TensorFlow reads no PPM, so images become PNG.
 """
 
 import argparse
@@ -38,7 +38,7 @@ BENCHMARK_TEST = "GT-final_test.csv"
 FIX = "Unpack the archive again, or delete that line."
 TASK = "sign"
 # Name of each class, in the order of `ClassId`, and how many training images the benchmark has.
-TRAINING_PICTURES = {
+TRAINING_IMAGES = {
     "speed limit 20": 210,
     "speed limit 30": 2220,
     "speed limit 50": 2250,
@@ -83,7 +83,7 @@ TRAINING_PICTURES = {
     "end of no passing": 240,
     "end of no passing for trucks": 240,
 }
-SIGNS = tuple(TRAINING_PICTURES)
+SIGNS = tuple(TRAINING_IMAGES)
 logger = logging.getLogger(__name__)
 
 
@@ -112,20 +112,22 @@ class Sign:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this source."""
-    parser.add_argument("--pictures", type=Path, help="where the PNGs go (pictures beside --out)")
     parser.add_argument(
-        "--region", action="store_true", help="cut the sign out; without, the whole picture"
+        "--images", "--pictures", type=Path, help="where the PNGs go (images beside --out)"
+    )
+    parser.add_argument(
+        "--region", action="store_true", help="cut the sign out; without, the whole image"
     )
 
 
 def read(root: Path, arguments: argparse.Namespace) -> Manifest:
-    """Reads training and test pictures, whichever are there.
+    """Reads training and test images, whichever are there.
 
-    Official test pictures have the split `test` and no group; the others have a group (their
+    Official test images have the split `test` and no group; the others have a group (their
     track) and no split yet: `python -m helpers.manifest --split 0.9,0.1,0` divides those alone.
 
     Raises:
-        WorkshopError: Neither layout is there, or lines and pictures are broken: all of them are
+        WorkshopError: Neither layout is there, or lines and images are broken: all of them are
             named.
     """
     tables = list(_tables(root))
@@ -140,8 +142,8 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
         signs += found
         problems += wrong
     _refuse(root, problems)
-    folder = arguments.pictures or arguments.out.parent / "pictures"
-    paths = _pictures(root, signs, folder, arguments.region)
+    folder = arguments.images or arguments.out.parent / "images"
+    paths = _images(root, signs, folder, arguments.region)
     signs, paths = _without_twins(signs, paths)
     frame = pd.DataFrame(
         {
@@ -157,7 +159,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
 
 
 def _tables(root: Path) -> Iterator[tuple[Path, str, Path, bool]]:
-    """Yields path, separator, folder of the pictures, and whether it is the test set."""
+    """Yields path, separator, folder of the images, and whether it is the test set."""
     for base in (root, root / "GTSRB"):
         for path in sorted((base / "Final_Training" / "Images").glob("*/GT-*.csv")):
             yield path, ";", path.parent, False
@@ -197,7 +199,7 @@ def _read_table(
     return signs, problems
 
 
-def _sign(line: dict[str, str], picture: Path, is_test: bool, table: Path, row: int):
+def _sign(line: dict[str, str], image: Path, is_test: bool, table: Path, row: int):
     """Returns a `Sign`, or the `Problem` of a line that cannot be used."""
     where = f"{table.parent.name}/{table.name}"
 
@@ -216,14 +218,14 @@ def _sign(line: dict[str, str], picture: Path, is_test: bool, table: Path, row: 
         return problem("region", f"size and region {found}", "whole numbers, the size above 0")
     if not (box[0] < box[2] and box[1] < box[3] and box[0] < 1 and box[1] < 1):
         found = ", ".join(line[name] for name in (*SIZE, *REGION))
-        return problem("region", f"size and region {found}", "a region inside the picture")
-    name = TRACK.search(picture.name)
+        return problem("region", f"size and region {found}", "a region inside the image")
+    name = TRACK.search(image.name)
     if not is_test and not name:
-        return problem("name", f"the name {picture.name!r}", "a name such as 00001_00029.ppm")
-    if not picture.is_file():
-        return problem("missing file", f"no picture {picture.name}", "a picture")
+        return problem("name", f"the name {image.name!r}", "a name such as 00001_00029.ppm")
+    if not image.is_file():
+        return problem("missing file", f"no image {image.name}", "an image")
     track, frame = ("", "") if is_test else name.groups()
-    return Sign(picture, int(line["ClassId"]), track, frame, box, where, row)
+    return Sign(image, int(line["ClassId"]), track, frame, box, where, row)
 
 
 def _refuse(root: Path, problems: Sequence[Problem]) -> None:
@@ -232,8 +234,8 @@ def _refuse(root: Path, problems: Sequence[Problem]) -> None:
         raise ManifestError(f"{root}: {count}\n{describe(problems)}", problems)
 
 
-def _pictures(root: Path, signs: Sequence[Sign], folder: Path, region: bool) -> list[Path]:
-    """Returns a picture that TensorFlow reads for each sign, made where there is none yet."""
+def _images(root: Path, signs: Sequence[Sign], folder: Path, region: bool) -> list[Path]:
+    """Returns an image that TensorFlow reads for each sign, made where there is none yet."""
     folder = folder / ("region" if region else "whole")
 
     def make(sign: Sign) -> Path | Problem:
@@ -245,25 +247,25 @@ def _pictures(root: Path, signs: Sequence[Sign], folder: Path, region: bool) -> 
         except (OSError, ValueError, SyntaxError) as error:
             if getattr(error, "errno", None) is not None:  # the disk, not the image
                 raise
-            found = f"a picture {sign.path.name} that cannot be read ({error})"
-            kind = "unreadable picture"
-            return Problem(sign.row, sign.where, found, "a whole picture", FIX, kind=kind)
+            found = f"an image {sign.path.name} that cannot be read ({error})"
+            kind = "unreadable image"
+            return Problem(sign.row, sign.where, found, "a whole image", FIX, kind=kind)
 
-    made = map_in_threads(make, signs, desc="pictures")
+    made = map_in_threads(make, signs, desc="images")
     _refuse(root, [one for one in made if isinstance(one, Problem)])
     return made
 
 
 def _convert(sign: Sign, target: Path, region: bool) -> Path:
-    """Writes a PNG, whole; one that is there and not older than its picture is kept."""
+    """Writes a PNG, whole; one that is there and not older than its image is kept."""
     if target.exists() and target.stat().st_mtime >= sign.path.stat().st_mtime:
         return target
-    with Image.open(sign.path) as picture:
-        picture = picture.convert("RGB")
+    with Image.open(sign.path) as image:
+        image = image.convert("RGB")
     if region:
-        picture = picture.crop(region_in_pixels(sign.region, picture.size))
+        image = image.crop(region_in_pixels(sign.region, image.size))
     with whole_file(target) as draft:
-        picture.save(draft, "PNG", compress_level=1)
+        image.save(draft, "PNG", compress_level=1)
     return target
 
 
@@ -290,13 +292,13 @@ def _digest(path: Path) -> bytes:
 def _without_twins(
     signs: list[Sign], paths: Sequence[Path]
 ) -> tuple[tuple[Sign, ...], tuple[Path, ...]]:
-    """Leaves out training frames that are equal to a test picture, and tells of them."""
+    """Leaves out training frames that are equal to a test image, and tells of them."""
     if all(sign.track for sign in signs):
         return tuple(signs), tuple(paths)
-    digests = map_in_threads(_digest, paths, desc="comparing pictures")
+    digests = map_in_threads(_digest, paths, desc="comparing images")
     in_test = {digest for sign, digest in zip(signs, digests) if not sign.track}
     twins = [bool(sign.track) and digest in in_test for sign, digest in zip(signs, digests)]
     names = [sign.path.name for sign, twin in zip(signs, twins) if twin]
-    tell(logger, "training frames that are equal to test pictures, left out", names)
+    tell(logger, "training frames that are equal to test images, left out", names)
     kept = [pair for pair, twin in zip(zip(signs, paths), twins) if not twin]
     return tuple(zip(*kept))

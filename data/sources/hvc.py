@@ -51,10 +51,10 @@ PUBLISHED_ACCURACY = {
     "bodypose": 0.857,
 }
 # images/Set1/5580_2 (3).jpg is detection 2 in video frame 5580 (frames are 30 apart); "(3)" tells
-# apart videos with equal numbers. images/Set1/IMG (219).jpg is picture 219 of a row of photographs.
+# apart videos with equal numbers. images/Set1/IMG (219).jpg is image 219 of a row of photographs.
 FRAME = re.compile(r"(Set\d+)/(\d+)_\d+(?: \(\d+\))?\.\w+$")
 PHOTOGRAPH = re.compile(r"(Set\d+)/IMG \((\d+)\)\.\w+$")
-FRAMES_TOGETHER = 300  # ten sampled frames: the time in which somebody crosses the picture
+FRAMES_TOGETHER = 300  # ten sampled frames: the time in which somebody crosses the image
 PHOTOGRAPHS_TOGETHER = 10
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-missing",
         action="store_true",
-        help="write the manifest also where pictures are absent; all rows stay in it",
+        help="write the manifest also where images are absent; all rows stay in it",
     )
 
 
@@ -73,7 +73,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     """Reads the annotation CSV.
 
     Raises:
-        WorkshopError: No CSV, other columns or classes, or pictures are absent.
+        WorkshopError: No CSV, other columns or classes, or images are absent.
     """
     path = arguments.annotations or root / ANNOTATIONS
     if not path.is_file():
@@ -84,10 +84,10 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     missing = [name for name in frame[IMAGE] if not (root / name).is_file()]
     if missing and not arguments.allow_missing:
         raise WorkshopError(
-            f"{root}: expected {len(frame):,} pictures, {len(missing):,} of them are absent: "
+            f"{root}: expected {len(frame):,} images, {len(missing):,} of them are absent: "
             f"{first_few(missing)}. Restore them, or keep their rows with --allow-missing."
         )
-    tell(logger, "pictures absent, their rows stay in the manifest", missing)
+    tell(logger, "images absent, their rows stay in the manifest", missing)
     frame[GROUP] = frame["filename"].map(group_of)
     return make_manifest(frame.to_dict("records"), TASKS, root)
 
@@ -97,7 +97,7 @@ def published_lifts() -> pd.DataFrame:
     table = pd.DataFrame({"accuracy": PUBLISHED_ACCURACY})
     counts = pd.DataFrame(COUNTS)
     share = counts.max() / counts.sum()
-    table = table.assign(largest_class=counts.idxmax(), largest_class_share=share)
+    table = table.assign(largest_class=counts.idxmax(), majority_baseline=share)
     return table.assign(lift=table["accuracy"] - share)
 
 

@@ -1,4 +1,4 @@
-"""Market-1501 with its attribute file: persons from six cameras, labelled person by person.
+"""Market-1501 with its attribute file: people from six cameras, labelled person by person.
 
 Zheng et al., Scalable Person Re-identification, ICCV 2015. The attributes and the meaning of their
 numbers: Lin et al., arXiv:1703.07220, https://github.com/vana77/Market-1501_Attribute.
@@ -16,7 +16,7 @@ from scipy.io.matlab import MatReadError
 
 from data.sources.files import make_manifest, tell
 from helpers.common import WorkshopError, expected
-from helpers.manifest import GROUP, IMAGE, Manifest, pictures_in
+from helpers.manifest import GROUP, IMAGE, Manifest, images_in
 
 DESCRIPTION = "Market-1501: bounding_box_train, bounding_box_test and market_attribute.mat"
 ATTRIBUTES = "market_attribute.mat"
@@ -54,35 +54,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(root: Path, arguments: argparse.Namespace) -> Manifest:
-    """Reads pictures and attributes; the official part of a picture is the column `part`.
+    """Reads images and attributes; the official part of an image is the column `part`.
 
-    The pictures of distractors (0000, -1) have no attributes and are left out.
+    The images of distractors (0000, -1) have no attributes and are left out.
 
     Raises:
         WorkshopError: The folders or the attribute file are not there, or of another form.
     """
     path = arguments.attributes or root / ATTRIBUTES
-    persons = {part: _read_persons(path, part) for part in FOLDERS}
+    people = {part: _read_persons(path, part) for part in FOLDERS}
     rows, unknown, strange = [], [], []
     for part, folders in FOLDERS.items():
-        for picture in (path for folder in folders for path in pictures_in(root / folder)):
-            match = NAME.match(picture.name)
+        for image in (path for folder in folders for path in images_in(root / folder)):
+            match = NAME.match(image.name)
             if not match:
-                strange.append(picture.name)
-            elif match[1] not in persons[part]:
-                unknown.append(picture.name)
+                strange.append(image.name)
+            elif match[1] not in people[part]:
+                unknown.append(image.name)
             else:
                 rows.append(
-                    {IMAGE: str(picture.absolute()), GROUP: match[1]}
-                    | persons[part][match[1]]
+                    {IMAGE: str(image.absolute()), GROUP: match[1]}
+                    | people[part][match[1]]
                     | {"part": part, "camera": match[2]}
                 )
-    tell(logger, "pictures of persons without attributes, left out", unknown)
-    tell(logger, "pictures whose name is no Market-1501 name, left out", strange)
+    tell(logger, "images of people without attributes, left out", unknown)
+    tell(logger, "images whose name is no Market-1501 name, left out", strange)
     if not rows:
         raise WorkshopError(
-            f"{root}: expected pictures such as bounding_box_train/0002_c1s1_000451_03.jpg whose "
-            f"persons are in {path.name}, found none. Check --root."
+            f"{root}: expected images such as bounding_box_train/0002_c1s1_000451_03.jpg whose "
+            f"people are in {path.name}, found none. Check --root."
         )
     return make_manifest(rows, TASKS, root)
 
@@ -93,7 +93,7 @@ def _read_persons(path: Path, part: str) -> dict[str, dict[str, str]]:
         content = loadmat(str(path), squeeze_me=True, struct_as_record=False)["market_attribute"]
         table = getattr(content, part)
         numbers = {name: np.atleast_1d(getattr(table, name)) for name in _columns()}
-        persons = np.atleast_1d(table.image_index)
+        people = np.atleast_1d(table.image_index)
     except FileNotFoundError:
         fix = f"Get it from {ATTRIBUTES_FROM} or name it with --attributes."
         raise expected("the attribute file", "no such file", fix, path) from None
@@ -102,7 +102,7 @@ def _read_persons(path: Path, part: str) -> dict[str, dict[str, str]]:
         raise expected(what, found, "Get the file anew.", path) from None
     return {
         f"{int(person):04d}": _classes({name: int(values[i]) for name, values in numbers.items()})
-        for i, person in enumerate(persons)
+        for i, person in enumerate(people)
     }
 
 

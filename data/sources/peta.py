@@ -1,7 +1,7 @@
 """PETA, the pedestrian attributes at far distance, in its official layout.
 
 Deng, Luo, Loy and Tang, Pedestrian Attribute Recognition at Far Distance, ACM Multimedia 2014. For
-research only. `PETA dataset/<subset>/archive/` holds the pictures and `Label.txt`, with one line a
+research only. `PETA dataset/<subset>/archive/` holds the images and `Label.txt`, with one line a
 person: the id and everything that is true of the person ("upperBodyBlack carryingNothing ...").
 """
 
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from data.sources.files import first_few, make_manifest, tell
 from helpers.common import expected
-from helpers.manifest import GROUP, IMAGE, Manifest, pictures_in
+from helpers.manifest import GROUP, IMAGE, Manifest, images_in
 
 DESCRIPTION = "PETA in its official layout: PETA dataset/<subset>/archive/Label.txt"
 FOLDER = "PETA dataset"
 LABELS = "Label.txt"
-WHOLE_STEM = ("CUHK",)  # here one picture is one person; elsewhere the id ends at the first "_"
+WHOLE_STEM = ("CUHK",)  # here one image is one person; elsewhere the id ends at the first "_"
 
 COLORS = "Black White Grey Blue Red Green Brown Yellow Purple Pink Orange"
 COLOR_CLASSES = {color: color.lower() for color in COLORS.split()}
@@ -87,7 +87,7 @@ RULES = {
     "hair_length": Rule(
         "hair",
         {"Short": "short", "Long": "long", "Bald": "bald"},
-        yields={"Short": ("Bald",)},  # half of the bald persons have both words
+        yields={"Short": ("Bald",)},  # half of the bald people have both words
     ),
     "top_style": Rule("upperBody", {"Casual": "casual", "Formal": "formal"}),
     "top_type": Rule(
@@ -123,7 +123,7 @@ RULES = {
             "Muffler": "muffler",
             "Headphone": "headphone",
             "Kerchief": "kerchief",
-        },  # Shawl and FaceMask are left out by PETA's own ReadMe: fewer than ten pictures
+        },  # Shawl and FaceMask are left out by PETA's own ReadMe: fewer than ten images
         several="several",
     ),
 }
@@ -147,10 +147,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def read(root: Path, arguments: argparse.Namespace | None = None) -> Manifest:
     """Reads all subsets below `root`, which is the folder `PETA dataset` or the one above it.
 
-    A picture of a person without a line in `Label.txt` stays in the manifest without labels.
+    An image of a person without a line in `Label.txt` stays in the manifest without labels.
 
     Raises:
-        WorkshopError: No subset is there, or no picture in them.
+        WorkshopError: No subset is there, or no image in them.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     archives = sorted(path.parent for path in folder.glob(f"*/archive/{LABELS}"))
@@ -188,10 +188,10 @@ def _read_subset(archive: Path) -> list[dict[str, str]]:
     words = _read_labels(archive / LABELS, subset)
     labels = {person: classes_of(found) for person, found in words.items()}
     unlabelled = dict.fromkeys(RULES, "")
-    rows, without, persons = [], [], set()
-    for path in pictures_in(archive):
+    rows, without, people = [], [], set()
+    for path in images_in(archive):
         person = person_of(subset, path.stem)
-        persons.add(person)
+        people.add(person)
         if person not in labels:
             without.append(path.name)
         camera = CAMERAS[subset].search(path.stem) if subset in CAMERAS else None
@@ -200,24 +200,24 @@ def _read_subset(archive: Path) -> list[dict[str, str]]:
             | labels.get(person, unlabelled)
             | {"subset": subset, "camera": camera[1] if camera else ""}
         )
-    logger.info("%s: %s pictures of %s persons", subset, f"{len(rows):,}", f"{len(persons):,}")
-    tell(logger, f"{subset}: pictures without a line in {LABELS}, kept without labels", without)
-    absent = [person for person in labels if person not in persons]
-    tell(logger, f"{subset}: persons in {LABELS} without a picture", absent)
+    logger.info("%s: %s images of %s people", subset, f"{len(rows):,}", f"{len(people):,}")
+    tell(logger, f"{subset}: images without a line in {LABELS}, kept without labels", without)
+    absent = [person for person in labels if person not in people]
+    tell(logger, f"{subset}: people in {LABELS} without an image", absent)
     return rows
 
 
 def _read_labels(path: Path, subset: str) -> dict[str, set[str]]:
     """Returns person to words. Where two lines name one person, only what both say is kept."""
-    persons: dict[str, set[str]] = {}
+    people: dict[str, set[str]] = {}
     again = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.strip():
             continue
         name, *words = line.split()
         person = person_of(subset, Path(name).stem if "." in name else name)
-        if person in persons:
+        if person in people:
             again.append(person)
-        persons[person] = persons.get(person, set(words)) & set(words)
-    tell(logger, f"{subset}: persons with two lines in {LABELS}, only what both say kept", again)
-    return persons
+        people[person] = people.get(person, set(words)) & set(words)
+    tell(logger, f"{subset}: people with two lines in {LABELS}, only what both say kept", again)
+    return people

@@ -1,4 +1,4 @@
-"""A plain CSV with a picture per line: the columns that it has, under the names that we use."""
+"""A plain CSV with an image per line: the columns that it has, under the names that we use."""
 
 import argparse
 import logging
@@ -10,20 +10,20 @@ from data.sources.files import first_few, make_manifest, tell
 from helpers.common import expected
 from helpers.manifest import GROUP, IMAGE, IMAGE_ALIASES, SPLIT, Manifest, did_you_mean
 
-DESCRIPTION = "a CSV with a picture per line, in any column"
+DESCRIPTION = "a CSV with an image per line, in any column"
 logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this source."""
     parser.add_argument("--csv", help="the CSV, relative to --root (the only one there)")
-    parser.add_argument("--image-column", help="the column of the pictures (image_path, file ...)")
+    parser.add_argument("--image-column", help="the column of the images (image_path, file ...)")
     parser.add_argument("--group-column", help="what must not be split: person, track (group)")
     parser.add_argument("--tasks", help="the columns that are tasks, with commas (all others)")
 
 
 def read(root: Path, arguments: argparse.Namespace) -> Manifest:
-    """Reads a plain CSV. A row whose picture is missing stays, and is told.
+    """Reads a plain CSV. A row whose image is missing stays, and is told.
 
     Raises:
         WorkshopError: No CSV or several, or a column that is not there.
@@ -39,7 +39,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     if arguments.tasks:
         tasks = [_column(path, frame, task, (), "task") for task in arguments.tasks.split(",")]
     missing = [name for name in frame[IMAGE] if not (root / name).is_file()]
-    tell(logger, f"pictures that are not below {root}", missing)
+    tell(logger, f"images that are not below {root}", missing)
     classes = {task: sorted(set(frame[task]) - {""}) for task in tasks}
     return make_manifest(frame.to_dict("records"), classes, root)
 

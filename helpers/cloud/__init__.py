@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = front_door(
         "cleanup": ["delete_all"],
         "client": ["EndpointClient", "LIMITS"],
         "data": ["upload_folder"],
-        "endpoint": ["PICTURE_REQUESTS", "SCRIPT", "SCRIPTS", "deploy"],
+        "endpoint": ["IMAGE_REQUESTS", "SCRIPT", "SCRIPTS", "deploy"],
         "script.shards": ["write_shards"],
         "session": ["CloudSession", "open_session"],
     },

@@ -157,7 +157,7 @@ def _gone_is_fine() -> Iterator[None]:
             raise expected(
                 "to delete what the workshop made",
                 f"{found['Code']}: {found['Message']}",
-                "Mend it, and run the clean-up again: it goes on where it was.",
+                "Fix it, and run the clean-up again: it goes on where it was.",
             ) from error
 
 

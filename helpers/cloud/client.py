@@ -1,4 +1,4 @@
-"""Pictures to an endpoint: one file, or many in batches that it accepts."""
+"""Images to an endpoint: one file, or many in batches that it accepts."""
 
 import base64
 import contextlib
@@ -21,13 +21,13 @@ from helpers.manifest import Labels, Manifest
 # serverless-endpoints-invoke.html; the others: AWS re:Post on the error 413 of invoke_endpoint.
 LIMITS = {"real-time": 6 * 2**20, "serverless": 4 * 2**20, "asynchronous": 2**30}
 ROOM = 0.95  # of the limit: some is left for what stands around the files
-BATCH = 64  # pictures in a request: an answer comes in a fraction of a second
+BATCH = 64  # images in a request: an answer comes in a fraction of a second
 ATTEMPTS = 8  # of boto3, with growing pauses, where the endpoint says that it is too busy
 ASYNC_SECONDS = 900  # an asynchronous answer that takes longer is lost
 
 
 class EndpointClient:
-    """Sends pictures to an endpoint of a kind that `deploy` returned."""
+    """Sends images to an endpoint of a kind that `deploy` returned."""
 
     def __init__(self, session: CloudSession, name: str, kind: str = "real-time"):
         self.session, self.name, self.kind = session, name, kind
@@ -47,13 +47,13 @@ class EndpointClient:
     def predict_files(self, files: Sequence[bytes], top: int | str = 5) -> list[dict[str, Any]]:
         """Sends many files in few requests; returns `{"error": ...}` where a file is broken."""
         answers: list[dict[str, Any]] = []
-        with progress_bar(total=len(files), unit="picture", desc=self.name) as bar:
+        with progress_bar(total=len(files), unit="image", desc=self.name) as bar:
             for texts in self._batches(files):
                 body = json.dumps({"instances": [{"b64": text} for text in texts]}).encode()
                 try:
                     answers += self.send(body, "application/json", top)["predictions"]
                 except WorkshopError as error:
-                    if "picture 0:" not in str(error):
+                    if "image 0:" not in str(error):
                         raise
                     answers += [{"error": str(error)}] * len(texts)  # all of them are broken
                 bar.update(len(texts))
@@ -67,9 +67,8 @@ class EndpointClient:
             cost = len(text) + len('{"b64": ""}, ')
             if cost > limit:
                 raise expected(
-                    f"pictures of at most {limit * 3 // 4 / 2**20:.1f} MB for a {self.kind} "
-                    "endpoint",
-                    f"{len(file) / 2**20:.1f} MB in picture {number}",
+                    f"images of at most {limit * 3 // 4 / 2**20:.1f} MB for a {self.kind} endpoint",
+                    f"{len(file) / 2**20:.1f} MB in image {number}",
                     "Make it smaller: the network sees few pixels of it anyway.",
                 )
             if batch and (size + cost > limit or len(batch) == BATCH):
@@ -81,16 +80,16 @@ class EndpointClient:
             yield batch
 
     def predict_manifest(self, manifest: Manifest) -> dict[str, np.ndarray]:
-        """Sends every picture of a manifest; returns for each task float32 (pictures, classes)."""
+        """Sends every image of a manifest; returns for each task float32 (images, classes)."""
         files = [Path(path).read_bytes() for path in manifest.paths]
         answers = self.predict_files(files, top="all")
         broken = [i for i, answer in enumerate(answers) if "error" in answer]
         if broken:
             shown = "; ".join(f"{manifest.path(i)}: {answers[i]['error']}" for i in broken[:3])
             raise expected(
-                "pictures that can be read",
+                "images that can be read",
                 f"{len(broken)} that cannot: {shown}",
-                "Mend them or delete their rows.",
+                "Fix them or delete their rows.",
             )
         return as_arrays(answers, manifest.labels)
 

@@ -11,8 +11,8 @@ from helpers.cloud.session import TAG, CloudSession, quiet_sdk
 from helpers.common import WorkshopError, expected, progress_bar
 
 SCRIPT = Path(__file__).with_name("inference.py")  # what goes into an archive beside the network
-PICTURE_REQUESTS = Path(__file__).with_name("picture_requests.py")  # what a request may be
-SCRIPTS = (SCRIPT, PICTURE_REQUESTS)
+IMAGE_REQUESTS = Path(__file__).with_name("image_requests.py")  # what a request may be
+SCRIPTS = (SCRIPT, IMAGE_REQUESTS)
 IMAGE = {"framework": "tensorflow", "version": "2.20.0"}
 INSTANCE = "ml.m5.large"  # 2 cores, 8 GB
 MEMORY_MB, CONCURRENCY = 3072, 2  # of a serverless endpoint: TensorFlow takes about 1 GB

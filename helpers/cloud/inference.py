@@ -1,12 +1,12 @@
-"""The script inside the archive: picture files in, the top classes with their probabilities out.
+"""The script inside the archive: image files in, the top classes with their probabilities out.
 
 It lies in `model.tar.gz` as `code/inference.py`, beside `code/labels.json` and
-`code/picture_requests.py`, which says what a request may be and what a script may import. AWS's
+`code/image_requests.py`, which says what a request may be and what a script may import. AWS's
 TensorFlow container imports it, perhaps anew at any request, and calls `handler` between the
-request and TensorFlow Serving. The answer has an entry for each picture, in order:
+request and TensorFlow Serving. The answer has an entry for each image, in order:
 
     {"predictions": [{"sign": [{"class": "19", "name": "curve left", "probability": 0.98}, ...]},
-                     {"error": "picture 1: expected a JPEG or PNG file, found ..."}]}
+                     {"error": "image 1: expected a JPEG or PNG file, found ..."}]}
 
 The custom attribute `top=3` (or `top=all`) says how many classes of each task are wanted.
 """
@@ -18,13 +18,13 @@ import sys
 from pathlib import Path
 
 try:
-    import picture_requests as requested  # beside this file, in an archive
+    import image_requests as requested  # beside this file, in an archive
 except ImportError:
-    from helpers.cloud import picture_requests as requested
+    from helpers.cloud import image_requests as requested
 
 TOP = 5  # classes of each task in an answer, unless the request asks for another number
-MAX_PICTURES = 512  # in a request: a limit on the time that it takes
-BATCH = 64  # pictures that go to TensorFlow Serving at once
+MAX_IMAGES = 512  # in a request: a limit on the time that it takes
+BATCH = 64  # images that go to TensorFlow Serving at once
 
 
 def handler(data, context) -> tuple[str, str]:
@@ -42,7 +42,7 @@ def answer_request(body: bytes, context) -> dict:
             lambda answer, _: [_named(row, top) for row in answer["predictions"]],
         )
 
-    return requested.answer_files(body, context, MAX_PICTURES, BATCH, prepare)
+    return requested.answer_files(body, context, MAX_IMAGES, BATCH, prepare)
 
 
 def _wanted(attributes: str | None) -> int:
@@ -64,7 +64,7 @@ def _labels() -> dict:
 
 
 def _named(row, top: int) -> dict:
-    """Names the probabilities of one picture; a single task comes without its name."""
+    """Names the probabilities of one image; a single task comes without its name."""
     labels = _labels()
     tasks = labels["tasks"]
     tables = row if isinstance(row, dict) else {next(iter(tasks)): row}

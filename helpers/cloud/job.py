@@ -264,7 +264,7 @@ class Job:
         return (
             f"the job {self.name} failed: {reason}\n\nthe last lines of its script:\n{shown}\n\n"
             f"SageMaker says: {' '.join(said.split())}\n"
-            "Mend the script or its flags, try them on this machine with python -m helpers.train, "
+            "Fix the script or its flags, try them on this machine with python -m helpers.train, "
             "and start the job again."
         )
 

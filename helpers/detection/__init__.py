@@ -2,7 +2,7 @@
 
 annotations, label_map   VOC XML and others are read; every bad file is named
 records                  images and boxes into sharded TFRecords, and back
-pictures                 records -> batches: decoded, fitted, augmented
+images                 records -> batches: decoded, fitted, augmented
 network, targets         Faster R-CNN, and the four losses that train it
 config, training, runs   a YAML file + records -> a run: checkpoints, log, TensorBoard
 scores                   mean average precision, by pycocotools
@@ -23,7 +23,7 @@ __getattr__, __dir__, __all__ = front_door(
         "drawing": ["sheet", "training_curves", "with_boxes"],
         "label_map": ["LABEL_MAP_FILE", "LabelMap"],
         "network": ["FasterRCNN", "roi_align"],
-        "pictures": ["Example", "batches_in_order", "training_batches"],
+        "images": ["Example", "batches_in_order", "training_batches"],
         "records": [
             "describe_written",
             "read_records",

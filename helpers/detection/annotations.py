@@ -23,11 +23,11 @@ from defusedxml.ElementTree import fromstring
 from PIL import Image
 
 from helpers.common import WorkshopError, progress_bar
-from helpers.manifest import THREADS, Problem, check_picture, did_you_mean, pictures_in
+from helpers.manifest import THREADS, Problem, check_image, did_you_mean, images_in
 
 MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less
 MOST_SIDE = 100_000  # pixels; a larger number in an annotation is a mistake
-SLACK = 2.0  # pixels that a box may leave the picture by: tools count from 0 or from 1
+SLACK = 2.0  # pixels that a box may leave the image by: tools count from 0 or from 1
 ORIENTATION = 0x0112  # EXIF
 PENN_FUDAN = b"PASCAL Annotation"  # stands in the first line of its files
 _SIZE = re.compile(r"Image size.*?:\s*(\d+)\s*x\s*(\d+)")
@@ -38,12 +38,12 @@ _BOX = re.compile(
 )
 MASKS = {"trimaps", "PedMasks", "SegmentationClass", "SegmentationObject"}  # folders
 EXPORT_ANEW = "Export it anew."
-MEND_BOX = "Correct the box, or delete the annotation and its picture."
+MEND_BOX = "Correct the box, or delete the annotation and its image."
 
 
 @dataclass(frozen=True)
 class Box:
-    """An object: its edges in pixels of the upright picture, as the annotation has them."""
+    """An object: its edges in pixels of the upright image, as the annotation has them."""
 
     name: str
     xmin: float
@@ -59,16 +59,16 @@ class Box:
 class Annotated:
     """An image file and what its annotation says."""
 
-    picture: Path
+    image: Path
     source: Path  # the annotation
-    width: int  # pixels of the upright picture
+    width: int  # pixels of the upright image
     height: int
     boxes: tuple[Box, ...]
     group: str  # what must never be split; the image's name where none is given
 
 
 class BadFileError(Exception):
-    """An annotation or a picture that cannot be used: kind, found, expected, fix[, severity]."""
+    """An annotation or an image that cannot be used: kind, found, expected, fix[, severity]."""
 
     def about(self, file: Path | str) -> Problem:
         """Returns it as a problem of `file`."""
@@ -133,14 +133,14 @@ def _read_one(
     try:
         reader = _read_penn_fudan if path.suffix == ".txt" else _read_voc
         named, size, boxes = reader(_read_bytes(path))
-        picture = shelf.find(path, named)
-        if finding := check_picture(picture):
+        image = shelf.find(path, named)
+        if finding := check_image(image):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
-        with Image.open(picture) as opened:
+        with Image.open(image) as opened:
             lying = opened.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             real = opened.size[::-1] if lying else opened.size
         if class_from == "file":
-            boxes = [replace(box, name=_class_of_file(picture)) for box in boxes]
+            boxes = [replace(box, name=_class_of_file(image)) for box in boxes]
         notes = [_other_size(size, real).about(path)] if size != real else []
         if notes and notes[0].severity == "error":
             return None, notes
@@ -148,10 +148,10 @@ def _read_one(
         if count := sum(a != b for a, b in zip(boxes, clipped)):
             found = f"{count} boxes up to {SLACK:g} pixels outside"
             fix = "Nothing to do: they were clipped."
-            note = BadFileError("box clipped", found, "edges within the picture", fix, "warning")
+            note = BadFileError("box clipped", found, "edges within the image", fix, "warning")
             notes.append(note.about(path))
-        group = groups.get(picture.stem, picture.stem)
-        return Annotated(picture, path, *real, clipped, group), notes
+        group = groups.get(image.stem, image.stem)
+        return Annotated(image, path, *real, clipped, group), notes
     except BadFileError as error:
         return None, [error.about(path)]
 
@@ -159,7 +159,7 @@ def _read_one(
 def _annotation_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise WorkshopError(
-            f"expected a folder of pictures and annotations, found none at {folder}. Check --voc."
+            f"expected a folder of images and annotations, found none at {folder}. Check --voc."
         )
     xml = sorted(p for p in folder.rglob("*.xml") if p.is_file() and p.name[0] != ".")
     text = sorted(p for p in folder.rglob("*.txt") if p.is_file() and _is_penn_fudan(p))
@@ -182,8 +182,8 @@ class _Shelf:
     def __init__(self, folder: Path):
         self.folder = folder
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
-        # trimaps and masks lie beside the pictures and are called like them
-        for path in pictures_in(folder, deep=True):
+        # trimaps and masks lie beside the images and are called like them
+        for path in images_in(folder, deep=True):
             if not MASKS & set(path.parts):
                 self._by_stem[path.stem].append(path)
 
@@ -198,16 +198,16 @@ class _Shelf:
             found = self._by_stem.get(stem, [])
             found = [p for p in found if p.name == PureWindowsPath(named).name] or found
             if len(found) > 1:
-                fix = "Separate the pictures, or give them different names."
-                what = f"{len(found)} pictures {found[0].name}"
-                raise BadFileError("ambiguous picture", what, "one", fix)
+                fix = "Separate the images, or give them different names."
+                what = f"{len(found)} images {found[0].name}"
+                raise BadFileError("ambiguous image", what, "one", fix)
             if found:
                 return found[0]
         near = did_you_mean(stems[0], self._by_stem)
         raise BadFileError(
-            "missing picture",
-            f"no picture {named[:80] or annotation.stem!r} below {self.folder}",
-            "the picture that the annotation names, or one named like the annotation",
+            "missing image",
+            f"no image {named[:80] or annotation.stem!r} below {self.folder}",
+            "the image that the annotation names, or one named like the annotation",
             f"{near}Restore it, or delete the annotation.",
         )
 
@@ -216,7 +216,7 @@ class _Shelf:
         for stem in sorted(set(self._by_stem) - set(stems)):
             yield BadFileError(
                 "missing annotation",
-                "a picture without an annotation",
+                "an image without an annotation",
                 "an annotation of the same name, if need be one without an object",
                 "Annotate it, or delete it.",
                 "warning",
@@ -227,11 +227,11 @@ def _without_twins(found: Iterable[Annotated]) -> tuple[list[Annotated], list[Pr
     """Keeps the first of several annotations of the same image."""
     first, problems = {}, []
     for one in found:
-        if (other := first.setdefault(one.picture, one)) is not one:
+        if (other := first.setdefault(one.image, one)) is not one:
             problem = BadFileError(
                 "two annotations",
-                f"another annotation of {one.picture.name}, {other.source.name}",
-                "one annotation for each picture",
+                f"another annotation of {one.image.name}, {other.source.name}",
+                "one annotation for each image",
                 "Put all boxes into one of them and delete the other.",
             )
             problems.append(problem.about(one.source))
@@ -307,12 +307,12 @@ def _read_penn_fudan(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
     return named[1], (width, height), boxes
 
 
-def _class_of_file(picture: Path) -> str:
-    name, _, number = picture.stem.rpartition("_")
+def _class_of_file(image: Path) -> str:
+    name, _, number = image.stem.rpartition("_")
     if not name or not number.isdecimal():
         raise BadFileError(
             "unknown class",
-            f"the file name {picture.name}",
+            f"the file name {image.name}",
             "a class and a number, such as beagle_12.jpg",
             "Rename it, or take classes from the annotations: --class-from annotation.",
         )
@@ -323,8 +323,8 @@ def _other_size(size: tuple[int, int], real: tuple[int, int]) -> BadFileError:
     return BadFileError(
         "size disagrees",
         f"width x height {size[0]} x {size[1]} in the annotation",
-        f"{real[0]} x {real[1]}, as the picture has",
-        "Annotate this version of the picture, or restore the one that was annotated.",
+        f"{real[0]} x {real[1]}, as the image has",
+        "Annotate this version of the image, or restore the one that was annotated.",
         "warning" if size == (0, 0) else "error",  # 0: a tool that does not know
     )
 
@@ -347,7 +347,7 @@ def _clipped(box: Box, size: tuple[int, int], names: Sequence[str] | None) -> Bo
     beyond = max(-xmin, -ymin, xmax - width, ymax - height) > SLACK
     if beyond or xmin >= width or ymin >= height:
         found = f"a {box.name} at {', '.join(f'{edge:g}' for edge in edges)}"
-        wanted = f"edges within the picture of {width} x {height}"
+        wanted = f"edges within the image of {width} x {height}"
         raise BadFileError("box outside", found, wanted, MEND_BOX)
     inside = {"xmax": min(xmax, float(width)), "ymax": min(ymax, float(height))}
     return replace(box, xmin=max(xmin, 0.0), ymin=max(ymin, 0.0), **inside)

@@ -121,7 +121,7 @@ class Config(Declared):
             found = f"no file that can be read ({error.strerror})"
             raise expected("a config in YAML", found, "Check --config.", path) from None
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise expected("YAML", error, "Mend the file.", path) from None
+            raise expected("YAML", error, "Fix the file.", path) from None
         try:
             return cls.from_dict(value, path.parent.resolve())
         except WorkshopError as error:

@@ -1,8 +1,8 @@
-"""Finds the people of a picture, then says of each what the attribute network knows.
+"""Finds the people of an image, then says of each what the attribute network knows.
 
     python -m helpers.detection.describe --detector RUN --attributes RUN --out DIR PLACE ...
 
-A place is a picture, a folder of pictures, or a video file. DIR gets a drawn picture for each,
+A place is an image, a folder of images, or a video file. DIR gets a drawn image for each,
 people.csv and people.json.
 """
 
@@ -34,16 +34,16 @@ from helpers.detection.inference import EDGES
 from helpers.detection.people import Person
 from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.manifest import check_size
-from helpers.predict import LiteRTPredictor, find_pictures, fit_pixels, named, reduction
+from helpers.predict import LiteRTPredictor, find_images, fit_pixels, named, reduction
 
 PERSON = "person"
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 FRAMES_PER_SECOND = 1.0  # of a video that are looked at; people do not change faster
-# The single people that the attribute network learned from: width by height of their pictures,
+# The single people that the attribute network learned from: width by height of their images,
 # how much of the height the body takes, and where the feet are.
 ASPECT, BODY, FEET = 100 / 240, 0.9, 0.955
-BODY_CUT = 0.95  # of the height, where the lower edge of the picture cuts a person
-NEAR_EDGE = 0.01  # of the picture's height: a box that ends there is cut
+BODY_CUT = 0.95  # of the height, where the lower edge of the image cuts a person
+NEAR_EDGE = 0.01  # of the image's height: a box that ends there is cut
 BATCH = 8  # people described at once
 SAME_PERSON = 0.5  # IoU from which a found box is that of somebody
 STEPS = ("decode", "detect", "describe", "draw")
@@ -54,20 +54,20 @@ class Described:
     """An image and its people."""
 
     name: str  # of the file, and of the frame where it is a video
-    picture: Image.Image  # RGB, upright
+    image: Image.Image  # RGB, upright
     people: list[Person]  # best score first
     seconds: dict[str, float] = field(default_factory=dict)  # that each of `STEPS` took
 
     def draw(self) -> Image.Image:
-        """Returns the picture with boxes, and a card for each person."""
+        """Returns the image with boxes, and a card for each person."""
         start = time.perf_counter()
-        drawn = draw_people(self.picture, self.people)
+        drawn = draw_people(self.image, self.people)
         self.seconds["draw"] = time.perf_counter() - start
         return drawn
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as plain data."""
-        width, height = self.picture.size
+        width, height = self.image.size
         people = [
             {
                 "person": number,
@@ -78,13 +78,13 @@ class Described:
             }
             for number, one in enumerate(self.people, 1)
         ]
-        return {"picture": self.name, "width": width, "height": height, "people": people}
+        return {"image": self.name, "width": width, "height": height, "people": people}
 
     def table(self) -> pd.DataFrame:
         """Returns a row per person: box, score, and for each task class and probability."""
         rows = []
         for one in self.to_json()["people"]:
-            row = {"picture": self.name, "person": one["person"], "score": one["score"]}
+            row = {"image": self.name, "person": one["person"], "score": one["score"]}
             row |= one["box"]
             for task, classes in one["attributes"].items():
                 row[task], row[f"{task}_probability"] = next(iter(classes.items()))
@@ -121,8 +121,8 @@ class Describer:
         """Describes the people of an image file; raises WorkshopError where it is none."""
         try:
             data, start = Path(path).read_bytes(), time.perf_counter()
-            picture = _open(data)
-            return self._describe(picture, data, str(path), time.perf_counter() - start)
+            image = _open(data)
+            return self._describe(image, data, str(path), time.perf_counter() - start)
         except OSError as error:
             raise WorkshopError(f"{path}: {error.strerror}. Check the path.") from None
         except WorkshopError as error:
@@ -130,28 +130,28 @@ class Describer:
 
     def describe_frame(self, pixels: np.ndarray, name: str = "", decoding: float = 0) -> Described:
         """Describes the people of an RGB image, uint8 (height, width, 3), decoded in seconds."""
-        picture, file = Image.fromarray(pixels), io.BytesIO()
-        picture.save(file, "BMP")  # the detector takes files; this one costs next to nothing
-        return self._describe(picture, file.getvalue(), name, decoding)
+        image, file = Image.fromarray(pixels), io.BytesIO()
+        image.save(file, "BMP")  # the detector takes files; this one costs next to nothing
+        return self._describe(image, file.getvalue(), name, decoding)
 
-    def _describe(self, picture: Image.Image, data: bytes, name: str, decoding: float) -> Described:
+    def _describe(self, image: Image.Image, data: bytes, name: str, decoding: float) -> Described:
         start = time.perf_counter()
         (found,) = self.detector.detect_bytes([data], self.threshold, self.most)
         detected = time.perf_counter()
         kept = [i for i, cls in enumerate(found.names) if cls == PERSON]
-        crops, answers = self.describe_boxes(picture, found.boxes[kept])
+        crops, answers = self.describe_boxes(image, found.boxes[kept])
         people = [
             Person(found.boxes[i], found.normalized[i], float(found.scores[i]), answer, crop)
             for i, answer, crop in zip(kept, answers, crops)
         ]
         times = (decoding, detected - start, time.perf_counter() - detected, 0.0)
-        return Described(name, picture, people, dict(zip(STEPS, times)))
+        return Described(name, image, people, dict(zip(STEPS, times)))
 
     def describe_boxes(
-        self, picture: Image.Image, boxes: Sequence[np.ndarray]
+        self, image: Image.Image, boxes: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], list[dict[str, dict[str, float]]]]:
         """Returns a crop of the image for each box (4,), and the prediction for it."""
-        crops = [cut_out(picture, box, self.predictor.image_size) for box in boxes]
+        crops = [cut_out(image, box, self.predictor.image_size) for box in boxes]
         return crops, self.describe_crops(crops)
 
     def describe_crops(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
@@ -170,33 +170,33 @@ class Describer:
 
 def _open(data: bytes) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            check_size(picture)
-            return ImageOps.exif_transpose(picture).convert("RGB")
+        with Image.open(io.BytesIO(data)) as image:
+            check_size(image)
+            return ImageOps.exif_transpose(image).convert("RGB")
     except WorkshopError:
         raise
     except Exception as error:  # Pillow raises what it likes for a broken file
         found, fix = f"none that can be read ({error})", "Restore the file, or leave it out."
-        raise expected("a JPEG, PNG, BMP or GIF picture", found, fix) from None
+        raise expected("a JPEG, PNG, BMP or GIF image", found, fix) from None
 
 
-def cut_out(picture: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Cuts a person out of an RGB image as the attribute network has learned to see people.
 
     Returns:
         uint8 of the height and width of `size`; what lies outside the image repeats its edge.
     """
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
-    is_cut = ymax >= (1 - NEAR_EDGE) * picture.height
+    is_cut = ymax >= (1 - NEAR_EDGE) * image.height
     tall = (ymax - ymin) / (BODY_CUT if is_cut else BODY)
     bottom = ymax if is_cut else ymax + (1 - FEET) * tall
     half, center = tall * ASPECT / 2, (xmin + xmax) / 2
-    wide, (left, right), columns = _span(center - half, center + half, picture.width, size[1])
-    high, (top, low), rows = _span(bottom - tall, bottom, picture.height, size[0])
-    # As `decode_picture` makes an image smaller: averaged as far as it goes, then bilinear. What
+    wide, (left, right), columns = _span(center - half, center + half, image.width, size[1])
+    high, (top, low), rows = _span(bottom - tall, bottom, image.height, size[0])
+    # As `decode_image` makes an image smaller: averaged as far as it goes, then bilinear. What
     # is outside is repeated at the size of the network, where it is few pixels.
     times, inside = reduction((high, wide), size), (left, top, right, low)
-    part = picture.reduce(times, inside) if times > 1 else picture.crop(inside)
+    part = image.reduce(times, inside) if times > 1 else image.crop(inside)
     fit = (rows[1] - rows[0], columns[1] - columns[0])
     pixels = fit_pixels(np.asarray(part), fit)
     missing = [(rows[0], size[0] - rows[1]), (columns[0], size[1] - columns[1]), (0, 0)]
@@ -247,8 +247,8 @@ def describe_places(
         if place.suffix.lower() in VIDEOS and place.is_file():
             yield from _describe_video(describer, place, fps)
             continue
-        paths = find_pictures([place])
-        for path in progress_bar(iterable=paths, desc="describing", unit="picture"):
+        paths = find_images([place])
+        for path in progress_bar(iterable=paths, desc="describing", unit="image"):
             try:
                 yield describer.describe_file(path)
             except WorkshopError as error:
@@ -280,11 +280,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--detector", type=Path, required=True, help="the folder of a detection run")
     add("--attributes", type=Path, required=True, help="the folder of a run of helpers.train")
-    add("--out", type=Path, required=True, help="folder for pictures, people.csv and people.json")
+    add("--out", type=Path, required=True, help="folder for images, people.csv and people.json")
     add("--threshold", type=float, default=THRESHOLD, help=f"lowest score (default {THRESHOLD})")
-    add("--most", type=int, default=MOST, help=f"people in a picture, at most (default {MOST})")
+    add("--most", type=int, default=MOST, help=f"people in an image, at most (default {MOST})")
     add("--fps", type=float, default=FRAMES_PER_SECOND, help="frames per second of a video")
-    add("places", nargs="+", metavar="PLACE", help="a picture, a folder, or a video")
+    add("places", nargs="+", metavar="PLACE", help="an image, a folder, or a video")
     return parser
 
 
@@ -312,7 +312,7 @@ def main() -> None:
         write_text(arguments.out / "people.csv", pd.concat(tables).to_csv(index=False))
         write_json(arguments.out / "people.json", values)
     if failed:
-        raise WorkshopError("\n".join([f"{len(failed)} pictures could not be read:", *failed]))
+        raise WorkshopError("\n".join([f"{len(failed)} images could not be read:", *failed]))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def _color_of(number: int) -> str:
 
 
 def with_boxes(
-    picture: np.ndarray | Image.Image,
+    image: np.ndarray | Image.Image,
     boxes: np.ndarray,
     captions: Sequence[str] | None = None,
     colors: Sequence[str] | None = None,
@@ -61,29 +61,29 @@ def with_boxes(
     Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels. Each has a caption, its number where None,
     and a color, that of its person where None.
     """
-    if not isinstance(picture, Image.Image):
-        picture = Image.fromarray(np.asarray(picture, np.uint8))
-    picture = picture.convert("RGB")
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(np.asarray(image, np.uint8))
+    image = image.convert("RGB")
     boxes = np.asarray(boxes, float).reshape(-1, 4)
     captions = captions or [str(number) for number in range(1, len(boxes) + 1)]
     colors = colors or [_color_of(i) for i in range(len(boxes))]
-    pen, size = ImageDraw.Draw(picture), max(11, picture.height // 42)
-    edge = max(2, picture.height // 240)
+    pen, size = ImageDraw.Draw(image), max(11, image.height // 42)
+    edge = max(2, image.height // 240)
     for (ymin, xmin, ymax, xmax), color in zip(boxes.tolist(), colors):
         pen.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=edge)
     taken: list[Edges] = []
     for box, caption, color in zip(boxes, captions, colors):  # over all boxes
         wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
-        place = caption_place(box, (wide, high), picture.size, taken)
+        place = caption_place(box, (wide, high), image.size, taken)
         taken.append(place)
         pen.rectangle(place, fill=color)
         corner = (place[0] + size * 0.3, place[1] + 0.1 * size)
         pen.text(corner, caption, _ink_on(color), _font(size))
-    return picture
+    return image
 
 
 def caption_place(
-    box: np.ndarray, caption: tuple[float, float], picture: tuple[int, int], taken: Sequence[Edges]
+    box: np.ndarray, caption: tuple[float, float], image: tuple[int, int], taken: Sequence[Edges]
 ) -> Edges:
     """Finds a place for the caption of a box (4,) that no other caption has taken.
 
@@ -95,8 +95,8 @@ def caption_place(
     rows, columns = (ymin - high, ymin, ymax - high, ymax), (xmin, xmax - wide)
     places = []
     for x, y in ((x, y) for y in rows for x in columns):
-        x = min(max(x, 0), max(picture[0] - wide, 0))
-        y = min(max(y, 0), max(picture[1] - high, 0))
+        x = min(max(x, 0), max(image[0] - wide, 0))
+        y = min(max(y, 0), max(image[1] - high, 0))
         places.append((x, y, x + wide, y + high))
     return next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
 
@@ -110,10 +110,10 @@ def _ink_on(color: str) -> str:
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
 
 
-def draw_people(picture: Image.Image, people: Sequence[Person]) -> Image.Image:
+def draw_people(image: Image.Image, people: Sequence[Person]) -> Image.Image:
     """Returns the image with boxes, and beside it the cards in columns."""
-    scale = BEST / picture.width
-    shown = picture.resize((BEST, max(1, round(picture.height * scale))), Image.Resampling.BILINEAR)
+    scale = BEST / image.width
+    shown = image.resize((BEST, max(1, round(image.height * scale))), Image.Resampling.BILINEAR)
     captions = [f"{i} {one.score:.2f}" for i, one in enumerate(people, 1)]
     boxes = np.array([one.box for one in people]).reshape(-1, 4) * scale
     shown = with_boxes(shown, boxes, captions)
@@ -183,12 +183,12 @@ def training_curves(log: pd.DataFrame) -> Figure:
         losses, scores = figure.subplots(1, 2)
         for name, color in zip(LOSSES, (BLUE, ORANGE, GREEN, PURPLE)):
             losses.plot(log["step"], log[name], "o-", color=color, label=name.replace("_", " "))
-        losses.set_title("losses on training pictures")
+        losses.set_title("losses on training images")
         for name, color in (("AP50", BLUE), ("AP", ORANGE), ("AP75", GREEN)):
             if name in log:
                 scores.plot(log["step"], log[name], "o-", color=color, label=name)
         scores.set_ylim(0, 1)
-        scores.set_title("scores on unseen pictures")
+        scores.set_title("scores on unseen images")
         for axes in (losses, scores):
             axes.set_xlabel("step")
             axes.grid(axis="y")
@@ -196,10 +196,10 @@ def training_curves(log: pd.DataFrame) -> Figure:
     return figure
 
 
-def sheet(pictures: Sequence[Image.Image], columns: int = 3, width: int = 1100) -> Image.Image:
-    """Lays pictures out in rows, each as wide as the sheet allows."""
+def sheet(images: Sequence[Image.Image], columns: int = 3, width: int = 1100) -> Image.Image:
+    """Lays images out in rows, each as wide as the sheet allows."""
     wide = (width - MARGIN * (columns - 1)) // columns
-    small = [one.resize((wide, round(one.height * wide / one.width))) for one in pictures]
+    small = [one.resize((wide, round(one.height * wide / one.width))) for one in images]
     rows = [small[i : i + columns] for i in range(0, len(small), columns)]
     tall = [max(one.height for one in row) for row in rows]
     whole = Image.new("RGB", (width, sum(tall) + MARGIN * (len(rows) - 1)), "white")

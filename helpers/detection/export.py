@@ -1,4 +1,4 @@
-"""Exports a detection run: picture files in; boxes, names and scores out.
+"""Exports a detection run: image files in; boxes, names and scores out.
 
 python -m helpers.detection.export --run RUN [--archive model.tar.gz]
 """

@@ -1,30 +1,30 @@
-"""The script inside the detector's archive: picture files in, boxes with names and scores out.
+"""The script inside the detector's archive: image files in, boxes with names and scores out.
 
-It lies in `model.tar.gz` as `code/inference.py`, beside `code/picture_requests.py`, which says what
+It lies in `model.tar.gz` as `code/inference.py`, beside `code/image_requests.py`, which says what
 a request may be. AWS's TensorFlow container imports it and calls `handler` for every request,
 between the request and TensorFlow Serving. It may import nothing that the container lacks, so
 nothing of the workshop.
 
 "threshold" and "max_boxes" may stand beside "instances" in JSON. The custom attributes
-`threshold=0.5,max_boxes=20` say the same. A box is given in pixels of its picture, and as shares of
+`threshold=0.5,max_boxes=20` say the same. A box is given in pixels of its image, and as shares of
 its sides:
 
     {"predictions": [{"height": 720, "width": 1280, "objects": [
         {"class": "person", "score": 0.98, "box": {"ymin": 10, ...}, "box_normalized": {...}}]},
-                     {"error": "picture 1: expected a JPEG or PNG file, found ..."}]}
+                     {"error": "image 1: expected a JPEG or PNG file, found ..."}]}
 """
 
 import re
 
 try:
-    import picture_requests as requested  # beside this file, in an archive
+    import image_requests as requested  # beside this file, in an archive
 except ImportError:
-    from helpers.cloud import picture_requests as requested
+    from helpers.cloud import image_requests as requested
 
-THRESHOLD, MOST = 0.5, 50  # lowest score and boxes of a picture, where a request says nothing
+THRESHOLD, MOST = 0.5, 50  # lowest score and boxes of an image, where a request says nothing
 MOST_BOXES = 300
-MAX_PICTURES = 64  # in a request: a limit on the time that it takes
-BATCH = 8  # pictures that go to TensorFlow Serving at once
+MAX_IMAGES = 64  # in a request: a limit on the time that it takes
+BATCH = 8  # images that go to TensorFlow Serving at once
 EDGES = ("ymin", "xmin", "ymax", "xmax")
 
 
@@ -47,7 +47,7 @@ def answer_request(body: bytes, context) -> dict:
             lambda answer, count: [_named(answer["outputs"], row) for row in range(count)],
         )
 
-    return requested.answer_files(body, context, MAX_PICTURES, BATCH, prepare)
+    return requested.answer_files(body, context, MAX_IMAGES, BATCH, prepare)
 
 
 def _number(said: dict, name: str, usual: float, least: float, most: float) -> float:

@@ -97,6 +97,6 @@ def _bad(path: Path, found: str) -> WorkshopError:
     return expected(
         'a label map, items such as item { id: 1 name: "person" }',
         found,
-        "Mend the file, or let helpers.detection.records write one.",
+        "Fix the file, or let helpers.detection.records write one.",
         path,
     )

@@ -1,4 +1,4 @@
-"""Writes pictures and their boxes as sharded TFRecords, and reads such records back.
+"""Writes images and their boxes as sharded TFRecords, and reads such records back.
 
     python -m helpers.detection.records --voc DIR --out DIR [--shards 10] [--label-map FILE]
     python -m helpers.detection.records --check DIR
@@ -38,7 +38,7 @@ from helpers.manifest import THREADS, Problem, assign_groups, describe, problems
 
 REPORT_FILE = "report.csv"
 SPLITS = ("train", "val")  # as the API's guides name them
-JPEG_QUALITY = 95  # of pictures that have to be converted
+JPEG_QUALITY = 95  # of images that have to be converted
 MOST_SHARDS = 10_000
 
 
@@ -48,7 +48,7 @@ class Written:
 
     folder: Path
     label_map: LabelMap
-    pictures: dict[str, int]  # of each split
+    images: dict[str, int]  # of each split
     boxes: dict[str, Counter]  # of each class, for each split
     problems: list[Problem]
 
@@ -88,9 +88,9 @@ def write_records(
         label_map.write(draft / LABEL_MAP_FILE)
         if problems:
             write_text(draft / REPORT_FILE, problems_table(problems).to_csv(index=False))
-    pictures = {split: len(side) for split, side in sides.items()}
+    images = {split: len(side) for split, side in sides.items()}
     boxes = {split: Counter(_names(side)) for split, side in sides.items()}
-    return Written(Path(out), label_map, pictures, boxes, problems)
+    return Written(Path(out), label_map, images, boxes, problems)
 
 
 def _read(
@@ -99,7 +99,7 @@ def _read(
     names = label_map.names if label_map else None
     found, problems = read_annotations(folder, names, class_from, groups)
     if not found:
-        wanted = "expected at least one picture with a good annotation, found none"
+        wanted = "expected at least one image with a good annotation, found none"
         raise WorkshopError(f"{folder}: {wanted}.\n{describe(problems)}")
     label_map = label_map or LabelMap({n: i for i, n in enumerate(sorted({*_names(found)}), 1)})
     if not label_map.ids:
@@ -156,15 +156,15 @@ def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: Lab
                 bar.update()
 
     with (
-        progress_bar(total=len(side), desc=f"writing {path.stem}", unit="picture") as bar,
+        progress_bar(total=len(side), desc=f"writing {path.stem}", unit="image") as bar,
         ThreadPoolExecutor(THREADS) as pool,
     ):
         list(pool.map(write, range(shards)))
 
 
 def _example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
-    data, kind = rgb_file(one.picture)
-    name = one.picture.name
+    data, kind = rgb_file(one.image)
+    name = one.image.name
     values = {
         "encoded": [data],
         "format": [kind],
@@ -201,17 +201,17 @@ def _feature(values: list) -> tf.train.Feature:
 def rgb_file(path: Path) -> tuple[bytes, str]:
     """Returns the bytes of an upright RGB JPEG or PNG, converted if need be, and its format."""
     data = path.read_bytes()
-    with Image.open(io.BytesIO(data)) as picture:
-        kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(picture.format, "png")
-        lying = picture.getexif().get(ORIENTATION, 1) != 1
-        if picture.mode == "RGB" and picture.format in ("JPEG", "PNG") and not lying:
+    with Image.open(io.BytesIO(data)) as image:
+        kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(image.format, "png")
+        lying = image.getexif().get(ORIENTATION, 1) != 1
+        if image.mode == "RGB" and image.format in ("JPEG", "PNG") and not lying:
             return data, kind
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I"):  # 16-bit gray: convert() would clip it
-            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # 16-bit gray: convert() would clip it
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         file = io.BytesIO()
         options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
-        picture.convert("RGB").save(file, kind, **options)
+        image.convert("RGB").save(file, kind, **options)
         return file.getvalue(), kind
 
 
@@ -321,9 +321,9 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
 def describe_written(written: Written) -> str:
     """Returns what was written and what was left out, to be printed."""
     lines = []
-    for split, count in written.pictures.items():
+    for split, count in written.images.items():
         classes = ", ".join(f"{n} {c:,}" for n, c in sorted(written.boxes[split].items()))
-        lines.append(f"{split}: {count:,} pictures; boxes: {classes or 'none'}")
+        lines.append(f"{split}: {count:,} images; boxes: {classes or 'none'}")
     errors = {p.file for p in written.problems if p.severity == "error"}
     lines.append(f"left out: {len(errors):,} files")
     if written.problems:
@@ -339,7 +339,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, help="folder to write")
     add("--name", default="", help="what the records are called (default: like the folder)")
     add("--shards", type=int, default=10, help="files of each split (default 10)")
-    share = "share of pictures for val (default 0.2)"
+    share = "share of images for val (default 0.2)"
     add("--val", type=float, default=0.2, dest="val_share", metavar="VAL", help=share)
     add("--seed", type=int, default=0, help="of order and split (default 0)")
     label_map = "the classes there may be (default: those that are met)"

@@ -10,12 +10,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from helpers.common import progress_bar, tf
+from helpers.detection.images import batches_in_order
 from helpers.detection.label_map import LabelMap
 from helpers.detection.network import FasterRCNN
-from helpers.detection.pictures import batches_in_order
 
 COLUMNS = ("AP", "AP50", "AP75")
-MOST = 100  # answers that count for each picture, as COCO has it
+MOST = 100  # answers that count for each image, as COCO has it
 LEAST_SCORE = 0.01  # answers below change no figure that is shown
 
 

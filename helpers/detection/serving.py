@@ -1,4 +1,4 @@
-"""Exports a detection run: picture files in; boxes, names and scores out.
+"""Exports a detection run: image files in; boxes, names and scores out.
 
 export/
     saved_model/      signatures "serving_default" (files alone) and "detect" (files, threshold
@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.cloud import PICTURE_REQUESTS
+from helpers.cloud import IMAGE_REQUESTS
 from helpers.common import SAVED_MODEL, WorkshopError, keras, tf, whole_folder
 from helpers.detection import inference
+from helpers.detection.images import fit_image, scale_of
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
-from helpers.detection.pictures import fit_picture, scale_of
 from helpers.detection.runs import DetectionRun
 from helpers.predict import archive_folder
 
@@ -73,7 +73,7 @@ def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
     def answer(image_bytes, threshold, most) -> dict[str, tf.Tensor]:
         kinds = tf.TensorSpec((*image_size, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
         pixels, size = tf.map_fn(
-            lambda one: fit_picture(one, image_size), image_bytes, fn_output_signature=kinds
+            lambda one: fit_image(one, image_size), image_bytes, fn_output_signature=kinds
         )
         found = network.detect(tf.cast(pixels, tf.float32), threshold, most)
         whole = tf.cast(tf.tile(size, [1, 2]), tf.float32)[:, None]
@@ -123,7 +123,7 @@ class Detector:
             )
         except tf.errors.InvalidArgumentError as error:
             raise WorkshopError(
-                "expected JPEG, PNG, BMP or GIF pictures, found at least one that cannot be read. "
+                "expected JPEG, PNG, BMP or GIF images, found at least one that cannot be read. "
                 "Send them one by one to see which."
             ) from error
         columns = ("boxes", "boxes_normalized", "names", "scores")
@@ -136,4 +136,4 @@ class Detector:
 
 def archive_export(run: DetectionRun, path: Path) -> Path:
     """Packs SavedModel and scripts into a tar.gz, see `helpers.predict.archive_folder`."""
-    return archive_folder(run.export_folder, path, (Path(inference.__file__), PICTURE_REQUESTS))
+    return archive_folder(run.export_folder, path, (Path(inference.__file__), IMAGE_REQUESTS))

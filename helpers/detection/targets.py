@@ -1,7 +1,7 @@
 """Which anchor answers for which object, and the four losses (Ren et al. 2015).
 
 Anchors, or proposals, are matched with objects by intersection over union (IoU). A few of them
-are drawn for each picture, since nearly all of the others are easy background.
+are drawn for each image, since nearly all of the others are easy background.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from helpers.common import tf
 
 ANCHOR_HIGH, ANCHOR_LOW = 0.6, 0.3  # IoU from which an anchor is an object; below, background
 PROPOSAL_HIGH = 0.5  # likewise of a proposal, without a gap
-ANCHORS, ANCHORS_FOUND = 128, 64  # drawn for each picture, and of these objects at most
+ANCHORS, ANCHORS_FOUND = 128, 64  # drawn for each image, and of these objects at most
 DRAWN, DRAWN_FOUND = 32, 12  # likewise of the proposals
 
 
@@ -81,7 +81,7 @@ def choose_proposals(
     Only those are returned, (batch, DRAWN, ...); `used` is 0 where there were too few.
     """
     which, label, _ = match(proposals, boxes, labels, PROPOSAL_HIGH, PROPOSAL_HIGH)
-    real = tf.reduce_all(proposals[..., 2:] > proposals[..., :2], axis=-1)  # not filled up
+    real = tf.reduce_all(proposals[..., 2:] > proposals[..., :2], axis=-1)  # not padded
     dice = tf.random.stateless_uniform(tf.shape(label), seed)
     found = _draw((label > 0) & real, dice, tf.fill(tf.shape(label)[:1], DRAWN_FOUND))
     order = tf.where(found, 2.0 + dice, tf.where((label == 0) & real, 1.0 + dice, 0.0))

@@ -10,17 +10,17 @@ import pandas as pd
 
 from helpers.common import expected, keras, progress_bar, tf, write_text
 from helpers.detection.config import CONFIG_FILE, LOSSES, Config
+from helpers.detection.images import Example, training_batches
 from helpers.detection.label_map import LABEL_MAP_FILE
 from helpers.detection.network import FasterRCNN
-from helpers.detection.pictures import Example, training_batches
 from helpers.detection.records import read_records, require_whole, shard_files
 from helpers.detection.runs import DetectionRun, open_run, restore, save_checkpoint, start_from
 from helpers.detection.scores import COLUMNS, score_network
 from helpers.train import PLANNED_STEPS, OneCycle
 
-CLIP = 10.0  # norm of all gradients: the first steps on a new picture can be wild
+CLIP = 10.0  # norm of all gradients: the first steps on a new image can be wild
 TELL_EVERY = 20  # steps between two points in TensorBoard
-MOST_BOXES = 64  # in a picture, to train on; of more, the largest
+MOST_BOXES = 64  # in an image, to train on; of more, the largest
 
 
 def train(
@@ -81,11 +81,11 @@ class Session:
         self._files = shard_files(self.config.train)
         self._val = shard_files(self.config.val) if self.config.val else []
         require_whole(self._val)
-        self._pictures = sum(require_whole(self._files).values())
-        if self._pictures < self.config.batch_size:
-            what = f"at least batch_size = {self.config.batch_size} pictures"
+        self._images = sum(require_whole(self._files).values())
+        if self._images < self.config.batch_size:
+            what = f"at least batch_size = {self.config.batch_size} images"
             fix = "Lower batch_size, or write more records."
-            raise expected(what, self._pictures, fix, "train")
+            raise expected(what, self._images, fix, "train")
         self._most = _most_boxes(self._files, run)
         keras.utils.set_random_seed(self.config.seed)
         self.network = FasterRCNN(self.config, run.label_map.classes)
@@ -113,7 +113,7 @@ class Session:
 
     def work(self) -> None:
         """Trains to the end, with a checkpoint every so many steps and one at the end."""
-        sizes = (self._pictures, self._most, self.step)
+        sizes = (self._images, self._most, self.step)
         batches = training_batches(self._files, self.run.label_map, self.config, *sizes)
         batches = iter(batches)
         while self.share < 1:

@@ -16,15 +16,15 @@ __getattr__, __dir__, __all__ = front_door(
             "Labels",
             "did_you_mean",
         ],
-        "pictures": [
+        "images": [
             "EXIF_ORIENTATION",
             "EXIF_SIDEWAYS",
             "SUFFIXES",
             "THREADS",
-            "check_picture",
+            "check_image",
             "check_size",
             "map_in_threads",
-            "pictures_in",
+            "images_in",
         ],
         "problems": ["ManifestError", "Problem", "describe", "problems_table"],
         "read": ["IMAGE_ALIASES", "read_manifest"],

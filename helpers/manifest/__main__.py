@@ -22,7 +22,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("manifest", type=Path, help="the CSV")
     parser.add_argument("--tasks", help="only these columns are tasks, with commas: gender,age")
     parser.add_argument("--report", type=Path, help="write all problems to this CSV")
-    parser.add_argument("--no-pictures", action="store_true", help="do not open the pictures")
+    parser.add_argument(
+        "--no-images", "--no-pictures", action="store_true", help="do not open the images"
+    )
     parser.add_argument("--split", help="shares of train,validation,test: 0.7,0.15,0.15")
     parser.add_argument("--seed", type=int, default=0, help="of the split (0)")
     parser.add_argument("--out", type=Path, help="where to write the split manifest")
@@ -51,7 +53,7 @@ def main() -> None:
     if arguments.split and not manifest.unknown_classes(manifest.tasks):
         manifest = split_by_group(manifest, _shares(arguments.split), seed=arguments.seed)
     print(summarize(manifest))
-    warnings = validate(manifest, not arguments.no_pictures, report=arguments.report)
+    warnings = validate(manifest, not arguments.no_images, report=arguments.report)
     print(describe(warnings) if warnings else "no problems")
     if arguments.out:
         manifest.write(arguments.out)

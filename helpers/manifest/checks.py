@@ -9,24 +9,24 @@ import numpy as np
 import pandas as pd
 
 from helpers.common import whole_file
+from helpers.manifest.images import check_image, map_in_threads
 from helpers.manifest.labels import GROUP, IMAGE, SPLIT, SPLIT_AGAIN, SPLITS
-from helpers.manifest.pictures import check_picture, map_in_threads
 from helpers.manifest.problems import ManifestError, Problem, describe, problems_table
 from helpers.manifest.table import Manifest
 
 # Kind of problem: what was expected, and what to do.
 ERRORS = {
-    "empty path": ("the path of a picture", "Fill it, or delete the row."),
-    "duplicate row": ("one row per picture", "Delete one of the rows."),
+    "empty path": ("the path of an image", "Fill it, or delete the row."),
+    "duplicate row": ("one row per image", "Delete one of the rows."),
     "split value": (f"one of {', '.join(SPLITS)}", SPLIT_AGAIN),
     "group on two sides": ("each group in one split, or the score flatters", SPLIT_AGAIN),
-    "same picture in two splits": (
-        "every picture in one split",
+    "same image in two splits": (
+        "every image in one split",
         "Delete one, or give both the same group and split again.",
     ),
     "fewer than two classes": (
         "at least two classes",
-        "Add pictures of another class, or leave the task out with --tasks.",
+        "Add images of another class, or leave the task out with --tasks.",
     ),
     "no classes": (
         "class names that repeat",
@@ -44,23 +44,23 @@ WARNINGS = {
     ),
     "a class with one example": (
         "at least two, better ten",
-        "Add pictures, or merge it with another class.",
+        "Add images, or merge it with another class.",
     ),
     "a class without examples": (
         "every class there",
-        "Add pictures, split again, or drop the class from labels.json.",
+        "Add images, split again, or drop the class from labels.json.",
     ),
 }
 
 
 def validate(
     manifest: Manifest,
-    check_pictures: bool = True,
+    check_images: bool = True,
     progress: bool = True,
     report: Path | str | None = None,
     check_classes: bool = True,
 ) -> list[Problem]:
-    """Checks a manifest and, unless `check_pictures` is False, its images; returns the warnings.
+    """Checks a manifest and, unless `check_images` is False, its images; returns the warnings.
 
     `report` is a CSV for all problems, or None. `check_classes` also looks whether every class has
     examples; a part of a manifest need not have them.
@@ -68,7 +68,7 @@ def validate(
     Raises:
         ManifestError: With every error: each kind with its count and the first few in full.
     """
-    problems = find_problems(manifest, check_pictures, progress, check_classes)
+    problems = find_problems(manifest, check_images, progress, check_classes)
     if report and problems:
         with whole_file(Path(report)) as draft:
             problems_table(problems).to_csv(draft, index=False)
@@ -96,7 +96,7 @@ def check_split(manifest: Manifest, needed: Sequence[str] = ("train", "validatio
 
 def find_problems(
     manifest: Manifest,
-    check_pictures: bool = True,
+    check_images: bool = True,
     progress: bool = True,
     check_classes: bool = True,
 ) -> list[Problem]:
@@ -105,11 +105,11 @@ def find_problems(
     Images are opened and decoded at about 2,000 a second on two cores.
     """
     problems = [*_empty_paths(manifest), *_duplicate_rows(manifest)]
-    if check_pictures:
-        problems += _bad_pictures(manifest, progress)
+    if check_images:
+        problems += _bad_images(manifest, progress)
     if SPLIT in manifest.frame:
         problems += [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
-    if check_pictures and SPLIT in manifest.frame:
+    if check_images and SPLIT in manifest.frame:
         problems += _same_content(manifest)
     problems += manifest.unknown_classes(manifest.tasks)
     for task in manifest.tasks if check_classes else ():
@@ -143,15 +143,15 @@ def _duplicate_rows(manifest: Manifest) -> Iterator[Problem]:
     first = {path: index for index, path in reversed(list(enumerate(paths)))} if again.any() else {}
     for index in np.flatnonzero(again):
         twin = manifest.row_number(first[paths[index]])
-        yield _in_row(manifest, index, "duplicate row", f"the same picture as in row {twin}")
+        yield _in_row(manifest, index, "duplicate row", f"the same image as in row {twin}")
 
 
-def _bad_pictures(manifest: Manifest, progress: bool) -> Iterator[Problem]:
+def _bad_images(manifest: Manifest, progress: bool) -> Iterator[Problem]:
     known = np.flatnonzero(manifest.frame[IMAGE] != "")
     paths = manifest.paths
     known_paths = [paths[index] for index in known]
-    bar = {"desc": "checking pictures", "disable": not progress}
-    findings = map_in_threads(check_picture, known_paths, **bar)
+    bar = {"desc": "checking images", "disable": not progress}
+    findings = map_in_threads(check_image, known_paths, **bar)
     for index, finding in zip(known, findings):
         if finding:
             name = manifest.frame[IMAGE][index]
@@ -187,11 +187,11 @@ def _same_content(manifest: Manifest) -> Iterator[Problem]:
     frame["digest"] = map_in_threads(_digest, [paths[index] for index in frame.index], disable=True)
     for _, twins in frame.groupby("digest", sort=False):
         first, *others = twins.index
-        twin = f"the same picture as row {manifest.row_number(first)}, {image[first]}"
+        twin = f"the same image as row {manifest.row_number(first)}, {image[first]}"
         for other in others:
             if split[other] != split[first]:
                 found = f"in {split[other]} {twin}, in {split[first]}"
-                yield _in_row(manifest, other, "same picture in two splits", found)
+                yield _in_row(manifest, other, "same image in two splits", found)
 
 
 def _size(path: str) -> int:

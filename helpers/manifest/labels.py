@@ -60,7 +60,7 @@ class Labels:
             raise WorkshopError(
                 'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
                 '"display": {"gender": {"male": "Mann"}}} (display is optional). '
-                "Mend labels.json, or delete it: the tasks then come from the CSV's columns."
+                "Fix labels.json, or delete it: the tasks then come from the CSV's columns."
             )
         return cls({task: tuple(names) for task, names in tasks.items()}, display)
 
@@ -72,7 +72,7 @@ class Labels:
         except FileNotFoundError:
             raise WorkshopError(f"{path}: no such file. It holds the tasks and classes.") from None
         except ValueError as error:
-            raise WorkshopError(f"{path}: expected JSON, found {error}. Mend the file.") from None
+            raise WorkshopError(f"{path}: expected JSON, found {error}. Fix the file.") from None
         except WorkshopError as error:
             raise WorkshopError(f"{path}: {error}") from None
 
@@ -116,7 +116,7 @@ def _check_task(task: str, classes: Sequence[str]) -> None:
     if twice or "" in classes:
         found = f"twice {', '.join(twice)}" if twice else "an empty one"
         what = "each class name once and none empty"
-        raise expected(what, found, "Mend labels.json.", f"Task {task!r}")
+        raise expected(what, found, "Fix labels.json.", f"Task {task!r}")
 
 
 def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) -> None:
@@ -124,5 +124,5 @@ def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) 
         if name not in classes:
             raise WorkshopError(
                 f"labels.json shows a name for {task} {name!r}, which is no class there. "
-                f"{did_you_mean(name, classes)}Mend `display`."
+                f"{did_you_mean(name, classes)}Fix `display`."
             )

@@ -13,7 +13,7 @@ from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, Labels, di
 from helpers.manifest.table import Manifest
 
 # What people call the column of the images; no spelling distance leads from these to its name.
-IMAGE_ALIASES = ("image", "img", "file", "filename", "file_name", "path", "picture", "filepath")
+IMAGE_ALIASES = ("image", "img", "file", "filename", "file_name", "path", "image", "filepath")
 CLOSE = 0.8  # difflib ratio: "groups" and "Split" are misspellings, "spirit" is a task
 COLUMNS = f"the columns {IMAGE}, one per task, and optionally {GROUP} and {SPLIT}"
 
@@ -45,8 +45,8 @@ def read_manifest(
     _check_tasks(path, header, labels.tasks if labels else {})
     if not rows:
         fix = "Add lines, or write it anew with: python -m data.sources"
-        found = "a manifest without pictures"
-        raise expected("one line per picture below the header", found, fix, path)
+        found = "a manifest without images"
+        raise expected("one line per image below the header", found, fix, path)
     frame = pd.DataFrame(rows, columns=header, dtype=str)
     if labels is None:
         labels = _labels_of_columns(path, frame)
@@ -69,7 +69,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
                     rows.append(row)
                     lines.append(reader.line_num)
     except FileNotFoundError:
-        fix = "Check the path; python -m data.sources writes a manifest from a folder of pictures."
+        fix = "Check the path; python -m data.sources writes a manifest from a folder of images."
         raise expected("a manifest CSV", "no such file", fix, path) from None
     except IsADirectoryError:
         fix = "Name the CSV in it, or write one with: python -m data.sources"

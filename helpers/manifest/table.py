@@ -165,12 +165,12 @@ class Manifest:
 
 def summarize(manifest: Manifest) -> str:
     """Returns what is in a manifest: images, groups, splits, and the classes of every task."""
-    lines = [f"{len(manifest):,} pictures, {len(set(manifest.groups)):,} groups"]
+    lines = [f"{len(manifest):,} images, {len(set(manifest.groups)):,} groups"]
     if manifest.has_split:
         for split in [*SPLITS, *sorted(set(manifest.frame[SPLIT]) - set(SPLITS))]:
             mask = (manifest.frame[SPLIT] == split).to_numpy()
             groups = len(set(manifest.groups[mask]))
-            lines.append(f"  {split or 'no split'}: {mask.sum():,} pictures, {groups:,} groups")
+            lines.append(f"  {split or 'no split'}: {mask.sum():,} images, {groups:,} groups")
     width = max(len(task) for task in manifest.tasks)
     for task, classes in manifest.labels.tasks.items():
         counts = manifest.frame[task].value_counts()

@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = front_door(
             "class_counts",
             "labels_of",
             "parse_task_weights",
-            "sampling_chances",
+            "compute_sampling_weights",
             "soft_targets",
             "weigh_by_uncertainty",
         ],

@@ -75,10 +75,10 @@ def dense_features(
 def sign_features(
     image: keras.KerasTensor, widths: Sequence[int] = (16, 48, 96), initialization: str = GLOROT
 ):
-    """A backbone for small pictures with one thing in the middle, such as traffic signs.
+    """A backbone for small images with one thing in the middle, such as traffic signs.
 
-    Pictures of signs are often so dark or pale that most of the range is unused, so the light is
-    evened out first: over the picture, and around each pixel. Then a convolution of few channels at
+    Images of signs are often so dark or pale that most of the range is unused, so the light is
+    evened out first: over the image, and around each pixel. Then a convolution of few channels at
     full size, since at 32 pixels a stride loses the strokes of a numeral, and the work where
     pooling has left few pixels. `widths` are channels before each pooling, which halves both sides.
     """

@@ -1,4 +1,4 @@
-"""Shows where in a picture a head looks."""
+"""Shows where in an image a head looks."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from helpers.common import WorkshopError, keras, tf
 
 def grad_cam(
     model: keras.Model,
-    pictures: np.ndarray,
+    images: np.ndarray,
     task: str,
     classes: np.ndarray | None = None,
     averaged: bool = False,
@@ -15,11 +15,11 @@ def grad_cam(
     """Computes Grad-CAM maps of one head over the backbone's features.
 
     Every feature is weighted by how much the class's logit would rise with it; what remains above
-    0 speaks for the class. Grad-CAM (Selvaraju et al. 2017) averages these slopes over the picture
+    0 speaks for the class. Grad-CAM (Selvaraju et al. 2017) averages these slopes over the image
     first. That suits a head that sees nothing but an average. Ours also see maxima and stripes:
     the slope differs from place to place, so each place keeps its own (HiResCAM, Draelos and
     Carin 2020), unless `averaged`. `classes`, int (batch,), are explained; the most probable ones
-    where None. Pictures are (batch, height, width, 3), RGB 0 to 255.
+    where None. Images are (batch, height, width, 3), RGB 0 to 255.
 
     Returns:
         float32 (batch, height, width), 0 to 1, each map's largest value 1 where it is not all 0.
@@ -29,18 +29,18 @@ def grad_cam(
     """
     if task not in model.output:
         raise WorkshopError(f"expected a task of {', '.join(model.output)}, found {task!r}.")
-    features, slopes = _features_and_slopes(model, pictures, task, classes)
+    features, slopes = _features_and_slopes(model, images, task, classes)
     if averaged:
         slopes = tf.reduce_mean(slopes, axis=(1, 2), keepdims=True)
     maps = tf.nn.relu(tf.reduce_sum(slopes * features, axis=-1, keepdims=True))
-    maps = tf.image.resize(maps, pictures.shape[1:3], method="bicubic")[..., 0]
+    maps = tf.image.resize(maps, images.shape[1:3], method="bicubic")[..., 0]
     maps = tf.maximum(maps, 0).numpy()
     largest = maps.max(axis=(1, 2), keepdims=True)
     return np.where(largest > 0, maps / np.maximum(largest, 1e-12), 0).astype(np.float32)
 
 
 def _features_and_slopes(
-    model: keras.Model, pictures: np.ndarray, task: str, classes: np.ndarray | None
+    model: keras.Model, images: np.ndarray, task: str, classes: np.ndarray | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the backbone's features, and how much the class's logit rises with each of them."""
     position = [layer.name for layer in model.layers].index("backbone")
@@ -48,7 +48,7 @@ def _features_and_slopes(
     features_to_hidden = keras.Model(model.layers[position + 1].input, model.get_layer(task).input)
     kernel, bias = model.get_layer(task).weights
     with tf.GradientTape() as tape:
-        features = model.get_layer("backbone")(tf.cast(pictures, tf.float32), training=False)
+        features = model.get_layer("backbone")(tf.cast(images, tf.float32), training=False)
         tape.watch(features)
         # The logits, not the probabilities: a sure softmax has no slope left.
         logits = features_to_hidden(features, training=False) @ kernel + bias

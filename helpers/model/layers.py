@@ -9,7 +9,7 @@ register = keras.saving.register_keras_serializable("workshop")
 
 @register
 class EvenLight(layers.Layer):
-    """Takes the mean of its neighborhood from each pixel, and divides by the deviation there.
+    """Takes the mean of its neighborhood from each pixel, and divides by the std there.
 
     Local contrast normalization (Jarrett et al. 2009) with a box of `size` pixels on each side
     instead of a Gaussian window.
@@ -22,7 +22,7 @@ class EvenLight(layers.Layer):
     def call(self, pixels):
         """Normalizes (batch, height, width, channels), 0 to 255."""
         offset = pixels - self._mean(pixels)
-        # 4 is a deviation of 2 levels: what is as flat as that is noise, and stays small
+        # 4 is a std of 2 levels: what is as flat as that is noise, and stays small
         return offset * keras.ops.rsqrt(self._mean(offset * offset) + 4.0)
 
     def _mean(self, values):
@@ -31,7 +31,7 @@ class EvenLight(layers.Layer):
 
 @register
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalization of pictures with TensorFlow's own kernel while training.
+    """Batch normalization of images with TensorFlow's own kernel while training.
 
     The numbers and the weights are those of Keras, which puts the layer together from a dozen small
     operations: here one goes over the numbers instead, and another one back. Channels come last,
@@ -74,15 +74,15 @@ class ScalePixels(layers.Layer):
             return pixels / 127.5 - 1.0
         if self.mode == "torch":
             mean = keras.ops.convert_to_tensor([0.485, 0.456, 0.406], pixels.dtype)
-            deviation = keras.ops.convert_to_tensor([0.229, 0.224, 0.225], pixels.dtype)
-            return (pixels / 255.0 - mean) / deviation
+            std = keras.ops.convert_to_tensor([0.229, 0.224, 0.225], pixels.dtype)
+            return (pixels / 255.0 - mean) / std
         mean = keras.ops.convert_to_tensor([103.939, 116.779, 123.68], pixels.dtype)
         return pixels[..., ::-1] - mean
 
 
 @register
 class StandardizePixels(layers.Layer):
-    """Subtracts the mean of each channel of the data set, and divides by its deviation.
+    """Subtracts the mean of each channel of the data set, and divides by its std.
 
     Both are weights that are not trained: they are saved and handed on from stage to stage with
     the others, and serving cannot use other ones. They belong to RGB, the order in which
@@ -95,18 +95,18 @@ class StandardizePixels(layers.Layer):
         # -1 to 1, until `set_pixel_statistics` knows better
         how = {"initializer": keras.initializers.Constant(127.5), "trainable": False}
         self.mean = self.add_weight(shape=(3,), name="mean", **how)
-        self.deviation = self.add_weight(shape=(3,), name="deviation", **how)
+        self.std = self.add_weight(shape=(3,), name="std", **how)
 
     def call(self, pixels):
         """Scales (batch, height, width, 3)."""
-        return (pixels - self.mean) / self.deviation
+        return (pixels - self.mean) / self.std
 
 
-def set_pixel_statistics(model: keras.Model, mean: np.ndarray, deviation: np.ndarray) -> None:
+def set_pixel_statistics(model: keras.Model, mean: np.ndarray, std: np.ndarray) -> None:
     """Tells a network of `pixels="dataset"` about its data: (3,), RGB, 0 to 255."""
     layer = model.get_layer("backbone").get_layer("standardize")
     layer.mean.assign(mean)
-    layer.deviation.assign(np.maximum(deviation, 1.0))  # of pictures of one color it is 0
+    layer.std.assign(np.maximum(std, 1.0))  # of images of one color it is 0
 
 
 @register

@@ -105,7 +105,7 @@ def balance(counts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return weights
 
 
-def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
+def compute_sampling_weights(manifest: Manifest, sampling: str) -> np.ndarray | None:
     """Returns the sampling weight of each row of a training split.
 
     With the name of a task, its classes come equally often, and a row without a label as often as
@@ -126,12 +126,12 @@ def sampling_chances(manifest: Manifest, sampling: str) -> np.ndarray | None:
         _, group, sizes = np.unique(manifest.groups, return_inverse=True, return_counts=True)
         if len(set(sizes)) == 1:
             return None
-        chances = sizes[group] ** -0.5
+        sampling_weights = sizes[group] ** -0.5
     else:
         manifest = manifest.select([sampling])
         targets, weights = manifest.targets(sampling), balance(class_counts(manifest))[sampling]
-        chances = np.where(targets >= 0, weights[targets], 1.0)  # 1 is the mean weight
-    return chances / chances.sum()
+        sampling_weights = np.where(targets >= 0, weights[targets], 1.0)  # 1 is the mean weight
+    return sampling_weights / sampling_weights.sum()
 
 
 def build_losses(

@@ -160,7 +160,7 @@ def _find_backbone(name: str) -> str:
 def _own_features(image: keras.KerasTensor, name: str, initialization: str, pixels: str):
     if name == "sign":
         if pixels == "dataset":
-            found = "dataset: it evens out the light of each picture by itself"
+            found = "dataset: it evens out the light of each image by itself"
             raise expected("--pixels fixed for the backbone sign", found, "Leave the flag out.")
         return sign_features(image, initialization=initialization)
     scale = layers.Rescaling(1 / 127.5, offset=-1)
@@ -232,7 +232,7 @@ def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):
     `pooling` joins any of these by "+". "average" tells how much of a feature there is, "max"
     whether it is anywhere, "stripes" the average in each of `STRIPES` horizontal bands: where a
     garment is tells which one it is (Part-based Convolutional Baseline, Sun et al. 2018), "flat"
-    every place by itself: what is in the middle of a picture, such as a sign, has its parts at the
+    every place by itself: what is in the middle of an image, such as a sign, has its parts at the
     same places in all of them.
     """
     ways = pooling.split("+")

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = front_door(
     {
         "augmentation": ["AUGMENTATIONS", "Augmentation", "augment"],
         "batches": ["batches_in_order", "steps_per_epoch", "training_batches"],
-        "cache": ["channel_statistics", "load_pictures"],
-        "decode": ["decode_picture", "decode_reduced", "decoded", "read_pictures"],
+        "cache": ["channel_statistics", "load_images"],
+        "decode": ["decode_image", "decode_reduced", "decoded", "read_images"],
     },
 )

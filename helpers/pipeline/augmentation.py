@@ -52,22 +52,20 @@ AUGMENTATIONS = {
 }
 
 
-def augment(
-    pictures: np.ndarray, augmentation: Augmentation, rng: np.random.Generator
-) -> np.ndarray:
-    """Returns a changed copy of pictures, uint8 (batch, height, width, 3), each in its own way."""
+def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
+    """Returns a changed copy of images, uint8 (batch, height, width, 3), each in its own way."""
     if augmentation == AUGMENTATIONS["none"]:
-        return pictures
-    changed = np.empty(pictures.shape, np.uint8)  # row by row, whatever the order of `pictures`
-    spread = _Spread(len(pictures), augmentation.operations, rng)
-    _move(pictures, changed, augmentation, spread)
+        return images
+    changed = np.empty(images.shape, np.uint8)  # row by row, whatever the order of `images`
+    spread = _Spread(len(images), augmentation.operations, rng)
+    _move(images, changed, augmentation, spread)
     _recolor(changed, augmentation, spread)
     _erase(changed, augmentation, rng)
     return changed
 
 
 class _Spread:
-    """Draws how far each picture of a batch is changed in each way, between -far and far."""
+    """Draws how far each image of a batch is changed in each way, between -far and far."""
 
     def __init__(self, count: int, operations: int, rng: np.random.Generator):
         self.count, self.rng, self.chosen = count, rng, None
@@ -83,9 +81,9 @@ class _Spread:
         return np.where(self.chosen[:, [CHANGES.index(change)]], np.copysign(far, drawn), 0.0)
 
 
-def _move(pictures: np.ndarray, moved: np.ndarray, a: Augmentation, spread: _Spread) -> None:
+def _move(images: np.ndarray, moved: np.ndarray, a: Augmentation, spread: _Spread) -> None:
     """Flips, shifts, zooms, turns and slants into `moved`; beyond the edge lie its pixels."""
-    count, height, width, _ = pictures.shape
+    count, height, width, _ = images.shape
     middle = np.array(((width - 1) / 2, (height - 1) / 2))
     angle = np.radians(spread("rotation", a.rotation)[:, 0])
     scale = 1 + spread("zoom", a.zoom)[:, 0]
@@ -98,24 +96,24 @@ def _move(pictures: np.ndarray, moved: np.ndarray, a: Augmentation, spread: _Spr
     offsets = middle - matrices @ middle + shift
     flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_LINEAR if a.smooth else cv2.INTER_NEAREST)
     for i, matrix in enumerate(np.concatenate([matrices, offsets[..., None]], axis=2)):
-        cv2.warpAffine(pictures[i], matrix, (width, height), moved[i], flags, cv2.BORDER_REPLICATE)
+        cv2.warpAffine(images[i], matrix, (width, height), moved[i], flags, cv2.BORDER_REPLICATE)
 
 
-def _recolor(pictures: np.ndarray, a: Augmentation, spread: _Spread) -> None:
+def _recolor(images: np.ndarray, a: Augmentation, spread: _Spread) -> None:
     """Changes contrast around middle grey, then brightness, then each channel, in place."""
     contrast = 1 + spread("contrast", a.contrast)
     light = 255 * spread("brightness", a.brightness)
     tint = 1 + spread("tint", a.tint, 3)
-    matrices = np.zeros((len(pictures), 3, 4))  # from an old color, and 1, to the new one
+    matrices = np.zeros((len(images), 3, 4))  # from an old color, and 1, to the new one
     matrices[:, range(3), range(3)] = contrast * tint
     matrices[:, :, 3] = (light + MIDDLE_GREY * (1 - contrast)) * tint
-    for picture, matrix in zip(pictures, matrices):
-        cv2.transform(picture, matrix, picture)  # rounds and clips
+    for image, matrix in zip(images, matrices):
+        cv2.transform(image, matrix, image)  # rounds and clips
 
 
-def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> None:
-    """Paints a rectangle of one random color into some of the pictures, in place."""
-    count, height, width, _ = pictures.shape
+def _erase(images: np.ndarray, a: Augmentation, rng: np.random.Generator) -> None:
+    """Paints a rectangle of one random color into some of the images, in place."""
+    count, height, width, _ = images.shape
     chosen = rng.random(count) < a.erase
     area = rng.uniform(*a.erase_area, count)
     aspect = np.exp(rng.uniform(np.log(0.3), np.log(3.3), count))  # the paper's range
@@ -126,4 +124,4 @@ def _erase(pictures: np.ndarray, a: Augmentation, rng: np.random.Generator) -> N
     box = np.round([top, top + tall, left, left + broad]).astype(int).T
     for i in np.flatnonzero(chosen):
         first_row, last_row, first_column, last_column = box[i]
-        pictures[i, first_row:last_row, first_column:last_column] = colors[i]
+        images[i, first_row:last_row, first_column:last_column] = colors[i]

@@ -1,4 +1,4 @@
-"""Turns a manifest into batches of pictures and targets."""
+"""Turns a manifest into batches of images and targets."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 from helpers.common import CORES, steady, tf
 from helpers.manifest import Manifest
 from helpers.pipeline.augmentation import AUGMENTATIONS, Augmentation, augment
-from helpers.pipeline.cache import FileRows, load_pictures
+from helpers.pipeline.cache import FileRows, load_images
 from helpers.pipeline.decode import decode_all
 
 BATCHES_AHEAD = 2  # that wait for the network
@@ -19,7 +19,7 @@ def training_batches(
     batch_size: int,
     *,
     augmentation: Augmentation = AUGMENTATIONS["none"],
-    chances: np.ndarray | None = None,
+    sampling_weights: np.ndarray | None = None,
     seed: int = 0,
     first_epoch: int = 0,
     steps: int | None = None,
@@ -29,29 +29,29 @@ def training_batches(
 
     The order and every random change depend on `seed` and the epoch alone, so a run that starts
     again in epoch 7 (its `first_epoch`, counted from 0) sees what an unbroken one would have seen.
-    `chances` are sampling weights (n,), by which as many pictures are drawn as there are; where
-    None, each comes once. `steps` deals every epoch's pictures out to so many batches, whose sizes
+    By `sampling_weights` (n,) as many images are drawn as there are; where None, each comes once.
+    `steps` deals every epoch's images out to so many batches, whose sizes
     differ by one at most, instead of filling batches of `batch_size`. `cache` decodes once into a
-    file (see `load_pictures`), instead of anew in every epoch.
+    file (see `load_images`), instead of anew in every epoch.
 
     Returns:
-        A dataset of (pictures, targets): uint8 (batch, height, width, 3), and a dict from task
+        A dataset of (images, targets): uint8 (batch, height, width, 3), and a dict from task
         to int32 (batch,), -1 where the label is not known.
     """
 
-    def change(pictures: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        return augment(pictures, augmentation, np.random.default_rng(seeds))
+    def change(images: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        return augment(images, augmentation, np.random.default_rng(seeds))
 
-    rows_of = _order(len(manifest), batch_size, chances, seed, steps)
+    rows_of = _order(len(manifest), batch_size, sampling_weights, seed, steps)
     epochs = tf.data.Dataset.range(first_epoch, 2**20)  # endless: `fit` takes as many as it wants
     return _look_up(epochs.flat_map(rows_of), manifest, image_size, cache, change)
 
 
 def _order(
-    count: int, batch_size: int, chances: np.ndarray | None, seed: int, steps: int | None
+    count: int, batch_size: int, sampling_weights: np.ndarray | None, seed: int, steps: int | None
 ) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """Returns a function from an epoch to its batches of (row numbers, seeds)."""
-    logits = None if chances is None else np.log(np.maximum(chances, 1e-30))[None]
+    logits = None if sampling_weights is None else np.log(np.maximum(sampling_weights, 1e-30))[None]
 
     def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
         if logits is None:
@@ -70,20 +70,20 @@ def _order(
 
 
 def steps_per_epoch(manifest: Manifest, batch_size: int) -> int:
-    """Returns the number of batches that hold every picture once."""
+    """Returns the number of batches that hold every image once."""
     return -(-len(manifest) // batch_size)
 
 
 def batches_in_order(
     manifest: Manifest, image_size: tuple[int, int], batch_size: int = 256, cache: bool = True
 ) -> tf.data.Dataset:
-    """Returns each picture once, in the order of the manifest, unchanged; for scoring.
+    """Returns each image once, in the order of the manifest, unchanged; for scoring.
 
     The elements are those of `training_batches`; the last batch may be smaller.
     """
     rows = tf.data.Dataset.range(len(manifest)).batch(batch_size)
     seeds = rows.map(lambda row: (row, row[:0]))  # nothing is random here
-    return _look_up(seeds, manifest, image_size, cache, lambda pictures, _: pictures)
+    return _look_up(seeds, manifest, image_size, cache, lambda images, _: images)
 
 
 def _look_up(
@@ -93,9 +93,9 @@ def _look_up(
     cache: bool,
     change: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> tf.data.Dataset:
-    """Turns batches of (row numbers, seeds) into (pictures, targets)."""
+    """Turns batches of (row numbers, seeds) into (images, targets)."""
     targets = {task: tf.constant(manifest.targets(task)) for task in manifest.labels.tasks}
-    store = FileRows(load_pictures(manifest, image_size)) if cache else None
+    store = FileRows(load_images(manifest, image_size)) if cache else None
     paths = None if cache else tf.constant(manifest.paths)
 
     def look_up(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple:
@@ -103,8 +103,8 @@ def _look_up(
             function, inputs = lambda n, s: change(store[n], s), [numbers, seeds]
         else:
             function, inputs = change, [decode_all(tf.gather(paths, numbers), image_size), seeds]
-        pictures = tf.numpy_function(function, inputs, tf.uint8, stateful=False)
+        images = tf.numpy_function(function, inputs, tf.uint8, stateful=False)
         labels = {task: tf.gather(values, numbers) for task, values in targets.items()}
-        return tf.ensure_shape(pictures, (None, *image_size, 3)), labels
+        return tf.ensure_shape(images, (None, *image_size, 3)), labels
 
     return steady(rows.map(look_up, num_parallel_calls=CORES)).prefetch(BATCHES_AHEAD)

@@ -11,19 +11,19 @@ import numpy as np
 
 from helpers.common import ROOT, WorkshopError, expected, progress_bar, tf, whole_file
 from helpers.manifest import Manifest
-from helpers.pipeline.decode import decode_picture, decoded
+from helpers.pipeline.decode import decode_image, decoded
 
 CACHE_FOLDER = ROOT / "artifacts" / "cache"
-CACHE_BYTES = 20e9  # of decoded pictures; beyond it, those go that were used longest ago
+CACHE_BYTES = 20e9  # of decoded images; beyond it, those go that were used longest ago
 IN_USE_SECONDS = 3600  # after a use: another process may be about to open the file
-CACHE_VERSION = 2  # raise it when decode_picture changes, so that no old pictures are used
-DECODE_BATCH = 64  # pictures decoded between two moves of the progress bar
+CACHE_VERSION = 2  # raise it when decode_image changes, so that no old images are used
+DECODE_BATCH = 64  # images decoded between two moves of the progress bar
 
 
-def load_pictures(
+def load_images(
     manifest: Manifest, image_size: tuple[int, int], cache_folder: Path = CACHE_FOLDER
 ) -> np.ndarray:
-    """Returns every picture decoded, uint8 (pictures, height, width, 3), as a map of a file.
+    """Returns every image decoded, uint8 (images, height, width, 3), as a map of a file.
 
     Later epochs and later runs read the file, whose name is a digest of paths, sizes and times.
     The operating system keeps what fits in memory and drops the rest, so the cache may be larger
@@ -31,7 +31,7 @@ def load_pictures(
     that were used longest ago.
 
     Raises:
-        WorkshopError: a picture is missing or cannot be decoded, or the disk is full.
+        WorkshopError: an image is missing or cannot be decoded, or the disk is full.
     """
     shape = (len(manifest), *image_size, 3)
     path = Path(cache_folder) / f"{_digest(manifest.paths, image_size)}.uint8"
@@ -47,7 +47,7 @@ def load_pictures(
 
 
 def _forget_oldest(folder: Path, wanted: int) -> None:
-    """Deletes files of decoded pictures until `wanted` bytes more stay within `CACHE_BYTES`."""
+    """Deletes files of decoded images until `wanted` bytes more stay within `CACHE_BYTES`."""
     files = []
     for path in folder.glob("*.uint8"):
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
@@ -70,15 +70,15 @@ def _reserve(path: Path, size: int) -> None:
                 os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         raise WorkshopError(
-            f"expected {size / 1e6:,.0f} MB for decoded pictures in {path.parent.parent}, found: "
-            f"{error.strerror}. Free some space, or use fewer or smaller pictures."
+            f"expected {size / 1e6:,.0f} MB for decoded images in {path.parent.parent}, found: "
+            f"{error.strerror}. Free some space, or use fewer or smaller images."
         ) from error
 
 
 def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> None:
-    """Writes every decoded picture; in a map of the file each would count as memory in use."""
+    """Writes every decoded image; in a map of the file each would count as memory in use."""
     done = 0  # not bar.n, which stays 0 where bars are switched off
-    with progress_bar(total=len(manifest), desc="decoding pictures", unit="picture") as bar:
+    with progress_bar(total=len(manifest), desc="decoding images", unit="image") as bar:
         try:
             for batch in decoded(manifest, image_size).batch(DECODE_BATCH):
                 file.write(batch.numpy())
@@ -89,28 +89,28 @@ def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> No
 
 
 def _undecodable(paths: list[str]) -> WorkshopError:
-    """Finds which of a batch's pictures TensorFlow refuses."""
+    """Finds which of a batch's images TensorFlow refuses."""
     for path in paths:
         try:
-            decode_picture(tf.io.read_file(path), (8, 8))
+            decode_image(tf.io.read_file(path), (8, 8))
         except tf.errors.OpError:
             return expected(
-                "a JPEG, PNG, BMP or GIF picture",
+                "a JPEG, PNG, BMP or GIF image",
                 f"none in {path}",
                 "Run python -m helpers.manifest on your manifest: it names every such file.",
             )
-    return WorkshopError(f"a picture between {paths[0]} and {paths[-1]} changed while it was read.")
+    return WorkshopError(f"an image between {paths[0]} and {paths[-1]} changed while it was read.")
 
 
 def _digest(paths: list[str], image_size: tuple[int, int]) -> str:
-    """Identifies decoded pictures: another file, size or change time gives another digest."""
+    """Identifies decoded images: another file, size or change time gives another digest."""
     digest = hashlib.sha256(f"{CACHE_VERSION} {image_size}".encode())
     for path in paths:
         try:
             status = os.stat(path)  # noqa: PTH116 - a Path for each of a million is slow
         except OSError as error:
             raise expected(
-                f"a picture at {path}",
+                f"an image at {path}",
                 "none",
                 "Run python -m helpers.manifest on your manifest: it names every missing file.",
             ) from error
@@ -126,7 +126,7 @@ def channel_statistics(
     Give it the training split alone: what is known of the validation images must not reach the
     network.
     """
-    store = load_pictures(manifest, image_size)
+    store = load_images(manifest, image_size)
     sums, squares = np.zeros(3), np.zeros(3)  # a few at a time, so that memory stays bounded
     for start in range(0, len(store), DECODE_BATCH):
         pixels = np.asarray(store[start : start + DECODE_BATCH], np.float64).reshape(-1, 3)
@@ -138,7 +138,7 @@ def channel_statistics(
 
 
 class FileRows:
-    """Reads single pictures out of the file of `load_pictures`.
+    """Reads single images out of the file of `load_images`.
 
     Not through the map itself: its pages would count as memory of this process, in the end as
     much as the file has, and a cache of 30 GB would look like a leak.
@@ -149,13 +149,13 @@ class FileRows:
         self._file = Path(store.filename).open("rb")  # noqa: SIM115 - as long as batches are wanted
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        pictures = np.empty((len(rows), *self._shape), np.uint8)
-        for picture, row in zip(pictures, rows.tolist()):
-            read = os.preadv(self._file.fileno(), [picture], row * picture.nbytes)
-            if read != picture.nbytes:
+        images = np.empty((len(rows), *self._shape), np.uint8)
+        for image, row in zip(images, rows.tolist()):
+            read = os.preadv(self._file.fileno(), [image], row * image.nbytes)
+            if read != image.nbytes:
                 raise expected(
-                    f"picture {row} in {self._file.name}",
+                    f"image {row} in {self._file.name}",
                     "the end of the file",
                     "Delete that file: it is made again.",
                 )
-        return pictures
+        return images

@@ -9,7 +9,7 @@ from helpers.common import CORES, steady, tf
 from helpers.manifest import Manifest
 
 
-def decode_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+def decode_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or GIF (first frame) to uint8 (height, width, 3), RGB 0 to 255.
 
     A JPEG is decoded at the smallest of its scales (1, 1/2, 1/4, 1/8) that is not smaller than
@@ -20,30 +20,30 @@ def decode_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Te
     Raises:
         tf.errors.InvalidArgumentError: the bytes are no image, or a broken one.
     """
-    picture, _ = decode_reduced(image_bytes, image_size)
-    picture = tf.image.resize(picture, image_size, method="bilinear")
-    return tf.ensure_shape(tf.cast(tf.round(picture), tf.uint8), (*image_size, 3))
+    image, _ = decode_reduced(image_bytes, image_size)
+    image = tf.image.resize(image, image_size, method="bilinear")
+    return tf.ensure_shape(tf.cast(tf.round(image), tf.uint8), (*image_size, 3))
 
 
 def decode_reduced(
     image_bytes: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes an image as `decode_picture` does, but leaves it at the scale of its decoding.
+    """Decodes an image as `decode_image` does, but leaves it at the scale of its decoding.
 
     Returns:
         float32 (height', width', 3), RGB 0 to 255, and int32 (2,), height and width of the whole.
     """
     orientation = exif_orientation(image_bytes)
-    picture, size = tf.cond(
+    image, size = tf.cond(
         tf.io.is_jpeg(image_bytes),
         lambda: _decode_jpeg(image_bytes, image_size, orientation),
         lambda: _decode_other(image_bytes, image_size),
     )
-    return tf.ensure_shape(_turn_upright(picture, orientation), (None, None, 3)), size
+    return tf.ensure_shape(_turn_upright(image, orientation), (None, None, 3)), size
 
 
 def _reduction(height: tf.Tensor, width: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Returns how often the picture may be halved (0 to 3) and still cover `image_size`."""
+    """Returns how often the image may be halved (0 to 3) and still cover `image_size`."""
     times = tf.minimum(height // image_size[0], width // image_size[1])
     return tf.reduce_sum(tf.cast(times >= [2, 4, 8], tf.int32))
 
@@ -58,19 +58,19 @@ def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientatio
     # whose pixels differ.
     decode = partial(tf.io.decode_jpeg, image_bytes, 3, dct_method="INTEGER_ACCURATE")
     branches = [partial(decode, ratio=ratio) for ratio in (1, 2, 4, 8)]
-    picture = tf.switch_case(_reduction(height, width, image_size), branches)
-    return tf.cast(picture, tf.float32), tf.stack([height, width])
+    image = tf.switch_case(_reduction(height, width, image_size), branches)
+    return tf.cast(image, tf.float32), tf.stack([height, width])
 
 
 def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]):
-    picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
-    picture = tf.cast(tf.ensure_shape(picture, (None, None, 3)), tf.float32)
-    shape = tf.shape(picture)
+    image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+    image = tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
+    shape = tf.shape(image)
     times = 2 ** _reduction(shape[0], shape[1], image_size)
     # As in a JPEG, an incomplete block at the edge is padded, not dropped.
     height, width = -(-shape[0] // times), -(-shape[1] // times)
     missing = [[0, height * times - shape[0]], [0, width * times - shape[1]], [0, 0]]
-    blocks = tf.reshape(tf.pad(picture, missing, "SYMMETRIC"), (height, times, width, times, 3))
+    blocks = tf.reshape(tf.pad(image, missing, "SYMMETRIC"), (height, times, width, times, 3))
     return tf.reduce_mean(blocks, axis=(1, 3)), shape[:2]
 
 
@@ -111,10 +111,10 @@ def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(tf.concat([tf.where(found, values, 1), [1]], axis=0))
 
 
-def _turn_upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+def _turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     def turned(rows: int, columns: int, transposed: bool) -> tf.Tensor:
-        image = tf.transpose(picture, (1, 0, 2)) if transposed else picture
-        return image[::rows, ::columns]
+        upright = tf.transpose(image, (1, 0, 2)) if transposed else image
+        return upright[::rows, ::columns]
 
     ways = [(1, 1), (1, -1), (-1, -1), (-1, 1)]
     branches = [partial(turned, *way, swap) for swap in (False, True) for way in ways]
@@ -122,7 +122,7 @@ def _turn_upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def decoded(manifest: Manifest, image_size: tuple[int, int]) -> tf.data.Dataset:
-    """Returns the manifest's pictures one by one, in order, decoded by all cores."""
+    """Returns the manifest's images one by one, in order, decoded by all cores."""
     paths = tf.data.Dataset.from_tensor_slices(np.asarray(manifest.paths, dtype=object).astype(str))
     return steady(paths.map(lambda path: _read(path, image_size), num_parallel_calls=CORES))
 
@@ -133,11 +133,11 @@ def decode_all(paths: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     return tf.map_fn(lambda path: _read(path, image_size), paths, fn_output_signature=spec)
 
 
-def read_pictures(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Yields the pictures of a few files, decoded as in training; for looking at them."""
+def read_images(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yields the images of a few files, decoded as in training; for looking at them."""
     for path in paths:
         yield _read(path, image_size).numpy()
 
 
 def _read(path: tf.Tensor | str, image_size: tuple[int, int]) -> tf.Tensor:
-    return decode_picture(tf.io.read_file(path), image_size)
+    return decode_image(tf.io.read_file(path), image_size)

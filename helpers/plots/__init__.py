@@ -1,4 +1,4 @@
-"""The workshop's figures: each function takes numbers or pictures and returns a Figure.
+"""The workshop's figures: each function takes numbers or images and returns a Figure.
 
 A notebook shows the figure that is the value of a cell's last line; end the line without a
 semicolon. Colors are told apart by color-blind readers too (Okabe and Ito 2008), and a class that
@@ -11,8 +11,8 @@ __getattr__, __dir__, __all__ = front_door(
     __name__,
     {
         "answers": ["gallery_rows", "heatmaps", "probabilities", "probability_gallery"],
-        "data": ["class_shares", "co_occurrence", "pictures_per_group", "shares_by_split"],
-        "pictures": ["augmentation_gallery", "class_gallery", "picture_grid", "pictures_of_groups"],
+        "data": ["class_shares", "co_occurrence", "images_per_group", "shares_by_split"],
+        "images": ["augmentation_gallery", "class_gallery", "image_grid", "images_of_groups"],
         "scores": [
             "confusion_matrix",
             "coverage",

@@ -1,4 +1,4 @@
-"""Figures of answers: pictures beside the probability of every class."""
+"""Figures of answers: images beside the probability of every class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers.manifest import Labels, Manifest
 from helpers.plots import style
+from helpers.plots.images import ImageLike, read_image, show_image
 from helpers.plots.panels import (
     PANEL_OVERHEAD,
     ROW,
@@ -20,7 +21,6 @@ from helpers.plots.panels import (
     paint_bars,
     text_width,
 )
-from helpers.plots.pictures import ImageLike, read_picture, show_picture
 
 MOST_BARS = 22  # a task with more classes continues in the next column
 Answers = Mapping[str, tuple[Sequence[str], np.ndarray]]  # task: (classes, probabilities)
@@ -31,7 +31,7 @@ def gallery_rows(
 ) -> list[tuple[str, Answers, dict[str, str]]]:
     """Returns what `probabilities` and `probability_gallery` take, for some rows of a manifest.
 
-    Per row its picture's path, its answers, and its labels as far as they are known, from `task:
+    Per row its image's path, its answers, and its labels as far as they are known, from `task:
     float (rows of the manifest, classes)` of `predict_manifest`.
     """
     tasks = manifest.labels.tasks
@@ -47,12 +47,12 @@ def gallery_rows(
 
 @style.styled
 def probabilities(
-    picture: ImageLike,
+    image: ImageLike,
     answers: Answers,
     truth: Mapping[str, str] | None = None,
     labels: Labels | None = None,
 ) -> Figure:
-    """Draws a picture and, for each task, the probability of every class; the truth is marked.
+    """Draws an image and, for each task, the probability of every class; the truth is marked.
 
     The classes go by the names that `labels` shows, where there are any.
     """
@@ -62,9 +62,9 @@ def probabilities(
         for part in np.array_split(np.arange(len(classes)), math.ceil(len(classes) / MOST_BARS)):
             parts.append((task, part))
             names.append([shown[i] for i in part])
-    array = read_picture(picture)
+    array = read_image(image)
     figure, panels, width = packed_panels(names, beside=array)
-    show_picture(figure.axes[0], array)
+    show_image(figure.axes[0], array)
     for axes, (task, part), shown in zip(panels, parts, names):
         _answer_panel(axes, answers[task], part, shown, (truth or {}).get(task), width)
         axes.set_title(style.task_title(task) + (", continued" if part[0] else ""))
@@ -109,12 +109,12 @@ def _beside(axes: Axes, row: int, text: str, points: float, **look: Any) -> None
 def probability_gallery(
     rows: Sequence[tuple[ImageLike, Answers, Mapping[str, str] | None]], top: int | None = None
 ) -> Figure:
-    """Draws several pictures, each with the most probable classes of every task, the truth too.
+    """Draws several images, each with the most probable classes of every task, the truth too.
 
-    Takes of each what `probabilities` takes: picture, answers and truth (or None). Where `top` is
+    Takes of each what `probabilities` takes: image, answers and truth (or None). Where `top` is
     None, there are 5 bars for each of up to three tasks, otherwise 2.
     """
-    arrays = [read_picture(picture) for picture, _, _ in rows]
+    arrays = [read_image(image) for image, _, _ in rows]
     tasks = list(rows[0][1])
     columns = min(3, len(tasks))
     lines = math.ceil(len(tasks) / columns)
@@ -129,7 +129,7 @@ def probability_gallery(
     width = rest - min(text_width(every), 0.5 * rest) - 0.2
     for place, (array, (_, answers, truth)) in enumerate(zip(arrays, rows)):
         first = place * lines
-        show_picture(figure.add_subplot(grid[first : first + lines, 0]), array)
+        show_image(figure.add_subplot(grid[first : first + lines, 0]), array)
         for number, task in enumerate(tasks):
             axes = figure.add_subplot(grid[first + number // columns, 1 + number % columns])
             _top_panel(axes, answers[task], top, (truth or {}).get(task), width)
@@ -152,14 +152,14 @@ def _top_panel(
 
 @style.styled
 def heatmaps(
-    picture: ImageLike, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
+    image: ImageLike, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
 ) -> Figure:
-    """Lays over a picture, for each task, how much each place counted for the answer.
+    """Lays over an image, for each task, how much each place counted for the answer.
 
     Takes task: float (h, w) of any size, not negative (Grad-CAM, Selvaraju et al. 2017), and what
     to write below the name of a task, as the answer.
     """
-    array = read_picture(picture)
+    array = read_image(image)
     height, width = array.shape[:2]
     columns = min(6, len(maps) + 1)
     size = min(style.WIDTH / columns, 2.0)
@@ -168,13 +168,13 @@ def heatmaps(
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
-    show_picture(grid[0], array)
+    show_image(grid[0], array)
     font = {"fontsize": 9.5, "fontweight": "normal", "loc": "center"}
-    grid[0].set_title("picture\n" if captions else "picture", **font)
+    grid[0].set_title("image\n" if captions else "image", **font)
     gray = np.asarray(Image.fromarray(array).convert("L").convert("RGB"))
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     for axes, (task, heat) in zip(grid[1:], maps.items()):
-        show_picture(axes, gray)
+        show_image(axes, gray)
         heat = np.asarray(heat, float) / max(float(np.max(heat)), 1e-12)
         colors, alpha = colormaps["inferno"](heat), np.clip(heat, 0, 1) * 0.75
         axes.imshow(colors, alpha=alpha, extent=extent, interpolation="bilinear")

@@ -17,7 +17,7 @@ MOST_TIMES = 4.0  # as often as by chance: where the color of a co-occurrence en
 
 @style.styled
 def class_shares(manifest: Manifest) -> Figure:
-    """Draws how many pictures each class has: a panel per task, most frequent class first.
+    """Draws how many images each class has: a panel per task, most frequent class first.
 
     What is not known stands at the end.
     """
@@ -102,8 +102,8 @@ def co_occurrence(table: pd.DataFrame) -> Figure:
 
 
 @style.styled
-def pictures_per_group(manifest: Manifest) -> Figure:
-    """Draws how many groups (persons) have one picture, two, three..."""
+def images_per_group(manifest: Manifest) -> Figure:
+    """Draws how many groups (people) have one image, two, three..."""
     sizes = pd.Series(manifest.groups).value_counts()
     counts = sizes.value_counts().sort_index()
     figure, axes = one_panel(2.8)
@@ -112,6 +112,6 @@ def pictures_per_group(manifest: Manifest) -> Figure:
         axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=9)
         axes.set_xticks(counts.index)
     axes.margins(y=0.12)
-    title = f"{len(sizes):,} groups, {len(manifest):,} pictures, median {sizes.median():g}"
-    axes.set(xlabel="pictures of the same group", ylabel="groups", title=title)
+    title = f"{len(sizes):,} groups, {len(manifest):,} images, median {sizes.median():g}"
+    axes.set(xlabel="images of the same group", ylabel="groups", title=title)
     return figure

@@ -49,7 +49,7 @@ def packed_panels(
 ) -> tuple[style.NotebookFigure, list[Axes], float]:
     """Makes a panel per list of row names, packed into columns; all bars have the same room.
 
-    The labels of a panel's x axis take `axis` rows; a picture `beside` gets `figure.axes[0]`, at
+    The labels of a panel's x axis take `axis` rows; an image `beside` gets `figure.axes[0]`, at
     the left. Returns the figure, its panels and the width of their bars in inches.
     """
     parts = _partition(names, 3 if beside is None or _units(names) > 60 else 2)

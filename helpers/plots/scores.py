@@ -17,9 +17,9 @@ from helpers.plots.panels import (
     one_panel,
     text_width,
 )
-from helpers.scores import Threshold, at_the_floor
+from helpers.scores import Threshold, at_majority_baseline
 
-MEASURED = {"promised": "promised by its validation pictures", "unseen": "unseen persons"}
+MEASURED = {"promised": "promised by its validation images", "unseen": "unseen people"}
 # Trainings beside each other: how far aside each is drawn, so that no interval hides another one.
 LENGTHS = {"equally long": (1, style.BLUE, "o-"), "half as long": (1.2, style.ORANGE, "s-")}
 
@@ -29,7 +29,7 @@ def scores_against_floor(scores: pd.DataFrame) -> Figure:
     """Draws the accuracies of `metrics.score_manifest` beside the shares of the largest classes."""
     scores = scores[scores["labelled"] > 0]
     figure, axes = one_panel(0.42 * len(scores) + 1.2)
-    rows, floor = np.arange(len(scores)), scores["largest_class_share"]
+    rows, floor = np.arange(len(scores)), scores["majority_baseline"]
     axes.barh(rows, floor, color=style.SHADE, height=0.62, label="always the largest class")
     draw_dots(axes, rows, scores, style.BLUE, "accuracy, 95 % interval")
     for row, name in zip(rows, scores["largest_class"]):
@@ -49,7 +49,7 @@ def lifts(scores: pd.DataFrame) -> Figure:
     A task whose interval reaches 0 was not learned, as far as one can tell, and is red.
     """
     scores = scores[scores["labelled"] > 0].sort_values("lift", ascending=False)
-    floor = set(at_the_floor(scores))
+    floor = set(at_majority_baseline(scores))
     figure, axes = one_panel(0.36 * len(scores) + 1.0, 8)
     axes.axvline(0, color=style.GRAY, lw=1)
     notes = []
@@ -97,28 +97,28 @@ def two_scores_by(table: pd.DataFrame, title: str = "") -> Figure:
 
 @style.styled
 def learning_curve(table: pd.DataFrame) -> Figure:
-    """Draws the scores of networks that have learned from fewer and from more persons.
+    """Draws the scores of networks that have learned from fewer and from more people.
 
-    A row per task and training, with the columns task; persons that it was trained on; trained, a
+    A row per task and training, with the columns task; people that it was trained on; trained, a
     key of `LENGTHS`; accuracy; accuracy_low and accuracy_high.
     """
-    persons = sorted(set(table["persons"]))
+    people = sorted(set(table["people"]))
     figure, grid = _panel_per_task(table)
     for axes, (_, part) in zip(grid, table.groupby("task", sort=False)):
         for trained, (aside, color, look) in LENGTHS.items():
-            rows = part[part["trained"] == trained].sort_values("persons")
-            draw_points(axes, rows["persons"] * aside, rows, look, color, trained)
+            rows = part[part["trained"] == trained].sort_values("people")
+            draw_points(axes, rows["people"] * aside, rows, look, color, trained)
         axes.set_xscale("log", base=2)
-        axes.set_xticks(persons, [f"{number:,}" for number in persons])
+        axes.set_xticks(people, [f"{number:,}" for number in people])
         axes.minorticks_off()
-        axes.set_xlabel("persons")
+        axes.set_xlabel("people")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 
 
 @style.styled
 def leak(table: pd.DataFrame) -> Figure:
-    """Draws what each kind of split promises, and what unseen persons then give.
+    """Draws what each kind of split promises, and what unseen people then give.
 
     A row per task, kind of split and measurement, with the columns task; split (as "at random",
     "by person"); measured, a key of `MEASURED`; accuracy; accuracy_low and accuracy_high.
@@ -223,7 +223,7 @@ def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
 def coverage(
     curves: Mapping[str, pd.DataFrame], thresholds: Mapping[str, Threshold] | None = None
 ) -> Figure:
-    """Draws what a confidence threshold brings (accuracy) and costs (pictures without answer).
+    """Draws what a confidence threshold brings (accuracy) and costs (images without answer).
 
     Takes per task a table of `metrics.coverage_curve`, and the thresholds to mark.
     """
@@ -231,7 +231,7 @@ def coverage(
     for axes, (task, table) in zip(grid, curves.items()):
         for column, look, color, label in (
             ("accuracy", "-", style.BLUE, "answers that are right"),
-            ("coverage", "--", style.ORANGE, "pictures answered"),
+            ("coverage", "--", style.ORANGE, "images answered"),
         ):
             axes.plot(table["threshold"], table[column], look, color=color, lw=2, label=label)
         if thresholds and task in thresholds:

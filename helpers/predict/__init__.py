@@ -15,8 +15,8 @@ __getattr__, __dir__, __all__ = front_door(
             "export_run",
             "export_saved_model",
         ],
-        "files": ["find_pictures", "named", "predict_files"],
+        "files": ["find_images", "named", "predict_files"],
         "litert": ["LiteRTPredictor", "fit_pixels", "reduction"],
-        "timing": ["pictures_per_second", "seconds_per_call"],
+        "timing": ["images_per_second", "seconds_per_call"],
     },
 )

@@ -1,4 +1,4 @@
-"""Describes pictures with a run's export, with the probability of every class.
+"""Describes images with a run's export, with the probability of every class.
 
     python -m helpers.predict --run RUN IMAGE ... [--json]
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from helpers.common import WorkshopError, progress_bar, run_command
 from helpers.manifest import Labels
-from helpers.predict.files import find_pictures, named, predict_files
+from helpers.predict.files import find_images, named, predict_files
 from helpers.predict.litert import LiteRTPredictor
 
 
@@ -22,14 +22,14 @@ def main() -> None:
     parser = argparse.ArgumentParser("helpers.predict", description=__doc__.splitlines()[0])
     parser.add_argument("--run", required=True, help="the folder of the run")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a folder")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, or a folder")
     arguments = parser.parse_args()
-    paths = find_pictures(arguments.images)
+    paths = find_images(arguments.images)
     predictor = LiteRTPredictor(Path(arguments.run) / "export")
     labels, failed = predictor.labels, 0
     predictions = predict_files(predictor, paths)
     seen = sys.stdout.isatty()  # the answers themselves then show how far it is
-    bar = progress_bar(iterable=predictions, total=len(paths), unit="picture", disable=seen)
+    bar = progress_bar(iterable=predictions, total=len(paths), unit="image", disable=seen)
     for path, answer in bar:
         if isinstance(answer, str):
             failed += 1

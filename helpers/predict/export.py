@@ -1,4 +1,4 @@
-"""Exports a network: picture files in, probabilities out, everything in between inside the graph.
+"""Exports a network: image files in, probabilities out, everything in between inside the graph.
 
 export/
     saved_model/   signature "serving_default": bytes of files in (TensorFlow Serving, SageMaker)
@@ -32,7 +32,7 @@ from helpers.common import (
 )
 from helpers.manifest import LABELS_FILE, Labels, check_size
 from helpers.model import load_model
-from helpers.pipeline import decode_picture
+from helpers.pipeline import decode_image
 from helpers.predict.litert import need_export
 
 FORMATS = ("saved_model", "litert", "onnx")
@@ -80,12 +80,12 @@ def export_saved_model(model: keras.Model, labels: Labels, folder: Path) -> None
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        pictures = tf.map_fn(
-            lambda one: decode_picture(one, image_size),
+        images = tf.map_fn(
+            lambda one: decode_image(one, image_size),
             image_bytes,
             fn_output_signature=tf.TensorSpec((*image_size, 3), tf.uint8),
         )
-        return model(tf.cast(pictures, tf.float32), training=False)
+        return model(tf.cast(images, tf.float32), training=False)
 
     _write_saved_model(model, serve, folder)
     labels.write(folder / "assets.extra" / LABELS_FILE)  # where TensorFlow Serving allows files
@@ -102,8 +102,8 @@ def _write_saved_model(model: keras.Model, serve: Callable, folder: Path) -> Non
 def convert_to_litert(model: keras.Model) -> bytes:
     """Converts to a LiteRT flatbuffer: uint8 (batch, height, width, 3) RGB to probabilities.
 
-    LiteRT has no decoder for picture files; `helpers.predict.litert.decode_picture` does what
-    `helpers.pipeline.decode_picture` does, without TensorFlow.
+    LiteRT has no decoder for image files; `helpers.predict.litert.decode_image` does what
+    `helpers.pipeline.decode_image` does, without TensorFlow.
     """
     shape = (None, *model.input_shape[1:])
 
@@ -147,7 +147,7 @@ class SavedModelPredictor:
         """Predicts a batch of files: for each task float32 (files, classes), rows that sum to 1.
 
         Raises:
-            WorkshopError: one of them is no picture, or larger than `helpers.manifest` allows.
+            WorkshopError: one of them is no image, or larger than `helpers.manifest` allows.
         """
         for file in files:
             _refuse_large(file)
@@ -155,7 +155,7 @@ class SavedModelPredictor:
             answers = self._serve(image_bytes=tf.constant(list(files)))
         except tf.errors.InvalidArgumentError as error:
             raise WorkshopError(
-                "expected JPEG, PNG, BMP or GIF pictures, found at least one that cannot be read. "
+                "expected JPEG, PNG, BMP or GIF images, found at least one that cannot be read. "
                 "Send them one by one to see which."
             ) from error
         return {task: answers[task].numpy() for task in self.labels.tasks}
@@ -163,12 +163,12 @@ class SavedModelPredictor:
 
 def _refuse_large(file: bytes) -> None:
     try:
-        picture = Image.open(io.BytesIO(file))
+        image = Image.open(io.BytesIO(file))
     except Image.DecompressionBombError as error:
-        raise WorkshopError(f"expected a smaller picture: {error}") from None
+        raise WorkshopError(f"expected a smaller image: {error}") from None
     except Exception:  # broken, in one of many ways: TensorFlow refuses it
         return
-    check_size(picture)
+    check_size(image)
 
 
 def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -> Path:

@@ -10,36 +10,36 @@ import numpy as np
 
 from helpers.common import CORES, WorkshopError
 from helpers.manifest import Labels
-from helpers.predict.litert import LiteRTPredictor, decode_picture
+from helpers.predict.litert import LiteRTPredictor, decode_image
 
-BATCH = 32  # pictures predicted at once
+BATCH = 32  # images predicted at once
 AHEAD = CORES + 2  # batches on their way
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 Answer = dict[str, np.ndarray] | str  # task: float32 (classes,), or what is wrong with the file
 
 
-def find_pictures(names: list[str]) -> list[Path]:
-    """Returns the named files, and for a folder every picture below it, sorted.
+def find_images(names: list[str]) -> list[Path]:
+    """Returns the named files, and for a folder every image below it, sorted.
 
     Raises:
-        WorkshopError: a name that is neither, or a folder without pictures.
+        WorkshopError: a name that is neither, or a folder without images.
     """
     paths: list[Path] = []
     for name in map(Path, names):
         if name.is_dir():
             found = sorted(p for p in name.rglob("*") if p.suffix.lower() in SUFFIXES)
             if not found:
-                raise WorkshopError(f"expected pictures below {name}, found none.")
+                raise WorkshopError(f"expected images below {name}, found none.")
             paths += found
         elif name.is_file():
             paths.append(name)
         else:
-            raise WorkshopError(f"expected a picture or a folder, found nothing at {name}.")
+            raise WorkshopError(f"expected an image or a folder, found nothing at {name}.")
     return paths
 
 
 def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tuple[Path, Answer]]:
-    """Yields each path with its answer; a broken picture does not stop the others."""
+    """Yields each path with its answer; a broken image does not stop the others."""
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     mine = threading.local()
 
@@ -64,7 +64,7 @@ def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tup
 
 def _read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:
     try:
-        return decode_picture(path.read_bytes(), image_size)
+        return decode_image(path.read_bytes(), image_size)
     except (WorkshopError, OSError) as error:
         return str(error)
 

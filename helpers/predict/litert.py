@@ -18,15 +18,15 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PLAIN_BYTES = 2**17  # of a JPEG that may be decoded whole: a few megapixels at most
 HEAD_BYTES = 4096  # in which a JPEG says that it takes care
 HOW = "with helpers.predict.export_run"
-# What Pillow raises for a file that is no picture, or a broken one, depending on where it notices.
+# What Pillow raises for a file that is no image, or a broken one, depending on where it notices.
 _DAMAGED = (OSError, SyntaxError, ValueError, IndexError, EOFError, StructError)
 
 
-def decode_picture(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
-    """Decodes a file as `helpers.pipeline.decode_picture` does: uint8 (height, width, 3), RGB.
+def decode_image(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
+    """Decodes a file as `helpers.pipeline.decode_image` does: uint8 (height, width, 3), RGB.
 
     Raises:
-        WorkshopError: the bytes are no picture, or a broken one.
+        WorkshopError: the bytes are no image, or a broken one.
     """
     pixels = _decode_plain_jpeg(image_bytes, image_size)
     if pixels is None:
@@ -50,7 +50,7 @@ def reduction(shape: Sequence[int], image_size: tuple[int, int]) -> int:
 def _decode_plain_jpeg(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray | None:
     """Decodes a small JPEG with OpenCV: the pixels that Pillow gives, in a fifth of the time.
 
-    None for a picture that takes care: cut off, with an orientation (Exif), perhaps CMYK (Adobe),
+    None for an image that takes care: cut off, with an orientation (Exif), perhaps CMYK (Adobe),
     or large enough to be decoded at a lower scale.
     """
     whole = image_bytes.startswith(JPEG_START) and image_bytes.endswith(JPEG_END)
@@ -63,33 +63,33 @@ def _decode_plain_jpeg(image_bytes: bytes, image_size: tuple[int, int]) -> np.nd
 
 def _decode_with_care(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(image_bytes)) as picture:
-            check_size(picture)
-            return _load_reduced(picture, image_size)
+        with Image.open(io.BytesIO(image_bytes)) as image:
+            check_size(image)
+            return _load_reduced(image, image_size)
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         # without a name that helps nobody
         text = re.sub(r" ?<_io.BytesIO object at \w+>", "", str(error))
         raise expected(
-            "a JPEG, PNG, BMP or GIF picture",
+            "a JPEG, PNG, BMP or GIF image",
             f"none that can be read ({text})",
             "Restore the file, or leave it out.",
         ) from error
 
 
-def _load_reduced(picture: Image.Image, image_size: tuple[int, int]) -> np.ndarray:
+def _load_reduced(image: Image.Image, image_size: tuple[int, int]) -> np.ndarray:
     """Decodes at the smallest of the scales 1, 1/2, 1/4, 1/8 that covers `image_size`."""
-    is_jpeg = picture.format in ("JPEG", "MPO")  # MPO: a camera's JPEG with a second one behind it
-    lying = is_jpeg and picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-    times = reduction(picture.size if lying else picture.size[::-1], image_size)
+    is_jpeg = image.format in ("JPEG", "MPO")  # MPO: a camera's JPEG with a second one behind it
+    lying = is_jpeg and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    times = reduction(image.size if lying else image.size[::-1], image_size)
     if is_jpeg:
         # draft() takes the smallest JPEG scale that is not below this size
-        picture.draft("RGB", (picture.width // times, picture.height // times))
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    if picture.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255, not scale
-        grey = (np.asarray(picture).astype(np.int64) >> 8).astype(np.float32)
+        image.draft("RGB", (image.width // times, image.height // times))
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255, not scale
+        grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.float32)
         pixels = np.repeat(grey[..., None], 3, axis=2)
     else:
-        pixels = np.asarray(picture.convert("RGB"))
+        pixels = np.asarray(image.convert("RGB"))
     return _average(pixels.astype(np.float32), times) if times > 1 else pixels
 
 
@@ -135,5 +135,5 @@ class LiteRTPredictor:
         return {task: answers[task] for task in self.labels.tasks}
 
     def predict_bytes(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
-        """Predicts a batch of picture files, as `predict_pixels` does."""
-        return self.predict_pixels(np.stack([decode_picture(f, self.image_size) for f in files]))
+        """Predicts a batch of image files, as `predict_pixels` does."""
+        return self.predict_pixels(np.stack([decode_image(f, self.image_size) for f in files]))

@@ -23,20 +23,20 @@ def seconds_per_call(function: Callable[[], Any], repeats: int = REPEATS) -> flo
     return statistics.median(timer.repeat(repeats, calls)) / calls
 
 
-def pictures_per_second(
+def images_per_second(
     ways: Mapping[str, Callable[[int], Any]],
     batch_sizes: Sequence[int] = (1, 32),
     repeats: int = REPEATS,
 ) -> pd.DataFrame:
-    """Compares ways to predict, functions that predict as many pictures as they are told.
+    """Compares ways to predict, functions that predict as many images as they are told.
 
-    A row per way and a column per batch size; pictures per second.
+    A row per way and a column per batch size; images per second.
     """
     columns = {
-        "one picture at a time" if size == 1 else f"{size} pictures at a time": {
+        "one image at a time" if size == 1 else f"{size} images at a time": {
             name: size / seconds_per_call(lambda way=way, size=size: way(size), repeats)
             for name, way in ways.items()
         }
         for size in batch_sizes
     }
-    return pd.DataFrame(columns).rename_axis("pictures per second")
+    return pd.DataFrame(columns).rename_axis("images per second")

@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = front_door(
         "priors": ["co_occurrence", "without_prior"],
         "scores": [
             "accuracy_difference",
-            "at_the_floor",
+            "at_majority_baseline",
             "score_by",
             "score_lines",
             "score_manifest",

@@ -47,7 +47,7 @@ def expected_calibration_error(
 def fit_temperature(targets: np.ndarray, probabilities: np.ndarray) -> float:
     """Finds the temperature that makes the probabilities fit the labels best.
 
-    One number per task, fitted on validation pictures by the log-likelihood (temperature
+    One number per task, fitted on validation images by the log-likelihood (temperature
     scaling, Guo et al. 2017), within 0.05 to 20; 1.0 without a labelled row. Above 1 the network
     was overconfident. It changes no answer.
     """
@@ -87,7 +87,7 @@ class Threshold:
             return f"no confidence reaches an accuracy of {self.wanted_accuracy:.3f}"
         return (
             f"answers from a confidence of {self.threshold:.3f} on: {self.coverage:.1%} of the "
-            f"pictures, {self.accuracy:.1%} of them right"
+            f"images, {self.accuracy:.1%} of them right"
         )
 
 
@@ -108,7 +108,7 @@ def choose_threshold(
 ) -> Threshold:
     """Finds the smallest confidence from which on the answers are as accurate as wanted.
 
-    Choose it on validation pictures, and check it on test pictures. A threshold with fewer than
+    Choose it on validation images, and check it on test images. A threshold with fewer than
     `fewest_answers` on these rows is luck, and not taken. Where none will do, the result has
     `reached` False and never answers.
     """

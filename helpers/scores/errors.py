@@ -1,4 +1,4 @@
-"""Where a network is wrong: class by class, picture by picture, and where the label may be."""
+"""Where a network is wrong: class by class, image by image, and where the label may be."""
 
 from collections.abc import Sequence
 

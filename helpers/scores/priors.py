@@ -19,15 +19,15 @@ def without_prior(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def co_occurrence(manifest: Manifest) -> pd.DataFrame:
-    """Says how much more often two classes of two tasks meet in a picture than by chance.
+    """Says how much more often two classes of two tasks meet in an image than by chance.
 
-    A square table, indexed by (task, class) both ways: the share of pictures with both classes
+    A square table, indexed by (task, class) both ways: the share of images with both classes
     over the product of their shares, among those where both tasks are known. 1 is chance; nan
     within a task, and where a class does not occur.
     """
     tasks = manifest.labels.tasks
     names = [(task, name) for task, classes in tasks.items() for name in classes]
-    # Both (pictures, all classes): whether it is of the class, and whether its task is known.
+    # Both (images, all classes): whether it is of the class, and whether its task is known.
     targets = np.column_stack([manifest.targets(task) for task, _ in names])
     known = (targets != NOT_KNOWN).astype(float)
     has = (targets == [tasks[task].index(name) for task, name in names]).astype(float)

@@ -30,7 +30,7 @@ class TaskScore:
     balanced_accuracy: float = math.nan  # mean recall of the classes that have labels
     macro_f1: float = math.nan  # mean F1 of the classes among the labels or the predictions
     largest_class: str = ""  # the most frequent label
-    largest_class_share: float = math.nan  # the accuracy of always answering it
+    majority_baseline: float = math.nan  # the accuracy of always answering it
     lift: float = math.nan  # accuracy minus that
     lift_low: float = math.nan
     lift_high: float = math.nan
@@ -55,7 +55,7 @@ def score_task(
 ) -> TaskScore:
     """Scores one task.
 
-    The interval resamples `groups`, (n,), not rows: two pictures of one person are right or wrong
+    The interval resamples `groups`, (n,), not rows: two images of one person are right or wrong
     together, and an interval that ignores it is too narrow (cluster bootstrap, Field and Welsh
     2007). Every row is a group of its own where None. A single group has no interval, but nan.
 
@@ -178,7 +178,7 @@ def accuracy_difference(
     """Compares two networks on the same rows: the accuracy of a minus that of b.
 
     Both are resampled together (paired bootstrap over groups), so what is hard for both
-    cancels. An interval that holds 0 says: these pictures cannot tell the two apart.
+    cancels. An interval that holds 0 says: these images cannot tell the two apart.
     """
     known, probabilities_a, groups_a = labelled(targets, probabilities_a, groups=groups)
     _, probabilities_b, _ = labelled(targets, probabilities_b)
@@ -190,7 +190,7 @@ def accuracy_difference(
     return Difference(float(gains.mean()), *_interval(means))
 
 
-def at_the_floor(scores: pd.DataFrame) -> list[str]:
+def at_majority_baseline(scores: pd.DataFrame) -> list[str]:
     """Names the tasks of a `score_manifest` table whose lift is not surely above 0, by interval."""
     return [str(task) for task in scores.index[~(scores["lift_low"] > 0)]]
 

@@ -40,7 +40,7 @@ def build_parser(
     add("--tasks", help="only these tasks, such as gender,top_color; all by default")
     add("--resume", action="store_true", help="go on after the last whole epoch of --out")
     add("--overwrite", action="store_true", help="replace a run that is in --out")
-    add("--no-check", action="store_true", help="do not look at every picture first")
+    add("--no-check", action="store_true", help="do not look at every image first")
     add("--no-export", action="store_true", help="do not export the best epoch at the end")
     group = parser.add_argument_group("recipe")
     add_recipe_arguments(group.add_argument)

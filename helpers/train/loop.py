@@ -8,8 +8,13 @@ import pandas as pd
 
 from helpers.common import expected, keras
 from helpers.manifest import Manifest, check_split
-from helpers.model import load_model, parse_task_weights, sampling_chances, set_pixel_statistics
-from helpers.pipeline import channel_statistics, load_pictures, steps_per_epoch
+from helpers.model import (
+    compute_sampling_weights,
+    load_model,
+    parse_task_weights,
+    set_pixel_statistics,
+)
+from helpers.pipeline import channel_statistics, load_images, steps_per_epoch
 from helpers.train.callbacks import BatchLog, EpochRecorder
 from helpers.train.idea import Idea
 from helpers.train.recipe import Recipe, Stage
@@ -104,11 +109,11 @@ def _try_out(manifest: Manifest, run: Run, idea: Idea | None) -> None:
         )
     if run.recipe.task_weights != "uncertainty":
         parse_task_weights(run.recipe.task_weights, run.labels)
-    sampling_chances(training, run.recipe.sampling)
+    compute_sampling_weights(training, run.recipe.sampling)
     for stage in run.recipe.stages:
         build_stage_model(run, stage, idea)
-        load_pictures(training, stage.image_size)
-        load_pictures(validation, stage.image_size)
+        load_images(training, stage.image_size)
+        load_images(validation, stage.image_size)
 
 
 def _train_stage(

@@ -3,7 +3,7 @@
     python -m helpers.train.rate_test --manifest M --out FOLDER [--recipe NAME] [flags of a recipe]
 
 The learning rate range test (Smith 2017): where the rate is too low nothing happens, then the loss
-falls, and where it is too high the loss rises. It writes a table and a picture of the curve, and
+falls, and where it is too high the loss rises. It writes a table and an image of the curve, and
 proposes a rate for the middle of a cycle.
 """
 
@@ -23,7 +23,7 @@ from helpers.train.recipe import Recipe
 
 LOWEST, HIGHEST = 1e-5, 1.0
 STEPS = 100
-SMOOTHING = 0.9  # share of the steps before in the mean that is looked at
+SMOOTHING = 0.9  # share of the steps before on average that is looked at
 DIVERGED = 4.0  # times the lowest loss: the test has seen enough
 SAFETY = 3.0  # the rate with the lowest loss, divided by this: at the lowest it is about to rise
 

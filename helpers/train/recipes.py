@@ -31,7 +31,7 @@ PUBLISHED = Recipe(
     **_BARE,
 )
 
-# Small pictures of traffic signs, on two cores.
+# Small images of traffic signs, on two cores.
 _SIGNS = Stage(
     epochs=10, image_size=(32, 32), batch_size=64, learning_rate=5e-3, augmentation="signs"
 )
@@ -135,7 +135,7 @@ def in_minutes(recipe: Recipe, minutes: float) -> Recipe:
 
 
 def scaled(recipe: Recipe, factor: float) -> Recipe:
-    """Makes the pictures of every stage smaller or larger: both sides times `factor`."""
+    """Makes the images of every stage smaller or larger: both sides times `factor`."""
     stages = []
     for stage in recipe.stages:
         size = (max(round(side * factor), SMALLEST_SIDE) for side in stage.image_size)
@@ -185,7 +185,7 @@ def main() -> None:
     add = parser.add_argument
     add("name", help=f"{', '.join(RECIPES)}, or a JSON file")
     add("--minutes", type=float, help="shorten all stages to so many minutes together")
-    add("--scale", type=float, default=1.0, help="both sides of the pictures times this")
+    add("--scale", type=float, default=1.0, help="both sides of the images times this")
     add("--out", type=Path, help="write the recipe to this JSON file")
     arguments = parser.parse_args()
     recipe = scaled(find_recipe(arguments.name), arguments.scale)

@@ -144,7 +144,7 @@ def _describe_data(manifest: Manifest) -> dict[str, int | str]:
 
 
 def check_data(run: Run, manifest: Manifest) -> None:
-    """Refuses a manifest with other pictures, labels or split than the run began with."""
+    """Refuses a manifest with other images, labels or split than the run began with."""
     began = read_json(run.folder / "run.json").get("data")  # runs of before 2026-11-22 have none
     found = _describe_data(manifest.select(list(run.labels.tasks)))
     if began and began != found:
@@ -154,7 +154,7 @@ def check_data(run: Run, manifest: Manifest) -> None:
         ]
         other = told[1] if told[0] != told[1] else "as many, but other rows, labels or order"
         raise expected(
-            f"the pictures that {run.folder} was started with ({told[0]})",
+            f"the images that {run.folder} was started with ({told[0]})",
             f"{other} in {manifest.name}",
             "Resume with that manifest, or train into another --out.",
         )

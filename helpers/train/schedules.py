@@ -87,7 +87,7 @@ class _StepTimer(keras.callbacks.Callback):
                 step = float(np.median(np.diff(self._batches)))
                 speed = self._stage.batch_size / step
                 told = self.told(step * self.params["steps"])
-                print(f"{speed:.0f} pictures/s: {told}", flush=True)
+                print(f"{speed:.0f} images/s: {told}", flush=True)
 
     def told(self, epoch_seconds: float) -> str:
         """Says what to expect where the steps of an epoch take so long."""

@@ -13,8 +13,8 @@ from helpers.model import (
     build_losses,
     build_model,
     class_counts,
+    compute_sampling_weights,
     parse_task_weights,
-    sampling_chances,
     weigh_by_uncertainty,
 )
 from helpers.pipeline import AUGMENTATIONS, batches_in_order, steps_per_epoch, training_batches
@@ -112,13 +112,15 @@ def stage_batches(
     idea: Idea | None = None,
 ) -> tf.data.Dataset:
     """Returns the batches of a stage, from an epoch on; see `helpers.pipeline.training_batches`."""
-    chances = idea.weights(training) if idea else None
+    weights = idea.weights(training) if idea else None
+    if weights is None:
+        weights = compute_sampling_weights(training, recipe.sampling)
     batches = training_batches(
         training,
         stage.image_size,
         stage.batch_size,
         augmentation=AUGMENTATIONS[stage.augmentation],
-        chances=sampling_chances(training, recipe.sampling) if chances is None else chances,
+        sampling_weights=weights,
         seed=recipe.seed,
         first_epoch=first_epoch,
     )
@@ -155,5 +157,5 @@ def trace_once(model: keras.Model, batches: tf.data.Dataset) -> None:
 
 
 def predict_manifest(model: keras.Model, manifest: Manifest) -> dict[str, np.ndarray]:
-    """Returns for each task float32 (pictures, classes), in order; rows that sum to 1."""
+    """Returns for each task float32 (images, classes), in order; rows that sum to 1."""
     return model.predict(batches_in_order(manifest, model.input_shape[1:3]), verbose=0)

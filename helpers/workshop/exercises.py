@@ -5,7 +5,7 @@ In a notebook:   answer = ...
 In its solution: assert exercises.is_right("00-outputs", answer)
 
 An exercise that asks about data gets that data after the answer, as further arguments:
-`exercises.check("01-persons", answer, manifest)`.
+`exercises.check("01-people", answer, manifest)`.
 """
 
 import re
@@ -125,7 +125,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "01-largest-class": Exercise(
         lambda answer, manifest: _near(answer, _largest_class(manifest, "age")),
-        "a share between 0 and 1: the pictures of the largest class among those with a label.",
+        "a share between 0 and 1: the images of the largest class among those with a label.",
     ),
     "01-disagreement": Exercise(
         _disagreement,
@@ -162,12 +162,12 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "03-leak": Exercise(
         _leak,
-        "shuffled.subset('train').groups are the persons of the training pictures. Ask of each "
+        "shuffled.subset('train').groups are the people of the training images. Ask of each "
         "of shuffled.subset('validation').groups whether it is among them; take the mean.",
     ),
     "04-all-sure": Exercise(
         lambda answer, sure: _near(answer, np.asarray(sure, bool).all(axis=1).mean()),
-        "a picture counts if all of its columns are true: pandas has all(axis=1).",
+        "an image counts if all of its columns are true: pandas has all(axis=1).",
     ),
     "04-threshold": Exercise(
         _threshold,
@@ -209,7 +209,7 @@ EXERCISES: dict[str, Exercise] = {
         "every class of every task has an output; hvc.TASKS holds the classes of each task.",
     ),
     "07-work": Exercise(
-        4, "how many times as many pixels has a picture of 200x200 as one of 100x100?"
+        4, "how many times as many pixels has an image of 200x200 as one of 100x100?"
     ),
     "07-floor": Exercise(
         lambda answer, scores: scores["lift"][answer] == scores["lift"].min(),
@@ -217,7 +217,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "08-difficult": Exercise(
         lambda answer, found: answer == sum(box.difficult for one in found for box in one.boxes),
-        "each picture of found has boxes, and each box says whether it is difficult.",
+        "each image of found has boxes, and each box says whether it is difficult.",
     ),
     "08-pixels": Exercise(
         lambda answer, one, width: _near(answer, np.diff(one["boxes"][0][1::2])[0] * width, 0.6),
@@ -235,5 +235,5 @@ EXERCISES: dict[str, Exercise] = {
         lambda answer, found: answer == sum(person.score >= 0.9 for person in found.people),
         "go through found.people and look at the score of each.",
     ),
-    "10-batch": Exercise(24, "a batch that is not full is filled up; how many does a batch hold?"),
+    "10-batch": Exercise(24, "a batch that is not full is padded; how many does a batch hold?"),
 }

@@ -66,10 +66,10 @@ def run_notebook(path: Path, folder: Path) -> float:
     return time.monotonic() - start
 
 
-def _write_copies(notebook: nbformat.NotebookNode, target: Path, pictures: Path) -> None:
+def _write_copies(notebook: nbformat.NotebookNode, target: Path, images: Path) -> None:
     write_text(target, nbformat.writes(notebook))
     exporter = HTMLExporter(embed_images=True)  # the page stays whole when it is moved
-    place = {"metadata": {"name": target.stem, "path": str(pictures)}}
+    place = {"metadata": {"name": target.stem, "path": str(images)}}
     page, _ = exporter.from_notebook_node(notebook, place)
     write_text(target.with_suffix(".html"), page)
 
@@ -109,11 +109,11 @@ def describe_results(scored: bool = True) -> str:
     scores = artifacts_folder(SCORES)
     if scored and scores.exists():
         table = pd.DataFrame(read_json(scores)).T
-        lines += [f"scores on unseen persons ({scores.relative_to(ROOT)})", table.to_string(), ""]
+        lines += [f"scores on unseen people ({scores.relative_to(ROOT)})", table.to_string(), ""]
     pages = sorted(artifacts_folder("notebooks").glob("*.html"))
     lines += ["look at", *(f"  {page.relative_to(ROOT)}" for page in pages)]
-    pictures = artifacts_folder("pictures")
-    if pictures.exists():
-        count = len(list(pictures.rglob("*.png")))
-        lines.append(f"  {pictures.relative_to(ROOT)}/ ({count} pictures)")
+    images = artifacts_folder("pictures")
+    if images.exists():
+        count = len(list(images.rglob("*.png")))
+        lines.append(f"  {images.relative_to(ROOT)}/ ({count} images)")
     return "\n".join(lines)

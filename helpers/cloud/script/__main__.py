@@ -39,7 +39,7 @@ def main() -> None:
     arguments = parse_arguments(job, sys.argv[1:])
     recipe = recipe_from(arguments)  # bad input is found before TensorFlow is imported
     tasks = arguments.tasks.split(",") if arguments.tasks else None
-    # One host of several has a part of the pictures, in which a class may well be missing.
+    # One host of several has a part of the images, in which a class may well be missing.
     manifest = None if arguments.manifest else read_channels(job, tasks)
     manifest = read_and_check(arguments, manifest, whole=len(job.hosts) == 1)
     folder, resume = _where(arguments, job)

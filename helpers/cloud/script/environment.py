@@ -18,7 +18,7 @@ from helpers.train import RUN, Run
 CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
 NOT_OURS = "sagemaker_"  # hyperparameters that the SDK adds begin so
 FOLDERS = {
-    "training": "SM_CHANNEL_TRAINING",  # has manifest.csv and its pictures, or shards
+    "training": "SM_CHANNEL_TRAINING",  # has manifest.csv and its images, or shards
     "validation": "SM_CHANNEL_VALIDATION",  # the same of validation and test, where these are apart
     "model": "SM_MODEL_DIR",  # gets what serving needs; becomes model.tar.gz
     "output": "SM_OUTPUT_DATA_DIR",  # gets the run, where there are no checkpoints

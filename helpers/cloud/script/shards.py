@@ -1,4 +1,4 @@
-"""Packs a manifest and its pictures into a few tar files, and unpacks them again.
+"""Packs a manifest and its images into a few tar files, and unpacks them again.
 
 A network copies a few large files much faster than many small ones, and each machine of a job can
 take some of them (`ShardedByS3Key`). Every shard stands for itself:
@@ -6,9 +6,9 @@ take some of them (`ShardedByS3Key`). Every shard stands for itself:
 shard-00000-of-00008.tar
     labels.json            the tasks and classes of the whole manifest
     manifest.csv           the rows of this shard, all columns
-    images/0000012.png     its pictures, named by their row in the whole manifest
+    images/0000012.png     its images, named by their row in the whole manifest
 
-The same pictures and rows give the same bytes, so that what was uploaded once can be recognized by
+The same images and rows give the same bytes, so that what was uploaded once can be recognized by
 its content.
 """
 
@@ -26,27 +26,27 @@ from tqdm import tqdm
 from helpers.common import WorkshopError, progress_bar, read_json, whole_folder, write_json
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
-MANIFEST_FILE, PICTURES = "manifest.csv", "images"
+MANIFEST_FILE, IMAGES = "manifest.csv", "images"
 STAMP_FILE = "shard.json"  # in an unpacked shard: size and time of the tar that it came from
 SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tar")
 MEMBER_NAME = re.compile(r"labels\.json|manifest\.csv|images/\d{7,}(\.[a-z0-9]{1,5})?")
-PICTURE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
+IMAGE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
 def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Path]:
-    """Packs a manifest and its pictures into `count` tar files, a multiple of the machines.
+    """Packs a manifest and its images into `count` tar files, a multiple of the machines.
 
-    Every row goes to one shard, and the shards differ by one picture at most. Rows are dealt out
+    Every row goes to one shard, and the shards differ by one image at most. Rows are dealt out
     in a random order that is always the same, because neighboring rows are often alike: a machine
     that gets half of the shards then sees every class. Older shards in `folder` are replaced.
 
     Raises:
-        WorkshopError: fewer pictures than shards, a picture that cannot be read, or a folder that
+        WorkshopError: fewer images than shards, an image that cannot be read, or a folder that
             holds other files.
     """
     if not 1 <= count <= len(manifest):
         raise WorkshopError(
-            f"{manifest.name}: expected 1 to {len(manifest):,} shards (one picture each), found "
+            f"{manifest.name}: expected 1 to {len(manifest):,} shards (one image each), found "
             f"{count}. Ask for another number."
         )
     folder = Path(folder)
@@ -62,7 +62,7 @@ def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Pat
         )
     names = [f"shard-{number:05d}-of-{count:05d}.tar" for number in range(count)]
     order = np.random.default_rng(0).permutation(len(manifest))
-    bar = progress_bar(total=len(manifest), desc="packing pictures", unit="picture")
+    bar = progress_bar(total=len(manifest), desc="packing images", unit="image")
     with whole_folder(folder) as draft, bar:
         for file, rows in zip(names, np.array_split(order, count)):
             _write_shard(manifest, np.sort(rows), draft / file, bar)
@@ -72,24 +72,24 @@ def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Pat
 
 def _write_shard(manifest: Manifest, rows: np.ndarray, path: Path, bar: tqdm) -> None:
     part = manifest.rows(rows)
-    pictures = [Path(picture) for picture in part.paths]
-    suffixes = [s if PICTURE_SUFFIX.fullmatch(s := p.suffix.lower()) else "" for p in pictures]
-    members = [f"{PICTURES}/{row:07d}{suffix}" for row, suffix in zip(rows, suffixes)]
+    images = [Path(image) for image in part.paths]
+    suffixes = [s if IMAGE_SUFFIX.fullmatch(s := p.suffix.lower()) else "" for p in images]
+    members = [f"{IMAGES}/{row:07d}{suffix}" for row, suffix in zip(rows, suffixes)]
     table = part.frame.assign(**{IMAGE: members}).to_csv(index=False, lineterminator="\n")
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
         _add(archive, LABELS_FILE, json.dumps(part.labels.to_json()).encode())
         _add(archive, MANIFEST_FILE, table.encode())
-        for index, (picture, member) in enumerate(zip(pictures, members)):
-            _add(archive, member, _read_picture(part, index, picture))
+        for index, (image, member) in enumerate(zip(images, members)):
+            _add(archive, member, _read_image(part, index, image))
             bar.update()
 
 
-def _read_picture(manifest: Manifest, index: int, path: Path) -> bytes:
+def _read_image(manifest: Manifest, index: int, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise WorkshopError(
-            f"{manifest.name}, row {manifest.row_number(index)}: expected a picture at {path}, "
+            f"{manifest.name}, row {manifest.row_number(index)}: expected an image at {path}, "
             f"found none that can be read ({error.strerror}). Run python -m helpers.manifest on "
             "your manifest: it names every such file."
         ) from error
@@ -177,13 +177,13 @@ def _unpack(shard: Path, folder: Path) -> None:
     manifest = read_manifest(folder / MANIFEST_FILE, labels=Labels.read(folder / LABELS_FILE))
     rows = set(manifest.frame[IMAGE])
     for name in sorted(rows ^ (names - {LABELS_FILE, MANIFEST_FILE}))[:1]:
-        missing = "no picture" if name in rows else "no row of the manifest"
+        missing = "no image" if name in rows else "no row of the manifest"
         raise WorkshopError(f"{missing} for {name!r}.")
 
 
 def _safe(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
     """Lets nothing out of `folder`, and gives files the time of now.
 
-    All members bear the same time; the cache of decoded pictures tells files apart by theirs.
+    All members bear the same time; the cache of decoded images tells files apart by theirs.
     """
     return tarfile.data_filter(member, folder).replace(mtime=None, deep=False)

@@ -1,11 +1,11 @@
-"""Trains one network on several machines (hosts), each of which reads pictures of its own.
+"""Trains one network on several machines (hosts), each of which reads images of its own.
 
-Every host runs `helpers.train` with the same flags. `batch_size` counts the pictures of all hosts
+Every host runs `helpers.train` with the same flags. `batch_size` counts the images of all hosts
 together, so that steps, schedule and loss of an epoch do not depend on the number of hosts; every
-picture is seen once, however unevenly they are spread. The first host keeps the run: it validates,
+image is seen once, however unevenly they are spread. The first host keeps the run: it validates,
 saves, logs, prints, exports and goes on after an interruption. The others only train.
 
-What differs from one machine: BatchNormalization standardizes with the pictures of its own host, as
+What differs from one machine: BatchNormalization standardizes with the images of its own host, as
 it does on several GPUs; its moving statistics are averaged after every epoch. Shuffling,
 augmentation and dropout draw other random numbers on every host.
 """
@@ -21,7 +21,7 @@ import pandas as pd
 from helpers.cloud.script.hosts import Hosts, told_when_lost
 from helpers.common import WorkshopError, keras, tf
 from helpers.manifest import IMAGE, Manifest
-from helpers.model import class_counts, sampling_chances
+from helpers.model import class_counts, compute_sampling_weights
 from helpers.pipeline import AUGMENTATIONS, training_batches
 from helpers.train import (
     ENDLESS,
@@ -41,7 +41,7 @@ from helpers.train import (
     start_from_before,
 )
 
-LEAST_PICTURES = 2  # of a host in a step: BatchNormalization learns nothing from one
+LEAST_IMAGES = 2  # of a host in a step: BatchNormalization learns nothing from one
 NEXT_HOST = 1_000_003  # between the seeds of two hosts
 
 
@@ -59,12 +59,12 @@ def train_on_hosts(
 ) -> Run | None:
     """Trains one network on several hosts; the arguments are those of `helpers.train.train`.
 
-    `manifest` has the training pictures of this host, or of all (then each takes its part), and all
-    validation pictures. Only the first host keeps, resumes and replaces the run, and returns it.
+    `manifest` has the training images of this host, or of all (then each takes its part), and all
+    validation images. Only the first host keeps, resumes and replaces the run, and returns it.
 
     Raises:
-        WorkshopError: what `train` raises, on any host; too few pictures on a host; other
-            validation pictures on another host; a host that is lost.
+        WorkshopError: what `train` raises, on any host; too few images on a host; other
+            validation images on another host; a host that is lost.
     """
     began = time.monotonic() if began is None else began
     with told_when_lost(hosts):
@@ -107,14 +107,14 @@ def _open(
 
 
 def part_of_host(manifest: Manifest, hosts: Hosts) -> tuple[Manifest, Manifest]:
-    """Returns this host's part of the training pictures, and all validation pictures."""
+    """Returns this host's part of the training images, and all validation images."""
     with hosts.all_or_none():
         training, validation = manifest.subset("train"), manifest.subset("validation")
     digests = hosts.gather([_digest(training), _digest(validation)])
     same_training, same_validation = (digests == digests[0]).all(axis=0)
     if not same_validation:
         raise WorkshopError(
-            f"{hosts.name}: expected the same validation pictures on every host, found others. "
+            f"{hosts.name}: expected the same validation images on every host, found others. "
             "Put them into a channel `validation` that every host gets whole (FullyReplicated)."
         )
     if same_training:
@@ -123,7 +123,7 @@ def part_of_host(manifest: Manifest, hosts: Hosts) -> tuple[Manifest, Manifest]:
 
 
 def _digest(manifest: Manifest) -> int:
-    """Identifies rows, wherever the host has put their pictures."""
+    """Identifies rows, wherever the host has put their images."""
     names = [Path(path).name for path in manifest.frame[IMAGE]]
     return zlib.crc32(manifest.frame.assign(**{IMAGE: names}).to_csv(index=False).encode())
 
@@ -153,24 +153,24 @@ class SharedStage:
         self.seed = run.recipe.seed + NEXT_HOST * hosts.number
         counts = class_counts(training)
         self.counts = dict(zip(counts, hosts.add(list(counts.values()))))
-        self.steps, self.pictures = self._agree_on_steps()
+        self.steps, self.images = self._agree_on_steps()
         plan = learning_rate(self.stage, self.steps * self.stage.epochs)
         self._rate_is_planned = callable(plan)  # else the first host says how high it is
         self._build()
 
     def _agree_on_steps(self) -> tuple[int, int]:
-        """Returns the steps of an epoch, as many as one machine would make, and the pictures."""
+        """Returns the steps of an epoch, as many as one machine would make, and the images."""
         sizes = self.hosts.gather([len(self.training)])[:, 0].astype(int)
-        pictures = int(sizes.sum())
-        steps = -(-pictures // self.stage.batch_size)
-        if sizes.min() < LEAST_PICTURES * steps:
+        images = int(sizes.sum())
+        steps = -(-images // self.stage.batch_size)
+        if sizes.min() < LEAST_IMAGES * steps:
             found = ", ".join(f"{n:,} on {name}" for name, n in zip(self.hosts.names, sizes))
             raise WorkshopError(
-                f"expected at least {LEAST_PICTURES * steps:,} training pictures on each host, "
-                f"{LEAST_PICTURES} in each of {steps:,} steps; found {found}. Write as many shards "
+                f"expected at least {LEAST_IMAGES * steps:,} training images on each host, "
+                f"{LEAST_IMAGES} in each of {steps:,} steps; found {found}. Write as many shards "
                 "as hosts, or a multiple, or ask for a larger batch size."
             )
-        return steps, pictures
+        return steps, images
 
     def _build(self) -> None:
         recipe, steps = self.run.recipe, self.steps * self.stage.epochs
@@ -225,7 +225,7 @@ class SharedStage:
             self.stage.image_size,
             self.stage.batch_size,
             augmentation=AUGMENTATIONS[self.stage.augmentation],
-            chances=sampling_chances(self.training, self.run.recipe.sampling),
+            sampling_weights=compute_sampling_weights(self.training, self.run.recipe.sampling),
             seed=self.seed,
             first_epoch=epoch,
             steps=self.steps,
@@ -233,7 +233,7 @@ class SharedStage:
         step = tf.function(self._step, input_signature=batches.element_spec)
         if self.hosts.is_first:
             print(
-                f"{self.hosts.count} hosts train {self.pictures:,} pictures, "
+                f"{self.hosts.count} hosts train {self.images:,} images, "
                 f"{self.stage.batch_size} in a step of all hosts",
                 flush=True,
             )
@@ -270,25 +270,25 @@ class SharedStage:
             for variable, copy in zip(ours, theirs, strict=True):
                 copy.assign(self._value(variable))
 
-    def _step(self, pictures: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def _step(self, images: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Makes a step on all hosts; returns the sums that `_logs` reads."""
-        sums = self.hosts.strategy.run(self._step_on_replica, args=(pictures, targets))
+        sums = self.hosts.strategy.run(self._step_on_replica, args=(images, targets))
         return self.hosts.strategy.experimental_local_results(sums)[0]
 
-    def _step_on_replica(self, pictures: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def _step_on_replica(self, images: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            answers = self.model(pictures, training=True)
+            answers = self.model(images, training=True)
             losses = [self.losses[task](targets[task], answers[task]) for task in self.tasks]
             weights = [self.weights[task] for task in self.tasks]
             loss = sum(w * x for w, x in zip(weights, losses)) + sum(self.model.losses)
             part = loss / self.hosts.count  # Keras's optimizer adds up the gradients of all hosts
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(part, variables), variables)
-        rows = tf.cast(tf.shape(pictures)[:1], tf.float32)
+        rows = tf.cast(tf.shape(images)[:1], tf.float32)
         means = tf.stack([loss, *losses]) / self.hosts.count
         counts = [_right_and_known(targets[task], answers[task]) for task in self.tasks]
         sums = tf.distribute.get_replica_context().all_reduce("SUM", [rows, means, *counts])
-        sums[1] *= sums[0]  # losses count by the pictures that they are of
+        sums[1] *= sums[0]  # losses count by the images that they are of
         return tf.concat(sums, axis=0)
 
     def _logs(self, sums: np.ndarray) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Figures of pictures: side by side, or in a row for each class, person or augmentation."""
+"""Figures of images: side by side, or in a row for each class, person or augmentation."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,20 @@ from helpers.manifest import Manifest
 from helpers.plots import style
 from helpers.plots.panels import new_figure, text_width
 
-ImageLike = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of a picture
+ImageLike = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of an image
 
 
-def read_picture(picture: ImageLike) -> np.ndarray:
-    """Returns a picture as uint8 (height, width, 3), upright."""
-    if isinstance(picture, np.ndarray):
-        array = np.clip(picture, 0, 255).astype(np.uint8)
+def read_image(image: ImageLike) -> np.ndarray:
+    """Returns an image as uint8 (height, width, 3), upright."""
+    if isinstance(image, np.ndarray):
+        array = np.clip(image, 0, 255).astype(np.uint8)
         return np.stack([array] * 3, axis=-1) if array.ndim == 2 else array[..., :3]
-    with Image.open(picture) as image:
+    with Image.open(image) as image:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
-def show_picture(axes: Axes, array: np.ndarray, right: bool | None = None) -> None:
-    """Shows a picture, in a frame that says right or wrong where that is known."""
+def show_image(axes: Axes, array: np.ndarray, right: bool | None = None) -> None:
+    """Shows an image, in a frame that says right or wrong where that is known."""
     axes.imshow(array)
     axes.set(xticks=[], yticks=[])
     axes.axis("on")
@@ -41,29 +41,29 @@ def _tallest(arrays: Sequence[np.ndarray]) -> float:
 
 
 @style.styled
-def picture_grid(
-    pictures: Sequence[ImageLike],
+def image_grid(
+    images: Sequence[ImageLike],
     titles: Sequence[str] | None = None,
     columns: int = 8,
     right: Sequence[bool | None] | None = None,
 ) -> Figure:
-    """Draws pictures side by side, each with a short title of one line or several.
+    """Draws images side by side, each with a short title of one line or several.
 
     Of `right`, True draws a thin green frame, False a thick red one, None no frame. Without
-    pictures, the figure says so.
+    images, the figure says so.
     """
-    if not len(pictures):
+    if not len(images):
         figure = new_figure(0.5, 3)
-        figure.text(0.5, 0.5, "no pictures", ha="center", va="center")
+        figure.text(0.5, 0.5, "no images", ha="center", va="center")
         return figure
-    arrays = [read_picture(picture) for picture in pictures]
+    arrays = [read_image(image) for image in images]
     titles = titles if titles is not None else [""] * len(arrays)
     right = right if right is not None else [None] * len(arrays)
     columns = max(1, min(columns, len(arrays)))
     rows = math.ceil(len(arrays) / columns)
     words = [line for title in titles for line in title.split("\n")]
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
-    width = min(style.WIDTH, columns * 2.2)  # few pictures are not blown up
+    width = min(style.WIDTH, columns * 2.2)  # few images are not blown up
     height = rows * ((width / columns - 0.12) * _tallest(arrays) + lines * 0.17 + 0.12)
     figure = new_figure(height, width)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -71,71 +71,71 @@ def picture_grid(
     for axes in grid:
         axes.axis("off")
     for axes, array, title, good in zip(grid, arrays, titles, right):
-        show_picture(axes, array, good)
+        show_image(axes, array, good)
         axes.set_title(title, fontsize=font, fontweight="normal", loc="center", pad=4)
     return figure
 
 
-def _picture_rows(figure: Figure, columns: int, rows: Sequence[tuple[str, list]]) -> None:
-    """Draws a row of pictures for each caption, which stands at its left."""
+def _image_rows(figure: Figure, columns: int, rows: Sequence[tuple[str, list]]) -> None:
+    """Draws a row of images for each caption, which stands at its left."""
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes_row, (caption, arrays) in zip(grid, rows):
         for axes in axes_row:
             axes.axis("off")
         for axes, array in zip(axes_row, arrays):
-            show_picture(axes, array)
+            show_image(axes, array)
         left = axes_row[0]
         left.text(-0.12, 0.5, caption, transform=left.transAxes, ha="right", va="center")
 
 
 @style.styled
-def pictures_of_groups(manifest: Manifest, groups: Sequence[str], columns: int = 8) -> Figure:
-    """Draws a row of pictures for each group: the same person seen several times."""
+def images_of_groups(manifest: Manifest, groups: Sequence[str], columns: int = 8) -> Figure:
+    """Draws a row of images for each group: the same person seen several times."""
     paths = {group: manifest.rows(manifest.groups == group).paths for group in groups}
     columns = max(1, min(columns, max(map(len, paths.values()), default=1)))
     rows = []
     for group, every in paths.items():
         more = f"\n({len(every) - columns} not shown)" if len(every) > columns else ""
-        shown = [read_picture(path) for path in every[:columns]]
-        rows.append((f"{group}\n{len(every)} pictures{more}", shown))
+        shown = [read_image(path) for path in every[:columns]]
+        rows.append((f"{group}\n{len(every)} images{more}", shown))
     size = min((style.WIDTH - 1) / columns, 1.3)
     tallest = _tallest([array for _, arrays in rows for array in arrays])
     figure = new_figure(len(rows) * ((size - 0.12) * tallest + 0.13), size * columns + 1)
-    _picture_rows(figure, columns, rows)
+    _image_rows(figure, columns, rows)
     return figure
 
 
 @style.styled
 def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
-    """Draws a row of pictures for each class of a task, of different groups where there are."""
+    """Draws a row of images for each class of a task, of different groups where there are."""
     classes, targets = manifest.select([task]).labels.tasks[task], manifest.targets(task)
     order = np.random.default_rng(0).permutation(len(manifest))
-    _, first = np.unique(manifest.groups[order], return_index=True)  # one picture of each group
+    _, first = np.unique(manifest.groups[order], return_index=True)  # one image of each group
     order = np.concatenate([order[np.sort(first)], order])
     rows = []
     for number, name in enumerate(classes):
         chosen = [row for row in dict.fromkeys(order.tolist()) if targets[row] == number]
-        shown = [read_picture(manifest.path(row)) for row in chosen[:columns]]
+        shown = [read_image(manifest.path(row)) for row in chosen[:columns]]
         rows.append((f"{style.clipped(name)}\n{len(chosen):,}", shown))
     size = (style.WIDTH - 2.4) / columns  # beside the names
     tallest = _tallest([array for _, arrays in rows for array in arrays])
     figure = new_figure(len(rows) * (size * tallest + 0.06) + 0.35)
-    _picture_rows(figure, columns, rows)
+    _image_rows(figure, columns, rows)
     figure.suptitle(style.task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
     return figure
 
 
 def augmentation_gallery(versions: Mapping[str, Sequence[ImageLike]], columns: int = 8) -> Figure:
-    """Draws what each augmentation, by name, makes of the same pictures, a row for each.
+    """Draws what each augmentation, by name, makes of the same images, a row for each.
 
     Raises:
-        WorkshopError: one has fewer pictures than columns.
+        WorkshopError: one has fewer images than columns.
     """
-    pictures, titles = [], []
+    images, titles = [], []
     for name, changed in versions.items():
         row = list(changed)[:columns]
         if len(row) < columns:
-            raise expected(f"{columns} pictures of {name}", len(row), "Give as many of each.")
-        pictures += row
+            raise expected(f"{columns} images of {name}", len(row), "Give as many of each.")
+        images += row
         titles += [name, *[""] * (columns - 1)]
-    return picture_grid(pictures, titles, columns)
+    return image_grid(images, titles, columns)

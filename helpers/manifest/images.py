@@ -27,13 +27,13 @@ THREADS = min(8, 2 * CORES)  # Pillow frees the lock while it reads and decodes
 SAVE_AGAIN = "Save it again as an RGB JPEG or PNG, e.g. Image.open(old).convert('RGB').save(new)."
 
 
-def pictures_in(folder: Path, deep: bool = False) -> list[Path]:
+def images_in(folder: Path, deep: bool = False) -> list[Path]:
     """Returns the images of a folder, or of all folders below it too, sorted; no hidden files."""
     found = folder.glob("**/*" if deep else "*")
     return sorted(p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def check_picture(path: Path | str) -> Problem | None:
+def check_image(path: Path | str) -> Problem | None:
     """Reads and decodes one image; returns what is wrong with it, or None.
 
     The header is judged first, so that an image of 20,000 x 20,000 pixels is never decoded.
@@ -43,19 +43,19 @@ def check_picture(path: Path | str) -> Problem | None:
             if not file.read(1):
                 return _broken("a file of 0 bytes")
             file.seek(0)
-            with Image.open(file) as picture:
-                return _wrong_form(picture) or _decode(picture, file)
+            with Image.open(file) as image:
+                return _wrong_form(image) or _decode(image, file)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         return _missing(Path(path), "a folder" if isinstance(error, IsADirectoryError) else None)
     except PermissionError:
         found = "no permission to read it"
         return _problem("unreadable file", found, "a readable file", "Change its permissions.")
     except UnidentifiedImageError:
-        return _broken("a file that is no picture, whatever its name says")
+        return _broken("a file that is no image, whatever its name says")
     except Image.DecompressionBombError:
         return _too_large("more pixels than Pillow opens")
     except (OSError, SyntaxError, ValueError, IndexError, StructError, EOFError) as error:
-        return _broken(f"a picture that ends early or is damaged ({error})")
+        return _broken(f"an image that ends early or is damaged ({error})")
 
 
 def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
@@ -68,34 +68,34 @@ def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
             raise
 
 
-def check_size(picture: Image.Image) -> None:
+def check_size(image: Image.Image) -> None:
     """Raises `WorkshopError` for an opened image of more than `MAX_PIXELS`, before decoding it."""
-    if picture.width * picture.height > MAX_PIXELS:
-        found = f"{picture.width:,} x {picture.height:,}"
-        raise expected(f"at most {MAX_PIXELS:,} pixels", found, "Make the picture smaller.")
+    if image.width * image.height > MAX_PIXELS:
+        found = f"{image.width:,} x {image.height:,}"
+        raise expected(f"at most {MAX_PIXELS:,} pixels", found, "Make the image smaller.")
 
 
-def _wrong_form(picture: Image.Image) -> Problem | None:
-    kind, mode = picture.format, picture.mode
+def _wrong_form(image: Image.Image) -> Problem | None:
+    kind, mode = image.format, image.mode
     if kind not in FORMATS:
         return _problem("format", f"a {kind} file", "JPEG, PNG, BMP or a still GIF", SAVE_AGAIN)
-    if picture.width * picture.height > MAX_PIXELS:
-        return _too_large(f"{picture.width} x {picture.height} pixels")
-    if kind == "GIF" and getattr(picture, "is_animated", False):
-        return _problem("format", "an animated GIF", "one picture per file", SAVE_AGAIN)
+    if image.width * image.height > MAX_PIXELS:
+        return _too_large(f"{image.width} x {image.height} pixels")
+    if kind == "GIF" and getattr(image, "is_animated", False):
+        return _problem("format", "an animated GIF", "one image per file", SAVE_AGAIN)
     if kind == "BMP" and mode not in ("RGB", "L"):
         found = f"a BMP with a palette (mode {mode}), which TensorFlow shows in wrong colors"
         return _problem("color", found, "an RGB or grey BMP", SAVE_AGAIN)
-    if mode == "CMYK" and "adobe" not in picture.info:
+    if mode == "CMYK" and "adobe" not in image.info:
         found = "a CMYK JPEG without Adobe's marker, which TensorFlow shows in inverted colors"
         return _problem("color", found, "an RGB or grey JPEG", SAVE_AGAIN)
     return None
 
 
-def _decode(picture: Image.Image, file: BinaryIO) -> Problem | None:
-    picture.draft(None, SMALL)  # JPEG only
-    picture.load()  # raises where the pixels end early
-    if picture.format == "PNG":  # Pillow stops after the pixels; TensorFlow wants the end as well
+def _decode(image: Image.Image, file: BinaryIO) -> Problem | None:
+    image.draft(None, SMALL)  # JPEG only
+    image.load()  # raises where the pixels end early
+    if image.format == "PNG":  # Pillow stops after the pixels; TensorFlow wants the end as well
         file.seek(0)
         if PNG_END not in file.read():
             return _broken("a PNG without its end")
@@ -110,12 +110,12 @@ def _missing(path: Path, found: str | None) -> Problem:
     twins = (path.with_suffix(name) for name in names)
     twin = next((twin.name for twin in twins if twin.exists() and twin != path), None)
     fix = f"Did you mean {twin!r}? {fix}" if twin else fix
-    return _problem("missing file", found or "no such file", "a picture", fix)
+    return _problem("missing file", found or "no such file", "an image", fix)
 
 
 def _broken(found: str) -> Problem:
     fix = "Restore it, or delete its row."
-    return _problem("unreadable picture", found, "a whole picture", fix)
+    return _problem("unreadable image", found, "a whole image", fix)
 
 
 def _too_large(found: str) -> Problem:

@@ -10,11 +10,11 @@ from helpers.detection.label_map import LabelMap
 from helpers.detection.records import read_records
 from helpers.pipeline import decode_reduced
 
-GREY = 127.0  # what fills the rest of a picture that has another shape than the network's
-MOST_CACHED = 2e9  # bytes of decoded pictures that are kept in memory; more are decoded anew
-MIX = 512  # pictures among which the next one is drawn
+GREY = 127.0  # what fills the rest of an image that has another shape than the network's
+MOST_CACHED = 2e9  # bytes of decoded images that are kept in memory; more are decoded anew
+MIX = 512  # images among which the next one is drawn
 LEAST_SIDE = 2.0  # pixels of a box after zooming; less is nothing to learn from
-LEAST_LEFT = 0.3  # of a box's area that must still be in the picture
+LEAST_LEFT = 0.3  # of a box's area that must still be in the image
 LUMA = (0.299, 0.587, 0.114)  # grey of RGB (ITU-R BT.601)
 
 
@@ -28,20 +28,20 @@ class Example(NamedTuple):
     name: tf.Tensor  # of the file
 
 
-def fit_picture(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+def fit_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes an image and fits it into `image_size`: upper left, not stretched.
 
     Returns:
         uint8 (height, width, 3), and int32 (2,), height and width of the image in its file.
     """
-    picture, size = decode_reduced(image_bytes, image_size)
+    image, size = decode_reduced(image_bytes, image_size)
     inner = tf.cast(tf.round(tf.cast(size, tf.float32) * scale_of(size, image_size)), tf.int32)
     inner = tf.clip_by_value(inner, 1, image_size)
-    picture = tf.image.resize(picture, inner, method="bilinear")
+    image = tf.image.resize(image, inner, method="bilinear")
     missing = [[0, image_size[0] - inner[0]], [0, image_size[1] - inner[1]], [0, 0]]
-    picture = tf.pad(picture, missing, constant_values=GREY)
-    picture = tf.ensure_shape(picture, (*image_size, 3))
-    return tf.cast(tf.round(picture), tf.uint8), size
+    image = tf.pad(image, missing, constant_values=GREY)
+    image = tf.ensure_shape(image, (*image_size, 3))
+    return tf.cast(tf.round(image), tf.uint8), size
 
 
 def scale_of(size: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -55,7 +55,7 @@ def read_examples(
     """Reads records and decodes their images, in order: a dataset of `Example`, not padded."""
 
     def decode(record: dict[str, tf.Tensor]) -> Example:
-        pixels, size = fit_picture(record["encoded"], image_size)
+        pixels, size = fit_image(record["encoded"], image_size)
         height_width = tf.cast(size, tf.float32) * scale_of(size, image_size)
         boxes = record["boxes"] * tf.tile(height_width, [2])
         labels = tf.where(record["difficult"], -1, record["labels"])
@@ -81,23 +81,23 @@ def training_batches(
     files: Sequence[str],
     label_map: LabelMap,
     config: Config,
-    pictures: int,
+    images: int,
     most: int,
     first_step: int = 0,
 ) -> tf.data.Dataset:
     """Returns endless augmented batches of `Example`, every image once in a round.
 
-    `files` hold so many `pictures`, whose boxes are padded to `most`. A run that goes on at a
+    `files` hold so many `images`, whose boxes are padded to `most`. A run that goes on at a
     later `first_step` sees another order than before.
     """
-    # a number that no other start of the run has, so that its first pictures are not seen again
+    # a number that no other start of the run has, so that its first images are not seen again
     seed = (config.seed * 1_000_003 + first_step) % 2**31
     height, width = config.image_size
     examples = read_examples(files, label_map, config.image_size)
     examples = examples.map(lambda one: _pad_boxes(one, most))
-    if pictures * height * width * 3 <= MOST_CACHED:
+    if images * height * width * 3 <= MOST_CACHED:
         examples = examples.cache()
-    mixed = examples.shuffle(min(pictures, MIX), seed=seed, reshuffle_each_iteration=True).repeat()
+    mixed = examples.shuffle(min(images, MIX), seed=seed, reshuffle_each_iteration=True).repeat()
     batches = mixed.batch(config.batch_size, drop_remainder=True)
     steps = tf.data.Dataset.counter(first_step)
     seeds = steps.map(lambda step: tf.cast(tf.stack([seed, step]), tf.int32))
@@ -145,7 +145,7 @@ def augment(batch: Example, seed: tf.Tensor, config: Config) -> Example:
 def _zoom(pixels: tf.Tensor, zoom: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
     """Enlarges each image by `zoom` (batch,) and moves it by `shift` (batch, 2), y and x."""
     zeros = tf.zeros_like(zoom)
-    y, x = -shift[:, 0] / zoom, -shift[:, 1] / zoom  # from places in the result to the picture
+    y, x = -shift[:, 0] / zoom, -shift[:, 1] / zoom  # from places in the result to the image
     rows = [1 / zoom, zeros, x, zeros, 1 / zoom, y, zeros, zeros]
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=pixels,

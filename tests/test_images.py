@@ -1,4 +1,4 @@
-"""Picture files: what is wrong with them is seen before TensorFlow meets them."""
+"""Image files: what is wrong with them is seen before TensorFlow meets them."""
 
 import io
 import struct
@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.manifest import check_picture, map_in_threads, pictures_in
-from helpers.manifest.pictures import MAX_PIXELS
+from helpers.manifest import check_image, images_in, map_in_threads
+from helpers.manifest.images import MAX_PIXELS
 
 RNG = np.random.default_rng(0)
 COLORS = Image.fromarray(RNG.integers(0, 256, (24, 10, 3)).astype(np.uint8)).resize((40, 96))
 
 
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -54,13 +54,13 @@ GOOD = {
     "png_that_is_called.jpg": encoded(COLORS, "PNG"),
 }
 BAD = {
-    "empty.jpg": (b"", "unreadable picture", "0 bytes"),
-    "text.jpg": (b"I am a text", "unreadable picture", "no picture, whatever its name says"),
-    "cut.jpg": (GOOD["rgb.jpg"][:-200], "unreadable picture", "ends early"),
-    "cut_end.jpg": (GOOD["rgb.jpg"][:-2], "unreadable picture", "ends early"),
-    "cut.png": (GOOD["rgb.png"][:-200], "unreadable picture", "ends early"),
-    "cut_end.png": (GOOD["rgb.png"][:-12], "unreadable picture", "a PNG without its end"),
-    "header_only.jpg": (GOOD["rgb.jpg"][:30], "unreadable picture", ""),
+    "empty.jpg": (b"", "unreadable image", "0 bytes"),
+    "text.jpg": (b"I am a text", "unreadable image", "no image, whatever its name says"),
+    "cut.jpg": (GOOD["rgb.jpg"][:-200], "unreadable image", "ends early"),
+    "cut_end.jpg": (GOOD["rgb.jpg"][:-2], "unreadable image", "ends early"),
+    "cut.png": (GOOD["rgb.png"][:-200], "unreadable image", "ends early"),
+    "cut_end.png": (GOOD["rgb.png"][:-12], "unreadable image", "a PNG without its end"),
+    "header_only.jpg": (GOOD["rgb.jpg"][:30], "unreadable image", ""),
     "bomb.png": (png_bomb(20_000, 20_000), "too large", "more pixels"),
     "large.png": (png_bomb(10_000, 5_001), "too large", "10000 x 5001 pixels"),
     "bare_cmyk.jpg": (without_adobe_marker(GOOD["cmyk.jpg"]), "color", "CMYK"),
@@ -71,22 +71,22 @@ BAD = {
         "format",
         "an animated GIF",
     ),
-    "picture.tiff": (encoded(COLORS, "TIFF"), "format", "a TIFF file"),
-    "picture.webp": (encoded(COLORS, "WEBP"), "format", "a WEBP file"),
+    "image.tiff": (encoded(COLORS, "TIFF"), "format", "a TIFF file"),
+    "image.webp": (encoded(COLORS, "WEBP"), "format", "a WEBP file"),
 }
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_good_pictures_pass(tmp_path: Path, name: str) -> None:
+def test_good_images_pass(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(GOOD[name])
-    assert check_picture(tmp_path / name) is None
+    assert check_image(tmp_path / name) is None
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_pictures_are_told(tmp_path: Path, name: str) -> None:
+def test_bad_images_are_told(tmp_path: Path, name: str) -> None:
     content, kind, found = BAD[name]
     (tmp_path / name).write_bytes(content)
-    finding = check_picture(tmp_path / name)
+    finding = check_image(tmp_path / name)
     assert finding is not None
     assert finding.kind == kind
     assert found in finding.found
@@ -98,23 +98,23 @@ def test_the_advice_mends_the_colors(tmp_path: Path) -> None:
     path = tmp_path / "bare.jpg"
     path.write_bytes(BAD["bare_cmyk.jpg"][0])
     Image.open(path).convert("RGB").save(tmp_path / "new.jpg")
-    assert check_picture(tmp_path / "new.jpg") is None
+    assert check_image(tmp_path / "new.jpg") is None
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "a.JPG").write_bytes(GOOD["rgb.jpg"])
     (tmp_path / "folder.jpg").mkdir()
-    assert check_picture(tmp_path / "b.jpg").kind == "missing file"
-    assert "Did you mean 'a.JPG'" in check_picture(tmp_path / "a.jpg").fix
-    assert check_picture(tmp_path / "folder.jpg").found == "a folder"
-    assert check_picture(tmp_path / "a.JPG" / "b.jpg").kind == "missing file"
+    assert check_image(tmp_path / "b.jpg").kind == "missing file"
+    assert "Did you mean 'a.JPG'" in check_image(tmp_path / "a.jpg").fix
+    assert check_image(tmp_path / "folder.jpg").found == "a folder"
+    assert check_image(tmp_path / "a.JPG" / "b.jpg").kind == "missing file"
 
 
 def test_a_bomb_is_not_decoded(tmp_path: Path) -> None:
     side = int(MAX_PIXELS**0.5) + 100
     (tmp_path / "bomb.png").write_bytes(encoded(Image.new("1", (side, side)), "PNG"))
     start = time.process_time()
-    assert check_picture(tmp_path / "bomb.png").kind == "too large"
+    assert check_image(tmp_path / "bomb.png").kind == "too large"
     assert time.process_time() - start < 0.05  # decoding it takes ten times as long
 
 
@@ -122,8 +122,8 @@ def test_images_of_a_folder_come_sorted_and_without_hidden_files(tmp_path: Path)
     for name in ("b.JPG", "a.png", ".hidden.jpg", "notes.txt", "deep/c.gif"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert pictures_in(tmp_path) == [tmp_path / "a.png", tmp_path / "b.JPG"]
-    assert pictures_in(tmp_path, deep=True)[-1] == tmp_path / "deep" / "c.gif"
+    assert images_in(tmp_path) == [tmp_path / "a.png", tmp_path / "b.JPG"]
+    assert images_in(tmp_path, deep=True)[-1] == tmp_path / "deep" / "c.gif"
 
 
 def test_findings_come_in_the_order_of_the_paths(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_findings_come_in_the_order_of_the_paths(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(b"text" if number % 7 == 0 else GOOD["rgb.jpg"])
         paths.append(str(path))
-    findings = map_in_threads(check_picture, paths, disable=True)
+    findings = map_in_threads(check_image, paths, disable=True)
     assert [finding is not None for finding in findings] == [n % 7 == 0 for n in range(50)]
 
 
@@ -140,11 +140,11 @@ def test_tensorflow_agrees_on_what_is_good_and_on_its_colors() -> None:
     tf = pytest.importorskip("tensorflow")
     for name, content in GOOD.items():
         pixels = tf.io.decode_image(content, channels=3, expand_animations=False).numpy()
-        picture = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content))
         if name == "sixteen_bit.png":
-            wanted = np.repeat((np.asarray(picture) >> 8)[..., None], 3, axis=2)
+            wanted = np.repeat((np.asarray(image) >> 8)[..., None], 3, axis=2)
         else:
-            wanted = np.asarray(picture.convert("RGB"))
+            wanted = np.asarray(image.convert("RGB"))
         # decoders may differ by a little where they upsample the color of a JPEG
         assert abs(pixels.astype(int) - wanted).mean() < 3, name
 

@@ -1,14 +1,14 @@
-"""What every endpoint of pictures does with a request, before and after its network.
+"""What every endpoint of images does with a request, before and after its network.
 
-It lies in `model.tar.gz` as `code/picture_requests.py`, beside the `inference.py` that uses it:
+It lies in `model.tar.gz` as `code/image_requests.py`, beside the `inference.py` that uses it:
 AWS's container has the folder `code` on its path (see its serve.py). Both may import nothing that
 the container lacks, so nothing of the workshop.
 
     image/jpeg, image/png   the bytes of one file
     application/json        {"instances": [{"b64": "..."}, ...]}, files as base64
 
-The answer has an entry for each picture, in order. A broken picture costs the others nothing. A
-request that has no good picture at all gets 400, a wrong type 415, too much at once 413; each with
+The answer has an entry for each image, in order. A broken image costs the others nothing. A
+request that has no good image at all gets 400, a wrong type 415, too much at once 413; each with
 a message, and the server lives on.
 """
 
@@ -22,14 +22,14 @@ from http import HTTPStatus
 from typing import Any
 
 MAX_PIXELS = 50_000_000  # in a request: decoding holds 12 bytes a pixel, and cameras stay below
-PICTURE_TYPES = ("image/jpeg", "image/png")
+IMAGE_TYPES = ("image/jpeg", "image/png")
 JSON_TYPE = "application/json"
 EXPECTED = 'expected {"instances": [{"b64": "..."}, ...]} with JPEG or PNG files as base64'
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 class RefusedError(Exception):
-    """A request that the sender can mend, with its HTTP status, 4xx."""
+    """A request that the sender can fix, with its HTTP status, 4xx."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -52,7 +52,7 @@ def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tu
 def answer_files(
     body: bytes, context: Any, most: int, batch: int, prepare: Callable[[dict], tuple]
 ) -> dict[str, list]:
-    """Answers each picture file of a request with what TensorFlow Serving says of it.
+    """Answers each image file of a request with what TensorFlow Serving says of it.
 
     `most` files may be in a request, and `batch` of them go to Serving at once. `prepare` takes
     what else the request's JSON says, and returns two functions. The first makes the body for
@@ -70,7 +70,7 @@ def answer_files(
     answers = dict(zip(good, _ask_serving(asked, batch, context.rest_uri, request, rows)))
     for number, answer in answers.items():
         if answer is None:
-            errors[number] = f"picture {number}: the file is damaged"
+            errors[number] = f"image {number}: the file is damaged"
     if len(errors) == len(files):
         raise RefusedError(400, "; ".join(errors[number] for number in sorted(errors))[:2000])
     return {
@@ -82,13 +82,13 @@ def answer_files(
 
 
 def _take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], dict]:
-    """Takes the picture files out of a request, and what else its JSON says."""
+    """Takes the image files out of a request, and what else its JSON says."""
     kind = (kind or "").partition(";")[0].strip().lower()
-    if kind not in (*PICTURE_TYPES, JSON_TYPE):
-        known = ", ".join((*PICTURE_TYPES, JSON_TYPE))
+    if kind not in (*IMAGE_TYPES, JSON_TYPE):
+        known = ", ".join((*IMAGE_TYPES, JSON_TYPE))
         raise RefusedError(415, f"expected the content type {known}, found {kind or 'none'!r}")
     if not body:
-        raise RefusedError(400, "expected a picture, found an empty body")
+        raise RefusedError(400, "expected an image, found an empty body")
     if kind != JSON_TYPE:
         return [body], {}
     try:
@@ -101,7 +101,7 @@ def _take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], 
     if not instances:
         raise RefusedError(400, f"{EXPECTED}, found an empty list")
     if len(instances) > most:
-        found = f"expected at most {most} pictures in a request, found {len(instances)}"
+        found = f"expected at most {most} images in a request, found {len(instances)}"
         raise RefusedError(413, f"{found}. Send them in several requests")
     return [_file(instance) for instance in instances], request
 
@@ -116,13 +116,13 @@ def _file(instance: Any) -> bytes:
 
 
 def _look_at(files: Sequence[bytes]) -> dict[int, str]:
-    """Looks at sizes before anything is decoded; returns picture number to what is wrong."""
+    """Looks at sizes before anything is decoded; returns image number to what is wrong."""
     errors, pixels = {}, 0
     for number, file in enumerate(files):
-        size = picture_size(file)
+        size = image_size(file)
         if size is None or 0 in size:
             found = f"{len(file)} bytes that are neither" if file else "nothing that can be read"
-            errors[number] = f"picture {number}: expected a JPEG or PNG file, found {found}"
+            errors[number] = f"image {number}: expected a JPEG or PNG file, found {found}"
         else:
             pixels += size[0] * size[1]
     if pixels > MAX_PIXELS:
@@ -130,12 +130,12 @@ def _look_at(files: Sequence[bytes]) -> dict[int, str]:
         raise RefusedError(
             413,
             f"expected at most {limit} million pixels in a request, found {pixels:,}. Send "
-            "smaller pictures, or fewer of them",
+            "smaller images, or fewer of them",
         )
     return errors
 
 
-def picture_size(file: bytes) -> tuple[int, int] | None:
+def image_size(file: bytes) -> tuple[int, int] | None:
     """Reads (width, height) from the head of a JPEG or PNG file; None where it is neither."""
     if file[:8] == PNG_START:
         is_whole = file[12:16] == b"IHDR" and len(file) >= 24

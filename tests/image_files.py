@@ -1,4 +1,4 @@
-"""Encoded pictures of every kind that the project meets, for the tests of decoding."""
+"""Encoded images of every kind that the project meets, for the tests of decoding."""
 
 import io
 from pathlib import Path
@@ -12,14 +12,14 @@ RNG = np.random.default_rng(0)
 
 
 def scene(width: int = 75, height: int = 160) -> Image.Image:
-    """A picture whose corners and edges all differ, so that no turn goes unnoticed."""
+    """An image whose corners and edges all differ, so that no turn goes unnoticed."""
     small = RNG.integers(0, 256, (8, 5, 3)).astype(np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -74,7 +74,7 @@ FILES = {
 BROKEN = {
     "empty": b"",
     "one byte": b"\xff",
-    "text": b"I am no picture at all, but a text of some length.",
+    "text": b"I am no image at all, but a text of some length.",
     "cut jpeg": FILES["baseline.jpg"][:-400],
     "cut png": FILES["color.png"][:-400],
     "head of a jpeg": FILES["baseline.jpg"][:25],
@@ -87,12 +87,12 @@ def by_pillow(data: bytes, image_size: tuple[int, int] = IMAGE_SIZE) -> np.ndarr
     """Decodes, turns and averages down with Pillow alone: (height, width, 3) float."""
     from PIL import ImageOps
 
-    picture = Image.open(io.BytesIO(data))
-    if picture.mode.startswith("I"):
-        picture = Image.fromarray((np.asarray(picture) // 256).astype(np.uint8))
-    if picture.format in ("JPEG", "MPO"):
-        picture = ImageOps.exif_transpose(picture)
-    return np.asarray(picture.convert("RGB").resize(image_size[::-1], Image.Resampling.BOX), float)
+    image = Image.open(io.BytesIO(data))
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
+    if image.format in ("JPEG", "MPO"):
+        image = ImageOps.exif_transpose(image)
+    return np.asarray(image.convert("RGB").resize(image_size[::-1], Image.Resampling.BOX), float)
 
 
 def write_all(folder: Path) -> list[Path]:
