@@ -1,11 +1,7 @@
 """The exercises' checks: "not answered yet", a hint, or "right", and never a traceback.
 
-In a notebook:   answer = ...
-                 exercises.check("00-outputs", answer)
-In its solution: assert exercises.is_right("00-outputs", answer)
-
-An exercise that asks about data gets that data after the answer, as further arguments:
-`exercises.check("01-people", answer, manifest)`.
+`exercises.check("01-people", answer, manifest)` stands in the notebook, with the data that the
+check needs after the answer, and `assert exercises.is_right(...)` in its solution.
 """
 
 import re
@@ -21,42 +17,41 @@ RIGHT = "right"
 
 
 class Exercise(NamedTuple):
-    """What an answer is checked with, and the hint that a wrong one gets."""
+    """How an answer is checked, and the hint that a wrong one gets."""
 
-    accepts: Any  # the answer, or what gets an answer and what the notebook gives besides
+    accepts: Any  # the right answer, or a function of the answer and the data after it
     hint: str  # leads a step further without giving the answer away
 
 
 def check(name: str, answer: Any, *given: Any) -> None:
-    """Prints what the exercise `name` says to `answer`; `given` goes on to its check."""
+    """Prints the verdict on `answer`; `given` is data for the exercise's check."""
     print(verdict(name, answer, *given))
 
 
 def is_right(name: str, answer: Any, *given: Any) -> bool:
-    """Tells whether `answer` is right; what the solutions assert."""
+    """Whether `answer` is right; what the solutions assert."""
     return verdict(name, answer, *given) == RIGHT
 
 
 def verdict(name: str, answer: Any, *given: Any) -> str:
-    """Returns `NOT_ANSWERED`, `RIGHT`, or a hint; a name that is none raises `WorkshopError`."""
+    """Returns `NOT_ANSWERED`, `RIGHT`, or a hint; an unknown name raises `WorkshopError`."""
     if name not in EXERCISES:
         raise WorkshopError(f"no exercise {name!r}. There are: {', '.join(sorted(EXERCISES))}")
     if answer is ...:
         return NOT_ANSWERED
-    exercise = EXERCISES[name]
+    wanted, hint = EXERCISES[name]
     try:
-        wanted = exercise.accepts
         accepted = bool(wanted(answer, *given) if callable(wanted) else answer == wanted)
     except Exception:  # an answer of any type may come; whatever the check cannot read is wrong
         accepted = False
-    return RIGHT if accepted else f"not yet: {exercise.hint}"
+    return RIGHT if accepted else f"not yet: {hint}"
 
 
 def _near(answer: Any, wanted: float, within: float = 0.005) -> bool:
     return abs(float(answer) - wanted) < within
 
 
-def _largest_class(manifest: Any, task: str) -> float:
+def _majority(manifest: Any, task: str) -> float:
     names = manifest.frame[task]
     return names[names != ""].value_counts(normalize=True).max()
 
@@ -77,16 +72,6 @@ def _halves(answer: Any) -> bool:
 def _signs(answer: Any) -> bool:
     changes = (answer.shift, answer.zoom, answer.rotation, answer.brightness, answer.contrast)
     return answer.flip == 0 and any(changes) and answer.rotation <= 20 and answer.tint <= 0.2
-
-
-def _epoch(answer: Any, log: Any) -> bool:
-    best = log.val_gender_accuracy == log.val_gender_accuracy.max()
-    return answer in set(log.epoch[best])
-
-
-def _floor(answer: Any, manifest: Any) -> bool:
-    shares = {task: _largest_class(manifest, task) for task in manifest.tasks}
-    return shares[answer] == max(shares.values())
 
 
 def _quality(answer: Any, manifest: Any, probabilities: Any, task: str) -> bool:
@@ -124,7 +109,7 @@ EXERCISES: dict[str, Exercise] = {
         3 + 12 + 12, "every class of every task gets a probability of its own. Add the classes up."
     ),
     "01-largest-class": Exercise(
-        lambda answer, manifest: _near(answer, _largest_class(manifest, "age")),
+        lambda answer, manifest: _near(answer, _majority(manifest, "age")),
         "a share between 0 and 1: the images of the largest class among those with a label.",
     ),
     "01-disagreement": Exercise(
@@ -147,11 +132,15 @@ EXERCISES: dict[str, Exercise] = {
         "nothing", "what does guessing cost? It is log(classes) for each task; add the three."
     ),
     "02-epoch": Exercise(
-        _epoch,
+        lambda answer, log: (
+            log.val_gender_accuracy[log.epoch == answer].eq(log.val_gender_accuracy.max()).any()
+        ),
         "the column val_gender_accuracy; its idxmax() names a row, and that row has an epoch.",
     ),
     "03-floor": Exercise(
-        _floor,
+        lambda answer, manifest: (
+            _majority(manifest, answer) == max(_majority(manifest, task) for task in manifest.tasks)
+        ),
         "go through every_task.tasks. Of each, take the column of every_task.frame, drop the empty "
         "cells, and let value_counts(normalize=True) give the shares.",
     ),
