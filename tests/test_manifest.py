@@ -380,7 +380,7 @@ def test_split_refuses_too_few_groups_and_wrong_shares(people: Manifest) -> None
     with pytest.raises(WorkshopError, match="at least 3 groups for 3 splits, found 2"):
         split_by_group(two)
     for shares in ({"train": 0.7, "test": 0.2}, {"train": 1.5, "test": -0.5}, {"dev": 1.0}):
-        with pytest.raises(WorkshopError, match="Expected shares above 0 that add up to 1"):
+        with pytest.raises(WorkshopError, match="Expected fractions above 0 that add up to 1"):
             split_by_group(people, shares)
 
 

@@ -182,7 +182,7 @@ def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
     except OSError:
-        return -1  # told as a missing file
+        return -1  # reported as a missing file
 
 
 def _digest(path: str) -> str:

@@ -52,7 +52,7 @@ def _given_splits(manifest: Manifest, shares: Mapping[str, float]) -> np.ndarray
         left = {name: share for name, share in shares.items() if name not in mixed}
         rest = [f"{left.get(name, 0) / sum(left.values()):.2g}" for name in SPLITS]
         raise WorkshopError(
-            f"{manifest.name}: expected no share for {' and '.join(mixed)}, which is given for "
+            f"{manifest.name}: expected no fraction for {' and '.join(mixed)}, which is given for "
             f"some rows, found {shares}. Divide the other rows alone: --split {','.join(rest)}"
         )
     known = dict(zip(manifest.groups[given != ""], given[given != ""]))
@@ -132,7 +132,7 @@ def _checked_shares(shares: Mapping[str, float] | None) -> dict[str, float]:
     good = set(shares) <= set(SPLITS) and "train" in shares and min(shares.values()) > 0
     if not good or abs(sum(shares.values()) - 1) > 1e-6:
         raise WorkshopError(
-            f"Expected shares above 0 that add up to 1 for train and any of validation and test, "
+            f"Expected fractions above 0 that add up to 1 for train and any of validation, test; "
             f"found {shares}. Use for example 0.7, 0.15, 0.15."
         )
     return {name: shares[name] for name in SPLITS if name in shares}

@@ -122,7 +122,7 @@ class Manifest:
     def write(self, path: Path | str) -> None:
         """Writes the CSV and, beside it, `labels.json`; refuses to replace that of other tasks.
 
-        Image paths become relative where the image lies inside the new folder, else absolute.
+        Image paths become relative where the image lies inside the new folder, otherwise absolute.
         """
         path = Path(path)
         if path.is_dir() or path.name == LABELS_FILE:

@@ -110,7 +110,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "01-largest-class": Exercise(
         lambda answer, manifest: _near(answer, _majority(manifest, "age")),
-        "a share between 0 and 1: the images of the largest class among those with a label.",
+        "a fraction between 0 and 1: the images of the largest class among those with a label.",
     ),
     "01-disagreement": Exercise(
         _disagreement,
@@ -118,7 +118,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "01-halves": Exercise(
         _halves,
-        "split_by_group takes a dict of shares; name the two sides that you want, and only these.",
+        "split_by_group takes a dict of fractions; name the two sides that you want and no other.",
     ),
     "01-signs": Exercise(
         _signs,
@@ -126,7 +126,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "02-head": Exercise(
         lambda answer, model: answer == model.get_layer("top_color").count_params(),
-        "a dense layer has a weight for each pair of unit and class. What else has it?",
+        "a dense layer has a weight for each pair of unit and class. What else does it have?",
     ),
     "02-loss": Exercise(
         "nothing", "what does guessing cost? It is log(classes) for each task; add the three."
@@ -142,7 +142,7 @@ EXERCISES: dict[str, Exercise] = {
             _majority(manifest, answer) == max(_majority(manifest, task) for task in manifest.tasks)
         ),
         "go through every_task.tasks. Of each, take the column of every_task.frame, drop the empty "
-        "cells, and let value_counts(normalize=True) give the shares.",
+        "cells, and let value_counts(normalize=True) give the fractions.",
     ),
     "03-quality": Exercise(
         _quality,
@@ -198,7 +198,7 @@ EXERCISES: dict[str, Exercise] = {
         "every class of every task has an output; hvc.TASKS holds the classes of each task.",
     ),
     "07-work": Exercise(
-        4, "how many times as many pixels has an image of 200x200 as one of 100x100?"
+        4, "how many times as many pixels does a 200x200 image have as a 100x100 one?"
     ),
     "07-floor": Exercise(
         lambda answer, scores: scores["lift"][answer] == scores["lift"].min(),
@@ -214,7 +214,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "09-anchors": Exercise(
         2 * (32**2 + 16**2 + 8**2),
-        "how many cells has each of the three maps? Every cell has an anchor for each ratio.",
+        "how many cells does each of the three maps have? Every cell has an anchor for each ratio.",
     ),
     "09-iou": Exercise(
         lambda answer: _near(answer, 1 / 3),
