@@ -21,7 +21,7 @@ from scipy import stats
 
 from benchmarks import ideas as objects
 from benchmarks.command import markdown, publish, shared
-from benchmarks.trainings import KEPT, SCORES, scored_training
+from benchmarks.trainings import KEPT, SCORES, fewer_groups, scored_training
 from helpers.common import (
     WorkshopError,
     artifacts_folder,
@@ -31,7 +31,7 @@ from helpers.common import (
     write_json,
     write_text,
 )
-from helpers.manifest import SPLIT, Manifest, did_you_mean, fewer_groups, read_manifest
+from helpers.manifest import SPLIT, Manifest, did_you_mean, read_manifest
 from helpers.train import Recipe, change, find_recipe, in_minutes
 
 DEFAULT = "the default recipe"  # or the one that --recipe names

@@ -23,14 +23,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.command import shared
-from benchmarks.trainings import train_apart
+from benchmarks.trainings import fewer_groups, train_apart
 from helpers import plots
 from helpers import scores as metrics
 from helpers.common import artifacts_folder, expected, whole_folder, write_json
 from helpers.manifest import (
     SPLIT,
     Manifest,
-    fewer_groups,
     read_manifest,
     split_at_random,
     split_by_group,

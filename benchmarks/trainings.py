@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.ideas import find_idea
@@ -90,3 +91,14 @@ def training(
         }
 
     return measure
+
+
+def fewer_groups(groups: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
+    """Returns which rows (n,) stay, bool, when only a fraction of some rows' groups is kept.
+
+    `groups` and `among` are (n,): each row's group, and whether it may go. A smaller `share` (0 to
+    1, rounded up to whole groups) keeps a part of what a larger one keeps, so runs are comparable.
+    """
+    own = np.unique(groups[among])
+    kept = np.random.default_rng(0).permutation(own)[: int(np.ceil(share * len(own)))]
+    return ~among | np.isin(groups, kept)

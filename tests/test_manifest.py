@@ -361,8 +361,8 @@ def test_split_is_the_same_for_a_seed_and_another_for_another(people: Manifest) 
     assert not first.frame.equals(other.frame)
 
 
-def test_split_by_one_task_and_other_shares(people: Manifest) -> None:
-    split = split_by_group(people, {"train": 0.5, "validation": 0.5}, stratify="look")
+def test_split_with_other_shares(people: Manifest) -> None:
+    split = split_by_group(people, {"train": 0.5, "validation": 0.5})
     counts = pd.crosstab(split.frame["look"], split.frame["split"])
     assert list(counts) == ["train", "validation"]
     assert (abs(counts["train"] - counts["validation"]) <= 9).all()  # one person at most
@@ -380,7 +380,7 @@ def test_split_refuses_too_few_groups_and_wrong_shares(people: Manifest) -> None
     with pytest.raises(WorkshopError, match="at least 3 groups for 3 splits, found 2"):
         split_by_group(two)
     for shares in ({"train": 0.7, "test": 0.2}, {"train": 1.5, "test": -0.5}, {"dev": 1.0}):
-        with pytest.raises(WorkshopError, match="Expected shares above 0 that add up to 1"):
+        with pytest.raises(WorkshopError, match="Expected fractions above 0 that add up to 1"):
             split_by_group(people, shares)
 
 

@@ -1,7 +1,7 @@
 """The generated street people and traffic signs: labelled datasets that the workshop draws itself.
 
-people         the command: persons -> pictures -> manifest
-looks          who a person is, and how one picture of them is taken (classes and shares)
+people         the command: plan -> images -> manifest
+looks          who a person is, and how one image of them is taken (classes and frequencies)
 palette        the colour classes, and cloth colours on the border between two of them
 skeleton       joints of a walking or standing body, in three dimensions
 canvas         a depth buffer that draws tapered capsules and lathed shapes with normals

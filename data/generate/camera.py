@@ -22,7 +22,7 @@ LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
 
 def take_picture(look: Look, view: View, height: int, width: int) -> bytes:
-    """Returns the JPEG bytes of one picture of a person."""
+    """Returns the JPEG bytes of one image of a person."""
     rng = np.random.default_rng(view.seed)
     camera = scenes.cameras()[view.camera]
     faults = [rng.uniform(*limits) for limits in FAULTS[view.truth["imagequality"]]]
@@ -92,7 +92,7 @@ def _add_passer(rng: np.random.Generator, image: Image.Image, share: float) -> N
 
 @lru_cache(maxsize=1)
 def passers() -> tuple[Image.Image, ...]:
-    """Draws other people, RGBA, to walk behind and before the persons of the dataset."""
+    """Draws other people, RGBA, to walk behind and in front of those of the dataset."""
     figures = []
     for number in range(PASSERS):
         rng = np.random.default_rng((2_000, number))
@@ -115,7 +115,7 @@ def ground_shadow(place: np.ndarray, alpha: np.ndarray, light: Light, framing: F
     squash = -squash if squash < 0 else squash
     slide = -x / max(y, 0.3) * 0.9
     mask = Image.fromarray((alpha * 255).astype(np.uint8))
-    # picture (x, y) looks up the silhouette at height (foot - y) / squash
+    # image (x, y) looks up the silhouette at height (foot - y) / squash
     flat = mask.transform(mask.size, Image.Transform.AFFINE,
                           (1, slide / squash, -slide / squash * foot, 0, 1 / squash,
                            foot - foot / squash), Image.Resampling.BILINEAR)  # fmt: skip
@@ -194,10 +194,10 @@ def _hide_feet(rng: np.random.Generator, layer: Image.Image, pen, kind: str) -> 
 
 
 def expose(rng: np.random.Generator, picture: np.ndarray, camera: scenes.Camera) -> np.ndarray:
-    """Returns the picture as a camera encodes it: (height, width, 3), 0..255 float32."""
+    """Returns the image as a camera encodes it: (height, width, 3), 0..255 float32."""
     gain = np.exp(rng.normal(0.34, 0.16))
     if rng.random() < 0.06:
-        gain *= rng.choice((0.5, 1.8))  # a backlit or an overexposed picture
+        gain *= rng.choice((0.5, 1.8))  # a backlit or an overexposed image
     cast = camera.cast * np.exp(rng.normal(0, 0.03, 3)) * gain
     curve = _response(rng.uniform(0.0, 0.02), camera.contrast * rng.uniform(0.92, 1.08))
     levels = picture * (cast * 2047).astype(np.float32)[:, None, None]

@@ -1,6 +1,6 @@
 """A depth buffer that draws tapered capsules and lathed shapes with their surface normals.
 
-The picture is an orthographic view of the person with a little perspective added: things higher
+The image is an orthographic view of the person with a little perspective added: things higher
 up are nearer to a camera that hangs above the street, and so a little larger.
 """
 
@@ -21,7 +21,7 @@ class Surface:
         along: distance along the part in statures (from the shoulder, the hip, the chin).
         front: true where the point is on the front half of the part.
         box: the pixels on the canvas, so that noise can be looked up.
-        zoom: pixels of the canvas per pixel of a 240 high picture.
+        zoom: pixels of the canvas per pixel of a 240 high image.
     """
 
     across: np.ndarray
@@ -88,9 +88,9 @@ class Canvas:
         yaw: radians, 0 faces the camera.
         pitch: radians that the camera looks down.
         closeness: how much larger a thing one stature above the ground is drawn.
-        folds: (maps, 2, n, n) slopes of cloth folds, tileable, at the size of the picture.
-        offset: where in the fold maps this picture begins.
-        zoom: pixels of the canvas per pixel of a 240 high picture.
+        folds: (maps, 2, n, n) slopes of cloth folds, tileable, at the size of the image.
+        offset: where in the fold maps this image begins.
+        zoom: pixels of the canvas per pixel of a 240 high image.
     """
 
     def __init__(

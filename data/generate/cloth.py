@@ -9,7 +9,7 @@ from data.generate.canvas import Surface, Texture
 from data.generate.looks import Garment
 from data.generate.palette import to_linear
 
-SIZE = 512  # pixels of a fold map; larger than any picture is wide, and tileable
+SIZE = 512  # pixels of a fold map; larger than any image is wide, and tileable
 DRAPE, BUNCH, KNIT, QUILT = range(4)
 
 
@@ -23,7 +23,7 @@ def fold_maps(zoom: float) -> np.ndarray:
     """Returns the slopes of four kinds of folds, (4, 2, 512, 512) float32, about unit strength.
 
     Args:
-        zoom: pixels of the canvas per pixel of a 240 high picture.
+        zoom: pixels of the canvas per pixel of a 240 high image.
     """
     rng = np.random.default_rng(20)
     drape = _ridges(rng, (16 * zoom, 3.2 * zoom), zoom)

@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from helpers.common import ROOT, WorkshopError, run_command, whole_file
 from helpers.manifest import Manifest, check_image, read_manifest
 
-CELL = (150, 64)  # height and width of a picture on a sheet of people
+CELL = (150, 64)  # height and width of an image on a sheet of people
 CELL_AREA = CELL[0] * CELL[1]
-PER_CLASS = 9  # pictures of each class
+PER_CLASS = 9  # images of each class
 OVERVIEW = (5, 12)  # rows and columns of the sheet of all
 MANY = 6  # more classes than this stand in two columns
 MOST = 48  # classes on one sheet; the most frequent ones are shown
@@ -28,12 +28,12 @@ JPEG_QUALITY = 82
 
 
 def draw_class_sheet(manifest: Manifest, task: str, seed: int = 0) -> Image.Image:
-    """Draws pictures of each class of `task`, of different groups as far as there are enough.
+    """Draws images of each class of `task`, from different groups where there are enough.
 
     Args:
         manifest: what is drawn.
         task: the column.
-        seed: of the choice of pictures.
+        seed: for the choice of images.
     """
     targets, classes = manifest.targets(task), manifest.labels.tasks[task]
     counts = np.bincount(targets[targets >= 0], minlength=len(classes))
@@ -58,7 +58,7 @@ def draw_class_sheet(manifest: Manifest, task: str, seed: int = 0) -> Image.Imag
 
 
 def draw_overview(manifest: Manifest, seed: int = 0) -> Image.Image:
-    """Draws pictures of different groups, without names."""
+    """Draws images of different groups, without names."""
     cell, (rows, columns) = _cell_size(manifest), OVERVIEW
     size = (columns * (cell[1] + GAP) + GAP, rows * (cell[0] + GAP) + GAP)
     sheet = Image.new("RGB", size, PAPER)
@@ -79,7 +79,7 @@ def choose_rows(manifest: Manifest, rows: np.ndarray, count: int, seed: int) -> 
 
 
 def _cell_size(manifest: Manifest) -> tuple[int, int]:
-    """Returns height and width of a cell with the usual shape of the pictures."""
+    """Returns height and width of a cell with the usual shape of the images."""
     shapes = []
     for row in choose_rows(manifest, np.arange(len(manifest)), 25, seed=0):
         shapes.append(np.log(np.divide(*_open(manifest.path(row)).size)))
@@ -111,7 +111,7 @@ def _write_name(sheet: Image.Image, corner, height: int, name: str, count: int, 
 
 
 def _break(name: str) -> list[str]:
-    """Breaks a class name into lines that fit beside its pictures."""
+    """Breaks a class name into lines that fit beside its images."""
     lines = [""]
     for word in name.replace("/", "/ ").replace("-", "- ").split():
         glue = "" if not lines[-1] or lines[-1][-1] in "/-" else " "
@@ -127,7 +127,7 @@ def draw_sheets(
 ) -> list[Path]:
     """Writes a sheet for each task and one of all to `out`; returns their paths."""
     if len(manifest) == 0:
-        raise WorkshopError("The manifest has no pictures. Expected at least one row.")
+        raise WorkshopError("The manifest has no images. Expected at least one row.")
     sheets = {task: draw_class_sheet(manifest, task, seed) for task in manifest.tasks}
     sheets[overview] = draw_overview(manifest, seed)
     written = []
@@ -145,7 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Draw contact sheets of a manifest.")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.csv")
     parser.add_argument("--out", type=Path, default=ROOT / "images" / "contact_sheets")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of images")
     parser.add_argument("--overview", default="people", help="name of the sheet of all (people)")
     given = parser.parse_args()
     draw_sheets(read_manifest(given.manifest), given.out, given.seed, given.overview)

@@ -10,7 +10,7 @@ from data.generate.skeleton import Skeleton
 
 HEIGHT = 0.139  # chin to crown in statures; 7.5 heads make a body
 CHIN = 0.858
-# Half width and half depth over the height of the head, as shares of the widest; 1 is the crown.
+# Half width and half depth over the head's height, as fractions of the widest; 1 is the crown.
 SHARE = np.array([1.0, 0.985, 0.95, 0.88, 0.76, 0.6, 0.42, 0.25, 0.12, 0.04, 0.0])
 WIDE = np.array([0.10, 0.34, 0.6, 0.82, 0.98, 1.0, 0.95, 0.86, 0.72, 0.52, 0.30])
 DEEP = np.array([0.10, 0.36, 0.62, 0.84, 0.98, 1.0, 0.94, 0.84, 0.74, 0.62, 0.42])

@@ -1,6 +1,6 @@
-"""Who a person is, and how one picture of them is taken.
+"""Who a person is, and how one image of them is taken.
 
-Class shares of the eight person attributes are the published counts of the HVC annotations;
+Class frequencies of the eight person attributes are the published counts of the HVC annotations;
 those of the colours follow PETA in their order: black, grey, white and blue first.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from data.generate.palette import COLORS, sample_color, sample_denim, sample_several
 from data.sources.hvc import COUNTS
 
-# Classes in the order of labels.json, each with its count or share.
+# Classes in the order of labels.json, each with its count or fraction.
 SHARES: dict[str, dict[str, float]] = {
     "gender": COUNTS["gender"] | {"unknown": 420},  # unknown: 3 % on top of HVC's
     "top_color": dict(
@@ -26,8 +26,8 @@ TASKS = tuple(SHARES)
 PERSON_TASKS = ("gender", "top_color", "bottom_color", "age", "weight")
 
 CAMERAS = 24
-AMBIGUOUS = 0.01  # share of persons whose gender a viewer would guess wrong half of the time
-BORDER = 0.03  # share of plain garments whose colour lies between two classes
+AMBIGUOUS = 0.01  # fraction of people whose gender a viewer would guess wrong half of the time
+BORDER = 0.03  # fraction of plain garments whose colour lies between two classes
 # How much more often women than people wear a top of that colour, before it is normalised.
 LIKED = {"red": 1.8, "purple": 2.6, "other": 2.6, "white": 1.4, "yellow": 1.5, "multicolor": 1.5,
          "orange": 1.2, "blue": 0.5, "grey": 0.6, "brown": 0.7, "green": 0.7}  # fmt: skip
@@ -38,7 +38,7 @@ FATNESS = {
     "slightly-overweight": (0.28, 0.06),
     "over-weight": (0.68, 0.1),
 }
-# Of the persons who are drawn clearly: the four builds lie apart.
+# Of the people who are drawn clearly: the four builds lie apart.
 CLEAR_FATNESS = {
     "underweight": (-0.42, 0.03),
     "normal-healthy": (0.0, 0.04),
@@ -70,7 +70,7 @@ class Garment:
 
 @dataclass(frozen=True)
 class Look:
-    """What a person keeps from picture to picture."""
+    """What a person keeps from image to image."""
 
     truth: dict[str, str]  # the classes of PERSON_TASKS
     femininity: float  # 0 shoulders wider than hips, 1 the other way round
@@ -97,7 +97,7 @@ class Look:
 
 @dataclass(frozen=True)
 class View:
-    """How one picture is taken."""
+    """How one image is taken."""
 
     truth: dict[str, str]  # all tasks
     camera: int
@@ -108,13 +108,13 @@ class View:
     arms: tuple[str, str]
     bag_kind: str  # none, backpack, messenger, handbag, briefcase, plastic, paper
     hide_feet: str  # none, frame, wall, car, bench, hedge
-    fill: float  # share of the picture's height that the person takes
+    fill: float  # fraction of the image's height that the person takes
     shift: float
     seed: int
 
 
 def draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
-    """Draws a class with chances in proportion to `shares`."""
+    """Draws a class with probabilities in proportion to `shares`."""
     dice = rng.random() * sum(shares.values())
     for name, share in shares.items():
         dice -= share
@@ -166,7 +166,7 @@ def sample_look(rng: np.random.Generator, clear: bool = False) -> Look:
 
 
 def _top_shares(gender: str) -> dict[str, float]:
-    """Returns the shares of top colours for a gender; over all they are those of SHARES."""
+    """Returns the frequencies of top colours for a gender; overall they are those of SHARES."""
     shares = SHARES["top_color"]
     if gender == "unknown":
         return shares
@@ -180,7 +180,7 @@ def _top_shares(gender: str) -> dict[str, float]:
 
 
 def sample_view(rng: np.random.Generator, look: Look) -> View:
-    """Draws one picture of a person: pose, place, light and what can be seen."""
+    """Draws one image of a person: pose, place, light and what can be seen."""
     truth = dict(look.truth)
     truth["imagequality"] = draw(rng, SHARES["imagequality"])
     truth["bodypose"] = _sample_pose(rng, look)
@@ -259,7 +259,7 @@ TOP_CUTS = {
     "neither": {"t-shirt": 0.2, "sweater": 0.3, "hoodie": 0.2, "jacket": 0.3},
     "unknown": {"hoodie": 0.4, "puffer": 0.3, "coat": 0.3},
 }  # fmt: skip
-# Women and men are told apart more easily than in life: a few thousand pictures must be enough.
+# Women and men are easier to tell apart than in life: a few thousand images must be enough.
 BOTTOM_CUTS = {
     "male": {"jeans": 0.49, "trousers": 0.38, "shorts": 0.05, "joggers": 0.08},
     "female": {"slim": 0.09, "skirt": 0.4, "long skirt": 0.26, "dress": 0.25},
@@ -398,7 +398,7 @@ def _sample_scarf(rng: np.random.Generator, seems: str) -> tuple[float, float, f
 
 def _sample_pose(rng: np.random.Generator, look: Look) -> str:
     # Nobody can tell the gender of somebody who is mostly seen from behind; the others make up
-    # for those pictures, so that the shares over all stay the published ones.
+    # for those images, so that the overall frequencies stay the published ones.
     shares = dict(SHARES["bodypose"])
     hidden = 420 / 13993
     if look.truth["gender"] == "unknown":
@@ -414,7 +414,7 @@ def _sample_emotion(rng: np.random.Generator, bodypose: str) -> str:
     if bodypose == "Back":
         return "Neutral"
     shares = dict(SHARES["emotion"])
-    shares["Neutral"] -= 2207  # the pictures from the back, all of them Neutral
+    shares["Neutral"] -= 2207  # the images from the back, all of them Neutral
     return draw(rng, shares)
 
 

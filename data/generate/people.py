@@ -1,4 +1,4 @@
-"""Generates the street people: persons -> pictures -> manifest.
+"""Generates the street people: plan -> images -> manifest.
 
     python -m data.generate.people --out data/generated/people
 
@@ -48,7 +48,7 @@ def generate_people(
         (draft / "images").mkdir()
         size = {"height": height, "width": width}
         work = partial(draw_person_pictures, folder=draft / "images", **size, clear=clear)
-        bar = {"total": count, "unit": "picture", "desc": f"drawing {len(plan)} people"}
+        bar = {"total": count, "unit": "image", "desc": f"drawing {len(plan)} people"}
         rows = draw_all(work, plan, workers, partial(prepare, height), **bar)
         _write_tables(draft, rows, seed)
 
@@ -56,11 +56,11 @@ def generate_people(
 def plan_persons(
     count: int, seed: int, per_person: int = MOST_PICTURES
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Yields (seed, person number, first picture, pictures) until `count` pictures are planned."""
+    """Yields (seed, person number, first image, images) until `count` images are planned."""
     rng = np.random.default_rng(np.random.SeedSequence((seed, 0)))
     first = person = 0
     while first < count:
-        # 1 to 10 pictures of a person, 3.4 in the mean.
+        # 1 to 10 images of a person, 3.4 on average.
         pictures = min(1 + int(rng.negative_binomial(2.2, 0.46)), per_person, count - first)
         yield seed, person, first, pictures
         first, person = first + pictures, person + 1
@@ -69,7 +69,7 @@ def plan_persons(
 def draw_person_pictures(
     plan: tuple[int, int, int, int], folder: Path, height: int, width: int, clear: bool = False
 ) -> list[dict[str, str]]:
-    """Draws all pictures of one person and returns a row of true classes for each."""
+    """Draws all images of one person and returns a row of true classes for each."""
     seed, person, first, pictures = plan
     rng = np.random.default_rng(np.random.SeedSequence((seed, 1, person)))
     look = looks.sample_look(rng, clear)
@@ -84,7 +84,7 @@ def draw_person_pictures(
 
 
 def prepare(height: int) -> None:
-    """Draws what all pictures share: scenes, passers-by, noise and folds."""
+    """Draws what all images share: scenes, passers-by, noise and folds."""
     for zoom in {cloth.nearest_zoom(height / 240 / s) for s in SHRINKS}:
         cloth.fold_maps(zoom)
     scenes.cameras()
@@ -118,11 +118,11 @@ def spoil_labels(truth: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 def main() -> None:
     """Runs the command."""
-    parser = options_parser("Draw a labelled dataset of street people.", 6000, "pictures")
+    parser = options_parser("Draw a labelled dataset of street people.", 6000, "images")
     parser.add_argument("--height", type=int, default=240, help="pixels (default 240)")
     parser.add_argument("--width", type=int, default=100, help="pixels (default 100)")
     parser.add_argument(
-        "--per-person", type=int, default=MOST_PICTURES, help="most pictures of one (default 10)"
+        "--per-person", type=int, default=MOST_PICTURES, help="most images of one (default 10)"
     )
     parser.add_argument(
         "--clear", action="store_true", help="ages, builds and bags show more than in life"

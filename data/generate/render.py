@@ -13,7 +13,7 @@ from data.generate.looks import Look, View
 
 @dataclass(frozen=True)
 class Light:
-    """Light of one picture, as linear RGB and a direction in view space (right, up, near)."""
+    """Light of one image, as linear RGB and a direction in view space (right, up, near)."""
 
     direction: np.ndarray
     sun: np.ndarray
@@ -22,7 +22,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Framing:
-    """How the person lies in the picture: all in shares of the picture's height, or radians."""
+    """How the person lies in the image: all as fractions of the image's height, or radians."""
 
     foot_x: float
     foot_y: float
@@ -40,10 +40,10 @@ def render_person(
         look: who it is.
         view: how they stand.
         light: of the place.
-        framing: where they stand in the picture.
-        height: pixels of the picture.
-        width: pixels of the picture.
-        step: canvas pixels per picture pixel and axis: 2 gives soft edges.
+        framing: where they stand in the image.
+        height: pixels of the image.
+        width: pixels of the image.
+        step: canvas pixels per image pixel and axis: 2 gives soft edges.
 
     Returns:
         Linear RGB (3, height, width) already multiplied by alpha, and alpha (height, width).

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from data.generate.looks import CAMERAS
 
-HEIGHT, WIDTH = 330, 620  # pixels of a scene, for pictures that are 240 high
+HEIGHT, WIDTH = 330, 620  # pixels of a scene, for images that are 240 high
 GROUNDS = ("asphalt", "slabs", "slabs", "tiles", "crossing", "grass path")
 WALLS = ("none", "plaster", "brick", "shop", "street", "trees", "station", "railing")
 

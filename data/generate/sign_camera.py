@@ -19,7 +19,7 @@ from data.generate.sign_wear import age_sign
 from data.sources.gtsrb import SIGNS
 
 SMALLEST, LARGEST = 15, 120  # pixels of a sign
-BORDER, BORDER_SHARE = 5.5, 0.1  # around a sign: so many pixels, or that share of it if more
+BORDER, BORDER_SHARE = 5.5, 0.1  # around a sign: so many pixels, or that fraction of it if more
 GAMMA = 2.2
 WHITE_PAINT = 238.0
 LINEAR = ((np.arange(256) / 255) ** GAMMA).astype(np.float32)
@@ -43,7 +43,7 @@ class Place:
         roll: How askew it hangs, likewise.
         motion: How much the car shakes, in half signs at the first frame.
         focus: How far out of focus it is, in pixels.
-        grain: Noise of the sensor, in levels of 255 where the picture is bright.
+        grain: Noise of the sensor, in levels of 255 where the image is bright.
     """
 
     layers: tuple[np.ndarray, ...]
@@ -95,7 +95,7 @@ def _light_color(rng: np.random.Generator) -> np.ndarray:
 
 
 def _shade(rng: np.random.Generator) -> np.ndarray:
-    """Returns the share of light on each pixel of a layer: shadows of leaves, of an edge, none."""
+    """Returns the fraction of light on each pixel of a layer: shadows of leaves or an edge."""
     kind = rng.random()
     if kind < 0.7:
         slope = rng.normal(0, 0.12, 2)
@@ -237,10 +237,10 @@ def _blur(rng, light: np.ndarray, place: Place, size: float, finer: int) -> np.n
 
 
 def _develop(rng: np.random.Generator, light: np.ndarray, place: Place) -> np.ndarray:
-    """Turns light into a picture as a camera does that sees one color in each pixel.
+    """Turns light into an image as a camera does that sees one color in each pixel.
 
     The missing two are guessed from the neighbors (demosaicing), which gives the colored edges of
-    the real pictures; then noise, sharpening and whole numbers.
+    the real images; then noise, sharpening and whole numbers.
     """
     height, width = light.shape[:2]
     encoded = cv2.pow(np.clip(light, 0, 1), 1 / GAMMA)

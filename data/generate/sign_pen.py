@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-TEMPLATE = 160  # pixels of a drawn sign, on each side; the largest picture shows 120
+TEMPLATE = 160  # pixels of a drawn sign, on each side; the largest image shows 120
 REACH = 1.04  # what half of a template's side is in sign coordinates: a little air around it
 FINER = 6  # everything is drawn this much larger and averaged down
 

@@ -15,7 +15,7 @@ UNIT = TEMPLATE / 2 / REACH  # pixels of that layer for a length of 1: half a si
 
 
 def noise(rng: np.random.Generator, size: int, coarse: int, octaves: int = 4) -> np.ndarray:
-    """Returns cloudy noise: float32 (size, size), mean 0, deviation 1.
+    """Returns cloudy noise: float32 (size, size), mean 0, standard deviation 1.
 
     Args:
         rng: Of the noise.
@@ -178,7 +178,7 @@ def _add_neighbor(rng: np.random.Generator, layer: np.ndarray, side: int) -> Non
 
 
 def lay_over(layer: np.ndarray, top: np.ndarray, row: int, column: int) -> None:
-    """Lays a picture (h, w, 4), RGB and coverage 0 to 255, over a layer in place."""
+    """Lays an image (h, w, 4), RGB and coverage 0 to 255, over a layer in place."""
     first, last = max(row, 0), min(row + len(top), len(layer))
     if last <= first:
         return

@@ -1,6 +1,6 @@
 """The 43 signs, each drawn once and crisp: shape, colors and pictogram.
 
-The forms follow the pictures of the German road traffic regulations (StVO), simplified to what can
+The forms follow the images of the German road traffic regulations (StVO), simplified to what can
 be seen at a hundred pixels.
 """
 

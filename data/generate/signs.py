@@ -3,7 +3,7 @@
     python -m data.generate.signs --out data/generated/signs
 
 writes images/, manifest.csv and labels.json, whole or not at all. The 43 classes, their names and
-their uneven shares are those of GTSRB (`data.sources.gtsrb`).
+their uneven class frequencies are those of GTSRB (`data.sources.gtsrb`).
 """
 
 from functools import partial
@@ -41,7 +41,7 @@ def generate_signs(
     with whole_folder(out) as draft:
         (draft / "images").mkdir()
         work = partial(draw_track, folder=draft / "images")
-        bar = {"total": count, "unit": "picture", "desc": f"{len(plan)} signs"}
+        bar = {"total": count, "unit": "image", "desc": f"{len(plan)} signs"}
         rows = draw_all(work, plan, workers, prepare, **bar)
         pd.DataFrame(rows, columns=COLUMNS).to_csv(draft / "manifest.csv", index=False)
         write_json(draft / "labels.json", {"tasks": {TASK: list(SIGNS)}})
@@ -50,12 +50,12 @@ def generate_signs(
 def plan_tracks(count: int, seed: int, frames: int = FRAMES) -> list[tuple[int, int, int, int]]:
     """Returns (seed, track, class, frames) of every track, `count` frames in all.
 
-    Classes have the shares of the benchmark, but at least `FEWEST_TRACKS` tracks each.
+    Classes have the proportions of the benchmark, but at least `FEWEST_TRACKS` tracks each.
     """
     tracks = max(-(-count // frames), FEWEST_TRACKS * len(SIGNS))
     wish = np.array(list(TRAINING_IMAGES.values()), float)
     each = np.full(len(SIGNS), FEWEST_TRACKS)
-    for _ in range(tracks - each.sum()):  # to the class that is furthest below its share
+    for _ in range(tracks - each.sum()):  # to the class that is furthest below its proportion
         each[np.argmax(wish / (each + 0.5))] += 1
     classes = np.repeat(np.arange(len(SIGNS)), each)
     lengths = np.full(tracks, count // tracks)
@@ -86,7 +86,7 @@ def prepare() -> None:
 
 def main() -> None:
     """Runs the command."""
-    parser = options_parser("Draw a labelled dataset of traffic signs.", 12_000, "pictures")
+    parser = options_parser("Draw a labelled dataset of traffic signs.", 12_000, "images")
     most = f"most frames of one sign (default {FRAMES})"
     parser.add_argument("--frames", type=int, default=FRAMES, help=most)
     generate_signs(**vars(parser.parse_args()))

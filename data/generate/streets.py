@@ -2,8 +2,8 @@
 
     python -m data.generate.streets --out data/generated/streets
 
-writes images/, annotations/ (VOC XML), pictures.csv (the place of each picture), people.csv (a row
-for each person: picture, box and attributes) and labels.json, whole or not at all.
+writes images/, annotations/ (VOC XML), pictures.csv (the place of each image), people.csv (a row
+for each person: image, box and attributes) and labels.json, whole or not at all.
 """
 
 from dataclasses import dataclass, replace
@@ -26,15 +26,15 @@ PER_PLACE = 4  # scenes of one place: other people, another light
 PLACE = 100  # the first place's number: those below are the cameras of the single people
 MOST_PEOPLE = 9
 CROWDS = {0: 0.04, 1: 0.12, 2: 0.18, 3: 0.2, 4: 0.17, 5: 0.12, 6: 0.08, 7: 0.06, MOST_PEOPLE: 0.03}
-BESIDE = 0.35  # share of people who walk with the one before
-FAR, NEAR = 0.22, 0.8  # heights of a person at the far end and in front, in shares of the picture's
+BESIDE = 0.35  # fraction of people who walk with the one before
+FAR, NEAR = 0.22, 0.8  # height of a person, far away and in front, as a fraction of the image's
 MOST_HIDDEN = 0.6  # of a person's rectangle, where a place is chosen
 DIFFICULT = 0.35  # of a person that is seen; below, the box is marked as difficult
 FILL, SOLE = 0.88, 0.95  # of a person's tile: height of the body, and where the feet are
 NOBODY = -1  # the mark of pixels that show no person
 LEAST_SEEN = 0.06  # below, there is nothing to find, and no box
 QUALITIES = {"Good": 0.45, "Average": 0.42, "Bad": 0.13}
-# Reductions of `camera.FAULTS`: from these on fewer pixels than in a picture of 240 rows count.
+# Reductions of `camera.FAULTS`: from these on fewer pixels than in an image of 240 rows count.
 AVERAGE_FROM, BAD_FROM = 1.3, 2.3
 THINGS = {"poster": 0.2, "statue": 0.16, "tree": 0.16, "bin": 0.16, "post": 0.2, "car": 0.12}
 MANY_THINGS = (0.25, 0.35, 0.25, 0.15)  # chances of 0 to 3 of them
@@ -42,7 +42,7 @@ MANY_THINGS = (0.25, 0.35, 0.25, 0.15)  # chances of 0 to 3 of them
 
 @dataclass(frozen=True)
 class Spot:
-    """Where somebody or something stands, in shares of the picture's height.
+    """Where somebody or something stands, as fractions of the image's height.
 
     Attributes:
         x: of the foot, from the left edge.
@@ -76,7 +76,7 @@ class Tile:
     """Something drawn: lit RGB (3, rows, columns) times alpha, and alpha (rows, columns).
 
     Attributes:
-        foot: where it stands, a share of its rows.
+        foot: where it stands, as a fraction of its rows.
         shade: what it leaves of the light on the ground (3, rows, columns).
     """
 
@@ -129,7 +129,7 @@ def _write_tables(folder: Path, drawn: list[tuple[dict, list[dict]]]) -> None:
 def draw_place(
     plan: tuple[int, int, int], folder: Path, size: tuple[int, int], people_each: int | None
 ) -> list[tuple[dict, list[dict]]]:
-    """Draws the scenes of one place; returns what is told of each, and a row for each person."""
+    """Draws the scenes of one place; returns each one's row, and a row for each person."""
     seed, first, count = plan
     place = scenes.build_camera(PLACE + 10_000 * seed + first // PER_PLACE)
     drawn = []
@@ -193,7 +193,7 @@ def _nearest_last(rng, figures: list[Figure], things: list, place, light: Light,
 def _draw_ground(
     rng: np.random.Generator, place: scenes.Camera, light: Light, size: tuple[int, int]
 ) -> tuple[np.ndarray, float]:
-    """Returns the lit place (3, height, width) and where its ground begins, a share of it."""
+    """Returns the lit place (3, height, width) and where its ground begins, as a fraction of it."""
     width, height = size
     zoom = rng.uniform(0.8, 1.0)
     wide = min(scenes.WIDTH, scenes.HEIGHT * width / height) * zoom
@@ -275,7 +275,7 @@ def _draw_figure(figure: Figure, place: scenes.Camera, light: Light, height: int
 
 
 def _paint(picture: np.ndarray, owner: np.ndarray, tile: Tile, spot: Spot, mark: int) -> None:
-    """Lays a tile over the picture, and its mark over those of what it hides."""
+    """Lays a tile over the image, and its mark over those of what it hides."""
     height, width = owner.shape
     rows, cols = tile.alpha.shape
     corner = round(spot.foot * height - tile.foot * rows), round(spot.x * height - cols / 2)

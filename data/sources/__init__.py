@@ -3,6 +3,6 @@
     python -m data.sources NAME --root DIR --out manifest.csv
 
 One module per source. Each has `DESCRIPTION`, `add_arguments(parser)` for options of its own, and
-`read(root, arguments) -> Manifest`. What a source meets and cannot use, it tells through `logging`;
-it never drops an image in silence.
+`read(root, arguments) -> Manifest`. A source reports what it cannot use
+through `logging`; it never drops an image silently.
 """

@@ -61,7 +61,7 @@ def fetch(url: str, path: Path, checksum: str) -> Path:
     Raises:
         WorkshopError: It cannot be reached, or has another checksum.
     """
-    pooch.get_logger().setLevel("ERROR")  # the bar tells what happens
+    pooch.get_logger().setLevel("ERROR")  # the bar shows what happens
     try:
         with progress_bar(total=1, unit="B", unit_scale=True, desc=path.name) as bar:
             downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=60)
@@ -85,7 +85,7 @@ def unpack(archive: Path, folder: Path) -> None:
     stopped.
 
     Raises:
-        WorkshopError: It is no zip, is damaged, or has such a name.
+        WorkshopError: It is not a zip, is damaged, or has such a name.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:

@@ -1,4 +1,4 @@
-"""What every source needs: what it met is told, and its rows become a manifest."""
+"""What every source needs: it reports what it finds and makes its rows a manifest."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this source."""
-    parser.add_argument("--task", default="label", help="what the folders' names tell (label)")
+    parser.add_argument("--task", default="label", help="what the folders' names say (label)")
     parser.add_argument(
         "--group-pattern",
         help="regular expression on the file name; what it matches is the group: '^[0-9]+'",
@@ -28,7 +28,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     """Reads class-named folders.
 
     Raises:
-        WorkshopError: No class folders, or a pattern that is none or matches no file name.
+        WorkshopError: No class folders, or a pattern that is invalid or does not match a file name.
     """
     pattern = _pattern(arguments.group_pattern)
     tops = _folders(root)
@@ -79,5 +79,5 @@ def _group(path: Path, pattern: re.Pattern) -> str:
             f"--group-pattern {pattern.pattern!r} matches nothing in {path.name}: expected a group "
             "in every file name. Correct the pattern."
         )
-    # the same number in two class folders is another thing: a track, a leaf, a person
+    # the same number in two class folders names two things: tracks, leaves, people
     return f"{path.parent.name}/{match.group(match.lastindex or 0)}"

@@ -128,7 +128,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
 
     Raises:
         WorkshopError: Neither layout is there, or lines and images are broken: all of them are
-            named.
+            listed.
     """
     tables = list(_tables(root))
     if not tables:

@@ -24,7 +24,7 @@ TASKS = {
     "emotion": ["Neutral", "Happy", "Angry/Serious", "Sad"],
     "bodypose": ["Front-Frontish", "Side", "Back"],
 }
-# Rows of each class in the whole data set, and the accuracy that its authors published.
+# Rows of each class in the whole dataset, and the accuracy that its authors published.
 COUNTS = {
     "gender": {"male": 7636, "female": 5937},
     "imagequality": {"Average": 7509, "Good": 3824, "Bad": 2240},
@@ -93,7 +93,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
 
 
 def published_lifts() -> pd.DataFrame:
-    """Returns the published accuracy of each task beside the share of its largest class."""
+    """Returns the published accuracy of each task and that of its majority baseline."""
     table = pd.DataFrame({"accuracy": PUBLISHED_ACCURACY})
     counts = pd.DataFrame(COUNTS)
     share = counts.max() / counts.sum()

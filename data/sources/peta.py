@@ -131,7 +131,7 @@ TASKS = {
     task: [*dict.fromkeys(rule.classes.values()), *filter(None, [rule.several])]
     for task, rule in RULES.items()
 }
-# What of the file name is the camera, where it tells: 0001_a, 0002_1_25008_..., 000_45_1.
+# The part of a file name that says the camera, where one does: 0001_a, 0002_1_25008_..., 000_45_1.
 CAMERAS = {
     "PRID": re.compile(r"^\d+_([ab])"),
     "GRID": re.compile(r"^\d+_\d+_(\d+)"),

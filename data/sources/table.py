@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(root: Path, arguments: argparse.Namespace) -> Manifest:
-    """Reads a plain CSV. A row whose image is missing stays, and is told.
+    """Reads a plain CSV. A row whose image is missing stays and is reported.
 
     Raises:
         WorkshopError: No CSV or several, or a column that is not there.

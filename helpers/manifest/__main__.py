@@ -1,7 +1,4 @@
-"""Checks a manifest, prints what is in it, and splits it by group where asked to.
-
-python -m helpers.manifest manifest.csv --split 0.7,0.15,0.15 --out split.csv
-"""
+"""The command: python -m helpers.manifest manifest.csv --split 0.7,0.15,0.15 --out split.csv."""
 
 import argparse
 from pathlib import Path
@@ -16,16 +13,12 @@ from helpers.manifest.table import summarize
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "python -m helpers.manifest", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser("python -m helpers.manifest", description=main.__doc__)
     parser.add_argument("manifest", type=Path, help="the CSV")
     parser.add_argument("--tasks", help="only these columns are tasks, with commas: gender,age")
     parser.add_argument("--report", type=Path, help="write all problems to this CSV")
-    parser.add_argument(
-        "--no-images", "--no-pictures", action="store_true", help="do not open the images"
-    )
-    parser.add_argument("--split", help="shares of train,validation,test: 0.7,0.15,0.15")
+    parser.add_argument("--no-images", "--no-pictures", action="store_true", help="open no images")
+    parser.add_argument("--split", help="fractions of train,validation,test: 0.7,0.15,0.15")
     parser.add_argument("--seed", type=int, default=0, help="of the split (0)")
     parser.add_argument("--out", type=Path, help="where to write the split manifest")
     arguments = parser.parse_args()
@@ -39,16 +32,16 @@ def _shares(text: str) -> dict[str, float]:
         given = dict(zip(SPLITS, map(float, text.split(",")), strict=True))
     except ValueError:
         raise WorkshopError(
-            f"--split: expected three shares such as 0.7,0.15,0.15, found {text!r}."
+            f"--split: expected three fractions such as 0.7,0.15,0.15, found {text!r}."
         ) from None
     return {name: share for name, share in given.items() if share}
 
 
 def main() -> None:
-    """Checks a manifest, prints what is in it, and splits it where asked to."""
+    """Checks a manifest, prints what is in it, and splits it by group where asked to."""
     arguments = _arguments()
     tasks = arguments.tasks.split(",") if arguments.tasks else None
-    # Names of classes and broken images come in one list: `validate` tells of both.
+    # Names of classes and broken images come in one list: `validate` reports both.
     manifest = read_manifest(arguments.manifest, tasks, check_classes=False)
     if arguments.split and not manifest.unknown_classes(manifest.tasks):
         manifest = split_by_group(manifest, _shares(arguments.split), seed=arguments.seed)

@@ -60,57 +60,43 @@ def validate(
     report: Path | str | None = None,
     check_classes: bool = True,
 ) -> list[Problem]:
-    """Checks a manifest and, unless `check_images` is False, its images; returns the warnings.
+    """Returns the warnings; raises `ManifestError` with every error, grouped by kind.
 
-    `report` is a CSV for all problems, or None. `check_classes` also looks whether every class has
-    examples; a part of a manifest need not have them.
-
-    Raises:
-        ManifestError: With every error: each kind with its count and the first few in full.
+    `report` is a CSV for all problems. `check_classes` also looks whether every class has examples;
+    a part of a manifest need not have them.
     """
     problems = find_problems(manifest, check_images, progress, check_classes)
     if report and problems:
         with whole_file(Path(report)) as draft:
             problems_table(problems).to_csv(draft, index=False)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if errors:
+    if errors := [problem for problem in problems if problem.severity == "error"]:
         more = f"\nAll of them: {report}" if report else ""
         count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
         raise ManifestError(f"{manifest.name}: {count}\n{describe(errors)}{more}", problems)
-    return [problem for problem in problems if problem.severity == "warning"]
+    return problems
 
 
 def check_split(manifest: Manifest, needed: Sequence[str] = ("train", "validation")) -> None:
-    """Makes sure that a manifest is split, every row of it, and no group is in two splits.
-
-    Raises:
-        ManifestError: It is not; the message says how to split it.
-    """
+    """Raises `WorkshopError` unless every row has a split and no group is in two."""
     for split in needed:
         manifest.subset(split)
     problems = [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
     if problems:
-        message = f"{manifest.name}: the split cannot be used\n{describe(problems)}"
-        raise ManifestError(message, problems)
+        raise ManifestError(
+            f"{manifest.name}: the split cannot be used\n{describe(problems)}", problems
+        )
 
 
 def find_problems(
-    manifest: Manifest,
-    check_images: bool = True,
-    progress: bool = True,
-    check_classes: bool = True,
+    manifest: Manifest, check_images: bool = True, progress: bool = True, check_classes: bool = True
 ) -> list[Problem]:
-    """Returns errors and warnings, in the order: rows, images, split, tasks; see `validate`.
-
-    Images are opened and decoded at about 2,000 a second on two cores.
-    """
+    """Returns errors and warnings, in the order: rows, images, split, tasks; see `validate`."""
     problems = [*_empty_paths(manifest), *_duplicate_rows(manifest)]
     if check_images:
         problems += _bad_images(manifest, progress)
     if SPLIT in manifest.frame:
         problems += [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
-    if check_images and SPLIT in manifest.frame:
-        problems += _same_content(manifest)
+        problems += _same_content(manifest) if check_images else []
     problems += manifest.unknown_classes(manifest.tasks)
     for task in manifest.tasks if check_classes else ():
         problems += _task_problems(manifest, task)
@@ -132,30 +118,29 @@ def _in_column(task: str, kind: str, found: str) -> Problem:
 
 def _empty_paths(manifest: Manifest) -> Iterator[Problem]:
     for index in np.flatnonzero(manifest.frame[IMAGE] == ""):
-        row = manifest.row_number(index)
-        yield _problem("empty path", row, f"column {IMAGE}", "an empty cell")
+        where = manifest.row_number(index), f"column {IMAGE}"
+        yield _problem("empty path", *where, "an empty cell")
 
 
 def _duplicate_rows(manifest: Manifest) -> Iterator[Problem]:
     # one image, one row: also where one row writes a/b.jpg and another ./a/b.jpg
     paths = manifest.frame[IMAGE].map(lambda text: str(Path(text)) if text else "")
-    again = (paths.duplicated() & (paths != "")).to_numpy()
-    first = {path: index for index, path in reversed(list(enumerate(paths)))} if again.any() else {}
-    for index in np.flatnonzero(again):
-        twin = manifest.row_number(first[paths[index]])
-        yield _in_row(manifest, index, "duplicate row", f"the same image as in row {twin}")
+    first: dict[str, int] = {}
+    for index, path in enumerate(paths):
+        if path and first.setdefault(path, index) != index:
+            found = f"the same image as in row {manifest.row_number(first[path])}"
+            yield _in_row(manifest, index, "duplicate row", found)
 
 
 def _bad_images(manifest: Manifest, progress: bool) -> Iterator[Problem]:
-    known = np.flatnonzero(manifest.frame[IMAGE] != "")
-    paths = manifest.paths
-    known_paths = [paths[index] for index in known]
+    names = manifest.frame[IMAGE]
+    known = manifest.rows((names != "").to_numpy())
     bar = {"desc": "checking images", "disable": not progress}
-    findings = map_in_threads(check_image, known_paths, **bar)
-    for index, finding in zip(known, findings):
+    findings = map_in_threads(check_image, known.paths, **bar)
+    for index, finding in enumerate(findings):
         if finding:
-            name = manifest.frame[IMAGE][index]
-            yield replace(finding, row=manifest.row_number(index), file=name)
+            name = known.frame[IMAGE][index]
+            yield replace(finding, row=known.row_number(index), file=name)
 
 
 def _bad_split_values(manifest: Manifest) -> Iterator[Problem]:
@@ -186,19 +171,18 @@ def _same_content(manifest: Manifest) -> Iterator[Problem]:
     frame = frame[frame.groupby("size")["split"].transform("nunique") > 1]
     frame["digest"] = map_in_threads(_digest, [paths[index] for index in frame.index], disable=True)
     for _, twins in frame.groupby("digest", sort=False):
-        first, *others = twins.index
+        first = twins.index[0]
         twin = f"the same image as row {manifest.row_number(first)}, {image[first]}"
-        for other in others:
-            if split[other] != split[first]:
-                found = f"in {split[other]} {twin}, in {split[first]}"
-                yield _in_row(manifest, other, "same image in two splits", found)
+        for other in twins.index[twins["split"] != split[first]]:
+            found = f"in {split[other]} {twin}, in {split[first]}"
+            yield _in_row(manifest, other, "same image in two splits", found)
 
 
 def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
     except OSError:
-        return -1  # told as a missing file
+        return -1  # reported as a missing file
 
 
 def _digest(path: str) -> str:

@@ -1,8 +1,7 @@
-"""Looks at image files before TensorFlow does: whole, of a sane size, decoded rightly.
+"""Checks image files before TensorFlow reads them: complete, not too large, right colors.
 
-Measured with TensorFlow 2.21 against Pillow: grey, RGBA, palette and 16-bit PNG and CMYK JPEG with
-Adobe's marker come out in the right colors and are fine. CMYK JPEG without the marker comes out
-inverted and palette BMP in wrong colors, both silently, so they are refused here.
+TensorFlow 2.21 silently inverts CMYK JPEG without Adobe's marker and shows palette BMP in wrong
+colors, so both are refused. Grey, RGBA, palette and 16-bit PNG and other CMYK JPEG come out right.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +17,6 @@ from helpers.manifest.problems import Problem
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # what tf.io.decode_image reads; MPO is JPEG inside
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")  # what such files are called, in lower case
-EXIF_ORIENTATION = 0x0112  # the tag of how the camera was held, 1 to 8
-EXIF_SIDEWAYS = (5, 6, 7, 8)  # its values that exchange width and height
 MAX_PIXELS = 50_000_000  # decoding holds 12 bytes a pixel as float32: 600 MB; cameras stay below
 SMALL = (32, 32)  # a JPEG is decoded at its smallest scale: it is all read, but 4 times as fast
 PNG_END = b"IEND\xaeB`\x82"  # its last chunk, with the checksum
@@ -34,10 +31,7 @@ def images_in(folder: Path, deep: bool = False) -> list[Path]:
 
 
 def check_image(path: Path | str) -> Problem | None:
-    """Reads and decodes one image; returns what is wrong with it, or None.
-
-    The header is judged first, so that an image of 20,000 x 20,000 pixels is never decoded.
-    """
+    """Decodes an image and returns what is wrong with it; judges the header's size before that."""
     try:
         with Path(path).open("rb") as file:
             if not file.read(1):
@@ -104,18 +98,15 @@ def _decode(image: Image.Image, file: BinaryIO) -> Problem | None:
 
 def _missing(path: Path, found: str | None) -> Problem:
     fix = "Correct the path (it is relative to the CSV's folder), or restore the file."
-    names = (
-        [name for suffix in SUFFIXES for name in (suffix, suffix.upper())] if path.suffix else []
-    )
-    twins = (path.with_suffix(name) for name in names)
-    twin = next((twin.name for twin in twins if twin.exists() and twin != path), None)
-    fix = f"Did you mean {twin!r}? {fix}" if twin else fix
+    names = (name for suffix in SUFFIXES for name in (suffix, suffix.upper()) if path.suffix)
+    twins = (twin.name for twin in map(path.with_suffix, names) if twin.exists() and twin != path)
+    if twin := next(twins, None):
+        fix = f"Did you mean {twin!r}? {fix}"
     return _problem("missing file", found or "no such file", "an image", fix)
 
 
 def _broken(found: str) -> Problem:
-    fix = "Restore it, or delete its row."
-    return _problem("unreadable image", found, "a whole image", fix)
+    return _problem("unreadable image", found, "a whole image", "Restore it, or delete its row.")
 
 
 def _too_large(found: str) -> Problem:

@@ -3,13 +3,13 @@
 {"tasks": {"gender": ["male", "female"]}, "display": {"gender": {"male": "Mann"}}}
 """
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from helpers.common import WorkshopError, expected, read_json, write_json
+from helpers.manifest.problems import did_you_mean
 
 IMAGE, GROUP, SPLIT = "image_path", "group", "split"  # columns of a manifest that are no tasks
 SPLITS = ("train", "validation", "test")
@@ -20,21 +20,12 @@ LABELS_FILE = "labels.json"
 NOT_KNOWN = -1  # the target of an empty cell; `SparseCategoricalCrossentropy(ignore_class=-1)`
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns "Did you mean 'x'? " for the nearest of `known`, or nothing where none is near."""
-    by_lower = {item.lower(): item for item in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f"Did you mean {by_lower[near[0]]!r}? " if near else ""
-
-
 @dataclass(frozen=True)
 class Labels:
-    """The tasks and, in order, the class names of each: index 0 is the first output of its head.
-
-    `display` is task name to (class name to the name to show), for another language.
-    """
+    """The tasks and, in order, the class names of each: index 0 is the first output of its head."""
 
     tasks: dict[str, tuple[str, ...]]
+    # task to (class name to the name to show), for another language
     display: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,15 +45,13 @@ class Labels:
         match value:
             case {"tasks": dict(tasks)} if tasks and all(map(_is_list_of_text, tasks.values())):
                 display = value.get("display", {})
-            case _:
-                display = None
-        if not isinstance(display, dict) or not all(isinstance(n, dict) for n in display.values()):
-            raise WorkshopError(
-                'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
-                '"display": {"gender": {"male": "Mann"}}} (display is optional). '
-                "Fix labels.json, or delete it: the tasks then come from the CSV's columns."
-            )
-        return cls({task: tuple(names) for task, names in tasks.items()}, display)
+                if isinstance(display, dict) and all(isinstance(n, dict) for n in display.values()):
+                    return cls({task: tuple(names) for task, names in tasks.items()}, display)
+        raise WorkshopError(
+            'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
+            '"display": {"gender": {"male": "Mann"}}} (display is optional). '
+            "Fix labels.json, or delete it: the tasks then come from the CSV's columns."
+        )
 
     @classmethod
     def read(cls, path: Path | str) -> "Labels":
@@ -81,11 +70,7 @@ class Labels:
         write_json(Path(path), self.to_json())
 
     def select(self, tasks: Sequence[str]) -> "Labels":
-        """Returns the labels of some tasks, in the order asked for.
-
-        Raises:
-            WorkshopError: A task is not known, named twice, or none is named.
-        """
+        """Returns the labels of some tasks, in the order asked for; refuses none and duplicates."""
         known = f"The tasks are: {', '.join(self.tasks)}."
         for task in tasks:
             if task not in self.tasks:

@@ -1,7 +1,8 @@
-"""What can be wrong with data, and how it is told: file by file, grouped by kind."""
+"""A problem with the data, and how problems are reported: file by file, grouped by kind."""
 
+import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,6 +10,13 @@ import pandas as pd
 from helpers.common import WorkshopError
 
 SHOWN = 20  # problems that a message lists in full: one screen
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "Did you mean 'x'? " for the nearest of `known`, or nothing where none is near."""
+    by_lower = {item.lower(): item for item in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"Did you mean {by_lower[near[0]]!r}? " if near else ""
 
 
 @dataclass(frozen=True)

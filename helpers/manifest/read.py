@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from helpers.common import WorkshopError, expected
-from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, Labels, did_you_mean
+from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, Labels
+from helpers.manifest.problems import did_you_mean
 from helpers.manifest.table import Manifest
 
 # What people call the column of the images; no spelling distance leads from these to its name.
-IMAGE_ALIASES = ("image", "img", "file", "filename", "file_name", "path", "image", "filepath")
-CLOSE = 0.8  # difflib ratio: "groups" and "Split" are misspellings, "spirit" is a task
+IMAGE_ALIASES = ("image", "img", "file", "filename", "file_name", "path", "picture", "filepath")
 COLUMNS = f"the columns {IMAGE}, one per task, and optionally {GROUP} and {SPLIT}"
 
 
@@ -24,17 +24,10 @@ def read_manifest(
     labels: Labels | None = None,
     check_classes: bool = True,
 ) -> Manifest:
-    """Reads a manifest CSV, with the `labels.json` beside it where there is one.
+    """Reads a manifest CSV with only these `tasks` (all where None), or raises `WorkshopError`.
 
-    Args:
-        path: The CSV.
-        tasks: Only these tasks; all where None.
-        labels: Tasks and classes to use instead of `labels.json`, e.g. those of a trained model.
-        check_classes: Refuse class names that the labels do not know. Without, only `validate`
-            tells of them, beside everything else that is wrong.
-
-    Raises:
-        WorkshopError: The file cannot be read as a manifest; the message says what to fix.
+    `labels`, such as those of a trained model, replace `labels.json`. Without `check_classes`,
+    unknown class names pass here and `validate` reports them with everything else that is wrong.
     """
     path = Path(path)
     header, rows, lines = _read_csv(path)
@@ -44,9 +37,10 @@ def read_manifest(
     _check_names(path, header)
     _check_tasks(path, header, labels.tasks if labels else {})
     if not rows:
-        fix = "Add lines, or write it anew with: python -m data.sources"
-        found = "a manifest without images"
-        raise expected("one line per image below the header", found, fix, path)
+        what, found = "one line per image below the header", "a manifest without images"
+        raise expected(
+            what, found, "Add lines, or write it anew with: python -m data.sources", path
+        )
     frame = pd.DataFrame(rows, columns=header, dtype=str)
     if labels is None:
         labels = _labels_of_columns(path, frame)
@@ -60,14 +54,10 @@ def read_manifest(
 
 def _read_csv(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
     """Returns header, rows and the line number of each row; blank lines are no rows."""
-    rows, lines = [], []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
-            for row in reader:
-                if row and any(cell.strip() for cell in row):
-                    rows.append(row)
-                    lines.append(reader.line_num)
+            found = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except FileNotFoundError:
         fix = "Check the path; python -m data.sources writes a manifest from a folder of images."
         raise expected("a manifest CSV", "no such file", fix, path) from None
@@ -77,13 +67,13 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
     except (UnicodeDecodeError, csv.Error) as error:
         fix = "Save it as 'CSV UTF-8' in your spreadsheet."
         raise expected("a CSV in UTF-8", f"something else ({error})", fix, path) from None
-    if not rows:
+    if not found:
         raise expected("a header and lines", "an empty file", "Fill it.", path)
+    lines, rows = map(list, zip(*found))
     for row, line in zip(rows, lines):
         if len(row) != len(rows[0]):
-            wanted = f"{len(rows[0])} cells as in the header"
-            fix = "Put quotes round cells that hold a comma."
-            raise expected(wanted, len(row), fix, f"{path}, row {line}")
+            wanted, where = f"{len(rows[0])} cells as in the header", f"{path}, row {line}"
+            raise expected(wanted, len(row), "Put quotes round cells that hold a comma.", where)
     return [name.strip() for name in rows[0]], rows[1:], lines[1:]
 
 
@@ -98,14 +88,13 @@ def _check_names(path: Path, header: list[str]) -> None:
         alias = [name for name in header if name.lower() in IMAGE_ALIASES]
         near = difflib.get_close_matches(IMAGE, [name.lower() for name in header], 1, 0.6)
         guess = next((n for n in header if n.lower() in near), alias[0] if alias else None)
-        hint = f"Did you mean {IMAGE!r} for {guess!r}? Rename that column." if guess else ""
-        found = ", ".join(header)
-        raise WorkshopError(f"{path}: expected {COLUMNS}; found {found}. {hint}".rstrip())
+        hint = f" Did you mean {IMAGE!r} for {guess!r}? Rename that column." if guess else ""
+        raise WorkshopError(f"{path}: expected {COLUMNS}; found {', '.join(header)}.{hint}")
 
 
 def _check_tasks(path: Path, header: list[str], tasks: Sequence[str]) -> None:
-    for name in header:
-        meant = difflib.get_close_matches(name.lower(), [IMAGE, GROUP, SPLIT], 1, CLOSE)
+    for name in header:  # at 0.8 "groups" and "Split" are misspellings, "spirit" is a task
+        meant = difflib.get_close_matches(name.lower(), [IMAGE, GROUP, SPLIT], 1, 0.8)
         if name not in tasks and meant and meant[0] not in header:
             raise WorkshopError(
                 f"{path}: expected {COLUMNS}; found {name!r}. Did you mean {meant[0]!r}? Rename it."
@@ -119,7 +108,6 @@ def _check_tasks(path: Path, header: list[str], tasks: Sequence[str]) -> None:
 def _labels_of_columns(path: Path, frame: pd.DataFrame) -> Labels:
     tasks = [name for name in frame.columns if name not in (IMAGE, GROUP, SPLIT)]
     if not tasks:
-        found = f"only {', '.join(frame.columns)}"
-        fix = "Add a column whose cells are class names."
+        found, fix = f"only {', '.join(frame.columns)}", "Add a column whose cells are class names."
         raise expected("a column per task", found, fix, path)
     return Labels({task: tuple(sorted(set(frame[task]) - {""})) for task in tasks})

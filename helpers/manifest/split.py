@@ -1,6 +1,6 @@
 """Splits a manifest by group, so that every split gets its fraction of every class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,37 +10,27 @@ from helpers.common import WorkshopError, expected
 from helpers.manifest.labels import SPLIT, SPLITS
 from helpers.manifest.table import Manifest
 
-DEFAULT_SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
-
 
 def split_by_group(
-    manifest: Manifest,
-    shares: Mapping[str, float] | None = None,
-    stratify: str | Sequence[str] | None = None,
-    seed: int = 0,
+    manifest: Manifest, shares: Mapping[str, float] | None = None, seed: int = 0
 ) -> Manifest:
     """Splits images so that no group is in two splits and classes are as frequent in all splits.
 
-    A split that the manifest has is replaced; where only some rows have one (a given test set),
-    those keep it, their groups follow, and the others are split. `shares` (.7, .15, .15 where None)
-    is split name to fraction, `stratify` the task or tasks to balance (all where None).
+    `shares` (.7, .15, .15 where None) is split name to fraction. A split that the manifest has is
+    replaced; where only some rows have one (a given test set), those keep it, their groups follow,
+    and the others are split. Wrong fractions and too few groups raise `WorkshopError`.
 
-    `assign_groups` has the method. On 13,061 PETA images with 13 tasks no class's fraction in train
-    differs by more than .008 from the others, in 0.3 s; scikit-learn's StratifiedGroupKFold, which
-    balances one task, leaves .10 in 11 s.
-
-    Raises:
-        WorkshopError: Wrong fractions, too few groups, or a fraction for a test set that is given.
+    On 13,061 PETA images with 13 tasks no class's fraction in train differs by more than .008 from
+    the others, in 0.3 s; scikit-learn's StratifiedGroupKFold, for one task, leaves .10 in 11 s.
     """
     shares = _checked_shares(shares)
     if manifest.has_split and (manifest.frame[SPLIT] == "").any():
         split = _given_splits(manifest, shares)
         free = split == ""
         part = _with_split(manifest.rows(free), "")
-        split[free] = split_by_group(part, shares, stratify, seed).frame[SPLIT].to_numpy()
+        split[free] = split_by_group(part, shares, seed).frame[SPLIT].to_numpy()
         return _with_split(manifest, split)
-    tasks = [stratify] if isinstance(stratify, str) else stratify or manifest.tasks
-    counts, group_of_row = _group_counts(manifest, tasks)
+    counts, group_of_row = _group_counts(manifest)
     if len(counts) < len(shares):
         wanted = f"at least {len(shares)} groups for {len(shares)} splits"
         fix = "Add groups, or ask for fewer splits."
@@ -62,7 +52,7 @@ def _given_splits(manifest: Manifest, shares: Mapping[str, float]) -> np.ndarray
         left = {name: share for name, share in shares.items() if name not in mixed}
         rest = [f"{left.get(name, 0) / sum(left.values()):.2g}" for name in SPLITS]
         raise WorkshopError(
-            f"{manifest.name}: expected no share for {' and '.join(mixed)}, which is given for "
+            f"{manifest.name}: expected no fraction for {' and '.join(mixed)}, which is given for "
             f"some rows, found {shares}. Divide the other rows alone: --split {','.join(rest)}"
         )
     known = dict(zip(manifest.groups[given != ""], given[given != ""]))
@@ -73,11 +63,7 @@ def _given_splits(manifest: Manifest, shares: Mapping[str, float]) -> np.ndarray
 def split_at_random(
     manifest: Manifest, shares: Mapping[str, float] | None = None, seed: int = 0
 ) -> Manifest:
-    """Splits images at random, as if groups did not exist.
-
-    Images of one person are then in train and in test, and the score is too good. Only for the
-    lesson that shows it; `validate` refuses the result where groups are known.
-    """
+    """Splits images at random, as if groups did not exist: only for the lesson on leaks."""
     shares = _checked_shares(shares)
     bounds = np.round(np.cumsum(list(shares.values()))[:-1] * len(manifest)).astype(int)
     split = np.empty(len(manifest), object)
@@ -87,35 +73,17 @@ def split_at_random(
     return _with_split(manifest, split)
 
 
-def fewer_groups(groups: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
-    """Returns which rows (n,) stay, bool, when only a fraction of some rows' groups is kept.
-
-    A smaller fraction (`share`, 0 to 1, of the groups, rounded up) keeps a part of what a larger
-    one keeps, so that what the groups between them bring can be told. `groups` is that of each row
-    (n,), and `among` the rows (n,), bool, whose groups may go; all others stay.
-    """
-    own = np.unique(groups[among])
-    kept = np.random.default_rng(0).permutation(own)[: int(np.ceil(share * len(own)))]
-    return ~among | np.isin(groups, kept)
-
-
 def assign_groups(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns the split of every group.
+    """Returns the split of every group (groups,), 0 being train, which gets every class.
 
-    A group goes as a whole to the split that it brings nearest to its target, largest groups first.
-    The target of a split is its fraction of every column's total; nearness is the chi-square
-    distance, so that a rare class counts as much as a frequent one. It is the greedy idea of
-    iterative stratification (Sechidis, Tsoumakas and Vlahavas, On the Stratification of Multi-Label
-    Data, ECML PKDD 2011) over groups instead of images.
+    `counts` (groups, columns) holds the images of each group: all of them in column 0 (scaled by
+    the weight of the size), then those of each class. No column may be all 0. `shares` (splits,)
+    adds up to 1, train first. `rng` orders groups of equal size.
 
-    Args:
-        counts: Images of each group (groups, columns): all of them in column 0 (scaled by the
-            weight of the size), then those of each class. No column may be all 0.
-        shares: Fraction of each split (splits,), train first; adds up to 1.
-        rng: Decides the order of groups of equal size.
-
-    Returns:
-        (groups,), 0 is train. Each class is in train, and in the others where it has groups enough.
+    Largest first, a group goes to the split that it brings nearest to its target: its fraction of
+    every column, by chi-square distance, so that rare classes count as much as frequent ones. This
+    is iterative stratification (Sechidis, Tsoumakas and Vlahavas, On the Stratification of
+    Multi-Label Data, ECML PKDD 2011) over groups instead of images.
     """
     wish = shares[:, None] * counts.sum(axis=0)  # (splits, classes)
     have = np.zeros_like(wish)
@@ -141,9 +109,9 @@ def _every_class_in_train(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
 
 
 def _every_class_elsewhere(counts: np.ndarray, side: np.ndarray, splits: int) -> np.ndarray:
-    """Moves a small group of each class to each split that lacks it, if none lacks one after it.
+    """Moves a small group of each class to each split that lacks it, if its own split can spare it.
 
-    A class of three groups would else often be in no validation, and nobody would know its score.
+    Otherwise a class of three groups would often be missing from validation and have no score.
     """
     holds = counts > 0
     for number in range(1, counts.shape[1]):
@@ -159,27 +127,28 @@ def _every_class_elsewhere(counts: np.ndarray, side: np.ndarray, splits: int) ->
 
 
 def _checked_shares(shares: Mapping[str, float] | None) -> dict[str, float]:
-    shares = dict(DEFAULT_SHARES if shares is None else shares)
+    if shares is None:
+        shares = {"train": 0.7, "validation": 0.15, "test": 0.15}
     good = set(shares) <= set(SPLITS) and "train" in shares and min(shares.values()) > 0
     if not good or abs(sum(shares.values()) - 1) > 1e-6:
         raise WorkshopError(
-            f"Expected shares above 0 that add up to 1 for train and any of validation and test, "
+            f"Expected fractions above 0 that add up to 1 for train and any of validation, test; "
             f"found {shares}. Use for example 0.7, 0.15, 0.15."
         )
     return {name: shares[name] for name in SPLITS if name in shares}
 
 
-def _group_counts(manifest: Manifest, tasks: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _group_counts(manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
     """Returns per group the images and those of each class (groups, 1 + classes), and (n,)."""
     group_of_row, groups = pd.factorize(manifest.groups)
     columns = [np.bincount(group_of_row, minlength=len(groups))]
-    for task in tasks:
+    for task in manifest.tasks:
         targets = manifest.targets(task)
         for number in np.unique(targets[targets >= 0]):
             columns.append(np.bincount(group_of_row[targets == number], minlength=len(groups)))
     counts = np.stack(columns, axis=1).astype(float)
     # the size of a split weighs as much as one whole task
-    counts[:, 0] *= max(1.0, (counts.shape[1] - 1) / max(1, len(tasks)))
+    counts[:, 0] *= max(1.0, (counts.shape[1] - 1) / max(1, len(manifest.tasks)))
     return counts, group_of_row
 
 

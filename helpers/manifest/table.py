@@ -1,9 +1,6 @@
 """The manifest: one CSV from which heads, losses, scores, titles and checks all come.
 
-It has the column `image_path`, one column per task (class names as text; an empty cell means "not
-known"), and optionally `group` (what must never be split: a person, a track of frames) and `split`
-(train, validation, test). A `labels.json` beside it fixes the tasks and the order of their classes;
-without one, every other column is a task and its classes are sorted.
+`data/README.md` describes its columns and the `labels.json` beside it.
 """
 
 import os
@@ -15,17 +12,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.common import WorkshopError, expected, whole_file, write_json
-from helpers.manifest.labels import (
-    GROUP,
-    IMAGE,
-    LABELS_FILE,
-    SPLIT,
-    SPLIT_AGAIN,
-    SPLITS,
-    Labels,
-    did_you_mean,
-)
-from helpers.manifest.problems import ManifestError, Problem, describe
+from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, SPLIT_AGAIN, SPLITS, Labels
+from helpers.manifest.problems import ManifestError, Problem, describe, did_you_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +41,7 @@ class Manifest:
 
     @property
     def paths(self) -> list[str]:
-        """The absolute path of every image, put together anew: for one of them, `path`."""
+        """The absolute path of every image, built at each call: for one image use `path`."""
         folder = Path(os.path.abspath(self.folder))  # noqa: PTH100 (resolve() follows links)
         return [str(folder / path) for path in self.frame[IMAGE]]
 
@@ -88,11 +76,8 @@ class Manifest:
     def check_classes(self, tasks: Sequence[str]) -> None:
         """Raises `ManifestError` for class names that the labels do not know."""
         if problems := self.unknown_classes(tasks):
-            raise ManifestError(
-                f"{self.name}: {len(problems)} class names that the labels do not know\n"
-                f"{describe(problems)}",
-                problems,
-            )
+            found = f"{len(problems)} class names that the labels do not know"
+            raise ManifestError(f"{self.name}: {found}\n{describe(problems)}", problems)
 
     def unknown_classes(self, tasks: Sequence[str]) -> list[Problem]:
         """Finds class names that the labels do not know: each name once, with its first row."""
@@ -135,19 +120,14 @@ class Manifest:
         return replace(self, labels=self.labels.select(tasks))
 
     def write(self, path: Path | str) -> None:
-        """Writes the CSV and, beside it, `labels.json`; both whole.
+        """Writes the CSV and, beside it, `labels.json`; refuses to replace that of other tasks.
 
-        Image paths become relative to the new folder where the image lies inside it, and
-        absolute elsewhere: none climbs out with `..`.
-
-        Raises:
-            WorkshopError: The `labels.json` there is of other tasks, or `path` names no CSV.
+        Image paths become relative where the image lies inside the new folder, otherwise absolute.
         """
         path = Path(path)
         if path.is_dir() or path.name == LABELS_FILE:
             found = "a folder" if path.is_dir() else "the name of the labels beside it"
-            folder = path if path.is_dir() else path.parent
-            fix = f"Write to {folder / 'manifest.csv'}."
+            fix = f"Write to {(path if path.is_dir() else path.parent) / 'manifest.csv'}."
             raise expected("the name of the CSV to write", found, fix, path)
         beside = path.parent / LABELS_FILE
         if beside.exists() and not path.exists() and Labels.read(beside) != self.labels:

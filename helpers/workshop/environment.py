@@ -27,7 +27,7 @@ CORES = 2  # what the notebooks' minutes were measured on
 class Finding(NamedTuple):
     """One requirement and what was found."""
 
-    name: str  # such as "Python" or "tensorflow"
+    name: str
     wanted: str
     found: str
     result: str  # "OK", "missing" (the workshop will not run) or "note" (it runs, with less)
@@ -40,10 +40,10 @@ def check_environment() -> list[Finding]:
     fits = PYTHON_VERSIONS[0] <= sys.version_info[:2] <= PYTHON_VERSIONS[1]
     advice = f"Make the environment with another Python: make PYTHON=python{oldest} workshop"
     chromium = find_chromium()
-    place = "SageMaker" if on_sagemaker() else "your own machine"
-    browser = (
-        "Only the test that opens the notebooks in a browser needs it: apt-get install chromium"
-    )
+    # the file that AWS puts into notebook instances and Studio spaces
+    on_sagemaker = Path("/opt/ml/metadata/resource-metadata.json").exists()
+    place = "SageMaker" if on_sagemaker else "your own machine"
+    browser = "Only the test of the notebooks in a browser needs it: apt-get install chromium"
     return [
         _finding("Python", f"{oldest} to {newest}", platform.python_version(), fits, advice),
         *map(_package, read_requirements(ROOT / "requirements.txt")),
@@ -55,24 +55,18 @@ def check_environment() -> list[Finding]:
 
 
 def missing(findings: Iterable[Finding]) -> list[Finding]:
-    """Returns the findings without which the workshop will not run."""
+    """Returns what keeps the workshop from running."""
     return [finding for finding in findings if finding.result == "missing"]
-
-
-def on_sagemaker() -> bool:
-    """Tells whether this is a SageMaker notebook or Studio space, by the file AWS puts there."""
-    return Path("/opt/ml/metadata/resource-metadata.json").exists()
 
 
 def find_chromium() -> str | None:
     """Returns the path of a Chromium or Chrome, `WORKSHOP_CHROMIUM` first; None where none is."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    named = os.environ.get("WORKSHOP_CHROMIUM")
-    return named or next(filter(None, map(shutil.which, names)), None)
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return os.environ.get("WORKSHOP_CHROMIUM") or next(filter(None, found), None)
 
 
 def read_requirements(path: Path) -> list[Requirement]:
-    """Reads a requirements file; its comments are left out."""
+    """Reads a requirements file."""
     lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [Requirement(line) for line in lines if line]
 
@@ -90,8 +84,7 @@ def _package(wanted: Requirement) -> Finding:
 def _machine() -> Iterable[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     slow = "It works, and takes longer than the notebooks say."
-    fits = (cores or 1) >= CORES
-    yield _finding("CPU cores", f"{CORES} or more", str(cores), fits, slow, "note")
+    yield _finding("CPU cores", f"{CORES} or more", str(cores), (cores or 1) >= CORES, slow, "note")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     small = "Close other programs, or choose a larger machine."
     fits = memory >= MEMORY_GB

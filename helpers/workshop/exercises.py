@@ -1,11 +1,7 @@
 """The exercises' checks: "not answered yet", a hint, or "right", and never a traceback.
 
-In a notebook:   answer = ...
-                 exercises.check("00-outputs", answer)
-In its solution: assert exercises.is_right("00-outputs", answer)
-
-An exercise that asks about data gets that data after the answer, as further arguments:
-`exercises.check("01-people", answer, manifest)`.
+`exercises.check("01-people", answer, manifest)` stands in the notebook, with the data that the
+check needs after the answer, and `assert exercises.is_right(...)` in its solution.
 """
 
 import re
@@ -21,42 +17,41 @@ RIGHT = "right"
 
 
 class Exercise(NamedTuple):
-    """What an answer is checked with, and the hint that a wrong one gets."""
+    """How an answer is checked, and the hint that a wrong one gets."""
 
-    accepts: Any  # the answer, or what gets an answer and what the notebook gives besides
+    accepts: Any  # the right answer, or a function of the answer and the data after it
     hint: str  # leads a step further without giving the answer away
 
 
 def check(name: str, answer: Any, *given: Any) -> None:
-    """Prints what the exercise `name` says to `answer`; `given` goes on to its check."""
+    """Prints the verdict on `answer`; `given` is data for the exercise's check."""
     print(verdict(name, answer, *given))
 
 
 def is_right(name: str, answer: Any, *given: Any) -> bool:
-    """Tells whether `answer` is right; what the solutions assert."""
+    """Whether `answer` is right; what the solutions assert."""
     return verdict(name, answer, *given) == RIGHT
 
 
 def verdict(name: str, answer: Any, *given: Any) -> str:
-    """Returns `NOT_ANSWERED`, `RIGHT`, or a hint; a name that is none raises `WorkshopError`."""
+    """Returns `NOT_ANSWERED`, `RIGHT`, or a hint; an unknown name raises `WorkshopError`."""
     if name not in EXERCISES:
         raise WorkshopError(f"no exercise {name!r}. There are: {', '.join(sorted(EXERCISES))}")
     if answer is ...:
         return NOT_ANSWERED
-    exercise = EXERCISES[name]
+    wanted, hint = EXERCISES[name]
     try:
-        wanted = exercise.accepts
         accepted = bool(wanted(answer, *given) if callable(wanted) else answer == wanted)
     except Exception:  # an answer of any type may come; whatever the check cannot read is wrong
         accepted = False
-    return RIGHT if accepted else f"not yet: {exercise.hint}"
+    return RIGHT if accepted else f"not yet: {hint}"
 
 
 def _near(answer: Any, wanted: float, within: float = 0.005) -> bool:
     return abs(float(answer) - wanted) < within
 
 
-def _largest_class(manifest: Any, task: str) -> float:
+def _majority(manifest: Any, task: str) -> float:
     names = manifest.frame[task]
     return names[names != ""].value_counts(normalize=True).max()
 
@@ -77,16 +72,6 @@ def _halves(answer: Any) -> bool:
 def _signs(answer: Any) -> bool:
     changes = (answer.shift, answer.zoom, answer.rotation, answer.brightness, answer.contrast)
     return answer.flip == 0 and any(changes) and answer.rotation <= 20 and answer.tint <= 0.2
-
-
-def _epoch(answer: Any, log: Any) -> bool:
-    best = log.val_gender_accuracy == log.val_gender_accuracy.max()
-    return answer in set(log.epoch[best])
-
-
-def _floor(answer: Any, manifest: Any) -> bool:
-    shares = {task: _largest_class(manifest, task) for task in manifest.tasks}
-    return shares[answer] == max(shares.values())
 
 
 def _quality(answer: Any, manifest: Any, probabilities: Any, task: str) -> bool:
@@ -124,8 +109,8 @@ EXERCISES: dict[str, Exercise] = {
         3 + 12 + 12, "every class of every task gets a probability of its own. Add the classes up."
     ),
     "01-largest-class": Exercise(
-        lambda answer, manifest: _near(answer, _largest_class(manifest, "age")),
-        "a share between 0 and 1: the images of the largest class among those with a label.",
+        lambda answer, manifest: _near(answer, _majority(manifest, "age")),
+        "a fraction between 0 and 1: the images of the largest class among those with a label.",
     ),
     "01-disagreement": Exercise(
         _disagreement,
@@ -133,7 +118,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "01-halves": Exercise(
         _halves,
-        "split_by_group takes a dict of shares; name the two sides that you want, and only these.",
+        "split_by_group takes a dict of fractions; name the two sides that you want and no other.",
     ),
     "01-signs": Exercise(
         _signs,
@@ -141,19 +126,23 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "02-head": Exercise(
         lambda answer, model: answer == model.get_layer("top_color").count_params(),
-        "a dense layer has a weight for each pair of unit and class. What else has it?",
+        "a dense layer has a weight for each pair of unit and class. What else does it have?",
     ),
     "02-loss": Exercise(
         "nothing", "what does guessing cost? It is log(classes) for each task; add the three."
     ),
     "02-epoch": Exercise(
-        _epoch,
+        lambda answer, log: (
+            log.val_gender_accuracy[log.epoch == answer].eq(log.val_gender_accuracy.max()).any()
+        ),
         "the column val_gender_accuracy; its idxmax() names a row, and that row has an epoch.",
     ),
     "03-floor": Exercise(
-        _floor,
+        lambda answer, manifest: (
+            _majority(manifest, answer) == max(_majority(manifest, task) for task in manifest.tasks)
+        ),
         "go through every_task.tasks. Of each, take the column of every_task.frame, drop the empty "
-        "cells, and let value_counts(normalize=True) give the shares.",
+        "cells, and let value_counts(normalize=True) give the fractions.",
     ),
     "03-quality": Exercise(
         _quality,
@@ -209,7 +198,7 @@ EXERCISES: dict[str, Exercise] = {
         "every class of every task has an output; hvc.TASKS holds the classes of each task.",
     ),
     "07-work": Exercise(
-        4, "how many times as many pixels has an image of 200x200 as one of 100x100?"
+        4, "how many times as many pixels does a 200x200 image have as a 100x100 one?"
     ),
     "07-floor": Exercise(
         lambda answer, scores: scores["lift"][answer] == scores["lift"].min(),
@@ -225,7 +214,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "09-anchors": Exercise(
         2 * (32**2 + 16**2 + 8**2),
-        "how many cells has each of the three maps? Every cell has an anchor for each ratio.",
+        "how many cells does each of the three maps have? Every cell has an anchor for each ratio.",
     ),
     "09-iou": Exercise(
         lambda answer: _near(answer, 1 / 3),

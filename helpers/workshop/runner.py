@@ -1,4 +1,4 @@
-"""Runs notebooks on a progress bar, keeps them with their outputs, and tells the scores."""
+"""Runs notebooks with a progress bar, keeps them with their outputs, and prints the scores."""
 
 import os
 import re
@@ -33,7 +33,7 @@ class WatchedClient(NotebookClient):
         self.on_cell_executed = lambda **_: bar.update()
 
     def output(self, outs: list, msg: dict, *place: Any) -> Any:
-        """Takes a message of the kernel as nbclient does, and shows its last line of text."""
+        """Shows the last line of text of a kernel's message."""
         text = _COLOR.sub("", msg["content"].get("text") or "").strip()
         if text:
             self.bar.set_postfix_str(re.split(r"[\r\n]", text)[-1][:60])
@@ -52,9 +52,9 @@ def run_notebook(path: Path, folder: Path) -> float:
     environment = {**quiet, **os.environ, "PYTHONPATH": os.pathsep.join(modules)}
     start = time.monotonic()
     with tqdm(total=cells, desc=path.stem, unit="cell", dynamic_ncols=True) as bar:
-        client = WatchedClient(
-            notebook, bar, timeout=CELL_SECONDS, kernel_name="python3", coalesce_streams=True
-        )  # what a progress bar overwrote is left out of the page
+        # coalesce_streams leaves out what a progress bar overwrote
+        options = {"timeout": CELL_SECONDS, "kernel_name": "python3", "coalesce_streams": True}
+        client = WatchedClient(notebook, bar, **options)
         client.resources = {"metadata": {"path": str(path.parent)}}
         try:
             client.execute(env=environment)
@@ -68,9 +68,9 @@ def run_notebook(path: Path, folder: Path) -> float:
 
 def _write_copies(notebook: nbformat.NotebookNode, target: Path, images: Path) -> None:
     write_text(target, nbformat.writes(notebook))
-    exporter = HTMLExporter(embed_images=True)  # the page stays whole when it is moved
     place = {"metadata": {"name": target.stem, "path": str(images)}}
-    page, _ = exporter.from_notebook_node(notebook, place)
+    # with its images inside, the page stays whole when it is moved
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, place)
     write_text(target.with_suffix(".html"), page)
 
 
@@ -101,10 +101,7 @@ def run_workshop(numbers: Sequence[str] = MAIN_LINE) -> None:
 
 
 def describe_results(scored: bool = True) -> str:
-    """Returns where the notebooks' pages and images are, and the scores that 03 saved.
-
-    Not `scored` leaves the scores out: those of an older run would mislead.
-    """
+    """Returns where pages and images are and, if `scored`, what 03 saved: not an older run's."""
     lines = []
     scores = artifacts_folder(SCORES)
     if scored and scores.exists():
@@ -114,6 +111,5 @@ def describe_results(scored: bool = True) -> str:
     lines += ["look at", *(f"  {page.relative_to(ROOT)}" for page in pages)]
     images = artifacts_folder("pictures")
     if images.exists():
-        count = len(list(images.rglob("*.png")))
-        lines.append(f"  {images.relative_to(ROOT)}/ ({count} images)")
+        lines.append(f"  {images.relative_to(ROOT)}/ ({len(list(images.rglob('*.png')))} images)")
     return "\n".join(lines)
