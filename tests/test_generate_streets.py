@@ -38,7 +38,7 @@ def test_annotations_and_people_say_the_same(folder):
     table = pd.read_csv(folder / "people.csv", dtype=str, keep_default_na=False)
     assert len(table) == sum(len(one.boxes) for one in found) > 9
     for one in found:
-        rows = table[table.image_path == f"images/{one.picture.name}"]
+        rows = table[table.image_path == f"images/{one.image.name}"]
         boxes = [(b.xmin, b.ymin, b.xmax, b.ymax, int(b.difficult)) for b in one.boxes]
         named = rows[["xmin", "ymin", "xmax", "ymax", "difficult"]].astype(float)
         assert boxes == [tuple(row) for row in named.to_numpy()]
