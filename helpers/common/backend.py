@@ -5,7 +5,7 @@ import os
 
 from helpers.common.terminal import standard_error_silenced
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, unless somebody asks for more
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only, unless the user asks for more
 with standard_error_silenced():
     import keras
     import tensorflow as tf

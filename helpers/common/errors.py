@@ -1,4 +1,4 @@
-"""Errors that a person can fix, and the one place that turns them into an exit code."""
+"""Errors that the user can fix, and the one place that turns them into an exit code."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""A package's front door that opens a module only when somebody asks for what is in it."""
+"""A package's front door that opens a module only when a name in it is first used."""
 
 import ast
 from collections.abc import Callable

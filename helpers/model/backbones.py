@@ -71,7 +71,7 @@ def sign_features(
     Such images are often dark or pale, so the light is evened out first, over the image and around
     each pixel. No stride: at 32 pixels it loses the strokes of a numeral. `widths` are channels.
     """
-    # A group of all three channels keeps the colors; epsilon is small beside 255 squared.
+    # A group of all three channels keeps the colors; epsilon is small compared with 255 squared.
     whole = layers.GroupNormalization(1, epsilon=1.0, center=False, scale=False)(image)
     x = layers.Concatenate()([whole, EvenLight(NEIGHBORHOOD)(image)])
     for width, kernel in zip(widths[:-1], (5, 3)):

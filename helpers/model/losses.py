@@ -34,7 +34,7 @@ class MaskedCrossentropy(keras.losses.Loss):
         wanted = wanted * (1 - smooth) + weight * smooth / classes
         # 1e-7: the smallest probability that Keras itself lets into a logarithm
         loss = -ops.sum(wanted * ops.log(ops.maximum(probabilities, 1e-7)))
-        return loss / ops.maximum(_mean_over_hosts(ops.sum(weight)), 1e-7)
+        return loss / ops.maximum(_mean_over_workers(ops.sum(weight)), 1e-7)
 
 
 def soft_targets(targets, classes: int, dtype: str = "float32"):
@@ -58,8 +58,8 @@ def _are_soft(targets, classes: int) -> bool:
     return classes > 1 and len(targets.shape) == 2 and targets.shape[-1] == classes
 
 
-def _mean_over_hosts(weight):
-    # so that the mean of several hosts' losses is that of the whole batch, whoever has more labels
+def _mean_over_workers(weight):
+    # so that the mean of several workers' losses is that of the whole batch, whoever has more labels
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return weight

@@ -35,7 +35,7 @@ AUGMENTATIONS = {
     "flip": Augmentation(flip=0.5),
     "standard": Augmentation(0.5, 0.05, 0.08, 0.0, 0.08, 0.12, 0.04, 0.1),
     "strong": Augmentation(0.5, 0.10, 0.20, 10.0, 0.15, 0.30, 0.08, 0.5, (0.02, 0.25)),
-    # of the published person attributes: its stages, and its third one
+    # of the published person attributes: all of its stages, and the third one
     "erasing": Augmentation(flip=0.5, erase=0.5, erase_area=(0.01, 0.2)),
     "strong erasing": Augmentation(0.5, 0.10, 0.20, 10.0, 0.15, 0.30, 0.08, 0.5, (0.01, 0.2)),
     "randaugment": Augmentation(0.5, 0.10, 0.20, 12.0, 0.15, 0.35, 0.08, operations=2),
