@@ -59,7 +59,7 @@ def _are_soft(targets, classes: int) -> bool:
 
 
 def _mean_over_workers(weight):
-    # so that the mean of several workers' losses is that of the whole batch, whoever has more labels
+    # so that the mean of the workers' losses is the batch's, also where one has more labels
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return weight

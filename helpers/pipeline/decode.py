@@ -27,7 +27,7 @@ def decode_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tens
 def decode_reduced(
     image_bytes: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes as `decode_image` does, but without stretching; also returns the full size, int32 (2,)."""
+    """Decodes as `decode_image` does, unstretched; also returns the full size, int32 (2,)."""
     orientation = exif_orientation(image_bytes)
     image, size = tf.cond(
         tf.io.is_jpeg(image_bytes),
