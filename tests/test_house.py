@@ -80,8 +80,8 @@ def wrong_imports(modules: dict[str, ast.Module]) -> list[str]:
 
 def circles(modules: dict[str, ast.Module]) -> list[str]:
     """The modules that reach themselves through imports."""
-    known = {
-        name: {part for found in imports(module) for part in (found, found.rpartition(".")[0])}
+    known = {  # `from a import b` is the module a.b where there is one, and else a
+        name: {found if found in modules else found.rpartition(".")[0] for found in imports(module)}
         & modules.keys() - {name}
         for name, module in modules.items()
     }

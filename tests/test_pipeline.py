@@ -39,7 +39,7 @@ def decode():
 
 @pytest.fixture
 def numbered(tmp_path: Path) -> Manifest:
-    """Images whose color tells their number; the labels tell it too, every fourth is missing."""
+    """Images whose color encodes their number, as do the labels; every fourth label is missing."""
     rows = []
     for i in range(COUNT):
         path = tmp_path / f"größe {i}.png"

@@ -4,16 +4,16 @@
 calls are the same: only the session differs.
 """
 
+from typing import TYPE_CHECKING
+
 from helpers.common import front_door
 
-__getattr__, __dir__, __all__ = front_door(
-    __name__,
-    {
-        "cleanup": ["delete_all"],
-        "client": ["EndpointClient", "LIMITS"],
-        "data": ["upload_folder"],
-        "endpoint": ["IMAGE_REQUESTS", "SCRIPT", "SCRIPTS", "deploy"],
-        "script.shards": ["write_shards"],
-        "session": ["CloudSession", "open_session"],
-    },
-)
+if TYPE_CHECKING:
+    from helpers.cloud.cleanup import delete_all
+    from helpers.cloud.client import LIMITS, EndpointClient
+    from helpers.cloud.data import upload_folder
+    from helpers.cloud.endpoint import IMAGE_REQUESTS, SCRIPT, SCRIPTS, deploy
+    from helpers.cloud.script.shards import write_shards
+    from helpers.cloud.session import CloudSession, open_session
+
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)

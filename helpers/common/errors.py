@@ -1,4 +1,4 @@
-"""Errors that a person can fix, and the one place that turns them into an exit code."""
+"""Errors that the user can fix, and the one place that turns them into an exit code."""
 
 import errno
 import os
@@ -12,19 +12,12 @@ class WorkshopError(Exception):
 
 
 def expected(what: str, found: object, fix: str, where: object = "") -> WorkshopError:
-    """Returns the error to raise, such as "WHERE: expected 1 to 10 shards, found 12. FIX".
-
-    `fix` is a whole sentence; `where` is the file, flag or row that it is about.
-    """
+    """Returns the error to raise; `fix` is a sentence, `where` is the file, flag or row."""
     return WorkshopError(f"{where}{': ' if where else ''}expected {what}, found {found}. {fix}")
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Runs a command's `main` and ends the process with the workshop's exit codes.
-
-    0: done. 2: bad input or usage, a full disk or an unwritable folder, with one message on
-    standard error. 130: stopped with Ctrl-C.
-    """
+    """Runs `main`; exits with 2 for bad input, a full or unwritable disk, with 130 for Ctrl-C."""
     try:
         main()
     except WorkshopError as error:
@@ -39,8 +32,7 @@ def run_command(main: Callable[[], None]) -> None:
         if error.errno not in _DISK_ADVICE:
             raise
         where = f": {error.filename}" if error.filename else ""  # a full disk names no file
-        reason = os.strerror(error.errno)
-        _fail(f"{reason}{where}. {_DISK_ADVICE[error.errno]}")
+        _fail(f"{os.strerror(error.errno)}{where}. {_DISK_ADVICE[error.errno]}")
 
 
 _DISK_ADVICE = {

@@ -11,11 +11,7 @@ from typing import Any
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`, which takes the name `path` only if all went well.
-
-    A process that is killed, or a disk that fills up, leaves the old file (or none) behind,
-    never half of the new one. The temporary file keeps the suffix of `path`.
-    """
+    """Gives a temporary path of the same suffix, which replaces `path` only if all went well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
@@ -26,7 +22,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Gives a temporary folder beside `path`, which replaces `path` only if all went well."""
+    """Gives a temporary folder next to `path`, which replaces `path` only if all went well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))

@@ -1,24 +1,31 @@
-"""A package's front door that opens a module only when somebody asks for what is in it."""
+"""A package's front door that opens a module only when a name in it is first used."""
 
-from collections.abc import Callable, Mapping, Sequence
+import ast
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 
 def front_door(
-    package: str, modules: Mapping[str, Sequence[str]]
+    package: str, file: str
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package (PEP 562).
 
-    TensorFlow takes seconds to import: a command that finds a mistake in its input, or predicts
-    without TensorFlow, must not pay for it. (lazy_loader does the same, but would be one more
-    package to install in every training job.) `modules` says what each module gives to others.
+    The names are those that the package's `__init__.py`, `file`, imports from its own modules under
+    `if TYPE_CHECKING:`. Commands that need no TensorFlow must not wait seconds for its import.
+    (lazy_loader does the same, but would be one more package to install in every training job.)
     """
-    where = {name: module for module, names in modules.items() for name in names}
+    where = {
+        name.name: node.module
+        for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(f"{package}.")
+        for name in node.names
+    }
 
     def get(name: str) -> Any:
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"{package}.{where[name]}"), name)
+        return getattr(import_module(where[name]), name)
 
     return get, lambda: sorted(where), sorted(where)

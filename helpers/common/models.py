@@ -11,11 +11,7 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 
 class Declared(BaseModel):
-    """Values that do not change; a wrong one raises WorkshopError, which names the first of them.
-
-    Its message takes what was expected from the field: from its bounds or its choices, else from
-    the `ValueError("what was expected")` of the field's validator.
-    """
+    """Frozen values; WorkshopError says what bounds, choices or the validator's ValueError want."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -35,7 +31,7 @@ def _explained(model: type[Declared], error: Any) -> WorkshopError:
     where, found = name.replace("_", " "), repr(error["input"])
     if error["type"] == "extra_forbidden":
         known = ", ".join(model.model_fields)
-        return expected(f"one of {known}", f"{name!r}", "Correct that name.", where)
+        return expected(f"one of {known}", repr(name), "Correct that name.", where)
     if error["type"] == "missing":
         found = "nothing"
     what = _what_was_expected(model.model_fields[name], error)
@@ -55,13 +51,8 @@ def _what_was_expected(field: FieldInfo, error: Any) -> str:
 
 
 def _bounds(field: FieldInfo) -> str:
-    """Returns such as "0 to below 1"; "" where there are none."""
-    found = {
-        name: getattr(item, name)
-        for item in field.metadata
-        for name in ("ge", "gt", "le", "lt", "min_length")
-        if hasattr(item, name)
-    }
+    names = ("ge", "gt", "le", "lt", "min_length")
+    found = {n: getattr(item, n) for item in field.metadata for n in names if hasattr(item, n)}
     low = found.get("ge", found.get("min_length"))
     high = f"below {found['lt']}" if "lt" in found else found.get("le")
     if "gt" in found:

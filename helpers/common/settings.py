@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def is_fast() -> bool:
-    """Tells whether `WORKSHOP_FAST=1` asks for the small run that CI does."""
+    """Returns whether `WORKSHOP_FAST=1` asks for the small run that CI does."""
     return os.environ.get("WORKSHOP_FAST", "") == "1"
 
 
@@ -48,7 +48,7 @@ def artifacts_folder(name: str) -> Path:
 
 
 def need(path: Path, made_by: str) -> Path:
-    """Returns `path` if it is there; else `WorkshopError` names the notebook that makes it."""
+    """Returns `path` if it exists; otherwise `WorkshopError` names the notebook that makes it."""
     if not path.exists():
         raise expected(f"{path}", "nothing", f"Run notebook {made_by}.ipynb first: it makes it.")
     return path

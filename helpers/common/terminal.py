@@ -11,10 +11,9 @@ from tqdm import tqdm
 
 
 def progress_bar(**options: Any) -> tqdm:
-    """Returns a bar that goes away when it is done; the options are those of `tqdm.tqdm`.
+    """Returns a `tqdm.tqdm` that goes away when it is done.
 
-    A notebook paints standard error red, and the bar of `tqdm.notebook` is lost when a notebook
-    is saved as a page; so a notebook gets the plain bar on standard output.
+    Notebooks get it on standard output: they paint errors red, and lose `tqdm.notebook`'s bar.
     """
     # not by "ipykernel" alone, which plain processes import as well (pytest does, for nbval)
     ipython = sys.modules.get("IPython")

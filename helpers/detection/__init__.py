@@ -12,28 +12,28 @@ describe, people         detects people, describes each; drawing draws them
 Commands: python -m helpers.detection.{records,train,evaluate,export,describe}
 """
 
+from typing import TYPE_CHECKING
+
 from helpers.common import front_door
 
-__getattr__, __dir__, __all__ = front_door(
-    __name__,
-    {
-        "annotations": ["read_annotations", "read_groups"],
-        "config": ["Config"],
-        "describe": ["Describer", "compare", "describe_places"],
-        "drawing": ["sheet", "training_curves", "with_boxes"],
-        "label_map": ["LABEL_MAP_FILE", "LabelMap"],
-        "network": ["FasterRCNN", "roi_align"],
-        "images": ["Example", "batches_in_order", "training_batches"],
-        "records": [
-            "describe_written",
-            "read_records",
-            "require_whole",
-            "shard_files",
-            "write_records",
-        ],
-        "runs": ["start_from"],
-        "scores": ["average_precision", "score_network"],
-        "serving": ["Detector", "export_run"],
-        "training": ["train"],
-    },
-)
+if TYPE_CHECKING:
+    from helpers.detection.annotations import read_annotations, read_groups
+    from helpers.detection.config import Config
+    from helpers.detection.describe import Describer, compare, describe_places
+    from helpers.detection.drawing import sheet, training_curves, with_boxes
+    from helpers.detection.images import Example, batches_in_order, training_batches
+    from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
+    from helpers.detection.network import FasterRCNN, roi_align
+    from helpers.detection.records import (
+        describe_written,
+        read_records,
+        require_whole,
+        shard_files,
+        write_records,
+    )
+    from helpers.detection.runs import start_from
+    from helpers.detection.scores import average_precision, score_network
+    from helpers.detection.serving import Detector, export_run
+    from helpers.detection.training import train
+
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -1,16 +1,39 @@
 """One CSV and its labels become a `Manifest`: read, split by group, checked."""
 
+from typing import TYPE_CHECKING
+
 from helpers.common import front_door
 
-__getattr__, __dir__, __all__ = front_door(
-    __name__,
-    {
-        "checks": ["check_split", "validate"],
-        "labels": ["GROUP", "IMAGE", "LABELS_FILE", "NOT_KNOWN", "SPLIT", "SPLITS", "Labels"],
-        "images": ["THREADS", "check_image", "check_size", "images_in", "map_in_threads"],
-        "problems": ["ManifestError", "Problem", "describe", "did_you_mean", "problems_table"],
-        "read": ["IMAGE_ALIASES", "read_manifest"],
-        "split": ["assign_groups", "split_at_random", "split_by_group"],
-        "table": ["Manifest", "summarize"],
-    },
-)
+if TYPE_CHECKING:
+    from helpers.manifest.checks import check_split, validate
+    from helpers.manifest.images import (
+        EXIF_ORIENTATION,
+        EXIF_SIDEWAYS,
+        SUFFIXES,
+        THREADS,
+        check_image,
+        check_size,
+        images_in,
+        map_in_threads,
+    )
+    from helpers.manifest.labels import (
+        GROUP,
+        IMAGE,
+        LABELS_FILE,
+        NOT_KNOWN,
+        SPLIT,
+        SPLITS,
+        Labels,
+    )
+    from helpers.manifest.problems import (
+        ManifestError,
+        Problem,
+        describe,
+        did_you_mean,
+        problems_table,
+    )
+    from helpers.manifest.read import IMAGE_ALIASES, read_manifest
+    from helpers.manifest.split import assign_groups, split_at_random, split_by_group
+    from helpers.manifest.table import Manifest, summarize
+
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)

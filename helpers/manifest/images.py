@@ -16,6 +16,8 @@ from helpers.common import CORES, expected, progress_bar
 from helpers.manifest.problems import Problem
 
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # what tf.io.decode_image reads; MPO is JPEG inside
+EXIF_ORIENTATION = 0x0112  # the tag: 1 is upright, or none
+EXIF_SIDEWAYS = (5, 6, 7, 8)  # orientations in which width and height change places
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")  # what such files are called, in lower case
 MAX_PIXELS = 50_000_000  # decoding holds 12 bytes a pixel as float32: 600 MB; cameras stay below
 SMALL = (32, 32)  # a JPEG is decoded at its smallest scale: it is all read, but 4 times as fast

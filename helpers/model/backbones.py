@@ -1,8 +1,4 @@
-"""Our own backbones: from pixels (batch, height, width, 3) to a map of features, for two cores.
-
-All take pixels scaled to -1 to 1, but "sign", which takes 0 to 255. "street", "residual" and
-"dense" give a map of a sixteenth of both sides, "sign" of an eighth.
-"""
+"""Our own backbones, for two cores: from pixels of -1 to 1 ("sign": 0 to 255) to features."""
 
 from collections.abc import Sequence
 
@@ -18,9 +14,8 @@ def street_features(
 ):
     """The default backbone: a small residual network (He et al. 2016) for two cores.
 
-    A first convolution with a stride of 4, so that nearly all of the work is done on few pixels,
-    and plain 3x3 convolutions, since depthwise ones save arithmetic but little time on a CPU.
-    `widths` are channels of the first convolution and of each block, which halves both sides.
+    A stride of 4 first, so that nearly all of the work is done on few pixels; plain convolutions,
+    since depthwise ones save arithmetic but little time on a CPU. `widths` are channels.
     """
     x = _relu(_convolve(x, widths[0], kernel=6, strides=4, initialization=initialization))
     for width in widths[1:]:
@@ -55,11 +50,7 @@ def dense_features(
     blocks: Sequence[tuple[int, int]] = ((3, 16), (4, 24), (4, 32)),
     initialization: str = GLOROT,
 ):
-    """A small densely connected network (Huang et al. 2017) for two cores.
-
-    Each convolution sees what all before it in its block have found, and adds a few channels of
-    its own: `blocks` are their numbers. Between blocks the channels and both sides are halved.
-    """
+    """A small densely connected network (Huang et al. 2017): (convolutions, channels) per block."""
     x = _relu(_convolve(x, 32, kernel=6, strides=4, initialization=initialization))
     for number, (convolutions, growth) in enumerate(blocks):
         if number:
@@ -77,45 +68,32 @@ def sign_features(
 ):
     """A backbone for small images with one thing in the middle, such as traffic signs.
 
-    Images of signs are often so dark or pale that most of the range is unused, so the light is
-    evened out first: over the image, and around each pixel. Then a convolution of few channels at
-    full size, since at 32 pixels a stride loses the strokes of a numeral, and the work where
-    pooling has left few pixels. `widths` are channels before each pooling, which halves both sides.
+    Such images are often dark or pale, so the light is evened out first, over the image and around
+    each pixel. No stride: at 32 pixels it loses the strokes of a numeral. `widths` are channels.
     """
-    # A group of all three channels keeps the colors; epsilon is small beside 255 squared.
+    # A group of all three channels keeps the colors; epsilon is small compared with 255 squared.
     whole = layers.GroupNormalization(1, epsilon=1.0, center=False, scale=False)(image)
     x = layers.Concatenate()([whole, EvenLight(NEIGHBORHOOD)(image)])
-    # Normalizing after the pooling is the same idea on a quarter of the numbers.
     for width, kernel in zip(widths[:-1], (5, 3)):
-        convolution = _convolution(width, kernel, initialization=initialization)
-        x = _relu(_normalize(layers.MaxPooling2D(2)(convolution(x))))
+        x = _relu(_convolve(x, width, kernel, initialization=initialization, pooled=True))
     x = _relu(_convolve(x, widths[-1], initialization=initialization))
     x = layers.Add()([_convolve(x, widths[-1], initialization=initialization), x])
     return layers.MaxPooling2D(2)(_relu(x))
 
 
 def lenet_features(x: keras.KerasTensor):
-    """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling, as cloud tutorials have it.
-
-    It takes 32 pixels on each side, or more, and gives (batch, 1, 1, 84): its two dense layers are
-    convolutions over all that is left.
-    """
+    """LeNet-5 (LeCun et al. 1998) with ReLU and max pooling: from 32x32 or more to (1, 1, 84)."""
     for width in (6, 16):
         x = layers.MaxPooling2D(2)(layers.Conv2D(width, 5, activation="relu")(x))
     x = layers.Conv2D(120, x.shape[1:3], activation="relu")(x)
     return layers.Conv2D(84, 1, activation="relu")(x)
 
 
-def _convolve(x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1, **options):
-    return _normalize(_convolution(width, kernel, strides, **options)(x))
-
-
-def _convolution(width: int, kernel: int = 3, strides: int = 1, initialization: str = GLOROT):
+def _convolve(x, width: int, kernel=3, strides=1, initialization=GLOROT, pooled=False):
     how = {"padding": "same", "use_bias": False, "kernel_initializer": initialization}
-    return layers.Conv2D(width, kernel, strides, **how)
-
-
-def _normalize(x: keras.KerasTensor):
+    x = layers.Conv2D(width, kernel, strides, **how)(x)
+    if pooled:  # before normalizing: the same idea on a quarter of the numbers
+        x = layers.MaxPooling2D(2)(x)
     # A momentum of .9 instead of .99: the runs here are a few hundred steps long.
     return FusedBatchNormalization(momentum=0.9)(x)
 

@@ -12,17 +12,12 @@ def grad_cam(
     classes: np.ndarray | None = None,
     averaged: bool = False,
 ) -> np.ndarray:
-    """Computes Grad-CAM maps of one head over the backbone's features.
+    """Computes Grad-CAM maps of one head, float32 (batch, height, width), 0 to 1.
 
-    Every feature is weighted by how much the class's logit would rise with it; what remains above
-    0 speaks for the class. Grad-CAM (Selvaraju et al. 2017) averages these slopes over the image
-    first. That suits a head that sees nothing but an average. Ours also see maxima and stripes:
-    the slope differs from place to place, so each place keeps its own (HiResCAM, Draelos and
-    Carin 2020), unless `averaged`. `classes`, int (batch,), are explained; the most probable ones
-    where None. Images are (batch, height, width, 3), RGB 0 to 255.
-
-    Returns:
-        float32 (batch, height, width), 0 to 1, each map's largest value 1 where it is not all 0.
+    Grad-CAM (Selvaraju et al. 2017) averages the slopes of the class's logit over the image, which
+    suits a head that sees only an average (`averaged`). Ours also see maxima and stripes, so each
+    place keeps its own slope (HiResCAM, Draelos and Carin 2020). `classes`, int (batch,), are
+    explained, where None the most probable ones. `images` are (batch, height, width, 3), 0 to 255.
 
     Raises:
         WorkshopError: the model has no such task.
@@ -42,7 +37,6 @@ def grad_cam(
 def _features_and_slopes(
     model: keras.Model, images: np.ndarray, task: str, classes: np.ndarray | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the backbone's features, and how much the class's logit rises with each of them."""
     position = [layer.name for layer in model.layers].index("backbone")
     # the output of the backbone as the rest of the network takes it in
     features_to_hidden = keras.Model(model.layers[position + 1].input, model.get_layer(task).input)
@@ -55,4 +49,4 @@ def _features_and_slopes(
         if classes is None:
             classes = tf.argmax(logits, axis=1)
         chosen = tf.gather(logits, tf.cast(classes, tf.int32), batch_dims=1)
-    return features, tape.gradient(chosen, features)  # (batch, rows, columns, channels)
+    return features, tape.gradient(chosen, features)  # both (batch, rows, columns, channels)

@@ -9,11 +9,7 @@ register = keras.saving.register_keras_serializable("workshop")
 
 @register
 class EvenLight(layers.Layer):
-    """Takes the mean of its neighborhood from each pixel, and divides by the std there.
-
-    Local contrast normalization (Jarrett et al. 2009) with a box of `size` pixels on each side
-    instead of a Gaussian window.
-    """
+    """Local contrast normalization (Jarrett et al. 2009) in a box of `size` x `size` pixels."""
 
     def __init__(self, size: int, **kwargs):
         super().__init__(**kwargs)
@@ -31,12 +27,7 @@ class EvenLight(layers.Layer):
 
 @register
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalization of images with TensorFlow's own kernel while training.
-
-    The numbers and the weights are those of Keras, which puts the layer together from a dozen small
-    operations: here one goes over the numbers instead, and another one back. Channels come last,
-    and scale and center are learned, as is Keras's default.
-    """
+    """Batch normalization as Keras does it, in one operation while training instead of a dozen."""
 
     def call(self, inputs, training=None, mask=None):
         """Normalizes (batch, height, width, channels)."""
@@ -58,11 +49,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
 @register
 class ScalePixels(layers.Layer):
-    """Scales RGB 0 to 255 as `keras.applications.imagenet_utils.preprocess_input` does.
-
-    It is part of the network, so that serving cannot scale otherwise than training did. `mode` is
-    "caffe" (BGR minus the mean), "torch" (0 to 1, then standardized by channel) or "tf" (-1 to 1).
-    """
+    """Scales RGB 0 to 255 as Keras's `preprocess_input` does in `mode` "caffe", "torch" or "tf"."""
 
     def __init__(self, mode: str, **kwargs):
         super().__init__(**kwargs)
@@ -73,21 +60,16 @@ class ScalePixels(layers.Layer):
         if self.mode == "tf":
             return pixels / 127.5 - 1.0
         if self.mode == "torch":
-            mean = keras.ops.convert_to_tensor([0.485, 0.456, 0.406], pixels.dtype)
-            std = keras.ops.convert_to_tensor([0.229, 0.224, 0.225], pixels.dtype)
-            return (pixels / 255.0 - mean) / std
-        mean = keras.ops.convert_to_tensor([103.939, 116.779, 123.68], pixels.dtype)
-        return pixels[..., ::-1] - mean
+            return (pixels / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+        return pixels[..., ::-1] - [103.939, 116.779, 123.68]
 
 
 @register
 class StandardizePixels(layers.Layer):
-    """Subtracts the mean of each channel of the data set, and divides by its std.
+    """Subtracts the mean of each channel of the data set, RGB, and divides by its std.
 
-    Both are weights that are not trained: they are saved and handed on from stage to stage with
-    the others, and serving cannot use other ones. They belong to RGB, the order in which
-    `helpers.pipeline` decodes. (The published person attributes took the statistics of RGB
-    images and applied them to BGR ones, as OpenCV reads them: red was scaled as blue.)
+    Both are weights that are not trained, so that they are saved with the others. (The published
+    person attributes applied statistics of RGB to BGR, as OpenCV reads it: red scaled as blue.)
     """
 
     def __init__(self, **kwargs):
@@ -103,7 +85,7 @@ class StandardizePixels(layers.Layer):
 
 
 def set_pixel_statistics(model: keras.Model, mean: np.ndarray, std: np.ndarray) -> None:
-    """Tells a network of `pixels="dataset"` about its data: (3,), RGB, 0 to 255."""
+    """Sets what a network of `pixels="dataset"` scales by: both (3,), RGB, 0 to 255."""
     layer = model.get_layer("backbone").get_layer("standardize")
     layer.mean.assign(mean)
     layer.std.assign(np.maximum(std, 1.0))  # of images of one color it is 0
@@ -111,19 +93,12 @@ def set_pixel_statistics(model: keras.Model, mean: np.ndarray, std: np.ndarray) 
 
 @register
 class TaskUncertainty(layers.Layer):
-    """Holds one trained log-variance for each task (Kendall, Gal & Cipolla 2018).
-
-    It passes its input on unchanged. It stands in the network only so that the variances are
-    trained, saved and resumed together with the other weights.
-    """
+    """Holds a log-variance for each task, trained and saved with the network's other weights."""
 
     def __init__(self, tasks: int, **kwargs):
         super().__init__(**kwargs)
-        self.tasks = tasks
-        self.log_variance = self.add_weight(
-            shape=(tasks,), initializer="zeros", name="log_variance"
-        )
+        self.log_variance = self.add_weight((tasks,), "zeros", name="log_variance")
 
     def call(self, features):
-        """Returns `features`."""
+        """Returns `features` unchanged."""
         return features

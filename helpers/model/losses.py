@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from helpers.common import WorkshopError, expected, keras, tf
+from helpers.common import expected, keras, tf
 from helpers.manifest import Labels, Manifest
 from helpers.model.layers import TaskUncertainty
 
@@ -12,11 +12,7 @@ ops = keras.ops
 
 
 class MaskedCrossentropy(keras.losses.Loss):
-    """Cross-entropy over the rows whose label is known.
-
-    Keras has the parts, but not together: `ignore_class` knows no label smoothing, and
-    `class_weight` of `fit` raises where a model has several outputs.
-    """
+    """Cross-entropy over labelled rows: Keras's `ignore_class` knows no smoothing or weights."""
 
     def __init__(self, class_weights=None, label_smoothing: float = 0.0, name: str = "loss"):
         # No reduction by Keras: it would divide by all rows, and this mean is over labelled ones.
@@ -26,8 +22,8 @@ class MaskedCrossentropy(keras.losses.Loss):
     def call(self, targets, probabilities):
         """Returns the mean loss of a batch, a scalar; 0 where no row is labelled.
 
-        Targets are int (batch,), -1 where the label is not known, or soft: float (batch, classes),
-        which sum to less than 1 where a part is not known. Probabilities are (batch, classes).
+        `targets` are int (batch,), -1 where not known, or soft: float (batch, classes), which sum
+        to less than 1 where a part is not known.
         """
         classes = probabilities.shape[-1]
         wanted = soft_targets(targets, classes, probabilities.dtype)
@@ -38,7 +34,7 @@ class MaskedCrossentropy(keras.losses.Loss):
         wanted = wanted * (1 - smooth) + weight * smooth / classes
         # 1e-7: the smallest probability that Keras itself lets into a logarithm
         loss = -ops.sum(wanted * ops.log(ops.maximum(probabilities, 1e-7)))
-        return loss / ops.maximum(_mean_over_hosts(ops.sum(weight)), 1e-7)
+        return loss / ops.maximum(_mean_over_workers(ops.sum(weight)), 1e-7)
 
 
 def soft_targets(targets, classes: int, dtype: str = "float32"):
@@ -50,11 +46,11 @@ def soft_targets(targets, classes: int, dtype: str = "float32"):
     return ops.one_hot(ops.maximum(targets, 0), classes, dtype=dtype) * known[:, None]
 
 
-def labels_of(targets, classes: int, dtype: str = "int64"):
+def labels_of(targets, classes: int):
     """Returns one label for each row, (batch,): of soft targets the largest one."""
     if not _are_soft(targets, classes):
-        return ops.cast(ops.reshape(targets, (-1,)), dtype)
-    largest = ops.cast(ops.argmax(targets, axis=-1), dtype)
+        return ops.cast(ops.reshape(targets, (-1,)), "int64")
+    largest = ops.cast(ops.argmax(targets, axis=-1), "int64")
     return ops.where(ops.max(targets, axis=-1) > 0, largest, ops.full_like(largest, -1))
 
 
@@ -62,9 +58,8 @@ def _are_soft(targets, classes: int) -> bool:
     return classes > 1 and len(targets.shape) == 2 and targets.shape[-1] == classes
 
 
-def _mean_over_hosts(weight):
-    # Where several hosts share a batch, the mean of what their parts weigh: divided by it, the mean
-    # of the hosts' losses is the loss of the whole, also where one has more labels than another.
+def _mean_over_workers(weight):
+    # so that the mean of the workers' losses is the batch's, also where one has more labels
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return weight
@@ -84,38 +79,30 @@ class MaskedAccuracy(keras.metrics.Mean):
 
 def class_counts(manifest: Manifest) -> dict[str, np.ndarray]:
     """Returns for each task how many rows each of its classes has, int (classes,)."""
-    counts = {}
-    for task, classes in manifest.labels.tasks.items():
-        targets = manifest.targets(task)
-        counts[task] = np.bincount(targets[targets >= 0], minlength=len(classes))
-    return counts
+    return {  # the first count is that of -1, which is not known
+        task: np.bincount(manifest.targets(task) + 1, minlength=len(classes) + 1)[1:]
+        for task, classes in manifest.labels.tasks.items()
+    }
 
 
 def balance(counts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns weights that let every class of a task count alike (King & Zeng 2001, "balanced").
+    """Returns float32 (classes,) for each task: weights that let its classes count alike.
 
-    For each task float32 (classes,): labelled rows / (classes * rows of the class); 0 for a class
-    without rows.
+    They are labelled rows / (classes * rows of the class) (King & Zeng 2001); 0 without rows.
     """
-    weights = {}
-    for task, rows in counts.items():
-        with np.errstate(divide="ignore"):
-            balanced = rows.sum() / (len(rows) * rows)
-        weights[task] = np.where(rows > 0, balanced, 0).astype(np.float32)
-    return weights
+    with np.errstate(divide="ignore"):
+        return {
+            task: np.where(rows > 0, rows.sum() / (len(rows) * rows), 0).astype(np.float32)
+            for task, rows in counts.items()
+        }
 
 
 def compute_sampling_weights(manifest: Manifest, sampling: str) -> np.ndarray | None:
-    """Returns the sampling weight of each row of a training split.
+    """Returns the sampling weight of each row, float (n,), which sums to 1; None: each row once.
 
     With the name of a task, its classes come equally often, and a row without a label as often as
-    the average row. With "groups" a person of 100 images comes 10 times as often as one of a single
-    image: the square root lies between each image once, where few people fill the epochs, and each
-    person equally often, where their many images are hardly used (Mahajan et al. 2018 sample
-    hashtags so).
-
-    Returns:
-        float (n,), which sums to 1; or None: each row once, as with "" and groups of one size.
+    the average row. With "groups" a group comes as often as the square root of its images: between
+    each image once and each group equally often (Mahajan et al. 2018 sample hashtags so).
 
     Raises:
         WorkshopError: no such task.
@@ -138,19 +125,14 @@ def build_losses(
     labels: Labels, class_weights: Mapping | None = None, label_smoothing: float = 0.0
 ) -> dict[str, keras.losses.Loss]:
     """Returns a loss for each task, as `compile` wants them; `class_weights` are (classes,)."""
-    weights = class_weights or {}
     return {
-        task: MaskedCrossentropy(weights.get(task), label_smoothing, name=task)
+        task: MaskedCrossentropy((class_weights or {}).get(task), label_smoothing, name=task)
         for task in labels.tasks
     }
 
 
 class UncertaintyWeighted(keras.losses.Loss):
-    """exp(-s) * loss + s / 2, where s is the task's trained log-variance.
-
-    A task whose labels are noisy gets a small weight, and s / 2 keeps the weights from vanishing
-    (Kendall, Gal & Cipolla 2018, equation 10).
-    """
+    """exp(-s) * loss + s / 2, where s is the task's log-variance (Kendall, Gal & Cipolla 2018)."""
 
     def __init__(self, loss: keras.losses.Loss, uncertainty: TaskUncertainty, index: int):
         super().__init__(name=loss.name, reduction="none")
@@ -171,9 +153,8 @@ def weigh_by_uncertainty(
     except ValueError as error:
         fix = "Build it with task_uncertainty=True."
         raise expected("a model with trained task weights", "one without", fix) from error
-    return {
-        task: UncertaintyWeighted(loss, layer, i) for i, (task, loss) in enumerate(losses.items())
-    }
+    numbered = enumerate(losses.items())
+    return {task: UncertaintyWeighted(loss, layer, i) for i, (task, loss) in numbered}
 
 
 def parse_task_weights(text: str, labels: Labels) -> dict[str, float]:
@@ -192,7 +173,5 @@ def parse_task_weights(text: str, labels: Labels) -> dict[str, float]:
         except ValueError:
             named[task] = -1.0
         if not 0 <= named[task] < np.inf:
-            raise WorkshopError(
-                f"expected a task weight such as {task}=2, found {part!r}. Weights are at least 0."
-            )
+            raise expected(f"a task weight such as {task}=2", repr(part), "Weights are at least 0.")
     return {task: named.get(task, named.get("*", 1.0)) for task in labels.tasks}

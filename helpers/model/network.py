@@ -20,7 +20,7 @@ from helpers.model.layers import ScalePixels, StandardizePixels, TaskUncertainty
 DEFAULT_BACKBONE = "street"
 DEFAULT_IMAGE_SIZE = (160, 64)  # height, width in pixels
 DEFAULT_POOLING = "average+max+stripes"
-OWN_BACKBONES = ("street", "residual", "dense", "sign", "lenet")  # of helpers.model.backbones
+OWN_BACKBONES = ("street", "residual", "dense", "sign", "lenet")
 STRIPES = 4  # head, chest, legs, feet: each lies at about the same height in every street crop
 
 # How keras.applications expects its pixels, where it does not scale them itself.
@@ -50,13 +50,11 @@ def build_model(
     """Builds a network with one backbone and a tower and a softmax head for each task.
 
     It goes from "image", float (batch, height, width, 3), RGB 0 to 255, to a dict from task to
-    float32 (batch, classes), probabilities that sum to 1. Each head's layer bears the name of its
-    task. `helpers.train.Recipe` describes the options; `weigh_by_uncertainty` uses
-    `task_uncertainty`.
+    float32 (batch, classes), probabilities. `helpers.train.Recipe` describes the options.
 
     Raises:
-        WorkshopError: an unknown backbone or pooling, weights that cannot be had, or a task whose
-            name no layer can bear or another one bears.
+        WorkshopError: an unknown backbone or pooling, weights that cannot be loaded, or a task
+            whose name is none for a layer, or that of another one.
     """
     _check_task_names(labels)
     image = keras.Input((*image_size, 3), name="image")
@@ -86,14 +84,12 @@ def _named_model(image: keras.KerasTensor, heads: dict[str, keras.KerasTensor]) 
     try:
         return keras.Model(image, heads, name="multi_task")
     except ValueError as error:  # 'The name "max" is used 2 times in the model ...'
-        raise WorkshopError(
-            f"expected tasks with names of their own, found one that is also a layer's: {error} "
-            "Rename the task."
-        ) from error
+        what, found = "tasks with names of their own", f"one that is also a layer's: {error}"
+        raise expected(what, found.removesuffix("."), "Rename the task.") from error
 
 
 def _check_task_names(labels: Labels) -> None:
-    """Refuses what TensorFlow refuses as a layer's name, only much later and at length."""
+    # TensorFlow refuses them too, only much later and at length
     for task in labels.tasks:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", task):
             raise WorkshopError(
@@ -115,24 +111,21 @@ def build_backbone(
     initialization: str = GLOROT,
     pixels: str = "fixed",
 ) -> keras.Model:
-    """Builds the part that all tasks share, pixel scaling included.
+    """Builds the part that all tasks share: RGB 0 to 255 to (batch, rows, columns, channels).
 
-    It is a model "backbone" from float (batch, height, width, 3), RGB 0 to 255, to (batch, rows,
-    columns, channels). `name` is one of `OWN_BACKBONES`, or of keras.applications in any case, such
-    as "densenet121". `weights` are None for random ones, "imagenet" (downloads them), or the path
-    of a model that `helpers.train` saved, whose backbone is taken.
+    `name` is one of `backbone_names()`, in any case. `weights` are None for random ones, "imagenet"
+    (downloads them), or the path of a model that `helpers.train` saved, whose backbone is taken.
 
     Raises:
-        WorkshopError: an unknown name, or weights that cannot be had.
+        WorkshopError: an unknown name, or weights that cannot be loaded.
     """
     name = _find_backbone(name)
     image = keras.Input((*image_size, 3), name="pixels")
     if name in OWN_BACKBONES:
         if weights == "imagenet":
-            raise WorkshopError(
-                f"expected weights none or a saved model for {name!r}, found imagenet: there are "
-                "none of it. Choose a --backbone of keras.applications, or --weights none."
-            )
+            fix = "Choose a --backbone of keras.applications, or --weights none."
+            what = f"weights none or a saved model for {name!r}"
+            raise expected(what, "imagenet: there are none of it", fix)
         features = _own_features(image, name, initialization, pixels)
     elif initialization != GLOROT:
         fix = f"Choose one of {', '.join(OWN_BACKBONES)} for this."
@@ -175,20 +168,17 @@ def _own_features(image: keras.KerasTensor, name: str, initialization: str, pixe
 def _published_features(image: keras.KerasTensor, name: str, weights: str | None, pixels: str):
     network = getattr(keras.applications, name)
     mode = next((mode for mode, names in _SCALING.items() if name in names), None)
-    scaled, options = ScalePixels(mode)(image) if mode else image, {}
+    scaled = ScalePixels(mode)(image) if mode else image
+    options = {"weights": "imagenet" if weights == "imagenet" else None}
     if pixels == "dataset":
         scaled = StandardizePixels(name="standardize")(image)
         if "include_preprocessing" in inspect.signature(network).parameters:
-            options = {"include_preprocessing": False}
+            options["include_preprocessing"] = False
         elif not mode:
-            fix = "Use --pixels fixed, or another --backbone."
-            found = f"{name}, which scales inside"
-            raise expected("a network whose scaling can be left out", found, fix)
-    weights = "imagenet" if weights == "imagenet" else None
+            what, found = "a network whose scaling can be left out", f"{name}, which scales inside"
+            raise expected(what, found, "Use --pixels fixed, or another --backbone.")
     try:
-        return network(include_top=False, weights=weights, input_shape=image.shape[1:], **options)(
-            scaled
-        )
+        return network(include_top=False, input_shape=image.shape[1:], **options)(scaled)
     except ValueError as error:  # an image too small for the network
         raise WorkshopError(f"{name}: {error}") from error
     except Exception as error:
@@ -207,9 +197,8 @@ def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
     try:
         source = load_model(path).get_layer("backbone")
     except ValueError as error:
-        raise WorkshopError(
-            f"expected {path} to be a model of helpers.train, found no backbone in it."
-        ) from error
+        message = f"expected {path} to be a model of helpers.train, found no backbone in it."
+        raise WorkshopError(message) from error
     if [w.shape for w in source.weights] != [w.shape for w in backbone.weights]:
         fix = "Use the --backbone that it was trained with."
         raise expected(f"{path} to hold the backbone that you ask for", "another one", fix)
@@ -221,19 +210,15 @@ def load_model(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False)
     except (ValueError, OSError) as error:
-        raise WorkshopError(
-            f"expected a saved Keras model, found none at {path}: {error}"
-        ) from error
+        message = f"expected a saved Keras model, found none at {path}: {error}"
+        raise WorkshopError(message) from error
 
 
 def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):
     """Turns a map of features (batch, rows, columns, channels) into one vector (batch, features).
 
-    `pooling` joins any of these by "+". "average" tells how much of a feature there is, "max"
-    whether it is anywhere, "stripes" the average in each of `STRIPES` horizontal bands: where a
-    garment is tells which one it is (Part-based Convolutional Baseline, Sun et al. 2018), "flat"
-    every place by itself: what is in the middle of an image, such as a sign, has its parts at the
-    same places in all of them.
+    `pooling` joins any of these by "+": "average", "max", "stripes" (the average in each of
+    `STRIPES` horizontal bands: Sun et al. 2018), "flat" (for things always at the same place).
     """
     ways = pooling.split("+")
     if unknown := set(ways) - {"average", "max", "stripes", "flat"}:

@@ -1,13 +1,13 @@
 """A `Manifest` becomes batches: decoded images of one size, cached, augmented."""
 
+from typing import TYPE_CHECKING
+
 from helpers.common import front_door
 
-__getattr__, __dir__, __all__ = front_door(
-    __name__,
-    {
-        "augmentation": ["AUGMENTATIONS", "Augmentation", "augment"],
-        "batches": ["batches_in_order", "steps_per_epoch", "training_batches"],
-        "cache": ["channel_statistics", "load_images"],
-        "decode": ["decode_image", "decode_reduced", "decoded", "read_images"],
-    },
-)
+if TYPE_CHECKING:
+    from helpers.pipeline.augmentation import AUGMENTATIONS, Augmentation, augment
+    from helpers.pipeline.batches import batches_in_order, steps_per_epoch, training_batches
+    from helpers.pipeline.cache import channel_statistics, load_images
+    from helpers.pipeline.decode import decode_image, decode_reduced, decoded, read_images
+
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)

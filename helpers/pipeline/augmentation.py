@@ -1,9 +1,6 @@
-"""Changes training images at random, a batch at a time.
+"""Changes training images at random: one pass over the pixels moves them, another recolors them."""
 
-On two cores every pass over the pixels is time that the network does not get: flip, shift, zoom and
-rotation move each image at once, then light, contrast and tint recolor it at once.
-"""
-
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -26,14 +23,11 @@ class Augmentation:
     tint: float = 0.0  # fraction of a color channel; small, so that a color label stays right
     erase: float = 0.0  # probability that a rectangle is painted over (Zhong et al. 2017)
     erase_area: tuple[float, float] = (0.02, 0.15)  # smallest and largest fraction of the image
-    # Change each image in only so many of the ways above, drawn anew for each, and then as far as
-    # they go (RandAugment, Cubuk et al. 2020); 0 for all ways, each as far as it happens. The
-    # paper's solarize, posterize, equalize and invert would not leave a color label right.
+    # Change each image in only so many ways, as far as they go (RandAugment, Cubuk et al. 2020); 0
+    # for all ways. The paper's solarize, posterize, equalize and invert spoil color labels.
     operations: int = 0
     shear: float = 0.0  # slant, and difference between the scales of the two sides: a side view
-    # Mix the pixels between which a moved one lies. At 32 pixels the nearest one alone tears thin
-    # strokes apart; at 160 nobody sees it, and it takes time.
-    smooth: bool = False
+    smooth: bool = False  # interpolate: at 32 pixels the nearest one alone tears strokes apart
 
 
 AUGMENTATIONS = {
@@ -41,7 +35,7 @@ AUGMENTATIONS = {
     "flip": Augmentation(flip=0.5),
     "standard": Augmentation(0.5, 0.05, 0.08, 0.0, 0.08, 0.12, 0.04, 0.1),
     "strong": Augmentation(0.5, 0.10, 0.20, 10.0, 0.15, 0.30, 0.08, 0.5, (0.02, 0.25)),
-    # of the published person attributes: its stages, and its third one
+    # of the published person attributes: all of its stages, and the third one
     "erasing": Augmentation(flip=0.5, erase=0.5, erase_area=(0.01, 0.2)),
     "strong erasing": Augmentation(0.5, 0.10, 0.20, 10.0, 0.15, 0.30, 0.08, 0.5, (0.01, 0.2)),
     "randaugment": Augmentation(0.5, 0.10, 0.20, 12.0, 0.15, 0.35, 0.08, operations=2),
@@ -57,39 +51,35 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
     if augmentation == AUGMENTATIONS["none"]:
         return images
     changed = np.empty(images.shape, np.uint8)  # row by row, whatever the order of `images`
-    spread = _Spread(len(images), augmentation.operations, rng)
-    _move(images, changed, augmentation, spread)
+    spread = _spread(len(images), augmentation.operations, rng)
+    _move(images, changed, augmentation, spread, rng)
     _recolor(changed, augmentation, spread)
     _erase(changed, augmentation, rng)
     return changed
 
 
-class _Spread:
-    """Draws how far each image of a batch is changed in each way, between -far and far."""
+def _spread(count: int, operations: int, rng: np.random.Generator) -> Callable[..., np.ndarray]:
+    """Draws which changes each image gets; the function returned draws how far, -far to far."""
+    order = rng.random((count, len(CHANGES))).argsort(axis=1) if operations else None
 
-    def __init__(self, count: int, operations: int, rng: np.random.Generator):
-        self.count, self.rng, self.chosen = count, rng, None
-        if operations:
-            order = rng.random((count, len(CHANGES))).argsort(axis=1)
-            self.chosen = order < operations
-
-    def __call__(self, change: str, far: float, values: int = 1) -> np.ndarray:
-        """Returns (count, values)."""
-        drawn = self.rng.uniform(-far, far, (self.count, values))
-        if self.chosen is None:
+    def spread(change: str, far: float, values: int = 1) -> np.ndarray:
+        drawn = rng.uniform(-far, far, (count, values))
+        if order is None:
             return drawn
-        return np.where(self.chosen[:, [CHANGES.index(change)]], np.copysign(far, drawn), 0.0)
+        chosen = order[:, [CHANGES.index(change)]] < operations
+        return np.where(chosen, np.copysign(far, drawn), 0.0)
+
+    return spread
 
 
-def _move(images: np.ndarray, moved: np.ndarray, a: Augmentation, spread: _Spread) -> None:
-    """Flips, shifts, zooms, turns and slants into `moved`; beyond the edge lie its pixels."""
+def _move(images: np.ndarray, moved: np.ndarray, a: Augmentation, spread: Callable, rng) -> None:
     count, height, width, _ = images.shape
     middle = np.array(((width - 1) / 2, (height - 1) / 2))
     angle = np.radians(spread("rotation", a.rotation)[:, 0])
     scale = 1 + spread("zoom", a.zoom)[:, 0]
-    mirror = np.where(spread.rng.random(count) < a.flip, -1, 1)
+    mirror = np.where(rng.random(count) < a.flip, -1, 1)
     shift = np.hstack((spread("across", a.shift) * width, spread("down", a.shift) * height))
-    slant, stretch = spread.rng.uniform(-a.shear, a.shear, (2, count))
+    slant, stretch = rng.uniform(-a.shear, a.shear, (2, count))
     turn = np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
     shape = np.array(((mirror * (1 + stretch / 2), slant), (0 * slant, 1 - stretch / 2)))
     matrices = np.einsum("ijn,jkn->nik", turn, shape * scale)  # from a new place to the old one
@@ -99,8 +89,7 @@ def _move(images: np.ndarray, moved: np.ndarray, a: Augmentation, spread: _Sprea
         cv2.warpAffine(images[i], matrix, (width, height), moved[i], flags, cv2.BORDER_REPLICATE)
 
 
-def _recolor(images: np.ndarray, a: Augmentation, spread: _Spread) -> None:
-    """Changes contrast around middle grey, then brightness, then each channel, in place."""
+def _recolor(images: np.ndarray, a: Augmentation, spread: Callable) -> None:
     contrast = 1 + spread("contrast", a.contrast)
     light = 255 * spread("brightness", a.brightness)
     tint = 1 + spread("tint", a.tint, 3)
@@ -112,7 +101,6 @@ def _recolor(images: np.ndarray, a: Augmentation, spread: _Spread) -> None:
 
 
 def _erase(images: np.ndarray, a: Augmentation, rng: np.random.Generator) -> None:
-    """Paints a rectangle of one random color into some of the images, in place."""
     count, height, width, _ = images.shape
     chosen = rng.random(count) < a.erase
     area = rng.uniform(*a.erase_area, count)

@@ -7,10 +7,8 @@ import numpy as np
 from helpers.common import CORES, steady, tf
 from helpers.manifest import Manifest
 from helpers.pipeline.augmentation import AUGMENTATIONS, Augmentation, augment
-from helpers.pipeline.cache import FileRows, load_images
+from helpers.pipeline.cache import load_images, row_reader
 from helpers.pipeline.decode import decode_all
-
-BATCHES_AHEAD = 2  # that wait for the network
 
 
 def training_batches(
@@ -27,16 +25,11 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Returns endless batches, a new order each epoch, the last partial batch included.
 
-    The order and every random change depend on `seed` and the epoch alone, so a run that starts
-    again in epoch 7 (its `first_epoch`, counted from 0) sees what an unbroken one would have seen.
-    By `sampling_weights` (n,) as many images are drawn as there are; where None, each comes once.
-    `steps` deals every epoch's images out to so many batches, whose sizes
-    differ by one at most, instead of filling batches of `batch_size`. `cache` decodes once into a
-    file (see `load_images`), instead of anew in every epoch.
-
-    Returns:
-        A dataset of (images, targets): uint8 (batch, height, width, 3), and a dict from task
-        to int32 (batch,), -1 where the label is not known.
+    A batch is uint8 (batch, height, width, 3), and a dict from task to int32 (batch,), -1 where the
+    label is not known. Order and changes depend on `seed` and the epoch alone, so a run that starts
+    again in `first_epoch`, counted from 0, sees what an unbroken one would have seen. By
+    `sampling_weights` (n,) n images are drawn; where None, each comes once. `steps` deals them out
+    to so many batches of nearly one size, instead of batches of `batch_size`.
     """
 
     def change(images: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -57,8 +50,7 @@ def _order(
         if logits is None:
             order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
         else:
-            drawn = tf.random.stateless_categorical(logits, count, [seed, epoch], tf.int32)
-            order = drawn[0]
+            order = tf.random.stateless_categorical(logits, count, [seed, epoch], tf.int32)[0]
         if steps is None:
             rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         else:
@@ -70,17 +62,14 @@ def _order(
 
 
 def steps_per_epoch(manifest: Manifest, batch_size: int) -> int:
-    """Returns the number of batches that hold every image once."""
+    """Returns the number of batches, the last partial one included."""
     return -(-len(manifest) // batch_size)
 
 
 def batches_in_order(
     manifest: Manifest, image_size: tuple[int, int], batch_size: int = 256, cache: bool = True
 ) -> tf.data.Dataset:
-    """Returns each image once, in the order of the manifest, unchanged; for scoring.
-
-    The elements are those of `training_batches`; the last batch may be smaller.
-    """
+    """Returns batches as `training_batches` does: each image once, in order and unchanged."""
     rows = tf.data.Dataset.range(len(manifest)).batch(batch_size)
     seeds = rows.map(lambda row: (row, row[:0]))  # nothing is random here
     return _look_up(seeds, manifest, image_size, cache, lambda images, _: images)
@@ -95,16 +84,16 @@ def _look_up(
 ) -> tf.data.Dataset:
     """Turns batches of (row numbers, seeds) into (images, targets)."""
     targets = {task: tf.constant(manifest.targets(task)) for task in manifest.labels.tasks}
-    store = FileRows(load_images(manifest, image_size)) if cache else None
+    read_rows = row_reader(load_images(manifest, image_size)) if cache else None
     paths = None if cache else tf.constant(manifest.paths)
 
     def look_up(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple:
         if cache:
-            function, inputs = lambda n, s: change(store[n], s), [numbers, seeds]
+            function, inputs = lambda n, s: change(read_rows(n), s), [numbers, seeds]
         else:
             function, inputs = change, [decode_all(tf.gather(paths, numbers), image_size), seeds]
         images = tf.numpy_function(function, inputs, tf.uint8, stateful=False)
         labels = {task: tf.gather(values, numbers) for task, values in targets.items()}
         return tf.ensure_shape(images, (None, *image_size, 3)), labels
 
-    return steady(rows.map(look_up, num_parallel_calls=CORES)).prefetch(BATCHES_AHEAD)
+    return steady(rows.map(look_up, num_parallel_calls=CORES)).prefetch(2)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,10 +26,8 @@ def load_images(
 ) -> np.ndarray:
     """Returns every image decoded, uint8 (images, height, width, 3), as a map of a file.
 
-    Later epochs and later runs read the file, whose name is a digest of paths, sizes and times.
-    The operating system keeps what fits in memory and drops the rest, so the cache may be larger
-    than the memory. Where all files together would take more than `CACHE_BYTES`, those are deleted
-    that were used longest ago.
+    The file's name is a digest of paths, sizes and times. Where all files together would take more
+    than `CACHE_BYTES`, those are deleted that were used longest ago.
 
     Raises:
         WorkshopError: an image is missing or cannot be decoded, or the disk is full.
@@ -47,7 +46,6 @@ def load_images(
 
 
 def _forget_oldest(folder: Path, wanted: int) -> None:
-    """Deletes files of decoded images until `wanted` bytes more stay within `CACHE_BYTES`."""
     files = []
     for path in folder.glob("*.uint8"):
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
@@ -62,7 +60,7 @@ def _forget_oldest(folder: Path, wanted: int) -> None:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Makes a file of `size` bytes at once: else a full disk would be told after an hour."""
+    """Makes a file of `size` bytes at once, so that a full disk is not found an hour later."""
     try:
         with path.open("wb") as file:
             file.truncate(size)
@@ -89,31 +87,23 @@ def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> No
 
 
 def _undecodable(paths: list[str]) -> WorkshopError:
-    """Finds which of a batch's images TensorFlow refuses."""
     for path in paths:
         try:
             decode_image(tf.io.read_file(path), (8, 8))
         except tf.errors.OpError:
-            return expected(
-                "a JPEG, PNG, BMP or GIF image",
-                f"none in {path}",
-                "Run python -m helpers.manifest on your manifest: it names every such file.",
-            )
+            fix = "Run python -m helpers.manifest on your manifest: it names every such file."
+            return expected("a JPEG, PNG, BMP or GIF image", f"none in {path}", fix)
     return WorkshopError(f"an image between {paths[0]} and {paths[-1]} changed while it was read.")
 
 
 def _digest(paths: list[str], image_size: tuple[int, int]) -> str:
-    """Identifies decoded images: another file, size or change time gives another digest."""
     digest = hashlib.sha256(f"{CACHE_VERSION} {image_size}".encode())
     for path in paths:
         try:
             status = os.stat(path)  # noqa: PTH116 - a Path for each of a million is slow
         except OSError as error:
-            raise expected(
-                f"an image at {path}",
-                "none",
-                "Run python -m helpers.manifest on your manifest: it names every missing file.",
-            ) from error
+            fix = "Run python -m helpers.manifest on your manifest: it names every missing file."
+            raise expected(f"an image at {path}", "none", fix) from error
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
@@ -121,11 +111,7 @@ def _digest(paths: list[str], image_size: tuple[int, int]) -> str:
 def channel_statistics(
     manifest: Manifest, image_size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean and standard deviation of each channel, float64 (3,), RGB 0 to 255.
-
-    Give it the training split alone: what is known of the validation images must not reach the
-    network.
-    """
+    """Returns mean and std of each channel of a training split, float64 (3,), RGB 0 to 255."""
     store = load_images(manifest, image_size)
     sums, squares = np.zeros(3), np.zeros(3)  # a few at a time, so that memory stays bounded
     for start in range(0, len(store), DECODE_BATCH):
@@ -137,25 +123,17 @@ def channel_statistics(
     return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
 
 
-class FileRows:
-    """Reads single images out of the file of `load_images`.
+def row_reader(store: np.memmap) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from row numbers to images in the file of `load_images`."""
+    # not the map itself, whose pages count as memory of this process: 30 GB would look like a leak
+    file = Path(store.filename).open("rb")  # noqa: SIM115 - as long as batches are wanted
 
-    Not through the map itself: its pages would count as memory of this process, in the end as
-    much as the file has, and a cache of 30 GB would look like a leak.
-    """
-
-    def __init__(self, store: np.memmap):
-        self._shape = store.shape[1:]
-        self._file = Path(store.filename).open("rb")  # noqa: SIM115 - as long as batches are wanted
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        images = np.empty((len(rows), *self._shape), np.uint8)
+    def read_rows(rows: np.ndarray) -> np.ndarray:
+        images = np.empty((len(rows), *store.shape[1:]), np.uint8)
         for image, row in zip(images, rows.tolist()):
-            read = os.preadv(self._file.fileno(), [image], row * image.nbytes)
-            if read != image.nbytes:
-                raise expected(
-                    f"image {row} in {self._file.name}",
-                    "the end of the file",
-                    "Delete that file: it is made again.",
-                )
+            if os.preadv(file.fileno(), [image], row * image.nbytes) != image.nbytes:
+                what, fix = f"image {row} in {file.name}", "Delete that file: it is made again."
+                raise expected(what, "the end of the file", fix)
         return images
+
+    return read_rows

@@ -6,16 +6,15 @@ from functools import partial
 import numpy as np
 
 from helpers.common import CORES, steady, tf
-from helpers.manifest import Manifest
+from helpers.manifest import EXIF_ORIENTATION, Manifest
 
 
 def decode_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or GIF (first frame) to uint8 (height, width, 3), RGB 0 to 255.
 
-    A JPEG is decoded at the smallest of its scales (1, 1/2, 1/4, 1/8) that is not smaller than
-    `image_size`, which is both faster and free of aliasing; other formats are averaged down to
-    the same scale. Then the orientation from EXIF is applied, and bilinear resizing stretches
-    the image to `image_size`. Alpha is dropped, grey becomes three equal channels.
+    A JPEG is decoded at the smallest of its scales (1, 1/2, 1/4, 1/8) that covers `image_size`,
+    which is faster and free of aliasing; other formats are averaged down to it. Then it is turned
+    as its EXIF says, and stretched to `image_size`. Alpha is dropped.
 
     Raises:
         tf.errors.InvalidArgumentError: the bytes are no image, or a broken one.
@@ -28,11 +27,7 @@ def decode_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tens
 def decode_reduced(
     image_bytes: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes an image as `decode_image` does, but leaves it at the scale of its decoding.
-
-    Returns:
-        float32 (height', width', 3), RGB 0 to 255, and int32 (2,), height and width of the whole.
-    """
+    """Decodes as `decode_image` does, unstretched; also returns the full size, int32 (2,)."""
     orientation = exif_orientation(image_bytes)
     image, size = tf.cond(
         tf.io.is_jpeg(image_bytes),
@@ -42,51 +37,41 @@ def decode_reduced(
     return tf.ensure_shape(_turn_upright(image, orientation), (None, None, 3)), size
 
 
-def _reduction(height: tf.Tensor, width: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+def _reduction(size: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Returns how often the image may be halved (0 to 3) and still cover `image_size`."""
-    times = tf.minimum(height // image_size[0], width // image_size[1])
-    return tf.reduce_sum(tf.cast(times >= [2, 4, 8], tf.int32))
+    return tf.reduce_sum(tf.cast(tf.reduce_min(size // image_size) >= [2, 4, 8], tf.int32))
 
 
 def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientation: tf.Tensor):
     shape = tf.io.extract_jpeg_shape(image_bytes)
-    lying = orientation >= 5  # these orientations swap height and width
-    height = tf.where(lying, shape[1], shape[0])
-    width = tf.where(lying, shape[0], shape[1])
-
-    # INTEGER_ACCURATE is what Pillow and browsers use; TensorFlow's default is a faster transform
-    # whose pixels differ.
+    size = tf.where(orientation >= 5, shape[1::-1], shape[:2])  # these swap height and width
+    # as Pillow and browsers do; TensorFlow's default is a faster transform whose pixels differ
     decode = partial(tf.io.decode_jpeg, image_bytes, 3, dct_method="INTEGER_ACCURATE")
     branches = [partial(decode, ratio=ratio) for ratio in (1, 2, 4, 8)]
-    image = tf.switch_case(_reduction(height, width, image_size), branches)
-    return tf.cast(image, tf.float32), tf.stack([height, width])
+    return tf.cast(tf.switch_case(_reduction(size, image_size), branches), tf.float32), size
 
 
 def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]):
     image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     image = tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
-    shape = tf.shape(image)
-    times = 2 ** _reduction(shape[0], shape[1], image_size)
+    size = tf.shape(image)[:2]
+    times = 2 ** _reduction(size, image_size)
     # As in a JPEG, an incomplete block at the edge is padded, not dropped.
-    height, width = -(-shape[0] // times), -(-shape[1] // times)
-    missing = [[0, height * times - shape[0]], [0, width * times - shape[1]], [0, 0]]
+    height, width = -(-size[0] // times), -(-size[1] // times)
+    missing = [[0, height * times - size[0]], [0, width * times - size[1]], [0, 0]]
     blocks = tf.reshape(tf.pad(image, missing, "SYMMETRIC"), (height, times, width, times, 3))
-    return tf.reduce_mean(blocks, axis=(1, 3)), shape[:2]
+    return tf.reduce_mean(blocks, axis=(1, 3)), size
 
 
 def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Reads the EXIF orientation of a JPEG inside the graph: int32, 1 (upright, or none) to 8.
-
-    Only the places that the EXIF 2.32 and JFIF standards name are looked at: an APP1 segment
-    right after the start of the file, or right after JFIF's APP0.
-    """
-    # padded, since a place beyond the end of a short file is an error
+    """Reads the EXIF orientation of a JPEG inside the graph: int32, 1 (upright, or none) to 8."""
+    # Exif comes first, or right after JFIF's APP0; padded, since a short file would be an error
     head = tf.strings.join([tf.strings.substr(image_bytes, 0, 30), "\0" * 30])
     first = tf.strings.substr(head, 6, 4) == b"Exif"
     second = tf.strings.substr(head, 24, 4) == b"Exif"
     start = tf.where(first, 6, 24) + 6  # the TIFF header follows "Exif\0\0"
     return tf.cond(
-        tf.logical_and(tf.strings.length(image_bytes) >= 30, first | second),
+        (tf.strings.length(image_bytes) >= 30) & (first | second),
         lambda: _orientation_of_tiff(tf.strings.substr(image_bytes, start, 4096)),
         lambda: tf.constant(1),
     )
@@ -98,16 +83,15 @@ def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
     big_endian = data[0] == ord("M")
 
     def number(at: tf.Tensor) -> tf.Tensor:
-        low = tf.where(big_endian, tf.gather(data, at + 1), tf.gather(data, at))
-        high = tf.where(big_endian, tf.gather(data, at), tf.gather(data, at + 1))
-        return 256 * high + low
+        first, second = tf.gather(data, at), tf.gather(data, at + 1)
+        return tf.where(big_endian, 256 * first + second, 256 * second + first)
 
     # An offset of more than 4 KB makes no sense for the first directory: treat it as none.
     offset = tf.minimum(number(tf.where(big_endian, 6, 4)), 4000)
     entries = tf.minimum(number(offset), (4096 - 12 - offset) // 12)
     places = offset + 2 + 12 * tf.range(entries)  # a directory entry has 12 bytes
     values = number(places + 8)
-    found = tf.logical_and(number(places) == 0x0112, (values >= 1) & (values <= 8))
+    found = (number(places) == EXIF_ORIENTATION) & (values >= 1) & (values <= 8)
     return tf.reduce_max(tf.concat([tf.where(found, values, 1), [1]], axis=0))
 
 

@@ -5,39 +5,44 @@ semicolon. Colors are told apart by color-blind readers too (Okabe and Ito 2008)
 is the name of a color is painted in it.
 """
 
+from typing import TYPE_CHECKING
+
 from helpers.common import front_door
 
-__getattr__, __dir__, __all__ = front_door(
-    __name__,
-    {
-        "answers": ["gallery_rows", "heatmaps", "probabilities", "probability_gallery"],
-        "data": ["class_shares", "co_occurrence", "images_per_group", "shares_by_split"],
-        "images": ["augmentation_gallery", "class_gallery", "image_grid", "images_of_groups"],
-        "scores": [
-            "confusion_matrix",
-            "coverage",
-            "leak",
-            "learning_curve",
-            "lifts",
-            "reliability",
-            "scores_against_floor",
-            "scores_by",
-            "speed",
-            "two_scores_by",
-        ],
-        "style": [
-            "BLUE",
-            "GRAY",
-            "GREEN",
-            "INK",
-            "NotebookFigure",
-            "ORANGE",
-            "PAINT",
-            "PURPLE",
-            "RAINBOW",
-            "STYLE",
-            "WIDTH",
-        ],
-        "training": ["learning_rate_range", "stage_curves", "training_curves", "twins"],
-    },
-)
+if TYPE_CHECKING:
+    from helpers.plots.answers import gallery_rows, heatmaps, probabilities, probability_gallery
+    from helpers.plots.data import class_shares, co_occurrence, images_per_group, shares_by_split
+    from helpers.plots.images import (
+        augmentation_gallery,
+        class_gallery,
+        image_grid,
+        images_of_groups,
+    )
+    from helpers.plots.scores import (
+        confusion_matrix,
+        coverage,
+        leak,
+        learning_curve,
+        lifts,
+        reliability,
+        scores_against_floor,
+        scores_by,
+        speed,
+        two_scores_by,
+    )
+    from helpers.plots.style import (
+        BLUE,
+        GRAY,
+        GREEN,
+        INK,
+        ORANGE,
+        PAINT,
+        PURPLE,
+        RAINBOW,
+        STYLE,
+        WIDTH,
+        NotebookFigure,
+    )
+    from helpers.plots.training import learning_rate_range, stage_curves, training_curves, twins
+
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -1,22 +1,22 @@
 """A network becomes an export, and the export answers: files in, probabilities out."""
 
+from typing import TYPE_CHECKING
+
 from helpers.common import front_door
 
-__getattr__, __dir__, __all__ = front_door(
-    __name__,
-    {
-        "export": [
-            "FORMATS",
-            "SavedModelPredictor",
-            "archive_folder",
-            "convert_to_litert",
-            "export_model",
-            "export_onnx",
-            "export_run",
-            "export_saved_model",
-        ],
-        "files": ["find_images", "named", "predict_files"],
-        "litert": ["LiteRTPredictor", "fit_pixels", "reduction"],
-        "timing": ["images_per_second", "seconds_per_call"],
-    },
-)
+if TYPE_CHECKING:
+    from helpers.predict.export import (
+        FORMATS,
+        SavedModelPredictor,
+        archive_folder,
+        convert_to_litert,
+        export_model,
+        export_onnx,
+        export_run,
+        export_saved_model,
+    )
+    from helpers.predict.files import find_images, named, predict_files
+    from helpers.predict.litert import LiteRTPredictor, fit_pixels, reduction
+    from helpers.predict.timing import images_per_second, seconds_per_call
+
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -4,29 +4,29 @@ Everywhere `targets` is int (n,), -1 where the label is not known, and `probabil
 (n, classes), each row a distribution. Rows without a label never count.
 """
 
+from typing import TYPE_CHECKING
+
 from helpers.common import front_door
 
-__getattr__, __dir__, __all__ = front_door(
-    __name__,
-    {
-        "confidence": [
-            "Threshold",
-            "apply_temperature",
-            "calibration_curve",
-            "choose_threshold",
-            "coverage_curve",
-            "expected_calibration_error",
-            "fit_temperature",
-        ],
-        "errors": ["confusion", "likely_label_errors", "per_class", "worst_mistakes"],
-        "priors": ["co_occurrence", "without_prior"],
-        "scores": [
-            "accuracy_difference",
-            "at_majority_baseline",
-            "score_by",
-            "score_lines",
-            "score_manifest",
-            "score_task",
-        ],
-    },
-)
+if TYPE_CHECKING:
+    from helpers.scores.confidence import (
+        Threshold,
+        apply_temperature,
+        calibration_curve,
+        choose_threshold,
+        coverage_curve,
+        expected_calibration_error,
+        fit_temperature,
+    )
+    from helpers.scores.errors import confusion, likely_label_errors, per_class, worst_mistakes
+    from helpers.scores.priors import co_occurrence, without_prior
+    from helpers.scores.scores import (
+        accuracy_difference,
+        at_majority_baseline,
+        score_by,
+        score_lines,
+        score_manifest,
+        score_task,
+    )
+
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)

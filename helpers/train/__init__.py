@@ -1,39 +1,45 @@
 """A `Manifest` and a `Recipe` become a `Run`: a folder with a model for every epoch."""
 
+from typing import TYPE_CHECKING
+
 from helpers.common import front_door
 
-__getattr__, __dir__, __all__ = front_door(
-    __name__,
-    {
-        "__main__": ["EXPORT_SECONDS", "RUN", "build_parser", "read_and_check", "where"],
-        "callbacks": ["BatchLog", "EpochRecorder", "seed_dropout"],
-        "flags": ["add_recipe_arguments", "recipe_from"],
-        "idea": ["Idea"],
-        "loop": ["ENDLESS", "open_or_create", "single_task_twins", "start_from_before", "train"],
-        "rate_test": ["proposed_rate", "rate_range"],
-        "recipe": ["Recipe", "Stage"],
-        "recipes": [
-            "PUBLISHED",
-            "PUBLISHED_ATTRIBUTES",
-            "RECIPES",
-            "change",
-            "find_recipe",
-            "in_minutes",
-            "scaled",
-            "shares_of_work",
-        ],
-        "runs": ["Run", "can_go_on", "check_labels", "is_whole_run", "open_run"],
-        "schedules": ["Clock", "OneCycle", "PLANNED_STEPS", "learning_rate"],
-        "stages": [
-            "build_optimizer",
-            "build_stage_model",
-            "compile_model",
-            "compiled_model",
-            "losses_of",
-            "predict_manifest",
-            "recipe_batches",
-            "trace_once",
-        ],
-        "state": ["State"],
-    },
-)
+if TYPE_CHECKING:
+    from helpers.train.__main__ import EXPORT_SECONDS, RUN, build_parser, read_and_check, where
+    from helpers.train.callbacks import BatchLog, EpochRecorder, seed_dropout
+    from helpers.train.flags import add_recipe_arguments, recipe_from
+    from helpers.train.idea import Idea
+    from helpers.train.loop import (
+        ENDLESS,
+        open_or_create,
+        single_task_twins,
+        start_from_before,
+        train,
+    )
+    from helpers.train.rate_test import proposed_rate, rate_range
+    from helpers.train.recipe import Recipe, Stage
+    from helpers.train.recipes import (
+        PUBLISHED,
+        PUBLISHED_ATTRIBUTES,
+        RECIPES,
+        change,
+        find_recipe,
+        in_minutes,
+        scaled,
+        shares_of_work,
+    )
+    from helpers.train.runs import Run, can_go_on, check_labels, is_whole_run, open_run
+    from helpers.train.schedules import PLANNED_STEPS, Clock, OneCycle, learning_rate
+    from helpers.train.stages import (
+        build_optimizer,
+        build_stage_model,
+        compile_model,
+        compiled_model,
+        losses_of,
+        predict_manifest,
+        recipe_batches,
+        trace_once,
+    )
+    from helpers.train.state import State
+
+__getattr__, __dir__, __all__ = front_door(__name__, __file__)
