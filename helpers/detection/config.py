@@ -1,11 +1,8 @@
-"""What a detection run does, as one YAML file that is read, checked, and kept beside the model.
+"""The YAML file that says what a detection run does; paths in it are relative to the file.
 
-    label_map: records/label_map.pbtxt
-    train: records/*_train.record-*
-    val: records/*_val.record-*
-    num_steps: 20                  # a short test; everything else has a default
-
-Paths in the file are relative to it.
+label_map: records/label_map.pbtxt
+train: records/*_train.record-*
+num_steps: 20                  # a short test; everything else has a default
 """
 
 from collections.abc import Callable
@@ -13,13 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
-from pydantic import (
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from helpers.common import Declared, WorkshopError, expected, write_text
@@ -48,7 +39,7 @@ class Config(Declared):
     label_map: Text = Field(description="the path of a label map")
     train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
     val: tuple[Text, ...] = Field((), description=GLOBS)
-    # may be given; then it must agree with the label map
+    # where given, it must agree with the label map
     num_classes: int | None = Field(None, ge=1, description="a whole number from 1 on")
     # of the network's image, into which images are fitted without being stretched
     image_size: tuple[Side, Side] = Field(
@@ -61,8 +52,7 @@ class Config(Declared):
     checkpoint: str | None = Field(None, description="a path, or null")
     anchor_sizes: tuple[Size, Size, Size] = Field(
         (28.0, 56.0, 112.0),
-        description=f"{len(STRIDES)} sizes in pixels from 4 to 2048, one for each of the strides "
-        f"{STRIDES}",
+        description=f"3 sizes in pixels from 4 to 2048, one for each of the strides {STRIDES}",
     )
     # the area of an anchor stays that of the square
     anchor_ratios: tuple[Ratio, ...] = Field(
@@ -114,8 +104,8 @@ class Config(Declared):
         """Reads a YAML file; relative paths in it become absolute."""
         path = Path(path)
         try:
-            if path.stat().st_size > MOST_BYTES:
-                raise yaml.YAMLError(f"{path.stat().st_size:,} bytes")
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise yaml.YAMLError(f"{size:,} bytes")
             value = yaml.safe_load(path.read_text("utf-8"))
         except OSError as error:
             found = f"no file that can be read ({error.strerror})"
@@ -129,13 +119,12 @@ class Config(Declared):
 
     @classmethod
     def from_dict(cls, value: Any, folder: Path = Path()) -> "Config":
-        """Makes a config of what a YAML file holds; paths are relative to `folder`."""
+        """Makes a config of a YAML file's value; paths are relative to `folder`."""
         known = cls.model_fields
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise WorkshopError("expected names and values, such as num_steps: 20.")
         for name in (name for name in value if name not in known):
-            names = ", ".join(sorted(known))
-            advice = f"{did_you_mean(name, known)}The settings are: {names}."
+            advice = f"{did_you_mean(name, known)}The settings are: {', '.join(sorted(known))}."
             raise WorkshopError(f"no setting {name!r}. {advice}")
         for name in ("label_map", "train"):
             if not value.get(name):
@@ -148,7 +137,7 @@ class Config(Declared):
         return self.replace(**{name: _absolute(getattr(self, name), Path.cwd()) for name in PATHS})
 
     def write(self, path: Path | str) -> None:
-        """Writes the config as YAML, whole, with absolute paths."""
+        """Writes the config as YAML with absolute paths."""
         value = self.absolute().model_dump(mode="json")
         write_text(Path(path), yaml.safe_dump(value, sort_keys=False))
 

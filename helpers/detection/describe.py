@@ -1,9 +1,8 @@
-"""Finds the people of an image, then says of each what the attribute network knows.
+"""Detects the people in images and videos, and predicts the attributes of each.
 
     python -m helpers.detection.describe --detector RUN --attributes RUN --out DIR PLACE ...
 
-A place is an image, a folder of images, or a video file. DIR gets a drawn image for each,
-people.csv and people.json.
+DIR gets a drawn image for each image or frame, people.csv and people.json.
 """
 
 import argparse
@@ -29,9 +28,8 @@ from helpers.common import (
     write_json,
     write_text,
 )
-from helpers.detection.drawing import draw_people
+from helpers.detection.drawing import Person, draw_people
 from helpers.detection.inference import EDGES
-from helpers.detection.people import Person
 from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.manifest import check_size
 from helpers.predict import LiteRTPredictor, find_images, fit_pixels, named, reduction
@@ -66,7 +64,7 @@ class Described:
         return drawn
 
     def to_json(self) -> dict[str, Any]:
-        """Returns everything as plain data."""
+        """Returns the result as a JSON value."""
         width, height = self.image.size
         people = [
             {
@@ -84,8 +82,7 @@ class Described:
         """Returns a row per person: box, score, and for each task class and probability."""
         rows = []
         for one in self.to_json()["people"]:
-            row = {"image": self.name, "person": one["person"], "score": one["score"]}
-            row |= one["box"]
+            row = {"image": self.name, "person": one["person"], "score": one["score"], **one["box"]}
             for task, classes in one["attributes"].items():
                 row[task], row[f"{task}_probability"] = next(iter(classes.items()))
             rows.append(row)
@@ -97,10 +94,9 @@ def _edges(box: np.ndarray, digits: int) -> dict[str, float]:
 
 
 class Describer:
-    """Detector and attribute network, one after the other.
+    """Detector and attribute network, one after the other, from the exports of their runs.
 
-    Exports are the folders of a detection run that knows the class `person`, and of a run of
-    `helpers.train`. `threshold` is the lowest score of a person, `most` limits those in an image.
+    `threshold` is the lowest score of a person, `most` limits the people in an image.
     """
 
     def __init__(
@@ -158,13 +154,12 @@ class Describer:
         """Returns task to (class to probability) of each crop, predicted in batches of one size."""
         answers = []
         for first in range(0, len(crops), BATCH):
-            some = list(crops[first : first + BATCH])
+            some = crops[first : first + BATCH]
             # padded, since LiteRT prepares its network anew for every other size, which costs more
             pixels = np.stack([*some, *[np.zeros_like(some[0])] * (BATCH - len(some))])
             found = self.predictor.predict_pixels(pixels)
-            for row in range(len(some)):
-                one = {task: values[row] for task, values in found.items()}
-                answers.append(named(self.predictor.labels, one))
+            rows = [{task: values[i] for task, values in found.items()} for i in range(len(some))]
+            answers += [named(self.predictor.labels, row) for row in rows]
         return answers
 
 
@@ -181,10 +176,9 @@ def _open(data: bytes) -> Image.Image:
 
 
 def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cuts a person out of an RGB image as the attribute network has learned to see people.
+    """Crops a person, uint8 of `size` (height, width), framed as in the attribute training data.
 
-    Returns:
-        uint8 of the height and width of `size`; what lies outside the image repeats its edge.
+    What lies outside the image repeats its edge.
     """
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
     is_cut = ymax >= (1 - NEAR_EDGE) * image.height
@@ -193,8 +187,8 @@ def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.nd
     half, center = tall * ASPECT / 2, (xmin + xmax) / 2
     wide, (left, right), columns = _span(center - half, center + half, image.width, size[1])
     high, (top, low), rows = _span(bottom - tall, bottom, image.height, size[0])
-    # As `decode_image` makes an image smaller: averaged as far as it goes, then bilinear. What
-    # is outside is repeated at the size of the network, where it is few pixels.
+    # Reduced as `decode_image` does: averaged as far as it goes, then bilinear. The edge is
+    # repeated at the size of the network, where it is few pixels.
     times, inside = reduction((high, wide), size), (left, top, right, low)
     part = image.reduce(times, inside) if times > 1 else image.crop(inside)
     fit = (rows[1] - rows[0], columns[1] - columns[0])
@@ -220,10 +214,9 @@ def _span(
 
 
 def compare(found: Described, truth: pd.DataFrame) -> pd.DataFrame:
-    """Sets what was said beside the truth, for everybody who was found.
+    """Compares the predictions with the truth: a row per detected person and task.
 
-    `truth` has the rows of the image's people, as `data.generate.streets` writes them. The result
-    has a row per person and task: `person`, `task`, `said`, `true`, `right`.
+    `truth` has the rows of the image's people, as `data.generate.streets` writes them.
     """
     rows = []
     if found.people and len(truth):
@@ -275,8 +268,8 @@ def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[De
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser("helpers.detection.describe", description=description)
+    what = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser("helpers.detection.describe", description=what)
     add = parser.add_argument
     add("--detector", type=Path, required=True, help="the folder of a detection run")
     add("--attributes", type=Path, required=True, help="the folder of a run of helpers.train")

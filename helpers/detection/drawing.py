@@ -1,11 +1,11 @@
 """Draws boxes onto images, a card for each person beside them, and the notebooks' figures.
 
-A person's color joins box, number and card. A bar says how sure a prediction is, by length and by
-color: blue from `SURE` on, orange from `LIKELY` on, gray below. A small square shows a named
-color itself.
+A person's color joins box, number and card. A bar's length and color show a probability: blue from
+`SURE` on, orange from `LIKELY` on, gray below.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,21 +14,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from helpers import plots
 from helpers.detection.config import LOSSES
-from helpers.detection.people import Person
-from helpers.plots import (
-    BLUE,
-    GRAY,
-    GREEN,
-    INK,
-    ORANGE,
-    PAINT,
-    PURPLE,
-    RAINBOW,
-    STYLE,
-    WIDTH,
-    NotebookFigure,
-)
 
 SURE, LIKELY = 0.8, 0.5  # probabilities from which on a prediction is called so
 # Told apart by color-blind readers too (Okabe and Ito 2008).
@@ -44,6 +31,17 @@ MARGIN = 6  # between the images of a sheet
 Edges = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
 
 _font = lru_cache(maxsize=8)(ImageFont.load_default)
+
+
+@dataclass(frozen=True)
+class Person:
+    """What is known of a person in an image."""
+
+    box: np.ndarray  # (4,) ymin, xmin, ymax, xmax in pixels of the image
+    normalized: np.ndarray  # the same as fractions of height and width
+    score: float  # of the detector
+    attributes: dict[str, dict[str, float]]  # task to (class to probability), the best first
+    crop: np.ndarray  # uint8 (height, width, 3), what the attribute network saw
 
 
 def _color_of(number: int) -> str:
@@ -74,8 +72,7 @@ def with_boxes(
     taken: list[Edges] = []
     for box, caption, color in zip(boxes, captions, colors):  # over all boxes
         wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
-        place = caption_place(box, (wide, high), image.size, taken)
-        taken.append(place)
+        taken.append(place := caption_place(box, (wide, high), image.size, taken))
         pen.rectangle(place, fill=color)
         corner = (place[0] + size * 0.3, place[1] + 0.1 * size)
         pen.text(corner, caption, _ink_on(color), _font(size))
@@ -85,19 +82,15 @@ def with_boxes(
 def caption_place(
     box: np.ndarray, caption: tuple[float, float], image: tuple[int, int], taken: Sequence[Edges]
 ) -> Edges:
-    """Finds a place for the caption of a box (4,) that no other caption has taken.
+    """Finds a free place for the caption of a box (4,): above it, or at its other corners.
 
-    Sizes of caption and image are width and height. The place is above the box where that is
-    free, else at its other corners.
+    Sizes of caption and image are width and height.
     """
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
     wide, high = caption
-    rows, columns = (ymin - high, ymin, ymax - high, ymax), (xmin, xmax - wide)
-    places = []
-    for x, y in ((x, y) for y in rows for x in columns):
-        x = min(max(x, 0), max(image[0] - wide, 0))
-        y = min(max(y, 0), max(image[1] - high, 0))
-        places.append((x, y, x + wide, y + high))
+    rows = (min(max(y, 0), max(image[1] - high, 0)) for y in (ymin - high, ymin, ymax - high, ymax))
+    columns = [min(max(x, 0), max(image[0] - wide, 0)) for x in (xmin, xmax - wide)]
+    places = [(x, y, x + wide, y + high) for y in rows for x in columns]
     return next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
 
 
@@ -107,7 +100,7 @@ def _overlap(one: Edges, other: Edges) -> bool:
 
 def _ink_on(color: str) -> str:
     red, green, blue = ImageColor.getrgb(color)
-    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
+    return plots.INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
 
 
 def draw_people(image: Image.Image, people: Sequence[Person]) -> Image.Image:
@@ -153,38 +146,39 @@ def _draw_answer(
     pen: ImageDraw.ImageDraw, task: str, classes: Mapping[str, float], x: int, y: int
 ) -> None:
     name, probability = next(iter(classes.items()))
-    pen.text((x, y), task.replace("_", " ")[:13], GRAY, _font(11))
+    pen.text((x, y), task.replace("_", " ")[:13], plots.GRAY, _font(11))
     start, right = x + 84, CARD - 32
-    if name in PAINT:
-        pen.rectangle((start, y + 2, start + 9, y + 11), fill=PAINT[name], outline=GRAY)
-    elif name == RAINBOW:
+    if name in plots.PAINT:
+        pen.rectangle((start, y + 2, start + 9, y + 11), fill=plots.PAINT[name], outline=plots.GRAY)
+    elif name == plots.RAINBOW:
         for left, part in zip((start, start + 3, start + 6), ("red", "yellow", "blue")):
-            pen.rectangle((left, y + 2, left + 3, y + 11), fill=PAINT[part])
-    offset = 13 if name in PAINT or name == RAINBOW else 0
-    pen.text((start + offset, y), name[: 17 if offset else 19], INK, _font(11))
-    color = BLUE if probability >= SURE else ORANGE if probability >= LIKELY else GRAY
+            pen.rectangle((left, y + 2, left + 3, y + 11), fill=plots.PAINT[part])
+    offset = 13 if name in plots.PAINT or name == plots.RAINBOW else 0
+    pen.text((start + offset, y), name[: 17 if offset else 19], plots.INK, _font(11))
+    unsure = plots.ORANGE if probability >= LIKELY else plots.GRAY
+    color = plots.BLUE if probability >= SURE else unsure
     pen.rectangle((right - 30, y + 4, right, y + 10), fill=TRACK)
     pen.rectangle((right - 30, y + 4, right - 30 + 30 * probability, y + 10), fill=color)
-    pen.text((right + 4, y), f"{100 * probability:.0f}%", INK, _font(10))
+    pen.text((right + 4, y), f"{100 * probability:.0f}%", plots.INK, _font(10))
 
 
 def _draw_legend(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
     names = (f"sure ({SURE:.0%} or more)", f"likely ({LIKELY:.0%})", "a guess")
-    for text, color in zip(names, (BLUE, ORANGE, GRAY)):
+    for text, color in zip(names, (plots.BLUE, plots.ORANGE, plots.GRAY)):
         pen.rectangle((x, y + 6, x + 10, y + 14), fill=color)
-        pen.text((x + 14, y + 3), text, INK, _font(11))
+        pen.text((x + 14, y + 3), text, plots.INK, _font(11))
         x += 26 + int(pen.textlength(text, _font(11)))
 
 
 def training_curves(log: pd.DataFrame) -> Figure:
     """Draws the losses of a `DetectionRun.log` and, where there are any, the scores."""
-    with rc_context(STYLE):
-        figure = NotebookFigure(figsize=(WIDTH, 3.2), layout="constrained")
+    with rc_context(plots.STYLE):
+        figure = plots.NotebookFigure(figsize=(plots.WIDTH, 3.2), layout="constrained")
         losses, scores = figure.subplots(1, 2)
-        for name, color in zip(LOSSES, (BLUE, ORANGE, GREEN, PURPLE)):
+        for name, color in zip(LOSSES, (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PURPLE)):
             losses.plot(log["step"], log[name], "o-", color=color, label=name.replace("_", " "))
         losses.set_title("losses on training images")
-        for name, color in (("AP50", BLUE), ("AP", ORANGE), ("AP75", GREEN)):
+        for name, color in (("AP50", plots.BLUE), ("AP", plots.ORANGE), ("AP75", plots.GREEN)):
             if name in log:
                 scores.plot(log["step"], log[name], "o-", color=color, label=name)
         scores.set_ylim(0, 1)

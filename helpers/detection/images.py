@@ -29,18 +29,16 @@ class Example(NamedTuple):
 
 
 def fit_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes an image and fits it into `image_size`: upper left, not stretched.
+    """Decodes an image, resizes it with its aspect ratio kept, and pads it right and below.
 
-    Returns:
-        uint8 (height, width, 3), and int32 (2,), height and width of the image in its file.
+    Returns uint8 (height, width, 3), and int32 (2,), height and width of the image in its file.
     """
     image, size = decode_reduced(image_bytes, image_size)
     inner = tf.cast(tf.round(tf.cast(size, tf.float32) * scale_of(size, image_size)), tf.int32)
     inner = tf.clip_by_value(inner, 1, image_size)
     image = tf.image.resize(image, inner, method="bilinear")
     missing = [[0, image_size[0] - inner[0]], [0, image_size[1] - inner[1]], [0, 0]]
-    image = tf.pad(image, missing, constant_values=GREY)
-    image = tf.ensure_shape(image, (*image_size, 3))
+    image = tf.ensure_shape(tf.pad(image, missing, constant_values=GREY), (*image_size, 3))
     return tf.cast(tf.round(image), tf.uint8), size
 
 
@@ -85,12 +83,11 @@ def training_batches(
     most: int,
     first_step: int = 0,
 ) -> tf.data.Dataset:
-    """Returns endless augmented batches of `Example`, every image once in a round.
+    """Returns endless augmented batches of `Example`, every image once in an epoch.
 
-    `files` hold so many `images`, whose boxes are padded to `most`. A run that goes on at a
-    later `first_step` sees another order than before.
+    `files` hold so many `images`, whose boxes are padded to `most`.
     """
-    # a number that no other start of the run has, so that its first images are not seen again
+    # differs at each start of a run, so that a resumed run does not repeat its first images
     seed = (config.seed * 1_000_003 + first_step) % 2**31
     height, width = config.image_size
     examples = read_examples(files, label_map, config.image_size)
@@ -102,8 +99,7 @@ def training_batches(
     steps = tf.data.Dataset.counter(first_step)
     seeds = steps.map(lambda step: tf.cast(tf.stack([seed, step]), tf.int32))
     both = tf.data.Dataset.zip(batches, seeds)
-    changed = both.map(lambda *one: augment(*one, config), num_parallel_calls=CORES)
-    return changed.prefetch(2)
+    return both.map(lambda *one: augment(*one, config), num_parallel_calls=CORES).prefetch(2)
 
 
 def batches_in_order(
@@ -111,9 +107,6 @@ def batches_in_order(
 ) -> tf.data.Dataset:
     """Returns every image once, unchanged, as batches whose boxes are padded."""
     return read_examples(files, label_map, image_size).padded_batch(batch_size).prefetch(2)
-
-
-# --- augmentation ----------------------------------------------------------------------------
 
 
 def augment(batch: Example, seed: tf.Tensor, config: Config) -> Example:
@@ -179,5 +172,4 @@ def _within(
     left = tf.reduce_prod(sides, axis=-1) / tf.maximum(before, 1e-6)
     labels = tf.where((labels > 0) & (left < LEAST_LEFT), -1, labels)
     gone = tf.reduce_min(sides, axis=-1) < LEAST_SIDE
-    labels = tf.where(gone, 0, labels)
-    return tf.where(gone[..., None], 0.0, boxes), labels
+    return tf.where(gone[..., None], 0.0, boxes), tf.where(gone, 0, labels)

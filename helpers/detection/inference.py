@@ -1,13 +1,9 @@
-"""The script inside the detector's archive: image files in, boxes with names and scores out.
+"""`code/inference.py` in the detector's `model.tar.gz`: image files in, boxes and scores out.
 
-It lies in `model.tar.gz` as `code/inference.py`, beside `code/image_requests.py`, which says what
-a request may be. AWS's TensorFlow container imports it and calls `handler` for every request,
-between the request and TensorFlow Serving. It may import nothing that the container lacks, so
-nothing of the workshop.
-
-"threshold" and "max_boxes" may stand beside "instances" in JSON. The custom attributes
-`threshold=0.5,max_boxes=20` say the same. A box is given in pixels of its image, and as shares of
-its sides:
+AWS's TensorFlow container calls `handler` for every request, between the request and TensorFlow
+Serving. `code/image_requests.py` says what a request may be. Nothing that the container lacks is
+imported, so nothing of the workshop. "threshold" and "max_boxes" may stand beside "instances" in
+JSON, or as custom attributes: `threshold=0.5,max_boxes=20`. Boxes are in pixels, and normalized:
 
     {"predictions": [{"height": 720, "width": 1280, "objects": [
         {"class": "person", "score": 0.98, "box": {"ymin": 10, ...}, "box_normalized": {...}}]},
@@ -34,7 +30,7 @@ def handler(data, context) -> tuple[str, str]:
 
 
 def answer_request(body: bytes, context) -> dict:
-    """Answers the body of a request."""
+    """Returns the response to the body of a request."""
 
     def prepare(said: dict) -> tuple:
         said = said | dict(re.findall(r"(\w+)=([^,;\s]*)", context.custom_attributes or ""))

@@ -1,11 +1,6 @@
 """Class names and their numbers, as `label_map.pbtxt` of TensorFlow's Object Detection API.
 
-item {
-  id: 1
-  name: "person"
-}
-
-Numbers begin with 1; 0 is the background.
+Its items are such as item { id: 1 name: "person" }. Numbers begin with 1; 0 is the background.
 """
 
 from dataclasses import dataclass
@@ -28,9 +23,7 @@ message_type {
 }
 message_type {
   name: "LabelMap"
-  field {
-    name: "item" number: 1 type: TYPE_MESSAGE type_name: ".workshop.Item" label: LABEL_REPEATED
-  }
+  field { name: "item" number: 1 type_name: ".workshop.Item" label: LABEL_REPEATED }
 }
 """
 
@@ -94,9 +87,5 @@ def _checked(path: Path, items: list[tuple[int, str]]) -> dict[str, int]:
 
 
 def _bad(path: Path, found: str) -> WorkshopError:
-    return expected(
-        'a label map, items such as item { id: 1 name: "person" }',
-        found,
-        "Fix the file, or let helpers.detection.records write one.",
-        path,
-    )
+    what = 'a label map, items such as item { id: 1 name: "person" }'
+    return expected(what, found, "Fix the file, or let helpers.detection.records write one.", path)
