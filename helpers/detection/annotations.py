@@ -4,6 +4,7 @@ Every file that cannot be used is reported. Images are only looked for below the
 """
 
 import csv
+import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +14,10 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from xml.etree.ElementTree import Element, ParseError
 
+import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
-from PIL import Image
+from PIL import Image, ImageOps
 
 from helpers.common import expected
 from helpers.manifest import (
@@ -30,6 +32,7 @@ from helpers.manifest import (
 
 MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less
 MOST_SIDE = 100_000  # pixels; a larger number in an annotation is a mistake
+JPEG_QUALITY = 95  # of images that have to be converted
 SLACK = 2.0  # pixels that a box may leave the image by: tools count from 0 or from 1
 PENN_FUDAN = b"PASCAL Annotation"  # stands in the first line of its files
 _SIZE = re.compile(r"Image size.*?:\s*(\d+)\s*x\s*(\d+)")
@@ -74,8 +77,8 @@ class BadFileError(Exception):
 
     def about(self, file: Path | str) -> Problem:
         """Returns it as a problem of `file`."""
-        kind, found, expected, fix, *severity = self.args
-        return Problem(None, str(file), found, expected, fix, *(severity or ["error"]), kind)
+        kind, *texts = self.args
+        return Problem(None, str(file), *texts, kind=kind)
 
 
 def read_annotations(
@@ -100,13 +103,9 @@ def read_annotations(
     found, problems = zip(*map_in_threads(read, files, desc="reading annotations"))
     found, twice = _without_twins(one for one in found if one)
     problems = [problem for some in problems for problem in some] + twice
-    lonely = BadFileError(
-        "missing annotation",
-        "an image without an annotation",
-        "an annotation of the same name, if need be one without an object",
-        "Annotate it, or delete it.",
-        "warning",
-    )
+    what = "an annotation of the same name, if need be one without an object"
+    texts = "an image without an annotation", what, "Annotate it, or delete it.", "warning"
+    lonely = BadFileError("missing annotation", *texts)
     stems = sorted(set(images) - {path.stem for path in files})
     return found, problems + [lonely.about(images[stem][0]) for stem in stems]
 
@@ -120,6 +119,23 @@ def read_groups(path: Path) -> dict[str, str]:
         what = "a CSV with the columns image_path and group"
         fix = "Correct the file, or leave --groups out."
         raise expected(what, repr(error), fix, path) from None
+
+
+def rgb_file(path: Path) -> tuple[bytes, str]:
+    """Returns the bytes of an upright RGB JPEG or PNG, converted if need be, and its format."""
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(image.format, "png")
+        is_upright = image.getexif().get(EXIF_ORIENTATION, 1) == 1
+        if image.mode == "RGB" and image.format in ("JPEG", "PNG") and is_upright:
+            return data, kind
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # 16-bit gray: convert() would clip it
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        file = io.BytesIO()
+        options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
+        image.convert("RGB").save(file, kind, **options)
+        return file.getvalue(), kind
 
 
 def _read_one(
@@ -141,9 +157,15 @@ def _read_one(
             real = opened.size[::-1] if is_sideways else opened.size
         if class_from == "file":
             boxes = [replace(box, name=_class_of_file(image)) for box in boxes]
-        notes = [_other_size(size, real).about(path)] if size != real else []
-        if notes and notes[0].severity == "error":
-            return None, notes
+        notes = []
+        if size != real:
+            found = f"width x height {size[0]} x {size[1]} in the annotation"
+            what = f"{real[0]} x {real[1]}, as the image has"
+            fix = "Annotate this version of the image, or restore the one that was annotated."
+            if any(size):
+                raise BadFileError("size disagrees", found, what, fix)
+            # 0 x 0 is from a tool that does not know the size
+            notes = [BadFileError("size disagrees", found, what, fix, "warning").about(path)]
         clipped = tuple(_clipped(box, real, names) for box in boxes)
         if count := sum(a != b for a, b in zip(boxes, clipped)):
             found = f"{count} boxes up to {SLACK:g} pixels outside"
@@ -195,12 +217,10 @@ def _find_image(folder: Path, images: dict[str, list[Path]], annotation: Path, n
             raise BadFileError("ambiguous image", what, "one", fix)
         if found:
             return found[0]
-    raise BadFileError(
-        "missing image",
-        f"no image {named[:80] or annotation.stem!r} below {folder}",
-        "the image that the annotation names, or one named like the annotation",
-        f"{did_you_mean(stems[0], images)}Restore it, or delete the annotation.",
-    )
+    what = "the image that the annotation names, or one named like the annotation"
+    fix = f"{did_you_mean(stems[0], images)}Restore it, or delete the annotation."
+    found = f"no image {named[:80] or annotation.stem!r} below {folder}"
+    raise BadFileError("missing image", found, what, fix)
 
 
 def _without_twins(found: Iterable[Annotated]) -> tuple[list[Annotated], list[Problem]]:
@@ -281,16 +301,6 @@ def _class_of_file(image: Path) -> str:
         fix = "Rename it, or take classes from the annotations: --class-from annotation."
         raise BadFileError("unknown class", f"the file name {image.name}", what, fix)
     return name
-
-
-def _other_size(size: tuple[int, int], real: tuple[int, int]) -> BadFileError:
-    return BadFileError(
-        "size disagrees",
-        f"width x height {size[0]} x {size[1]} in the annotation",
-        f"{real[0]} x {real[1]}, as the image has",
-        "Annotate this version of the image, or restore the one that was annotated.",
-        "warning" if size == (0, 0) else "error",  # 0: a tool that does not know
-    )
 
 
 def _clipped(box: Box, size: tuple[int, int], names: Sequence[str] | None) -> Box:

@@ -39,7 +39,6 @@ class Config(Declared):
     label_map: Text = Field(description="the path of a label map")
     train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
     val: tuple[Text, ...] = Field((), description=GLOBS)
-    # where given, it must agree with the label map
     num_classes: int | None = Field(None, ge=1, description="a whole number from 1 on")
     # of the network's image, into which images are fitted without being stretched
     image_size: tuple[Side, Side] = Field(
@@ -69,7 +68,6 @@ class Config(Declared):
     weight_decay: Number = Field(1e-3, ge=0, le=1, description="of AdamW")
     flip: bool = Field(True, description="true or false")  # mirror half of the images
     zoom: Number = Field(1.25, ge=1, le=4, description="resize by up to this factor, both ways")
-    # of brightness, contrast and saturation
     color: Number = Field(0.2, ge=0, le=0.9, description="change colors by up to this fraction")
     checkpoint_every: int = Field(250, ge=1, description="steps between two scored checkpoints")
     keep: int = Field(3, ge=1, le=1000, description="the newest checkpoints that are kept")

@@ -94,20 +94,15 @@ def _edges(box: np.ndarray, digits: int) -> dict[str, float]:
 
 
 class Describer:
-    """Detector and attribute network, one after the other, from the exports of their runs.
+    """Detector and attribute network, one after the other, from the export folders of their runs.
 
     `threshold` is the lowest score of a person, `most` limits the people in an image.
     """
 
     def __init__(
-        self,
-        detector_export: Path,
-        attributes_export: Path,
-        threshold: float = THRESHOLD,
-        most: int = MOST,
+        self, detector: Path, attributes: Path, threshold: float = THRESHOLD, most: int = MOST
     ):
-        self.detector = Detector(detector_export)
-        self.predictor = LiteRTPredictor(attributes_export)
+        self.detector, self.predictor = Detector(detector), LiteRTPredictor(attributes)
         self.threshold, self.most = threshold, most
         if PERSON not in self.detector.label_map.ids:
             names = ", ".join(self.detector.label_map.names)
@@ -143,10 +138,8 @@ class Describer:
         times = (decoding, detected - start, time.perf_counter() - detected, 0.0)
         return Described(name, image, people, dict(zip(STEPS, times)))
 
-    def describe_boxes(
-        self, image: Image.Image, boxes: Sequence[np.ndarray]
-    ) -> tuple[list[np.ndarray], list[dict[str, dict[str, float]]]]:
-        """Returns a crop of the image for each box (4,), and the prediction for it."""
+    def describe_boxes(self, image: Image.Image, boxes: Sequence[np.ndarray]) -> tuple[list, list]:
+        """Returns for each box (4,) a crop of the image, and its prediction (`describe_crops`)."""
         crops = [cut_out(image, box, self.predictor.image_size) for box in boxes]
         return crops, self.describe_crops(crops)
 
@@ -176,10 +169,7 @@ def _open(data: bytes) -> Image.Image:
 
 
 def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Crops a person, uint8 of `size` (height, width), framed as in the attribute training data.
-
-    What lies outside the image repeats its edge.
-    """
+    """Crops a person to `size` (height, width), framed as in training; repeats the image's edge."""
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
     is_cut = ymax >= (1 - NEAR_EDGE) * image.height
     tall = (ymax - ymin) / (BODY_CUT if is_cut else BODY)
@@ -200,10 +190,7 @@ def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.nd
 def _span(
     start: float, stop: float, length: int, pixels: int
 ) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Cuts one side of a box, which becomes `pixels`, out of an image of `length`.
-
-    Returns its length, and where the part inside the image begins and ends, there and in the crop.
-    """
+    """Returns a side's length, and (begin, end) of its part inside: in the image, in the crop."""
     start = round(start)
     stop = max(round(stop), start + 1)
     first, last = min(max(start, 0), length - 1), max(min(stop, length), 1)
@@ -240,8 +227,7 @@ def describe_places(
         if place.suffix.lower() in VIDEOS and place.is_file():
             yield from _describe_video(describer, place, fps)
             continue
-        paths = find_images([place])
-        for path in progress_bar(iterable=paths, desc="describing", unit="image"):
+        for path in progress_bar(iterable=find_images([place]), desc="describing", unit="image"):
             try:
                 yield describer.describe_file(path)
             except WorkshopError as error:

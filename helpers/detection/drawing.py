@@ -44,10 +44,6 @@ class Person:
     crop: np.ndarray  # uint8 (height, width, 3), what the attribute network saw
 
 
-def _color_of(number: int) -> str:
-    return COLORS[number % len(COLORS)]
-
-
 def with_boxes(
     image: np.ndarray | Image.Image,
     boxes: np.ndarray,
@@ -56,15 +52,14 @@ def with_boxes(
 ) -> Image.Image:
     """Returns a copy of an RGB image, or (height, width, 3) from 0 to 255, with boxes on it.
 
-    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels. Each has a caption, its number where None,
-    and a color, that of its person where None.
+    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels; captions are their numbers where None.
     """
     if not isinstance(image, Image.Image):
         image = Image.fromarray(np.asarray(image, np.uint8))
     image = image.convert("RGB")
     boxes = np.asarray(boxes, float).reshape(-1, 4)
     captions = captions or [str(number) for number in range(1, len(boxes) + 1)]
-    colors = colors or [_color_of(i) for i in range(len(boxes))]
+    colors = colors or [COLORS[i % len(COLORS)] for i in range(len(boxes))]
     pen, size = ImageDraw.Draw(image), max(11, image.height // 42)
     edge = max(2, image.height // 240)
     for (ymin, xmin, ymax, xmax), color in zip(boxes.tolist(), colors):
@@ -127,7 +122,7 @@ def draw_people(image: Image.Image, people: Sequence[Person]) -> Image.Image:
 
 def _draw_card(number: int, one: Person, tall: int) -> Image.Image:
     card = Image.new("RGB", (CARD, tall), PAPER)
-    pen, color = ImageDraw.Draw(card), _color_of(number)
+    pen, color = ImageDraw.Draw(card), COLORS[number % len(COLORS)]
     pen.rectangle((0, 0, CARD, HEAD - 3), fill=color)
     pen.text((6, 2), f"person {number + 1}", _ink_on(color), _font(13))
     pen.text((CARD - 84, 2), f"score {one.score:.2f}", _ink_on(color), _font(13))
@@ -195,11 +190,8 @@ def sheet(images: Sequence[Image.Image], columns: int = 3, width: int = 1100) ->
     wide = (width - MARGIN * (columns - 1)) // columns
     small = [one.resize((wide, round(one.height * wide / one.width))) for one in images]
     rows = [small[i : i + columns] for i in range(0, len(small), columns)]
-    tall = [max(one.height for one in row) for row in rows]
-    whole = Image.new("RGB", (width, sum(tall) + MARGIN * (len(rows) - 1)), "white")
-    top = 0
-    for row, height in zip(rows, tall):
-        for number, one in enumerate(row):
-            whole.paste(one, (number * (wide + MARGIN), top))
-        top += height + MARGIN
+    tops = np.cumsum([0] + [max(one.height for one in row) + MARGIN for row in rows]).tolist()
+    whole = Image.new("RGB", (width, tops[-1] - MARGIN), "white")
+    for number, one in enumerate(small):
+        whole.paste(one, (number % columns * (wide + MARGIN), tops[number // columns]))
     return whole

@@ -10,7 +10,7 @@ from helpers.detection.label_map import LabelMap
 from helpers.detection.records import read_records
 from helpers.pipeline import decode_reduced
 
-GREY = 127.0  # what fills the rest of an image that has another shape than the network's
+GREY = 127.0  # pads images of another aspect ratio than the network's
 MOST_CACHED = 2e9  # bytes of decoded images that are kept in memory; more are decoded anew
 MIX = 512  # images among which the next one is drawn
 LEAST_SIDE = 2.0  # pixels of a box after zooming; less is nothing to learn from
@@ -152,9 +152,8 @@ def _zoom(pixels: tf.Tensor, zoom: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
 
 def _recolor(pixels: tf.Tensor, most: float, seed: tf.Tensor) -> tf.Tensor:
     count = tf.shape(pixels)[0]
-    light, contrast, color = tf.unstack(
-        tf.random.stateless_uniform((3, count, 1, 1, 1), seed, 1 - most, 1 + most)
-    )
+    factors = tf.random.stateless_uniform((3, count, 1, 1, 1), seed, 1 - most, 1 + most)
+    light, contrast, color = tf.unstack(factors)
     mean = tf.reduce_mean(pixels, axis=(1, 2, 3), keepdims=True)
     grey = tf.reduce_sum(pixels * tf.constant(LUMA), axis=-1, keepdims=True)
     pixels = (pixels - grey) * color + (grey - mean) * contrast + mean

@@ -4,13 +4,11 @@
     python -m helpers.detection.records --check DIR
 
 writes NAME_train.record-00000-of-00010 and so on, NAME_val.record-..., label_map.pbtxt, and
-report.csv with every file that was left out. The features have the names of TensorFlow's Object
-Detection API, so its users can read these records, and theirs are read here.
+report.csv with every file left out. Features are named as in TensorFlow's Object Detection API.
 """
 
 import argparse
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from PIL import Image, ImageOps
 
 from helpers.common import (
     CORES,
@@ -32,21 +29,13 @@ from helpers.common import (
     whole_folder,
     write_text,
 )
-from helpers.detection.annotations import Annotated, read_annotations, read_groups
+from helpers.detection.annotations import Annotated, read_annotations, read_groups, rgb_file
 from helpers.detection.inference import EDGES
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
-from helpers.manifest import (
-    EXIF_ORIENTATION,
-    THREADS,
-    Problem,
-    assign_groups,
-    describe,
-    problems_table,
-)
+from helpers.manifest import THREADS, Problem, assign_groups, describe, problems_table
 
 REPORT_FILE = "report.csv"
 SPLITS = ("train", "val")  # as the API's guides name them
-JPEG_QUALITY = 95  # of images that have to be converted
 MOST_SHARDS = 10_000
 
 
@@ -56,8 +45,8 @@ class Written:
 
     folder: Path
     label_map: LabelMap
-    images: dict[str, int]  # of each split
-    boxes: dict[str, Counter]  # of each class, for each split
+    images: dict[str, int]  # in each split
+    boxes: dict[str, Counter]  # split to class to count
     problems: list[Problem]
 
     def pattern(self, split: str) -> str:
@@ -86,8 +75,7 @@ def write_records(
     Raises:
         WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
     """
-    out = Path(out)
-    _check(out, shards, val_share)
+    _check(out := Path(out), shards, val_share)
     found, label_map, problems = _read(folder, label_map, class_from, groups)
     sides = _split(found, label_map, val_share, seed)
     with whole_folder(out) as draft:
@@ -137,7 +125,7 @@ def _check(out: Path, shards: int, val_share: float) -> None:
 def _split(
     found: Sequence[Annotated], label_map: LabelMap, val_share: float, seed: int
 ) -> dict[str, list[Annotated]]:
-    """Divides shuffled images by their groups; both splits get their fraction of every class."""
+    """Splits shuffled images by group, so that both splits get their fraction of every class."""
     rng = np.random.default_rng(seed)
     row = {group: number for number, group in enumerate(sorted({one.group for one in found}))}
     column = {name: number for number, name in enumerate(label_map.names, 1)}
@@ -148,7 +136,7 @@ def _split(
             counts[row[one.group], column[box.name]] += 1
     counts = counts[:, counts.any(axis=0)]
     shares = np.array([1 - val_share, val_share])
-    # a split without a wish gets nothing; the division by its wish would fail
+    # assign_groups divides by the fractions, so none may be 0
     side = assign_groups(counts, shares, rng) if val_share > 0 else np.zeros(len(row), int)
     mixed = [found[number] for number in rng.permutation(len(found))]
     return {
@@ -207,23 +195,6 @@ def _feature(values: list) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
-def rgb_file(path: Path) -> tuple[bytes, str]:
-    """Returns the bytes of an upright RGB JPEG or PNG, converted if need be, and its format."""
-    data = path.read_bytes()
-    with Image.open(io.BytesIO(data)) as image:
-        kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(image.format, "png")
-        is_upright = image.getexif().get(EXIF_ORIENTATION, 1) == 1
-        if image.mode == "RGB" and image.format in ("JPEG", "PNG") and is_upright:
-            return data, kind
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16-bit gray: convert() would clip it
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        file = io.BytesIO()
-        options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
-        image.convert("RGB").save(file, kind, **options)
-        return file.getvalue(), kind
-
-
 COLUMNS = {"class/text": tf.string, "class/label": tf.int64, "difficult": tf.int64}
 COLUMNS |= {f"bbox/{edge}": tf.float32 for edge in EDGES}
 FEATURES = {
@@ -270,7 +241,7 @@ def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
             values = found[f"image/object/{name}"][:count]
             return tf.pad(values, [[0, count - tf.shape(values)[0]]])
 
-        # the name says more than a number that may belong to another label map
+        # the name comes first: the number may belong to another label map
         name, number = column("class/text"), column("class/label")
         label = tf.where(name == "", by_number.lookup(number), by_name.lookup(name))
         source, filename = found["image/source_id"], found["image/filename"]
