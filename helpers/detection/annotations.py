@@ -33,8 +33,8 @@ from helpers.manifest import (
 MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less
 MOST_SIDE = 100_000  # pixels; a larger number in an annotation is a mistake
 JPEG_QUALITY = 95  # of images that have to be converted
-SLACK = 2.0  # pixels that a box may leave the image by: tools count from 0 or from 1
-PENN_FUDAN = b"PASCAL Annotation"  # stands in the first line of its files
+SLACK = 2.0  # pixels that a box may be outside of the image: tools count from 0 or from 1
+PENN_FUDAN = b"PASCAL Annotation"  # in the first line of its files
 _SIZE = re.compile(r"Image size.*?:\s*(\d+)\s*x\s*(\d+)")
 _FILE = re.compile(r'Image filename\s*:\s*"([^"]*)"')
 _BOX = re.compile(
@@ -48,7 +48,7 @@ FIX_BOX = "Correct the box, or delete the annotation and its image."
 
 @dataclass(frozen=True)
 class Box:
-    """An object: its edges in pixels of the upright image, as the annotation has them."""
+    """An annotated object, with its edges in pixels of the upright image."""
 
     name: str
     xmin: float
@@ -62,14 +62,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image file and what its annotation says."""
+    """An image file and its annotation."""
 
     image: Path
     source: Path  # the annotation
     width: int  # pixels of the upright image
     height: int
     boxes: tuple[Box, ...]
-    group: str  # what must never be split; the image's name where none is given
+    group: str  # stays in one split; the image's stem where no groups are given
 
 
 class BadFileError(Exception):
@@ -122,7 +122,7 @@ def read_groups(path: Path) -> dict[str, str]:
 
 
 def rgb_file(path: Path) -> tuple[bytes, str]:
-    """Returns the bytes of an upright RGB JPEG or PNG, converted if need be, and its format."""
+    """Returns the bytes of an upright RGB JPEG or PNG, converted if necessary, and its format."""
     data = path.read_bytes()
     with Image.open(io.BytesIO(data)) as image:
         kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(image.format, "png")
@@ -304,7 +304,7 @@ def _class_of_file(image: Path) -> str:
 
 
 def _clipped(box: Box, size: tuple[int, int], names: Sequence[str] | None) -> Box:
-    """Returns a box within its image; raises where nothing good can be made of it."""
+    """Returns a box clipped to its image; raises where it cannot be used."""
     if not box.name or (names is not None and box.name not in names):
         what = f"one of {', '.join(names)}" if names else "a name"
         fix = f"{did_you_mean(box.name, names or ())}Correct it, or add it to the label map."

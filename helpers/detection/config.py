@@ -25,7 +25,7 @@ LOSSES = ("objectness", "proposal_box", "class", "box")
 MOST_BYTES = 1_000_000
 PATHS = ("label_map", "train", "val", "checkpoint")
 GLOBS = "a glob of records, or a list of them"
-Number = int | float  # a file that says 1 is written with 1, not with 1.0
+Number = int | float  # 1 in a file is written back as 1, not as 1.0
 Text = Annotated[str, Field(min_length=1)]
 Side = Annotated[int, Field(ge=64, le=2048, multiple_of=STRIDES[-1])]
 Size = Annotated[Number, Field(ge=4, le=2048)]
@@ -34,7 +34,7 @@ Weight = Annotated[Number, Field(ge=0, le=1000)]
 
 
 class Config(Declared):
-    """What a run does. What a message expects is a number's bounds, else the description."""
+    """The settings of a run; an error states a number's bounds, otherwise the description."""
 
     label_map: Text = Field(description="the path of a label map")
     train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
@@ -80,7 +80,7 @@ class Config(Declared):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _told(cls, value: Any, check: Callable[[Any], Any], info: ValidationInfo) -> Any:
+    def _checked(cls, value: Any, check: Callable[[Any], Any], info: ValidationInfo) -> Any:
         field = cls.model_fields[info.field_name]
         if get_origin(field.annotation) is tuple:
             value = tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -152,7 +152,7 @@ class Config(Declared):
 def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_absolute(one, folder) for one in value]
-    if not isinstance(value, str) or "://" in value:  # a bucket is no place on this disk
+    if not isinstance(value, str) or "://" in value:  # a bucket, not on this disk
         return value
     return str(folder / value)
 

@@ -36,14 +36,14 @@ from helpers.predict import LiteRTPredictor, find_images, fit_pixels, named, red
 
 PERSON = "person"
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-FRAMES_PER_SECOND = 1.0  # of a video that are looked at; people do not change faster
-# The single people that the attribute network learned from: width by height of their images,
-# how much of the height the body takes, and where the feet are.
+FRAMES_PER_SECOND = 1.0  # sampled from a video; people do not change faster
+# In the attribute network's training images: width by height, the fraction of the height that
+# the body takes, and where the feet are.
 ASPECT, BODY, FEET = 100 / 240, 0.9, 0.955
-BODY_CUT = 0.95  # of the height, where the lower edge of the image cuts a person
+BODY_CUT = 0.95  # the same fraction where the lower edge of the image cuts a person
 NEAR_EDGE = 0.01  # of the image's height: a box that ends there is cut
 BATCH = 8  # people described at once
-SAME_PERSON = 0.5  # IoU from which a found box is that of somebody
+SAME_PERSON = 0.5  # least IoU of a detected box and the true one
 STEPS = ("decode", "detect", "describe", "draw")
 
 
@@ -51,10 +51,10 @@ STEPS = ("decode", "detect", "describe", "draw")
 class Described:
     """An image and its people."""
 
-    name: str  # of the file, and of the frame where it is a video
+    name: str  # of the file; FILE#FRAME in a video
     image: Image.Image  # RGB, upright
     people: list[Person]  # best score first
-    seconds: dict[str, float] = field(default_factory=dict)  # that each of `STEPS` took
+    seconds: dict[str, float] = field(default_factory=dict)  # for each of `STEPS`
 
     def draw(self) -> Image.Image:
         """Returns the image with boxes, and a card for each person."""
@@ -109,7 +109,7 @@ class Describer:
             raise expected(f"a detector of the class {PERSON!r}", names, "Train one on people.")
 
     def describe_file(self, path: Path) -> Described:
-        """Describes the people of an image file; raises WorkshopError where it is none."""
+        """Describes the people of an image file; raises WorkshopError if it cannot be read."""
         try:
             data, start = Path(path).read_bytes(), time.perf_counter()
             image = _open(data)
@@ -120,7 +120,7 @@ class Describer:
             raise WorkshopError(f"{path}: {error}") from None
 
     def describe_frame(self, pixels: np.ndarray, name: str = "", decoding: float = 0) -> Described:
-        """Describes the people of an RGB image, uint8 (height, width, 3), decoded in seconds."""
+        """Describes the people of an RGB image, uint8 (height, width, 3); `decoding` is seconds."""
         image, file = Image.fromarray(pixels), io.BytesIO()
         image.save(file, "BMP")  # the detector takes files; this one costs next to nothing
         return self._describe(image, file.getvalue(), name, decoding)
@@ -130,10 +130,10 @@ class Describer:
         (found,) = self.detector.detect_bytes([data], self.threshold, self.most)
         detected = time.perf_counter()
         kept = [i for i, cls in enumerate(found.names) if cls == PERSON]
-        crops, answers = self.describe_boxes(image, found.boxes[kept])
+        crops, predictions = self.describe_boxes(image, found.boxes[kept])
         people = [
-            Person(found.boxes[i], found.normalized[i], float(found.scores[i]), answer, crop)
-            for i, answer, crop in zip(kept, answers, crops)
+            Person(found.boxes[i], found.normalized[i], float(found.scores[i]), prediction, crop)
+            for i, prediction, crop in zip(kept, predictions, crops)
         ]
         times = (decoding, detected - start, time.perf_counter() - detected, 0.0)
         return Described(name, image, people, dict(zip(STEPS, times)))
@@ -145,15 +145,15 @@ class Describer:
 
     def describe_crops(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
         """Returns task to (class to probability) of each crop, predicted in batches of one size."""
-        answers = []
+        predictions = []
         for first in range(0, len(crops), BATCH):
             some = crops[first : first + BATCH]
-            # padded, since LiteRT prepares its network anew for every other size, which costs more
+            # padded, since LiteRT allocates its tensors again for another batch size: slower
             pixels = np.stack([*some, *[np.zeros_like(some[0])] * (BATCH - len(some))])
             found = self.predictor.predict_pixels(pixels)
             rows = [{task: values[i] for task, values in found.items()} for i in range(len(some))]
-            answers += [named(self.predictor.labels, row) for row in rows]
-        return answers
+            predictions += [named(self.predictor.labels, row) for row in rows]
+        return predictions
 
 
 def _open(data: bytes) -> Image.Image:
@@ -163,7 +163,7 @@ def _open(data: bytes) -> Image.Image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except WorkshopError:
         raise
-    except Exception as error:  # Pillow raises what it likes for a broken file
+    except Exception as error:  # Pillow raises many kinds for a broken file
         found, fix = f"none that can be read ({error})", "Restore the file, or leave it out."
         raise expected("a JPEG, PNG, BMP or GIF image", found, fix) from None
 

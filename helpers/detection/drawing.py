@@ -17,16 +17,16 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from helpers import plots
 from helpers.detection.config import LOSSES
 
-SURE, LIKELY = 0.8, 0.5  # probabilities from which on a prediction is called so
-# Told apart by color-blind readers too (Okabe and Ito 2008).
+SURE, LIKELY = 0.8, 0.5  # the least probability of each
+# Distinguishable for color-blind readers too (Okabe and Ito 2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 PAPER, TRACK = "#FFFFFF", "#E8E8E8"
 CARD, ROW, HEAD, GAP = 330, 15, 22, 8  # pixels: width, height of a task, of the title, between
-MOST_ROW = 26  # height of a task where a card has room
+MOST_ROW = 26  # height of a task where there is room
 THUMB = 62  # width of the small image
-LEAST_CARD = 108  # height: the small image needs it
+LEAST_CARD = 108  # height, so that the small image fits
 LEGEND = 22
-BEST = 1280  # width to which a smaller image is enlarged, or a larger one made smaller
+BEST = 1280  # width to which images are resized
 MARGIN = 6  # between the images of a sheet
 Edges = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
 
@@ -35,7 +35,7 @@ _font = lru_cache(maxsize=8)(ImageFont.load_default)
 
 @dataclass(frozen=True)
 class Person:
-    """What is known of a person in an image."""
+    """A detected person and the predicted attributes."""
 
     box: np.ndarray  # (4,) ymin, xmin, ymax, xmax in pixels of the image
     normalized: np.ndarray  # the same as fractions of height and width
@@ -132,12 +132,12 @@ def _draw_card(number: int, one: Person, tall: int) -> Image.Image:
     card.paste(crop.resize((wide, round(wide * crop.height / crop.width))), (0, HEAD))
     step = min(MOST_ROW, max(ROW, (high - GAP) // max(1, len(one.attributes))))
     for row, (task, classes) in enumerate(one.attributes.items()):
-        _draw_answer(pen, task, classes, wide + 10, HEAD + 2 + row * step)
+        _draw_prediction(pen, task, classes, wide + 10, HEAD + 2 + row * step)
     pen.rectangle((0, 0, CARD - 1, tall - 1), outline=color)
     return card
 
 
-def _draw_answer(
+def _draw_prediction(
     pen: ImageDraw.ImageDraw, task: str, classes: Mapping[str, float], x: int, y: int
 ) -> None:
     name, probability = next(iter(classes.items()))
@@ -166,7 +166,7 @@ def _draw_legend(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
 
 
 def training_curves(log: pd.DataFrame) -> Figure:
-    """Draws the losses of a `DetectionRun.log` and, where there are any, the scores."""
+    """Plots the losses and, if any, the scores of a `DetectionRun.log`."""
     with rc_context(plots.STYLE):
         figure = plots.NotebookFigure(figsize=(plots.WIDTH, 3.2), layout="constrained")
         losses, scores = figure.subplots(1, 2)

@@ -11,9 +11,9 @@ from helpers.detection.records import read_records
 from helpers.pipeline import decode_reduced
 
 GREY = 127.0  # pads images of another aspect ratio than the network's
-MOST_CACHED = 2e9  # bytes of decoded images that are kept in memory; more are decoded anew
-MIX = 512  # images among which the next one is drawn
-LEAST_SIDE = 2.0  # pixels of a box after zooming; less is nothing to learn from
+MOST_CACHED = 2e9  # bytes of decoded images kept in memory; more are decoded again every epoch
+MIX = 512  # size of the shuffle buffer
+LEAST_SIDE = 2.0  # pixels of a box after zooming; smaller boxes are dropped
 LEAST_LEFT = 0.3  # of a box's area that must still be in the image
 LUMA = (0.299, 0.587, 0.114)  # grey of RGB (ITU-R BT.601)
 
@@ -23,7 +23,7 @@ class Example(NamedTuple):
 
     pixels: tf.Tensor  # uint8 (height, width, 3); float32 in a training batch
     boxes: tf.Tensor  # float32 (most, 4) in pixels of the network's image, padded with zeros
-    labels: tf.Tensor  # int32 (most,): place of the class from 1 on, 0 padded, -1 difficult
+    labels: tf.Tensor  # int32 (most,): class index from 1 on, 0 padding, -1 difficult
     size: tf.Tensor  # int32 (2,), height and width of the image as it is in its file
     name: tf.Tensor  # of the file
 
@@ -65,7 +65,7 @@ def read_examples(
 
 
 def _pad_boxes(one: Example, most: int) -> Example:
-    """Pads the boxes of an example to `most`; of more, the largest remain."""
+    """Pads the boxes of an example to `most`, or keeps the `most` largest."""
     area = tf.reduce_prod(one.boxes[:, 2:] - one.boxes[:, :2], axis=-1)
     largest = tf.argsort(-area)[:most]
     room = most - tf.shape(largest)[0]
@@ -124,7 +124,7 @@ def augment(batch: Example, seed: tf.Tensor, config: Config) -> Example:
     if config.zoom > 1:
         reach = math.log(config.zoom)
         zoom = tf.exp(tf.random.stateless_uniform((count,), seeds[1], -reach, reach))
-        # what does not fit, or what is left over, is shared between the two sides at random
+        # what does not fit, or what is left over, is split between the two sides at random
         rest = (1 - zoom)[:, None] * tf.constant([height, width], tf.float32)
         shift = rest * tf.random.stateless_uniform((count, 2), seeds[2])
         pixels = _zoom(pixels, zoom, shift)
@@ -163,7 +163,7 @@ def _recolor(pixels: tf.Tensor, most: float, seed: tf.Tensor) -> tf.Tensor:
 def _within(
     boxes: tf.Tensor, labels: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Clips boxes; what is mostly outside is difficult from now on, what is wholly so is gone."""
+    """Clips boxes; those mostly outside become difficult, those wholly outside are removed."""
     limits = tf.constant([*image_size] * 2, tf.float32)
     before = tf.reduce_prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
     boxes = tf.clip_by_value(boxes, 0.0, limits)

@@ -17,15 +17,15 @@ try:
 except ImportError:
     from helpers.cloud import image_requests as requested
 
-THRESHOLD, MOST = 0.5, 50  # lowest score and boxes of an image, where a request says nothing
+THRESHOLD, MOST = 0.5, 50  # default lowest score, and most boxes of an image
 MOST_BOXES = 300
-MAX_IMAGES = 64  # in a request: a limit on the time that it takes
+MAX_IMAGES = 64  # in a request, so that it does not take too long
 BATCH = 8  # images that go to TensorFlow Serving at once
 EDGES = ("ymin", "xmin", "ymax", "xmax")
 
 
 def handler(data, context) -> tuple[str, str]:
-    """Answers a request: called by the container."""
+    """Responds to a request; called by the container."""
     return requested.respond(answer_request, data, context)
 
 

@@ -47,7 +47,7 @@ class LabelMap:
 
     @classmethod
     def read(cls, path: Path | str) -> "LabelMap":
-        """Reads a label map; raises WorkshopError where it has another form or something twice."""
+        """Reads a label map; raises WorkshopError if it is malformed or has duplicates."""
         path, message = Path(path), _Message()
         try:
             if (size := path.stat().st_size) > MOST_BYTES:

@@ -75,7 +75,8 @@ def write_records(
     Raises:
         WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
     """
-    _check(out := Path(out), shards, val_share)
+    out = Path(out)
+    _check(out, shards, val_share)
     found, label_map, problems = _read(folder, label_map, class_from, groups)
     sides = _split(found, label_map, val_share, seed)
     with whole_folder(out) as draft:
@@ -112,7 +113,7 @@ def _check(out: Path, shards: int, val_share: float) -> None:
     if not 1 <= shards <= MOST_SHARDS:
         raise WorkshopError(f"--shards: expected 1 to {MOST_SHARDS:,}, found {shards}.")
     if not 0 <= val_share < 1:
-        raise WorkshopError(f"--val: expected a share from 0 to below 1, found {val_share}.")
+        raise WorkshopError(f"--val: expected a fraction from 0 to below 1, found {val_share}.")
     if out.exists() and not out.is_dir():
         raise WorkshopError(f"{out} should be a folder, but is a file. Choose another --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / LABEL_MAP_FILE).is_file():
@@ -221,10 +222,10 @@ def shard_files(patterns: str | Sequence[str]) -> list[str]:
 
 
 def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
-    """Reads records as the API and others write them, in the order of the files.
+    """Reads records of this module or the API, in the order of the files.
 
     The dataset has dicts of `encoded` and `name` (strings), `boxes` float32 (n, 4) as ymin, xmin,
-    ymax, xmax from 0 to 1, `labels` int32 (n,), 0 for a class that the label map has not, and
+    ymax, xmax from 0 to 1, `labels` int32 (n,), 0 for a class missing from the label map, and
     `difficult` bool (n,).
     """
     by_name = _places_of(tf.constant(list(label_map.names)))
@@ -311,18 +312,18 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--voc", type=Path, help="folder with VOC XML, the pets layout, or Penn-Fudan's")
     add("--out", type=Path, help="folder to write")
-    add("--name", default="", help="what the records are called (default: like the folder)")
+    add("--name", default="", help="name of the records (default: the folder's)")
     add("--shards", type=int, default=10, help="files of each split (default 10)")
-    share = "share of images for val (default 0.2)"
-    add("--val", type=float, default=0.2, dest="val_share", metavar="VAL", help=share)
-    add("--seed", type=int, default=0, help="of order and split (default 0)")
-    label_map = "the classes there may be (default: those that are met)"
+    fraction = "fraction of images for val (default 0.2)"
+    add("--val", type=float, default=0.2, dest="val_share", metavar="VAL", help=fraction)
+    add("--seed", type=int, default=0, help="for order and split (default 0)")
+    label_map = "the allowed classes (default: all that are found)"
     add("--label-map", type=LabelMap.read, metavar="FILE", help=label_map)
     ways = ("annotation", "file")
     add("--class-from", choices=ways, default=ways[0], help="file: from names like beagle_12.jpg")
     groups = "CSV with image_path and group; a group is never split"
     add("--groups", type=read_groups, metavar="FILE", help=groups)
-    add("--check", help="only read records: a folder, or a glob")
+    add("--check", help="only check records: a folder, or a glob")
     return parser
 
 
