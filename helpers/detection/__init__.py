@@ -1,13 +1,4 @@
-"""Detection: from annotations to boxes to described people, in the order of the data.
-
-annotations, label_map   VOC XML and others are read; every bad file is named
-records                  images and boxes into sharded TFRecords, and back
-images                 records -> batches: decoded, fitted, augmented
-network, targets         Faster R-CNN, and the four losses that train it
-config, training, runs   a YAML file + records -> a run: checkpoints, log, TensorBoard
-scores                   mean average precision, by pycocotools
-serving, inference       a run -> an export: image files in, boxes, names and scores out
-describe, people         detects people, describes each; drawing draws them
+"""Detection: annotations -> records -> a trained Faster R-CNN -> an export -> described people.
 
 Commands: python -m helpers.detection.{records,train,evaluate,export,describe}
 """

@@ -1,11 +1,8 @@
-"""What a detection run does, as one YAML file that is read, checked, and kept beside the model.
+"""The YAML file that says what a detection run does; paths in it are relative to the file.
 
-    label_map: records/label_map.pbtxt
-    train: records/*_train.record-*
-    val: records/*_val.record-*
-    num_steps: 20                  # a short test; everything else has a default
-
-Paths in the file are relative to it.
+label_map: records/label_map.pbtxt
+train: records/*_train.record-*
+num_steps: 20                  # a short test; everything else has a default
 """
 
 from collections.abc import Callable
@@ -13,13 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
-from pydantic import (
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from helpers.common import Declared, WorkshopError, expected, write_text
@@ -34,7 +25,7 @@ LOSSES = ("objectness", "proposal_box", "class", "box")
 MOST_BYTES = 1_000_000
 PATHS = ("label_map", "train", "val", "checkpoint")
 GLOBS = "a glob of records, or a list of them"
-Number = int | float  # a file that says 1 is written with 1, not with 1.0
+Number = int | float  # 1 in a file is written back as 1, not as 1.0
 Text = Annotated[str, Field(min_length=1)]
 Side = Annotated[int, Field(ge=64, le=2048, multiple_of=STRIDES[-1])]
 Size = Annotated[Number, Field(ge=4, le=2048)]
@@ -43,12 +34,11 @@ Weight = Annotated[Number, Field(ge=0, le=1000)]
 
 
 class Config(Declared):
-    """What a run does. What a message expects is a number's bounds, else the description."""
+    """The settings of a run; an error states a number's bounds, otherwise the description."""
 
     label_map: Text = Field(description="the path of a label map")
     train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
     val: tuple[Text, ...] = Field((), description=GLOBS)
-    # may be given; then it must agree with the label map
     num_classes: int | None = Field(None, ge=1, description="a whole number from 1 on")
     # of the network's image, into which images are fitted without being stretched
     image_size: tuple[Side, Side] = Field(
@@ -61,8 +51,7 @@ class Config(Declared):
     checkpoint: str | None = Field(None, description="a path, or null")
     anchor_sizes: tuple[Size, Size, Size] = Field(
         (28.0, 56.0, 112.0),
-        description=f"{len(STRIDES)} sizes in pixels from 4 to 2048, one for each of the strides "
-        f"{STRIDES}",
+        description=f"3 sizes in pixels from 4 to 2048, one for each of the strides {STRIDES}",
     )
     # the area of an anchor stays that of the square
     anchor_ratios: tuple[Ratio, ...] = Field(
@@ -79,7 +68,6 @@ class Config(Declared):
     weight_decay: Number = Field(1e-3, ge=0, le=1, description="of AdamW")
     flip: bool = Field(True, description="true or false")  # mirror half of the images
     zoom: Number = Field(1.25, ge=1, le=4, description="resize by up to this factor, both ways")
-    # of brightness, contrast and saturation
     color: Number = Field(0.2, ge=0, le=0.9, description="change colors by up to this fraction")
     checkpoint_every: int = Field(250, ge=1, description="steps between two scored checkpoints")
     keep: int = Field(3, ge=1, le=1000, description="the newest checkpoints that are kept")
@@ -92,7 +80,7 @@ class Config(Declared):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _told(cls, value: Any, check: Callable[[Any], Any], info: ValidationInfo) -> Any:
+    def _checked(cls, value: Any, check: Callable[[Any], Any], info: ValidationInfo) -> Any:
         field = cls.model_fields[info.field_name]
         if get_origin(field.annotation) is tuple:
             value = tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -114,8 +102,8 @@ class Config(Declared):
         """Reads a YAML file; relative paths in it become absolute."""
         path = Path(path)
         try:
-            if path.stat().st_size > MOST_BYTES:
-                raise yaml.YAMLError(f"{path.stat().st_size:,} bytes")
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise yaml.YAMLError(f"{size:,} bytes")
             value = yaml.safe_load(path.read_text("utf-8"))
         except OSError as error:
             found = f"no file that can be read ({error.strerror})"
@@ -129,13 +117,12 @@ class Config(Declared):
 
     @classmethod
     def from_dict(cls, value: Any, folder: Path = Path()) -> "Config":
-        """Makes a config of what a YAML file holds; paths are relative to `folder`."""
+        """Makes a config of a YAML file's value; paths are relative to `folder`."""
         known = cls.model_fields
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise WorkshopError("expected names and values, such as num_steps: 20.")
         for name in (name for name in value if name not in known):
-            names = ", ".join(sorted(known))
-            advice = f"{did_you_mean(name, known)}The settings are: {names}."
+            advice = f"{did_you_mean(name, known)}The settings are: {', '.join(sorted(known))}."
             raise WorkshopError(f"no setting {name!r}. {advice}")
         for name in ("label_map", "train"):
             if not value.get(name):
@@ -148,7 +135,7 @@ class Config(Declared):
         return self.replace(**{name: _absolute(getattr(self, name), Path.cwd()) for name in PATHS})
 
     def write(self, path: Path | str) -> None:
-        """Writes the config as YAML, whole, with absolute paths."""
+        """Writes the config as YAML with absolute paths."""
         value = self.absolute().model_dump(mode="json")
         write_text(Path(path), yaml.safe_dump(value, sort_keys=False))
 
@@ -165,7 +152,7 @@ class Config(Declared):
 def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_absolute(one, folder) for one in value]
-    if not isinstance(value, str) or "://" in value:  # a bucket is no place on this disk
+    if not isinstance(value, str) or "://" in value:  # a bucket, not on this disk
         return value
     return str(folder / value)
 

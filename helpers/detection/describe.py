@@ -1,9 +1,8 @@
-"""Finds the people of an image, then says of each what the attribute network knows.
+"""Detects the people in images and videos, and predicts the attributes of each.
 
     python -m helpers.detection.describe --detector RUN --attributes RUN --out DIR PLACE ...
 
-A place is an image, a folder of images, or a video file. DIR gets a drawn image for each,
-people.csv and people.json.
+DIR gets a drawn image for each image or frame, people.csv and people.json.
 """
 
 import argparse
@@ -29,23 +28,22 @@ from helpers.common import (
     write_json,
     write_text,
 )
-from helpers.detection.drawing import draw_people
+from helpers.detection.drawing import Person, draw_people
 from helpers.detection.inference import EDGES
-from helpers.detection.people import Person
 from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.manifest import check_size
 from helpers.predict import LiteRTPredictor, find_images, fit_pixels, named, reduction
 
 PERSON = "person"
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-FRAMES_PER_SECOND = 1.0  # of a video that are looked at; people do not change faster
-# The single people that the attribute network learned from: width by height of their images,
-# how much of the height the body takes, and where the feet are.
+FRAMES_PER_SECOND = 1.0  # sampled from a video; people do not change faster
+# In the attribute network's training images: width by height, the fraction of the height that
+# the body takes, and where the feet are.
 ASPECT, BODY, FEET = 100 / 240, 0.9, 0.955
-BODY_CUT = 0.95  # of the height, where the lower edge of the image cuts a person
+BODY_CUT = 0.95  # the same fraction where the lower edge of the image cuts a person
 NEAR_EDGE = 0.01  # of the image's height: a box that ends there is cut
 BATCH = 8  # people described at once
-SAME_PERSON = 0.5  # IoU from which a found box is that of somebody
+SAME_PERSON = 0.5  # least IoU of a detected box and the true one
 STEPS = ("decode", "detect", "describe", "draw")
 
 
@@ -53,10 +51,10 @@ STEPS = ("decode", "detect", "describe", "draw")
 class Described:
     """An image and its people."""
 
-    name: str  # of the file, and of the frame where it is a video
+    name: str  # of the file; FILE#FRAME in a video
     image: Image.Image  # RGB, upright
     people: list[Person]  # best score first
-    seconds: dict[str, float] = field(default_factory=dict)  # that each of `STEPS` took
+    seconds: dict[str, float] = field(default_factory=dict)  # for each of `STEPS`
 
     def draw(self) -> Image.Image:
         """Returns the image with boxes, and a card for each person."""
@@ -66,7 +64,7 @@ class Described:
         return drawn
 
     def to_json(self) -> dict[str, Any]:
-        """Returns everything as plain data."""
+        """Returns the result as a JSON value."""
         width, height = self.image.size
         people = [
             {
@@ -84,8 +82,7 @@ class Described:
         """Returns a row per person: box, score, and for each task class and probability."""
         rows = []
         for one in self.to_json()["people"]:
-            row = {"image": self.name, "person": one["person"], "score": one["score"]}
-            row |= one["box"]
+            row = {"image": self.name, "person": one["person"], "score": one["score"], **one["box"]}
             for task, classes in one["attributes"].items():
                 row[task], row[f"{task}_probability"] = next(iter(classes.items()))
             rows.append(row)
@@ -97,28 +94,22 @@ def _edges(box: np.ndarray, digits: int) -> dict[str, float]:
 
 
 class Describer:
-    """Detector and attribute network, one after the other.
+    """Detector and attribute network, one after the other, from the export folders of their runs.
 
-    Exports are the folders of a detection run that knows the class `person`, and of a run of
-    `helpers.train`. `threshold` is the lowest score of a person, `most` limits those in an image.
+    `threshold` is the lowest score of a person, `most` limits the people in an image.
     """
 
     def __init__(
-        self,
-        detector_export: Path,
-        attributes_export: Path,
-        threshold: float = THRESHOLD,
-        most: int = MOST,
+        self, detector: Path, attributes: Path, threshold: float = THRESHOLD, most: int = MOST
     ):
-        self.detector = Detector(detector_export)
-        self.predictor = LiteRTPredictor(attributes_export)
+        self.detector, self.predictor = Detector(detector), LiteRTPredictor(attributes)
         self.threshold, self.most = threshold, most
         if PERSON not in self.detector.label_map.ids:
             names = ", ".join(self.detector.label_map.names)
             raise expected(f"a detector of the class {PERSON!r}", names, "Train one on people.")
 
     def describe_file(self, path: Path) -> Described:
-        """Describes the people of an image file; raises WorkshopError where it is none."""
+        """Describes the people of an image file; raises WorkshopError if it cannot be read."""
         try:
             data, start = Path(path).read_bytes(), time.perf_counter()
             image = _open(data)
@@ -129,7 +120,7 @@ class Describer:
             raise WorkshopError(f"{path}: {error}") from None
 
     def describe_frame(self, pixels: np.ndarray, name: str = "", decoding: float = 0) -> Described:
-        """Describes the people of an RGB image, uint8 (height, width, 3), decoded in seconds."""
+        """Describes the people of an RGB image, uint8 (height, width, 3); `decoding` is seconds."""
         image, file = Image.fromarray(pixels), io.BytesIO()
         image.save(file, "BMP")  # the detector takes files; this one costs next to nothing
         return self._describe(image, file.getvalue(), name, decoding)
@@ -139,33 +130,30 @@ class Describer:
         (found,) = self.detector.detect_bytes([data], self.threshold, self.most)
         detected = time.perf_counter()
         kept = [i for i, cls in enumerate(found.names) if cls == PERSON]
-        crops, answers = self.describe_boxes(image, found.boxes[kept])
+        crops, predictions = self.describe_boxes(image, found.boxes[kept])
         people = [
-            Person(found.boxes[i], found.normalized[i], float(found.scores[i]), answer, crop)
-            for i, answer, crop in zip(kept, answers, crops)
+            Person(found.boxes[i], found.normalized[i], float(found.scores[i]), prediction, crop)
+            for i, prediction, crop in zip(kept, predictions, crops)
         ]
         times = (decoding, detected - start, time.perf_counter() - detected, 0.0)
         return Described(name, image, people, dict(zip(STEPS, times)))
 
-    def describe_boxes(
-        self, image: Image.Image, boxes: Sequence[np.ndarray]
-    ) -> tuple[list[np.ndarray], list[dict[str, dict[str, float]]]]:
-        """Returns a crop of the image for each box (4,), and the prediction for it."""
+    def describe_boxes(self, image: Image.Image, boxes: Sequence[np.ndarray]) -> tuple[list, list]:
+        """Returns for each box (4,) a crop of the image, and its prediction (`describe_crops`)."""
         crops = [cut_out(image, box, self.predictor.image_size) for box in boxes]
         return crops, self.describe_crops(crops)
 
     def describe_crops(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
         """Returns task to (class to probability) of each crop, predicted in batches of one size."""
-        answers = []
+        predictions = []
         for first in range(0, len(crops), BATCH):
-            some = list(crops[first : first + BATCH])
-            # padded, since LiteRT prepares its network anew for every other size, which costs more
+            some = crops[first : first + BATCH]
+            # padded, since LiteRT allocates its tensors again for another batch size: slower
             pixels = np.stack([*some, *[np.zeros_like(some[0])] * (BATCH - len(some))])
             found = self.predictor.predict_pixels(pixels)
-            for row in range(len(some)):
-                one = {task: values[row] for task, values in found.items()}
-                answers.append(named(self.predictor.labels, one))
-        return answers
+            rows = [{task: values[i] for task, values in found.items()} for i in range(len(some))]
+            predictions += [named(self.predictor.labels, row) for row in rows]
+        return predictions
 
 
 def _open(data: bytes) -> Image.Image:
@@ -175,17 +163,13 @@ def _open(data: bytes) -> Image.Image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except WorkshopError:
         raise
-    except Exception as error:  # Pillow raises what it likes for a broken file
+    except Exception as error:  # Pillow raises many kinds for a broken file
         found, fix = f"none that can be read ({error})", "Restore the file, or leave it out."
         raise expected("a JPEG, PNG, BMP or GIF image", found, fix) from None
 
 
 def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cuts a person out of an RGB image as the attribute network has learned to see people.
-
-    Returns:
-        uint8 of the height and width of `size`; what lies outside the image repeats its edge.
-    """
+    """Crops a person to `size` (height, width), framed as in training; repeats the image's edge."""
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
     is_cut = ymax >= (1 - NEAR_EDGE) * image.height
     tall = (ymax - ymin) / (BODY_CUT if is_cut else BODY)
@@ -193,8 +177,8 @@ def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.nd
     half, center = tall * ASPECT / 2, (xmin + xmax) / 2
     wide, (left, right), columns = _span(center - half, center + half, image.width, size[1])
     high, (top, low), rows = _span(bottom - tall, bottom, image.height, size[0])
-    # As `decode_image` makes an image smaller: averaged as far as it goes, then bilinear. What
-    # is outside is repeated at the size of the network, where it is few pixels.
+    # Reduced as `decode_image` does: averaged as far as it goes, then bilinear. The edge is
+    # repeated at the size of the network, where it is few pixels.
     times, inside = reduction((high, wide), size), (left, top, right, low)
     part = image.reduce(times, inside) if times > 1 else image.crop(inside)
     fit = (rows[1] - rows[0], columns[1] - columns[0])
@@ -206,10 +190,7 @@ def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.nd
 def _span(
     start: float, stop: float, length: int, pixels: int
 ) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Cuts one side of a box, which becomes `pixels`, out of an image of `length`.
-
-    Returns its length, and where the part inside the image begins and ends, there and in the crop.
-    """
+    """Returns a side's length, and (begin, end) of its part inside: in the image, in the crop."""
     start = round(start)
     stop = max(round(stop), start + 1)
     first, last = min(max(start, 0), length - 1), max(min(stop, length), 1)
@@ -220,10 +201,9 @@ def _span(
 
 
 def compare(found: Described, truth: pd.DataFrame) -> pd.DataFrame:
-    """Sets what was said beside the truth, for everybody who was found.
+    """Compares the predictions with the truth: a row per detected person and task.
 
-    `truth` has the rows of the image's people, as `data.generate.streets` writes them. The result
-    has a row per person and task: `person`, `task`, `said`, `true`, `right`.
+    `truth` has the rows of the image's people, as `data.generate.streets` writes them.
     """
     rows = []
     if found.people and len(truth):
@@ -247,8 +227,7 @@ def describe_places(
         if place.suffix.lower() in VIDEOS and place.is_file():
             yield from _describe_video(describer, place, fps)
             continue
-        paths = find_images([place])
-        for path in progress_bar(iterable=paths, desc="describing", unit="image"):
+        for path in progress_bar(iterable=find_images([place]), desc="describing", unit="image"):
             try:
                 yield describer.describe_file(path)
             except WorkshopError as error:
@@ -275,8 +254,8 @@ def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[De
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser("helpers.detection.describe", description=description)
+    what = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser("helpers.detection.describe", description=what)
     add = parser.add_argument
     add("--detector", type=Path, required=True, help="the folder of a detection run")
     add("--attributes", type=Path, required=True, help="the folder of a run of helpers.train")

@@ -1,11 +1,11 @@
 """Draws boxes onto images, a card for each person beside them, and the notebooks' figures.
 
-A person's color joins box, number and card. A bar says how sure a prediction is, by length and by
-color: blue from `SURE` on, orange from `LIKELY` on, gray below. A small square shows a named
-color itself.
+A person's color joins box, number and card. A bar's length and color show a probability: blue from
+`SURE` on, orange from `LIKELY` on, gray below.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,40 +14,34 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from helpers import plots
 from helpers.detection.config import LOSSES
-from helpers.detection.people import Person
-from helpers.plots import (
-    BLUE,
-    GRAY,
-    GREEN,
-    INK,
-    ORANGE,
-    PAINT,
-    PURPLE,
-    RAINBOW,
-    STYLE,
-    WIDTH,
-    NotebookFigure,
-)
 
-SURE, LIKELY = 0.8, 0.5  # probabilities from which on a prediction is called so
-# Told apart by color-blind readers too (Okabe and Ito 2008).
+SURE, LIKELY = 0.8, 0.5  # the least probability of each
+# Distinguishable for color-blind readers too (Okabe and Ito 2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 PAPER, TRACK = "#FFFFFF", "#E8E8E8"
 CARD, ROW, HEAD, GAP = 330, 15, 22, 8  # pixels: width, height of a task, of the title, between
-MOST_ROW = 26  # height of a task where a card has room
+MOST_ROW = 26  # height of a task where there is room
 THUMB = 62  # width of the small image
-LEAST_CARD = 108  # height: the small image needs it
+LEAST_CARD = 108  # height, so that the small image fits
 LEGEND = 22
-BEST = 1280  # width to which a smaller image is enlarged, or a larger one made smaller
+BEST = 1280  # width to which images are resized
 MARGIN = 6  # between the images of a sheet
 Edges = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
 
 _font = lru_cache(maxsize=8)(ImageFont.load_default)
 
 
-def _color_of(number: int) -> str:
-    return COLORS[number % len(COLORS)]
+@dataclass(frozen=True)
+class Person:
+    """A detected person and the predicted attributes."""
+
+    box: np.ndarray  # (4,) ymin, xmin, ymax, xmax in pixels of the image
+    normalized: np.ndarray  # the same as fractions of height and width
+    score: float  # of the detector
+    attributes: dict[str, dict[str, float]]  # task to (class to probability), the best first
+    crop: np.ndarray  # uint8 (height, width, 3), what the attribute network saw
 
 
 def with_boxes(
@@ -58,15 +52,14 @@ def with_boxes(
 ) -> Image.Image:
     """Returns a copy of an RGB image, or (height, width, 3) from 0 to 255, with boxes on it.
 
-    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels. Each has a caption, its number where None,
-    and a color, that of its person where None.
+    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels; captions are their numbers where None.
     """
     if not isinstance(image, Image.Image):
         image = Image.fromarray(np.asarray(image, np.uint8))
     image = image.convert("RGB")
     boxes = np.asarray(boxes, float).reshape(-1, 4)
     captions = captions or [str(number) for number in range(1, len(boxes) + 1)]
-    colors = colors or [_color_of(i) for i in range(len(boxes))]
+    colors = colors or [COLORS[i % len(COLORS)] for i in range(len(boxes))]
     pen, size = ImageDraw.Draw(image), max(11, image.height // 42)
     edge = max(2, image.height // 240)
     for (ymin, xmin, ymax, xmax), color in zip(boxes.tolist(), colors):
@@ -74,8 +67,7 @@ def with_boxes(
     taken: list[Edges] = []
     for box, caption, color in zip(boxes, captions, colors):  # over all boxes
         wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
-        place = caption_place(box, (wide, high), image.size, taken)
-        taken.append(place)
+        taken.append(place := caption_place(box, (wide, high), image.size, taken))
         pen.rectangle(place, fill=color)
         corner = (place[0] + size * 0.3, place[1] + 0.1 * size)
         pen.text(corner, caption, _ink_on(color), _font(size))
@@ -85,19 +77,15 @@ def with_boxes(
 def caption_place(
     box: np.ndarray, caption: tuple[float, float], image: tuple[int, int], taken: Sequence[Edges]
 ) -> Edges:
-    """Finds a place for the caption of a box (4,) that no other caption has taken.
+    """Finds a free place for the caption of a box (4,): above it, or at its other corners.
 
-    Sizes of caption and image are width and height. The place is above the box where that is
-    free, else at its other corners.
+    Sizes of caption and image are width and height.
     """
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
     wide, high = caption
-    rows, columns = (ymin - high, ymin, ymax - high, ymax), (xmin, xmax - wide)
-    places = []
-    for x, y in ((x, y) for y in rows for x in columns):
-        x = min(max(x, 0), max(image[0] - wide, 0))
-        y = min(max(y, 0), max(image[1] - high, 0))
-        places.append((x, y, x + wide, y + high))
+    rows = (min(max(y, 0), max(image[1] - high, 0)) for y in (ymin - high, ymin, ymax - high, ymax))
+    columns = [min(max(x, 0), max(image[0] - wide, 0)) for x in (xmin, xmax - wide)]
+    places = [(x, y, x + wide, y + high) for y in rows for x in columns]
     return next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
 
 
@@ -107,7 +95,7 @@ def _overlap(one: Edges, other: Edges) -> bool:
 
 def _ink_on(color: str) -> str:
     red, green, blue = ImageColor.getrgb(color)
-    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
+    return plots.INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
 
 
 def draw_people(image: Image.Image, people: Sequence[Person]) -> Image.Image:
@@ -134,7 +122,7 @@ def draw_people(image: Image.Image, people: Sequence[Person]) -> Image.Image:
 
 def _draw_card(number: int, one: Person, tall: int) -> Image.Image:
     card = Image.new("RGB", (CARD, tall), PAPER)
-    pen, color = ImageDraw.Draw(card), _color_of(number)
+    pen, color = ImageDraw.Draw(card), COLORS[number % len(COLORS)]
     pen.rectangle((0, 0, CARD, HEAD - 3), fill=color)
     pen.text((6, 2), f"person {number + 1}", _ink_on(color), _font(13))
     pen.text((CARD - 84, 2), f"score {one.score:.2f}", _ink_on(color), _font(13))
@@ -144,47 +132,48 @@ def _draw_card(number: int, one: Person, tall: int) -> Image.Image:
     card.paste(crop.resize((wide, round(wide * crop.height / crop.width))), (0, HEAD))
     step = min(MOST_ROW, max(ROW, (high - GAP) // max(1, len(one.attributes))))
     for row, (task, classes) in enumerate(one.attributes.items()):
-        _draw_answer(pen, task, classes, wide + 10, HEAD + 2 + row * step)
+        _draw_prediction(pen, task, classes, wide + 10, HEAD + 2 + row * step)
     pen.rectangle((0, 0, CARD - 1, tall - 1), outline=color)
     return card
 
 
-def _draw_answer(
+def _draw_prediction(
     pen: ImageDraw.ImageDraw, task: str, classes: Mapping[str, float], x: int, y: int
 ) -> None:
     name, probability = next(iter(classes.items()))
-    pen.text((x, y), task.replace("_", " ")[:13], GRAY, _font(11))
+    pen.text((x, y), task.replace("_", " ")[:13], plots.GRAY, _font(11))
     start, right = x + 84, CARD - 32
-    if name in PAINT:
-        pen.rectangle((start, y + 2, start + 9, y + 11), fill=PAINT[name], outline=GRAY)
-    elif name == RAINBOW:
+    if name in plots.PAINT:
+        pen.rectangle((start, y + 2, start + 9, y + 11), fill=plots.PAINT[name], outline=plots.GRAY)
+    elif name == plots.RAINBOW:
         for left, part in zip((start, start + 3, start + 6), ("red", "yellow", "blue")):
-            pen.rectangle((left, y + 2, left + 3, y + 11), fill=PAINT[part])
-    offset = 13 if name in PAINT or name == RAINBOW else 0
-    pen.text((start + offset, y), name[: 17 if offset else 19], INK, _font(11))
-    color = BLUE if probability >= SURE else ORANGE if probability >= LIKELY else GRAY
+            pen.rectangle((left, y + 2, left + 3, y + 11), fill=plots.PAINT[part])
+    offset = 13 if name in plots.PAINT or name == plots.RAINBOW else 0
+    pen.text((start + offset, y), name[: 17 if offset else 19], plots.INK, _font(11))
+    unsure = plots.ORANGE if probability >= LIKELY else plots.GRAY
+    color = plots.BLUE if probability >= SURE else unsure
     pen.rectangle((right - 30, y + 4, right, y + 10), fill=TRACK)
     pen.rectangle((right - 30, y + 4, right - 30 + 30 * probability, y + 10), fill=color)
-    pen.text((right + 4, y), f"{100 * probability:.0f}%", INK, _font(10))
+    pen.text((right + 4, y), f"{100 * probability:.0f}%", plots.INK, _font(10))
 
 
 def _draw_legend(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
     names = (f"sure ({SURE:.0%} or more)", f"likely ({LIKELY:.0%})", "a guess")
-    for text, color in zip(names, (BLUE, ORANGE, GRAY)):
+    for text, color in zip(names, (plots.BLUE, plots.ORANGE, plots.GRAY)):
         pen.rectangle((x, y + 6, x + 10, y + 14), fill=color)
-        pen.text((x + 14, y + 3), text, INK, _font(11))
+        pen.text((x + 14, y + 3), text, plots.INK, _font(11))
         x += 26 + int(pen.textlength(text, _font(11)))
 
 
 def training_curves(log: pd.DataFrame) -> Figure:
-    """Draws the losses of a `DetectionRun.log` and, where there are any, the scores."""
-    with rc_context(STYLE):
-        figure = NotebookFigure(figsize=(WIDTH, 3.2), layout="constrained")
+    """Plots the losses and, if any, the scores of a `DetectionRun.log`."""
+    with rc_context(plots.STYLE):
+        figure = plots.NotebookFigure(figsize=(plots.WIDTH, 3.2), layout="constrained")
         losses, scores = figure.subplots(1, 2)
-        for name, color in zip(LOSSES, (BLUE, ORANGE, GREEN, PURPLE)):
+        for name, color in zip(LOSSES, (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PURPLE)):
             losses.plot(log["step"], log[name], "o-", color=color, label=name.replace("_", " "))
         losses.set_title("losses on training images")
-        for name, color in (("AP50", BLUE), ("AP", ORANGE), ("AP75", GREEN)):
+        for name, color in (("AP50", plots.BLUE), ("AP", plots.ORANGE), ("AP75", plots.GREEN)):
             if name in log:
                 scores.plot(log["step"], log[name], "o-", color=color, label=name)
         scores.set_ylim(0, 1)
@@ -201,11 +190,8 @@ def sheet(images: Sequence[Image.Image], columns: int = 3, width: int = 1100) ->
     wide = (width - MARGIN * (columns - 1)) // columns
     small = [one.resize((wide, round(one.height * wide / one.width))) for one in images]
     rows = [small[i : i + columns] for i in range(0, len(small), columns)]
-    tall = [max(one.height for one in row) for row in rows]
-    whole = Image.new("RGB", (width, sum(tall) + MARGIN * (len(rows) - 1)), "white")
-    top = 0
-    for row, height in zip(rows, tall):
-        for number, one in enumerate(row):
-            whole.paste(one, (number * (wide + MARGIN), top))
-        top += height + MARGIN
+    tops = np.cumsum([0] + [max(one.height for one in row) + MARGIN for row in rows]).tolist()
+    whole = Image.new("RGB", (width, tops[-1] - MARGIN), "white")
+    for number, one in enumerate(small):
+        whole.paste(one, (number % columns * (wide + MARGIN), tops[number // columns]))
     return whole

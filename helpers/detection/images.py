@@ -10,10 +10,10 @@ from helpers.detection.label_map import LabelMap
 from helpers.detection.records import read_records
 from helpers.pipeline import decode_reduced
 
-GREY = 127.0  # what fills the rest of an image that has another shape than the network's
-MOST_CACHED = 2e9  # bytes of decoded images that are kept in memory; more are decoded anew
-MIX = 512  # images among which the next one is drawn
-LEAST_SIDE = 2.0  # pixels of a box after zooming; less is nothing to learn from
+GREY = 127.0  # pads images of another aspect ratio than the network's
+MOST_CACHED = 2e9  # bytes of decoded images kept in memory; more are decoded again every epoch
+MIX = 512  # size of the shuffle buffer
+LEAST_SIDE = 2.0  # pixels of a box after zooming; smaller boxes are dropped
 LEAST_LEFT = 0.3  # of a box's area that must still be in the image
 LUMA = (0.299, 0.587, 0.114)  # grey of RGB (ITU-R BT.601)
 
@@ -23,24 +23,22 @@ class Example(NamedTuple):
 
     pixels: tf.Tensor  # uint8 (height, width, 3); float32 in a training batch
     boxes: tf.Tensor  # float32 (most, 4) in pixels of the network's image, padded with zeros
-    labels: tf.Tensor  # int32 (most,): place of the class from 1 on, 0 padded, -1 difficult
+    labels: tf.Tensor  # int32 (most,): class index from 1 on, 0 padding, -1 difficult
     size: tf.Tensor  # int32 (2,), height and width of the image as it is in its file
     name: tf.Tensor  # of the file
 
 
 def fit_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes an image and fits it into `image_size`: upper left, not stretched.
+    """Decodes an image, resizes it with its aspect ratio kept, and pads it right and below.
 
-    Returns:
-        uint8 (height, width, 3), and int32 (2,), height and width of the image in its file.
+    Returns uint8 (height, width, 3), and int32 (2,), height and width of the image in its file.
     """
     image, size = decode_reduced(image_bytes, image_size)
     inner = tf.cast(tf.round(tf.cast(size, tf.float32) * scale_of(size, image_size)), tf.int32)
     inner = tf.clip_by_value(inner, 1, image_size)
     image = tf.image.resize(image, inner, method="bilinear")
     missing = [[0, image_size[0] - inner[0]], [0, image_size[1] - inner[1]], [0, 0]]
-    image = tf.pad(image, missing, constant_values=GREY)
-    image = tf.ensure_shape(image, (*image_size, 3))
+    image = tf.ensure_shape(tf.pad(image, missing, constant_values=GREY), (*image_size, 3))
     return tf.cast(tf.round(image), tf.uint8), size
 
 
@@ -67,7 +65,7 @@ def read_examples(
 
 
 def _pad_boxes(one: Example, most: int) -> Example:
-    """Pads the boxes of an example to `most`; of more, the largest remain."""
+    """Pads the boxes of an example to `most`, or keeps the `most` largest."""
     area = tf.reduce_prod(one.boxes[:, 2:] - one.boxes[:, :2], axis=-1)
     largest = tf.argsort(-area)[:most]
     room = most - tf.shape(largest)[0]
@@ -85,12 +83,11 @@ def training_batches(
     most: int,
     first_step: int = 0,
 ) -> tf.data.Dataset:
-    """Returns endless augmented batches of `Example`, every image once in a round.
+    """Returns endless augmented batches of `Example`, every image once in an epoch.
 
-    `files` hold so many `images`, whose boxes are padded to `most`. A run that goes on at a
-    later `first_step` sees another order than before.
+    `files` hold so many `images`, whose boxes are padded to `most`.
     """
-    # a number that no other start of the run has, so that its first images are not seen again
+    # differs at each start of a run, so that a resumed run does not repeat its first images
     seed = (config.seed * 1_000_003 + first_step) % 2**31
     height, width = config.image_size
     examples = read_examples(files, label_map, config.image_size)
@@ -102,8 +99,7 @@ def training_batches(
     steps = tf.data.Dataset.counter(first_step)
     seeds = steps.map(lambda step: tf.cast(tf.stack([seed, step]), tf.int32))
     both = tf.data.Dataset.zip(batches, seeds)
-    changed = both.map(lambda *one: augment(*one, config), num_parallel_calls=CORES)
-    return changed.prefetch(2)
+    return both.map(lambda *one: augment(*one, config), num_parallel_calls=CORES).prefetch(2)
 
 
 def batches_in_order(
@@ -111,9 +107,6 @@ def batches_in_order(
 ) -> tf.data.Dataset:
     """Returns every image once, unchanged, as batches whose boxes are padded."""
     return read_examples(files, label_map, image_size).padded_batch(batch_size).prefetch(2)
-
-
-# --- augmentation ----------------------------------------------------------------------------
 
 
 def augment(batch: Example, seed: tf.Tensor, config: Config) -> Example:
@@ -131,7 +124,7 @@ def augment(batch: Example, seed: tf.Tensor, config: Config) -> Example:
     if config.zoom > 1:
         reach = math.log(config.zoom)
         zoom = tf.exp(tf.random.stateless_uniform((count,), seeds[1], -reach, reach))
-        # what does not fit, or what is left over, is shared between the two sides at random
+        # what does not fit, or what is left over, is split between the two sides at random
         rest = (1 - zoom)[:, None] * tf.constant([height, width], tf.float32)
         shift = rest * tf.random.stateless_uniform((count, 2), seeds[2])
         pixels = _zoom(pixels, zoom, shift)
@@ -159,9 +152,8 @@ def _zoom(pixels: tf.Tensor, zoom: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
 
 def _recolor(pixels: tf.Tensor, most: float, seed: tf.Tensor) -> tf.Tensor:
     count = tf.shape(pixels)[0]
-    light, contrast, color = tf.unstack(
-        tf.random.stateless_uniform((3, count, 1, 1, 1), seed, 1 - most, 1 + most)
-    )
+    factors = tf.random.stateless_uniform((3, count, 1, 1, 1), seed, 1 - most, 1 + most)
+    light, contrast, color = tf.unstack(factors)
     mean = tf.reduce_mean(pixels, axis=(1, 2, 3), keepdims=True)
     grey = tf.reduce_sum(pixels * tf.constant(LUMA), axis=-1, keepdims=True)
     pixels = (pixels - grey) * color + (grey - mean) * contrast + mean
@@ -171,7 +163,7 @@ def _recolor(pixels: tf.Tensor, most: float, seed: tf.Tensor) -> tf.Tensor:
 def _within(
     boxes: tf.Tensor, labels: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Clips boxes; what is mostly outside is difficult from now on, what is wholly so is gone."""
+    """Clips boxes; those mostly outside become difficult, those wholly outside are removed."""
     limits = tf.constant([*image_size] * 2, tf.float32)
     before = tf.reduce_prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
     boxes = tf.clip_by_value(boxes, 0.0, limits)
@@ -179,5 +171,4 @@ def _within(
     left = tf.reduce_prod(sides, axis=-1) / tf.maximum(before, 1e-6)
     labels = tf.where((labels > 0) & (left < LEAST_LEFT), -1, labels)
     gone = tf.reduce_min(sides, axis=-1) < LEAST_SIDE
-    labels = tf.where(gone, 0, labels)
-    return tf.where(gone[..., None], 0.0, boxes), labels
+    return tf.where(gone[..., None], 0.0, boxes), tf.where(gone, 0, labels)

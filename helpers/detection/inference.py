@@ -1,13 +1,9 @@
-"""The script inside the detector's archive: image files in, boxes with names and scores out.
+"""`code/inference.py` in the detector's `model.tar.gz`: image files in, boxes and scores out.
 
-It lies in `model.tar.gz` as `code/inference.py`, beside `code/image_requests.py`, which says what
-a request may be. AWS's TensorFlow container imports it and calls `handler` for every request,
-between the request and TensorFlow Serving. It may import nothing that the container lacks, so
-nothing of the workshop.
-
-"threshold" and "max_boxes" may stand beside "instances" in JSON. The custom attributes
-`threshold=0.5,max_boxes=20` say the same. A box is given in pixels of its image, and as shares of
-its sides:
+AWS's TensorFlow container calls `handler` for every request, between the request and TensorFlow
+Serving. `code/image_requests.py` says what a request may be. Nothing that the container lacks is
+imported, so nothing of the workshop. "threshold" and "max_boxes" may stand beside "instances" in
+JSON, or as custom attributes: `threshold=0.5,max_boxes=20`. Boxes are in pixels, and normalized:
 
     {"predictions": [{"height": 720, "width": 1280, "objects": [
         {"class": "person", "score": 0.98, "box": {"ymin": 10, ...}, "box_normalized": {...}}]},
@@ -21,20 +17,20 @@ try:
 except ImportError:
     from helpers.cloud import image_requests as requested
 
-THRESHOLD, MOST = 0.5, 50  # lowest score and boxes of an image, where a request says nothing
+THRESHOLD, MOST = 0.5, 50  # default lowest score, and most boxes of an image
 MOST_BOXES = 300
-MAX_IMAGES = 64  # in a request: a limit on the time that it takes
+MAX_IMAGES = 64  # in a request, so that it does not take too long
 BATCH = 8  # images that go to TensorFlow Serving at once
 EDGES = ("ymin", "xmin", "ymax", "xmax")
 
 
 def handler(data, context) -> tuple[str, str]:
-    """Answers a request: called by the container."""
+    """Responds to a request; called by the container."""
     return requested.respond(answer_request, data, context)
 
 
 def answer_request(body: bytes, context) -> dict:
-    """Answers the body of a request."""
+    """Returns the response to the body of a request."""
 
     def prepare(said: dict) -> tuple:
         said = said | dict(re.findall(r"(\w+)=([^,;\s]*)", context.custom_attributes or ""))

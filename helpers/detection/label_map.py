@@ -1,15 +1,9 @@
 """Class names and their numbers, as `label_map.pbtxt` of TensorFlow's Object Detection API.
 
-item {
-  id: 1
-  name: "person"
-}
-
-Numbers begin with 1; 0 is the background.
+Its items are such as item { id: 1 name: "person" }. Numbers begin with 1; 0 is the background.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2, message_factory, text_format
@@ -28,17 +22,11 @@ message_type {
 }
 message_type {
   name: "LabelMap"
-  field {
-    name: "item" number: 1 type: TYPE_MESSAGE type_name: ".workshop.Item" label: LABEL_REPEATED
-  }
+  field { name: "item" number: 1 type_name: ".workshop.Item" label: LABEL_REPEATED }
 }
 """
-
-
-@lru_cache(maxsize=1)
-def _map_class() -> type:
-    file = text_format.Parse(FORM, descriptor_pb2.FileDescriptorProto())
-    return message_factory.GetMessages([file])["workshop.LabelMap"]
+_FILE = text_format.Parse(FORM, descriptor_pb2.FileDescriptorProto())
+_Message = message_factory.GetMessages([_FILE])["workshop.LabelMap"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +47,11 @@ class LabelMap:
 
     @classmethod
     def read(cls, path: Path | str) -> "LabelMap":
-        """Reads a label map; raises WorkshopError where it has another form or something twice."""
-        path = Path(path)
-        message = _map_class()()
+        """Reads a label map; raises WorkshopError if it is malformed or has duplicates."""
+        path, message = Path(path), _Message()
         try:
-            if path.stat().st_size > MOST_BYTES:
-                raise _bad(path, f"a file of {path.stat().st_size:,} bytes")
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise _bad(path, f"a file of {size:,} bytes")
             text_format.Parse(path.read_text("utf-8"), message, allow_unknown_field=True)
         except OSError as error:
             raise _bad(path, f"no file that can be read ({error.strerror})") from None
@@ -73,10 +60,8 @@ class LabelMap:
         return cls(_checked(path, [(item.id, item.name) for item in message.item]))
 
     def write(self, path: Path | str) -> None:
-        """Writes the label map, whole."""
-        message = _map_class()()
-        for name, number in self.ids.items():
-            message.item.add(id=number, name=name)
+        """Writes the label map."""
+        message = _Message(item=[{"id": i, "name": name} for name, i in self.ids.items()])
         write_text(Path(path), text_format.MessageToString(message, as_utf8=True))
 
 
@@ -94,9 +79,5 @@ def _checked(path: Path, items: list[tuple[int, str]]) -> dict[str, int]:
 
 
 def _bad(path: Path, found: str) -> WorkshopError:
-    return expected(
-        'a label map, items such as item { id: 1 name: "person" }',
-        found,
-        "Fix the file, or let helpers.detection.records write one.",
-        path,
-    )
+    what = 'a label map, items such as item { id: 1 name: "person" }'
+    return expected(what, found, "Fix the file, or let helpers.detection.records write one.", path)

@@ -4,13 +4,11 @@
     python -m helpers.detection.records --check DIR
 
 writes NAME_train.record-00000-of-00010 and so on, NAME_val.record-..., label_map.pbtxt, and
-report.csv with every file that was left out. The features have the names of TensorFlow's Object
-Detection API, so its users can read these records, and theirs are read here.
+report.csv with every file left out. Features are named as in TensorFlow's Object Detection API.
 """
 
 import argparse
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from PIL import Image, ImageOps
 
 from helpers.common import (
     CORES,
@@ -32,24 +29,24 @@ from helpers.common import (
     whole_folder,
     write_text,
 )
-from helpers.detection.annotations import ORIENTATION, Annotated, read_annotations, read_groups
+from helpers.detection.annotations import Annotated, read_annotations, read_groups, rgb_file
+from helpers.detection.inference import EDGES
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.manifest import THREADS, Problem, assign_groups, describe, problems_table
 
 REPORT_FILE = "report.csv"
 SPLITS = ("train", "val")  # as the API's guides name them
-JPEG_QUALITY = 95  # of images that have to be converted
 MOST_SHARDS = 10_000
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written."""
+    """The records that `write_records` wrote."""
 
     folder: Path
     label_map: LabelMap
-    images: dict[str, int]  # of each split
-    boxes: dict[str, Counter]  # of each class, for each split
+    images: dict[str, int]  # in each split
+    boxes: dict[str, Counter]  # split to class to count
     problems: list[Problem]
 
     def pattern(self, split: str) -> str:
@@ -71,17 +68,18 @@ def write_records(
 ) -> Written:
     """Turns a folder of annotated images into records; the same bytes every time.
 
-    Records that `out` held are replaced. Without a `label_map` the classes that are met are
-    numbered. A fraction `val_share` of the images becomes the split val; `groups` stay on one
-    side. For `class_from` and `groups` see `read_annotations`.
+    Records in `out` are replaced. Where `label_map` is None, the classes found are numbered. A
+    fraction `val_share` of the images becomes the split val, and no group is split. For
+    `class_from` and `groups` see `read_annotations`.
 
     Raises:
         WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
     """
-    _check(Path(out), shards, val_share)
+    out = Path(out)
+    _check(out, shards, val_share)
     found, label_map, problems = _read(folder, label_map, class_from, groups)
     sides = _split(found, label_map, val_share, seed)
-    with whole_folder(Path(out)) as draft:
+    with whole_folder(out) as draft:
         for split, side in sides.items():
             path = draft / f"{name or Path(folder).resolve().name}_{split}.record"
             _write_shards(side, path, shards, label_map)
@@ -90,7 +88,7 @@ def write_records(
             write_text(draft / REPORT_FILE, problems_table(problems).to_csv(index=False))
     images = {split: len(side) for split, side in sides.items()}
     boxes = {split: Counter(_names(side)) for split, side in sides.items()}
-    return Written(Path(out), label_map, images, boxes, problems)
+    return Written(out, label_map, images, boxes, problems)
 
 
 def _read(
@@ -99,8 +97,8 @@ def _read(
     names = label_map.names if label_map else None
     found, problems = read_annotations(folder, names, class_from, groups)
     if not found:
-        wanted = "expected at least one image with a good annotation, found none"
-        raise WorkshopError(f"{folder}: {wanted}.\n{describe(problems)}")
+        what = "at least one image with a good annotation"
+        raise WorkshopError(f"{folder}: expected {what}, found none.\n{describe(problems)}")
     label_map = label_map or LabelMap({n: i for i, n in enumerate(sorted({*_names(found)}), 1)})
     if not label_map.ids:
         raise WorkshopError(f"{folder}: expected boxes, found none in {len(found)} annotations.")
@@ -115,7 +113,7 @@ def _check(out: Path, shards: int, val_share: float) -> None:
     if not 1 <= shards <= MOST_SHARDS:
         raise WorkshopError(f"--shards: expected 1 to {MOST_SHARDS:,}, found {shards}.")
     if not 0 <= val_share < 1:
-        raise WorkshopError(f"--val: expected a share from 0 to below 1, found {val_share}.")
+        raise WorkshopError(f"--val: expected a fraction from 0 to below 1, found {val_share}.")
     if out.exists() and not out.is_dir():
         raise WorkshopError(f"{out} should be a folder, but is a file. Choose another --out.")
     if out.is_dir() and any(out.iterdir()) and not (out / LABEL_MAP_FILE).is_file():
@@ -128,7 +126,7 @@ def _check(out: Path, shards: int, val_share: float) -> None:
 def _split(
     found: Sequence[Annotated], label_map: LabelMap, val_share: float, seed: int
 ) -> dict[str, list[Annotated]]:
-    """Divides shuffled images by their groups; both splits get their fraction of every class."""
+    """Splits shuffled images by group, so that both splits get their fraction of every class."""
     rng = np.random.default_rng(seed)
     row = {group: number for number, group in enumerate(sorted({one.group for one in found}))}
     column = {name: number for number, name in enumerate(label_map.names, 1)}
@@ -139,7 +137,7 @@ def _split(
             counts[row[one.group], column[box.name]] += 1
     counts = counts[:, counts.any(axis=0)]
     shares = np.array([1 - val_share, val_share])
-    # a split without a wish gets nothing; the division by its wish would fail
+    # assign_groups divides by the fractions, so none may be 0
     side = assign_groups(counts, shares, rng) if val_share > 0 else np.zeros(len(row), int)
     mixed = [found[number] for number in rng.permutation(len(found))]
     return {
@@ -188,7 +186,7 @@ def _example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
 
 
 def _feature(values: list) -> tf.train.Feature:
-    if not values:  # a list of the wrong kind could not be read; none at all is an empty one
+    if not values:  # an empty list of the wrong type could not be read back
         return tf.train.Feature()
     if isinstance(values[0], str | bytes):
         values = [value.encode() if isinstance(value, str) else value for value in values]
@@ -198,38 +196,17 @@ def _feature(values: list) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
-def rgb_file(path: Path) -> tuple[bytes, str]:
-    """Returns the bytes of an upright RGB JPEG or PNG, converted if need be, and its format."""
-    data = path.read_bytes()
-    with Image.open(io.BytesIO(data)) as image:
-        kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(image.format, "png")
-        lying = image.getexif().get(ORIENTATION, 1) != 1
-        if image.mode == "RGB" and image.format in ("JPEG", "PNG") and not lying:
-            return data, kind
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16-bit gray: convert() would clip it
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        file = io.BytesIO()
-        options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
-        image.convert("RGB").save(file, kind, **options)
-        return file.getvalue(), kind
-
-
-# --- reading -------------------------------------------------------------------------------
-
-_TEXT, _WHOLE, _FLOAT = (
-    tf.io.FixedLenSequenceFeature([], kind, allow_missing=True)
-    for kind in (tf.string, tf.int64, tf.float32)
-)
-# What every writer of this format gives, and what only some do.
+COLUMNS = {"class/text": tf.string, "class/label": tf.int64, "difficult": tf.int64}
+COLUMNS |= {f"bbox/{edge}": tf.float32 for edge in EDGES}
 FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),
+    # what only some writers of this format give
     "image/filename": tf.io.FixedLenFeature([], tf.string, ""),
     "image/source_id": tf.io.FixedLenFeature([], tf.string, ""),
-    "image/object/class/text": _TEXT,
-    "image/object/class/label": _WHOLE,
-    "image/object/difficult": _WHOLE,
-} | {f"image/object/bbox/{side}": _FLOAT for side in ("ymin", "xmin", "ymax", "xmax")}
+} | {
+    f"image/object/{name}": tf.io.FixedLenSequenceFeature([], kind, allow_missing=True)
+    for name, kind in COLUMNS.items()
+}
 
 
 def shard_files(patterns: str | Sequence[str]) -> list[str]:
@@ -245,20 +222,19 @@ def shard_files(patterns: str | Sequence[str]) -> list[str]:
 
 
 def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
-    """Reads records as the API and others write them, in the order of the files.
+    """Reads records of this module or the API, in the order of the files.
 
-    Returns:
-        A dataset of dicts: `encoded` string, `name` string, `boxes` float32 (n, 4) as ymin, xmin,
-        ymax, xmax from 0 to 1, `labels` int32 (n,), a class's number or 0 where the label map
-        has none, `difficult` bool (n,).
+    The dataset has dicts of `encoded` and `name` (strings), `boxes` float32 (n, 4) as ymin, xmin,
+    ymax, xmax from 0 to 1, `labels` int32 (n,), 0 for a class missing from the label map, and
+    `difficult` bool (n,).
     """
     by_name = _places_of(tf.constant(list(label_map.names)))
     by_number = _places_of(tf.constant(list(label_map.ids.values()), tf.int64))
 
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
         found = tf.io.parse_single_example(record, FEATURES)
-        sides = [found[f"image/object/bbox/{side}"] for side in ("ymin", "xmin", "ymax", "xmax")]
-        boxes = tf.clip_by_value(tf.stack(sides, axis=-1), 0.0, 1.0)
+        edges = [found[f"image/object/bbox/{edge}"] for edge in EDGES]
+        boxes = tf.clip_by_value(tf.stack(edges, axis=-1), 0.0, 1.0)
         count = tf.shape(boxes)[0]
 
         def column(name: str) -> tf.Tensor:
@@ -266,7 +242,7 @@ def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
             values = found[f"image/object/{name}"][:count]
             return tf.pad(values, [[0, count - tf.shape(values)[0]]])
 
-        # the name says more than a number that may belong to another label map
+        # the name comes first: the number may belong to another label map
         name, number = column("class/text"), column("class/label")
         label = tf.where(name == "", by_number.lookup(number), by_name.lookup(name))
         source, filename = found["image/source_id"], found["image/filename"]
@@ -293,29 +269,28 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
     Raises:
         WorkshopError: names every broken file and its first bad record.
     """
-    good, broken = {}, []
+    counts, broken = dict.fromkeys(files, 0), []
     for file in progress_bar(iterable=files, desc="checking records", unit="file"):
-        count, reason = 0, ""
+        reason = ""
         try:
             for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
                 if "image/encoded" not in tf.train.Example.FromString(record).features.feature:
                     reason = "no image/encoded in it"
                     break
-                count += 1
+                counts[file] += 1
         except tf.errors.OpError:
             reason = "damaged"
         except DecodeError:
             reason = "no tf.train.Example (DecodeError)"
         if reason:
-            broken.append(f"  {file}: record {count + 1}: {reason}")
-        good[file] = count
+            broken.append(f"  {file}: record {counts[file] + 1}: {reason}")
     if broken:
         lines = "\n".join(broken)
         raise WorkshopError(
             f"expected whole records, found {len(broken)} broken files of {len(files)}:\n{lines}\n"
             "Write them again with python -m helpers.detection.records, or copy them again."
         )
-    return good
+    return counts
 
 
 def describe_written(written: Written) -> str:
@@ -332,23 +307,23 @@ def describe_written(written: Written) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser("helpers.detection.records", description=description)
+    what = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser("helpers.detection.records", description=what)
     add = parser.add_argument
     add("--voc", type=Path, help="folder with VOC XML, the pets layout, or Penn-Fudan's")
     add("--out", type=Path, help="folder to write")
-    add("--name", default="", help="what the records are called (default: like the folder)")
+    add("--name", default="", help="name of the records (default: the folder's)")
     add("--shards", type=int, default=10, help="files of each split (default 10)")
-    share = "share of images for val (default 0.2)"
-    add("--val", type=float, default=0.2, dest="val_share", metavar="VAL", help=share)
-    add("--seed", type=int, default=0, help="of order and split (default 0)")
-    label_map = "the classes there may be (default: those that are met)"
+    fraction = "fraction of images for val (default 0.2)"
+    add("--val", type=float, default=0.2, dest="val_share", metavar="VAL", help=fraction)
+    add("--seed", type=int, default=0, help="for order and split (default 0)")
+    label_map = "the allowed classes (default: all that are found)"
     add("--label-map", type=LabelMap.read, metavar="FILE", help=label_map)
     ways = ("annotation", "file")
     add("--class-from", choices=ways, default=ways[0], help="file: from names like beagle_12.jpg")
     groups = "CSV with image_path and group; a group is never split"
     add("--groups", type=read_groups, metavar="FILE", help=groups)
-    add("--check", help="only read records: a folder, or a glob")
+    add("--check", help="only check records: a folder, or a glob")
     return parser
 
 
