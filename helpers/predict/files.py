@@ -9,26 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from helpers.common import CORES, WorkshopError
-from helpers.manifest import Labels
+from helpers.manifest import Labels, images_in
 from helpers.predict.litert import LiteRTPredictor, decode_image
 
 BATCH = 32  # images predicted at once
 AHEAD = CORES + 2  # batches on their way
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 Answer = dict[str, np.ndarray] | str  # task: float32 (classes,), or what is wrong with the file
 
 
 def find_images(names: list[str]) -> list[Path]:
-    """Returns the named files, and for a folder every image below it, sorted.
-
-    Raises:
-        WorkshopError: a name that is neither, or a folder without images.
-    """
+    """Returns the named files, and of a folder the images below it, sorted; raises for none."""
     paths: list[Path] = []
     for name in map(Path, names):
         if name.is_dir():
-            found = sorted(p for p in name.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not found:
+            if not (found := images_in(name, deep=True)):
                 raise WorkshopError(f"expected images below {name}, found none.")
             paths += found
         elif name.is_file():
