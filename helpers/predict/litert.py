@@ -27,8 +27,7 @@ def decode_image(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
 
     A file that is broken, or no image, raises a `WorkshopError`.
     """
-    pixels = _decode_plain_jpeg(image_bytes, image_size)
-    if pixels is None:
+    if (pixels := _decode_plain_jpeg(image_bytes, image_size)) is None:
         pixels = _decode_with_care(image_bytes, image_size)
     return fit_pixels(pixels, image_size)
 

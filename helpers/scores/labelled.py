@@ -16,8 +16,7 @@ def labelled(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the labelled rows of targets, probabilities and groups (None: the rows' numbers).
 
-    Raises:
-        WorkshopError: the shapes do not match, or a row is no distribution.
+    Raises a `WorkshopError` where the shapes do not match, or a row is no distribution.
     """
     targets = np.asarray(targets)
     probabilities = np.asarray(probabilities, float)

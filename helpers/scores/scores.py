@@ -57,9 +57,6 @@ def score_task(
 
     The interval resamples groups, not rows: two images of one person are right or wrong together,
     and an interval that ignores it is too narrow (cluster bootstrap, Field and Welsh 2007).
-
-    Raises:
-        WorkshopError: the shapes do not match, or a row is no distribution.
     """
     known, probabilities, groups = labelled(targets, probabilities, classes, groups)
     if not len(known):
@@ -119,11 +116,7 @@ def _top(known: np.ndarray, probabilities: np.ndarray, k: int) -> float:
 def score_manifest(
     manifest: Manifest, probabilities: Mapping[str, np.ndarray], bootstraps: int = BOOTSTRAPS
 ) -> pd.DataFrame:
-    """Scores every task of a manifest: a row per task, the fields of `TaskScore` as columns.
-
-    Raises:
-        WorkshopError: a task has no predictions, or they do not fit the manifest.
-    """
+    """Scores every task of a manifest: a row per task, the fields of `TaskScore` as columns."""
     tasks, groups = manifest.labels.tasks, manifest.groups
     if absent := [task for task in tasks if task not in probabilities]:
         raise WorkshopError(
