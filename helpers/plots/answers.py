@@ -13,14 +13,7 @@ from PIL import Image
 from helpers.manifest import Labels, Manifest
 from helpers.plots import style
 from helpers.plots.images import ImageLike, read_image, show_image
-from helpers.plots.panels import (
-    PANEL_OVERHEAD,
-    ROW,
-    new_figure,
-    packed_panels,
-    paint_bars,
-    text_width,
-)
+from helpers.plots.panels import OVERHEAD, ROW, new_figure, packed_panels, paint_bars, text_width
 
 MOST_BARS = 22  # a task with more classes continues in the next column
 Answer = tuple[Sequence[str], np.ndarray]  # classes, probabilities
@@ -106,7 +99,7 @@ def probability_gallery(rows: Sequence[Row], top: int | None = None) -> Figure:
     columns = min(3, len(tasks))
     lines = math.ceil(len(tasks) / columns)
     top = top or (5 if lines == 1 else 2)
-    height = lines * (top + (0.9 if lines == 1 else PANEL_OVERHEAD)) * ROW
+    height = lines * (top + (0.9 if lines == 1 else OVERHEAD)) * ROW
     left = max(array.shape[1] / array.shape[0] for array in arrays) * height + 0.2
     figure = new_figure(len(rows) * height + 0.3, min(style.WIDTH, left + 4.2 * columns))
     rest = (figure.get_figwidth() - left) / columns

@@ -26,8 +26,8 @@ def class_shares(manifest: Manifest) -> Figure:
     figure, panels, width = packed_panels(names)
     for axes, (task, table), shown in zip(panels, tables.items(), names):
         bars = paint_bars(axes, table.index, shown, table.to_numpy())
-        shares = table / max(table.sum(), 1)
-        axes.bar_label(bars, [f"{n:,}  {p:.1%}" for n, p in zip(table, shares)], padding=4)
+        total = max(table.sum(), 1)
+        axes.bar_label(bars, [f"{n:,}  {n / total:.1%}" for n in table], padding=4)
         axes.set_xlim(0, max(table.max(), 1) * width / (width - 1.1))
         axes.set_title(style.task_title(task))
     return figure

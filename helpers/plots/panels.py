@@ -14,7 +14,7 @@ from matplotlib.textpath import TextPath
 from helpers.plots import style
 
 NOT_KNOWN = "not known"
-PANEL_OVERHEAD = 1.9  # rows of bars that a panel's title and margin take
+OVERHEAD = 1.9  # rows of bars that a panel's title and margin take
 ROW = 0.235  # inches per bar
 
 
@@ -77,7 +77,7 @@ def packed_panels(
 
 def _units(part: Sequence[Sequence[str]], axis: float = 0) -> float:
     """Returns the height of panels above each other, in rows of bars."""
-    return sum(len(names) + PANEL_OVERHEAD + axis for names in part)
+    return sum(len(names) + OVERHEAD + axis for names in part)
 
 
 def _partition(panels: Sequence[Sequence[str]], columns: int) -> list[list[Sequence[str]]]:

@@ -7,16 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots import style
-from helpers.plots.panels import (
-    draw_dots,
-    draw_points,
-    grid_of_panels,
-    name_rows,
-    new_figure,
-    one_panel,
-    text_width,
-)
+from helpers.plots import panels, style
 from helpers.scores import Threshold, at_majority_baseline
 
 MEASURED = {"promised": "promised by its validation images", "unseen": "unseen people"}
@@ -28,15 +19,15 @@ LENGTHS = {"equally long": (1, style.BLUE, "o-"), "half as long": (1.2, style.OR
 def scores_against_floor(scores: pd.DataFrame) -> Figure:
     """Compares the accuracies of `metrics.score_manifest` with the majority baselines."""
     scores = scores[scores["labelled"] > 0]
-    figure, axes = one_panel(0.42 * len(scores) + 1.2)
+    figure, axes = panels.one_panel(0.42 * len(scores) + 1.2)
     rows, floor = np.arange(len(scores)), scores["majority_baseline"]
     axes.barh(rows, floor, color=style.SHADE, height=0.62, label="always the largest class")
-    draw_dots(axes, rows, scores, style.BLUE, "accuracy, 95 % interval")
+    panels.draw_dots(axes, rows, scores, style.BLUE, "accuracy, 95 % interval")
     for row, name in zip(rows, scores["largest_class"]):
         axes.text(0.008, row, name, va="center", fontsize=9, color=style.DARK)
     values = scores[["accuracy", "lift"]].to_numpy()
     notes = [f"{accuracy:.3f}   lift {style.signed(lift)}" for accuracy, lift in values]
-    name_rows(axes, [style.task_title(task) for task in scores.index], notes)
+    panels.name_rows(axes, [style.task_title(task) for task in scores.index], notes)
     axes.set_xlim(0, 1)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
@@ -47,7 +38,7 @@ def lifts(scores: pd.DataFrame) -> Figure:
     """Draws the lift of each task of `metrics.score_manifest`: red where it may be 0."""
     scores = scores[scores["labelled"] > 0].sort_values("lift", ascending=False)
     floor = set(at_majority_baseline(scores))
-    figure, axes = one_panel(0.36 * len(scores) + 1.0, 8)
+    figure, axes = panels.one_panel(0.36 * len(scores) + 1.0, 8)
     axes.axvline(0, color=style.GRAY, lw=1)
     notes = []
     for row, score in enumerate(scores.itertuples()):
@@ -57,7 +48,7 @@ def lifts(scores: pd.DataFrame) -> Figure:
         end = "   at its floor" if score.Index in floor else ""
         notes.append(f"{style.signed(score.lift)}   macro-F1 {score.macro_f1:.3f}{end}")
     colors = [style.RED if task in floor else style.INK for task in scores.index]
-    name_rows(axes, [style.task_title(task) for task in scores.index], notes, colors)
+    panels.name_rows(axes, [style.task_title(task) for task in scores.index], notes, colors)
     axes.margins(x=0.08)
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.set_title("accuracy above always answering the largest class, 95 % interval")
@@ -67,10 +58,10 @@ def lifts(scores: pd.DataFrame) -> Figure:
 @style.styled
 def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
     """Draws a table of `metrics.score_by`: the accuracy for each value of another column."""
-    figure, axes = one_panel(0.34 * len(table) + 0.9, 7.5)
-    draw_dots(axes, np.arange(len(table)), table, style.BLUE, "accuracy")
+    figure, axes = panels.one_panel(0.34 * len(table) + 0.9, 7.5)
+    panels.draw_dots(axes, np.arange(len(table)), table, style.BLUE, "accuracy")
     values = table[["accuracy", "labelled"]].to_numpy()
-    name_rows(axes, table.index, [f"{accuracy:.3f}  of {n:,.0f}" for accuracy, n in values])
+    panels.name_rows(axes, table.index, [f"{accuracy:.3f}  of {n:,.0f}" for accuracy, n in values])
     axes.margins(x=0.08)
     axes.set_title(title)
     return figure
@@ -79,13 +70,13 @@ def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
 @style.styled
 def two_scores_by(table: pd.DataFrame, title: str = "") -> Figure:
     """Draws two tables of `metrics.score_by`, beside each other in columns of two levels."""
-    figure, axes = one_panel(0.42 * len(table) + 1.1, 7.5)
+    figure, axes = panels.one_panel(0.42 * len(table) + 1.1, 7.5)
     first, second = dict.fromkeys(table.columns.get_level_values(0))
     for kind, shift, color in ((first, -0.14, style.BLUE), (second, 0.14, style.ORANGE)):
-        draw_dots(axes, np.arange(len(table)) + shift, table[kind], color, kind)
+        panels.draw_dots(axes, np.arange(len(table)) + shift, table[kind], color, kind)
     gaps = table[second]["accuracy"] - table[first]["accuracy"]
     notes = [f"{style.signed(gap)}  of {n:,.0f}" for gap, n in zip(gaps, table[first]["labelled"])]
-    name_rows(axes, table.index, notes)
+    panels.name_rows(axes, table.index, notes)
     axes.margins(x=0.08)
     axes.set_title(title)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
@@ -104,7 +95,7 @@ def learning_curve(table: pd.DataFrame) -> Figure:
     for axes, part in zip(grid, parts):
         for trained, (aside, color, look) in LENGTHS.items():
             rows = part[part["trained"] == trained].sort_values("people")
-            draw_points(axes, rows["people"] * aside, rows, look, color, trained)
+            panels.draw_points(axes, rows["people"] * aside, rows, look, color, trained)
         axes.set_xscale("log", base=2)
         axes.set_xticks(people, [f"{number:,}" for number in people])
         axes.minorticks_off()
@@ -127,8 +118,8 @@ def leak(table: pd.DataFrame) -> Figure:
         promised, unseen = (by_kind.loc[measured].loc[splits] for measured in MEASURED)
         both = promised["accuracy"], unseen["accuracy"]
         axes.plot([places - 0.13, places + 0.13], both, color=style.GRAY, lw=1, zorder=1)
-        draw_points(axes, places - 0.13, promised, "s", style.ORANGE, MEASURED["promised"])
-        draw_points(axes, places + 0.13, unseen, "o", style.BLUE, MEASURED["unseen"])
+        panels.draw_points(axes, places - 0.13, promised, "s", style.ORANGE, MEASURED["promised"])
+        panels.draw_points(axes, places + 0.13, unseen, "o", style.BLUE, MEASURED["unseen"])
         gaps = unseen["accuracy"] - promised["accuracy"]
         axes.set_xticks(places, [f"{name}\ngap {style.signed(gap)}" for name, gap in gaps.items()])
         axes.set_xlim(-0.6, len(splits) - 0.4)
@@ -139,7 +130,7 @@ def leak(table: pd.DataFrame) -> Figure:
 def _panel_per_task(table: pd.DataFrame) -> tuple[Figure, list[Axes], list[pd.DataFrame]]:
     """Makes a panel of accuracies for each task of a table, and returns the task's rows too."""
     parts = dict(list(table.groupby("task", sort=False)))
-    figure, grid = grid_of_panels(list(parts), 4, (5, 3.2), sharey=True)
+    figure, grid = panels.grid_of_panels(list(parts), 4, (5, 3.2), sharey=True)
     grid[0].set_ylabel("accuracy")
     for axes in grid:
         axes.grid(axis="y")
@@ -154,10 +145,10 @@ def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
     side = min(7.2, max(2.0, 0.47 * number))  # inches
     label = min(9.5, max(6.0, 72 * side / number / 1.5))
     shown = [style.clipped(str(name)) for name in confusion.index]
-    names = text_width(shown, label)
+    names = panels.text_width(shown, label)
     upright = names < 0.9 * side / number
     height = side + 0.8 + (0 if upright else names)
-    figure, axes = one_panel(height, min(style.WIDTH, side + names + 1.7))
+    figure, axes = panels.one_panel(height, min(style.WIDTH, side + names + 1.7))
     mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     _write_counts(axes, counts, shares, size=min(9.5, 72 * side / number / 2.4))
     axes.set_xticks(range(number), shown, rotation=0 if upright else 90, fontsize=label)
@@ -189,7 +180,8 @@ def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     Takes {task: {label: table of `metrics.calibration_curve`}}. The size of a dot is its count.
     """
     columns, colors = min(4, len(curves)), (style.ORANGE, style.BLUE, style.GREEN)
-    figure, grid = grid_of_panels(list(curves), 4, (3.3, min(3.3, style.WIDTH / columns) + 0.5))
+    height = min(3.3, style.WIDTH / columns) + 0.5
+    figure, grid = panels.grid_of_panels(list(curves), 4, (3.3, height))
     for axes, tables in zip(grid, curves.values()):
         axes.plot([0, 1], [0, 1], color=style.GRAY, lw=1, ls="--")
         for (label, curve), color, marker in zip(tables.items(), colors, "os^"):
@@ -213,7 +205,7 @@ def coverage(
     curves: Mapping[str, pd.DataFrame], thresholds: Mapping[str, Threshold] | None = None
 ) -> Figure:
     """Draws tables of `metrics.coverage_curve`, by task, and marks the thresholds."""
-    figure, grid = grid_of_panels(list(curves), 3, (5.5, 3.1))
+    figure, grid = panels.grid_of_panels(list(curves), 3, (5.5, 3.1))
     right = {"color": style.BLUE, "lw": 2, "label": "answers that are right"}
     answered = {"color": style.ORANGE, "lw": 2, "label": "images answered"}
     for axes, (task, table) in zip(grid, curves.items()):
@@ -243,10 +235,10 @@ def _mark_threshold(axes: Axes, chosen: Threshold) -> None:
 @style.styled
 def speed(table: pd.DataFrame) -> Figure:
     """Draws a panel per measurement of speed, and how many times the first row's each one is."""
-    figure = new_figure(0.42 * len(table) + 0.9)
-    panels = figure.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
+    figure = panels.new_figure(0.42 * len(table) + 0.9)
+    grid = figure.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
     rows = np.arange(len(table))
-    for axes, column in zip(panels, table.columns):
+    for axes, column in zip(grid, table.columns):
         values = table[column].astype(float)
         low, high = values.min(), values.max()
         axes.barh(rows, values, color=[style.GRAY] + [style.BLUE] * (len(table) - 1), height=0.62)
@@ -262,6 +254,6 @@ def speed(table: pd.DataFrame) -> Figure:
             axes.set_title(column)
         axes.tick_params(labelbottom=False)
         axes.minorticks_off()
-    panels[0].set_yticks(rows, table.index)
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    grid[0].set_yticks(rows, table.index)
+    grid[0].set_ylim(len(rows) - 0.5, -0.5)
     return figure

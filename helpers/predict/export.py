@@ -160,7 +160,6 @@ def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -
     """Packs the SavedModel of an export as `1/` into a tar.gz, as TensorFlow Serving wants it.
 
     What the container runs at each request, `code`, goes into `code/`, and the labels with it.
-    Returns the path of the archive, which ends in .tar.gz.
     """
     saved_model = need_export(export_folder, SAVED_MODEL)
     labels = Path(export_folder) / LABELS_FILE

@@ -28,9 +28,7 @@ def confusion(
     known, probabilities, _ = labelled(targets, probabilities, classes)
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (known, probabilities.argmax(axis=1)), 1)
-    return pd.DataFrame(
-        counts, index=pd.Index(classes, name="truth"), columns=pd.Index(classes, name="prediction")
-    )
+    return pd.DataFrame(counts, classes, classes).rename_axis(index="truth", columns="prediction")
 
 
 def worst_mistakes(

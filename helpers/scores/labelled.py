@@ -14,10 +14,7 @@ def labelled(
     classes: Sequence[str] | None = None,
     groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the labelled rows of targets, probabilities and groups (None: the rows' numbers).
-
-    Raises a `WorkshopError` where the shapes do not match, or a row is no distribution.
-    """
+    """Returns the labelled rows, checked; `groups` are the rows' numbers where None."""
     targets = np.asarray(targets)
     probabilities = np.asarray(probabilities, float)
     groups = np.arange(len(targets)) if groups is None else np.asarray(groups)
