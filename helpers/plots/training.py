@@ -94,7 +94,8 @@ def stage_curves(table: pd.DataFrame) -> Figure:
     epochs = table["epoch"]
     axes.plot(epochs, table["val_accuracy"], "-o", color=style.BLUE, ms=4, label="accuracy")
     axes.plot(epochs, table["val_macro_f1"], "-s", color=style.ORANGE, ms=4, label="macro-F1")
-    axes.set(xlabel="epoch", ylabel="mean of the tasks", xlim=(epochs.min() - 0.5, last))
+    axes.set(xlabel="epoch", ylabel="mean of the tasks")
+    axes.set_xlim(epochs.iloc[0] - 0.5, epochs.iloc[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
     axes.legend(loc="lower right", ncols=2)
