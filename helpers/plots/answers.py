@@ -1,4 +1,4 @@
-"""Figures of answers: images beside the probability of every class."""
+"""Figures of predictions: images beside the probability of every class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ Row = tuple[ImageLike, Answers, Truth]
 def gallery_rows(
     manifest: Manifest, probabilities: Mapping[str, np.ndarray], rows: Sequence[int]
 ) -> list[Row]:
-    """Returns the path, the answers and the known labels of rows, for `probability_gallery`.
+    """Returns the path, the predictions and the known labels of rows, for `probability_gallery`.
 
     Takes what `predict_manifest` returns, {task: float (rows of the manifest, classes)}.
     """
@@ -63,7 +63,7 @@ def probabilities(
 def _answer_panel(
     axes: Axes, answer: Answer, part: np.ndarray, names: list[str], truth: str | None, width: float
 ) -> None:
-    """Draws the bars of the classes `part` of a task: the answer is bold, the truth marked."""
+    """Draws the bars of the classes `part` of a task: the prediction is bold, the truth marked."""
     classes, values = answer[0], np.asarray(answer[1], float)
     best = int(values.argmax())
     paint_bars(axes, [classes[i] for i in part], names, values[part], np.flatnonzero(part == best))
@@ -76,7 +76,7 @@ def _answer_panel(
         if classes[index] == truth and index == best:
             _beside(axes, row, "✓", 29, color=style.GREEN, fontsize=12)
         elif classes[index] == truth:
-            # A class that is not the answer has less than half: its track is free at the right.
+            # A class that is not predicted has less than half: its track is free at the right.
             text = "◂ truth" if width > 1.6 else "truth"
             _beside(axes, row, text, -3, color=style.RED, fontweight="bold", ha="right")
     axes.set_xlim(0, width / (width - 0.62))
@@ -131,7 +131,7 @@ def _top_panel(axes: Axes, answer: Answer, top: int, truth: str | None, width: f
 def heatmaps(
     image: ImageLike, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
 ) -> Figure:
-    """Lays over an image, for each task, how much each place counted for the answer.
+    """Lays over an image, for each task, how much each place contributed to the prediction.
 
     Takes {task: float (h, w)} of any size, not negative (Grad-CAM, Selvaraju et al. 2017).
     """

@@ -1,4 +1,4 @@
-"""Figures of a manifest: its classes, how they meet, its splits and its groups."""
+"""Figures of a manifest: its classes, how they co-occur, its splits and its groups."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def _counts(manifest: Manifest, task: str) -> pd.Series:
 
 @style.styled
 def shares_by_split(manifest: Manifest) -> Figure:
-    """Draws the share of each class in each split: dots that lie together are a fair split."""
+    """Draws the fraction of each class in each split: in a fair split, the dots lie together."""
     if not manifest.has_split:
         fix = "Split it first: split_by_group(manifest)."
         raise expected("a column 'split'", "none", fix, manifest.name)
@@ -63,7 +63,7 @@ def shares_by_split(manifest: Manifest) -> Figure:
 
 
 def _split_shares(manifest: Manifest, task: str, splits: list[str]) -> pd.DataFrame:
-    """Returns the share of each class (rows, largest first) in each split (columns)."""
+    """Returns the fraction of each class (rows, largest first) in each split (columns)."""
     table = pd.DataFrame({name: _counts(manifest.subset(name), task) for name in splits})
     table /= table.sum().clip(lower=1)
     table.index = [manifest.labels.display_name(task, name) for name in table.index]
@@ -72,7 +72,7 @@ def _split_shares(manifest: Manifest, task: str, splits: list[str]) -> pd.DataFr
 
 @style.styled
 def co_occurrence(table: pd.DataFrame) -> Figure:
-    """Draws `metrics.co_occurrence`: which classes meet more or less often than by chance."""
+    """Draws `metrics.co_occurrence`: which classes co-occur more or less often than by chance."""
     names = [style.clipped(f"{name}") for _, name in table.index]
     tasks = table.index.get_level_values(0)
     size, limit = min(style.WIDTH, 2.6 + 0.26 * len(names)), np.log2(MOST_TIMES)

@@ -62,7 +62,7 @@ def image_grid(
     rows = math.ceil(len(arrays) / columns)
     words = [line for title in titles for line in title.split("\n")]
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
-    width = min(style.WIDTH, columns * 2.2)  # few images are not blown up
+    width = min(style.WIDTH, columns * 2.2)  # few images are not enlarged
     height = rows * ((width / columns - 0.12) * _tallest(arrays) + lines * 0.17 + 0.12)
     figure = new_figure(height, width)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()

@@ -114,11 +114,11 @@ def paint_bars(
     axes.set_yticks(rows, [style.clipped(name) for name in names])
     axes.set(ylim=(len(rows) - 0.45, -0.55), xticks=[])
     axes.spines[["left", "bottom"]].set_visible(False)
-    floor = 0.004 * max(float(np.max(values, initial=0)), 1e-12)
+    shortest = 0.004 * max(float(np.max(values, initial=0)), 1e-12)
     for row, (bar, name) in enumerate(zip(bars, classes)):
         face, edge, hatch = _look(name, colored, best is None or row in best)
         # The edge of a bar without length would look like a length.
-        width = 0.8 if bar.get_width() > floor else 0
+        width = 0.8 if bar.get_width() > shortest else 0
         bar.set(facecolor=face, edgecolor=edge, hatch=hatch, linewidth=width)
         if name == style.RAINBOW and colored and bar.get_width() > 0:
             extent = (0, bar.get_width(), bar.get_y(), bar.get_y() + bar.get_height())

@@ -1,4 +1,4 @@
-"""Figures of scores: against the largest class, calibrated, by group, and of speed."""
+"""Figures of scores: against the majority baseline, calibrated, by group, and of speed."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ def scores_against_floor(scores: pd.DataFrame) -> Figure:
     scores = scores[scores["labelled"] > 0]
     figure, axes = panels.one_panel(0.42 * len(scores) + 1.2)
     rows, floor = np.arange(len(scores)), scores["majority_baseline"]
-    axes.barh(rows, floor, color=style.SHADE, height=0.62, label="always the largest class")
+    axes.barh(rows, floor, color=style.SHADE, height=0.62, label="majority baseline")
     panels.draw_dots(axes, rows, scores, style.BLUE, "accuracy, 95 % interval")
     for row, name in zip(rows, scores["largest_class"]):
         axes.text(0.008, row, name, va="center", fontsize=9, color=style.DARK)
@@ -45,13 +45,13 @@ def lifts(scores: pd.DataFrame) -> Figure:
         color = style.RED if score.Index in floor else style.BLUE
         axes.hlines(row, score.lift_low, score.lift_high, color=color, lw=2.2)
         axes.plot(score.lift, row, "o", color=color, ms=7)
-        end = "   at its floor" if score.Index in floor else ""
+        end = "   at its baseline" if score.Index in floor else ""
         notes.append(f"{style.signed(score.lift)}   macro-F1 {score.macro_f1:.3f}{end}")
     colors = [style.RED if task in floor else style.INK for task in scores.index]
     panels.name_rows(axes, [style.task_title(task) for task in scores.index], notes, colors)
     axes.margins(x=0.08)
     axes.xaxis.set_major_formatter("{x:.0%}")
-    axes.set_title("accuracy above always answering the largest class, 95 % interval")
+    axes.set_title("lift: accuracy above the majority baseline, 95 % interval")
     return figure
 
 
@@ -139,7 +139,7 @@ def _panel_per_task(table: pd.DataFrame) -> tuple[Figure, list[Axes], list[pd.Da
 
 @style.styled
 def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
-    """Draws the counts of `metrics.confusion`, colored by the share of their row."""
+    """Draws the counts of `metrics.confusion`, colored by the fraction of their row."""
     counts, number = confusion.to_numpy(), len(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(7.2, max(2.0, 0.47 * number))  # inches
@@ -155,7 +155,7 @@ def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
     axes.set_yticks(range(number), shown, fontsize=label)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="prediction", ylabel="truth", title=title)
-    look = {"shrink": 0.7, "aspect": 18, "format": "{x:.0%}", "label": "share of the class"}
+    look = {"shrink": 0.7, "aspect": 18, "format": "{x:.0%}", "label": "fraction of the class"}
     figure.colorbar(mesh, ax=axes, **look).outline.set_visible(False)
     return figure
 
@@ -196,7 +196,7 @@ def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.2, fontsize=9)
         axes.grid()
     for axes in grid[::columns]:
-        axes.set_ylabel("share that is right")
+        axes.set_ylabel("accuracy")
     return figure
 
 

@@ -110,7 +110,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides what the converters say about their own progress and code; errors still raise."""
+    """Silences the progress and warnings of the converters; errors still raise."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -121,7 +121,7 @@ def _quiet() -> Iterator[None]:
 
 
 class SavedModelPredictor:
-    """Answers with the exported SavedModel: the bytes of files in, probabilities out."""
+    """Predicts with the exported SavedModel: the bytes of files in, probabilities out."""
 
     def __init__(self, export_folder: Path):
         path = need_export(export_folder, SAVED_MODEL)

@@ -33,7 +33,7 @@ def find_images(names: list[str]) -> list[Path]:
 
 
 def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tuple[Path, Answer]]:
-    """Yields each path with its answer; a broken image does not stop the others."""
+    """Yields each path with its prediction; a broken image does not stop the others."""
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     mine = threading.local()
 
@@ -42,7 +42,7 @@ def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tup
             mine.predictor = predictor.twin(threads=1)
         return _predict(mine.predictor, [_read(path, predictor.image_size) for path in batch])
 
-    # Each core reads, decodes and predicts batches of its own: nobody waits for anybody.
+    # Each core reads, decodes and predicts batches of its own, independently.
     with ThreadPoolExecutor(CORES) as pool:
         # Only a few batches are on their way, whatever the folder holds.
         ahead = deque(pool.submit(answer, batch) for batch in batches[:AHEAD])
@@ -52,7 +52,7 @@ def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tup
                 if number + AHEAD < len(batches):
                     ahead.append(pool.submit(answer, batches[number + AHEAD]))
                 yield from zip(batch, answers)
-        finally:  # whoever stops early does not wait for what nobody wants any more
+        finally:  # a caller that stops early does not wait for the rest
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -16,7 +16,7 @@ from helpers.manifest import EXIF_ORIENTATION, EXIF_SIDEWAYS, LABELS_FILE, Label
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PLAIN_BYTES = 2**17  # of a JPEG that may be decoded whole: a few megapixels at most
-HEAD_BYTES = 4096  # in which a JPEG says that it takes care
+HEAD_BYTES = 4096  # of a JPEG, in which the markers are that need care
 HOW = "with helpers.predict.export_run"
 # What Pillow raises for a file that is no image, or a broken one, depending on where it notices.
 _DAMAGED = (OSError, SyntaxError, ValueError, IndexError, EOFError, StructError)
@@ -48,7 +48,7 @@ def reduction(shape: Sequence[int], image_size: tuple[int, int]) -> int:
 def _decode_plain_jpeg(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray | None:
     """Decodes a small JPEG with OpenCV: the pixels that Pillow gives, in a fifth of the time.
 
-    None for an image that takes care: cut off, with an orientation (Exif), perhaps CMYK (Adobe),
+    None for an image that needs care: cut off, with an orientation (Exif), perhaps CMYK (Adobe),
     or large enough to be decoded at a lower scale.
     """
     whole = image_bytes.startswith(JPEG_START) and image_bytes.endswith(JPEG_END)
@@ -104,7 +104,7 @@ def need_export(folder: Path, name: str) -> Path:
 
 
 class LiteRTPredictor:
-    """Answers with the LiteRT export: the bytes of files in, probabilities out."""
+    """Predicts with the LiteRT export: the bytes of files in, probabilities out."""
 
     def __init__(self, export_folder: Path, threads: int = 2):
         path = need_export(export_folder, LITERT_FILE)

@@ -1,4 +1,4 @@
-"""How often classes occur: which meet, and answers as if all were equally frequent."""
+"""Class frequencies: which classes co-occur, and predictions as if all were equally frequent."""
 
 import math
 
@@ -9,7 +9,7 @@ from helpers.manifest import NOT_KNOWN, Manifest
 
 
 def without_prior(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Divides each probability by the share of its class in training, (classes,), and normalizes.
+    """Divides each probability by its class's fraction of the training set, and normalizes.
 
     Logit adjustment after training (Menon et al. 2021, equation 9).
     """
@@ -18,10 +18,10 @@ def without_prior(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def co_occurrence(manifest: Manifest) -> pd.DataFrame:
-    """Says how much more often two classes of two tasks meet in an image than by chance.
+    """Returns how much more often two classes of two tasks co-occur than by chance.
 
-    A square table over (task, class): the share of images with both classes over the product of
-    their shares, where both tasks are known; nan within a task, and where a class never occurs.
+    A square table over (task, class): the fraction of images with both classes over the product
+    of their fractions, where both tasks are known; nan within a task or without the class.
     """
     tasks = manifest.labels.tasks
     names = [(task, name) for task, classes in tasks.items() for name in classes]

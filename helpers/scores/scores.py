@@ -64,7 +64,7 @@ def score_task(
     predicted, present = probabilities.argmax(axis=1), np.unique(known)
     largest = int(np.bincount(known).argmax())  # stays that of the whole set in every resample
     hits = np.column_stack([predicted == known, known == largest])
-    accuracy, floor = (float(mean) for mean in hits.mean(axis=0))
+    accuracy, baseline = (float(mean) for mean in hits.mean(axis=0))
     means = _resampled_means(hits, groups, bootstraps)
     return TaskScore(
         len(known),
@@ -76,8 +76,8 @@ def score_task(
         float(sk.recall_score(known, predicted, labels=present, average="macro")),
         float(sk.f1_score(known, predicted, average="macro", zero_division=0)),
         str(classes[largest]),
-        floor,
-        accuracy - floor,
+        baseline,
+        accuracy - baseline,
         *_interval(means[:, 0] - means[:, 1]),
         expected_calibration_error(known, probabilities),
     )
