@@ -1,4 +1,4 @@
-"""Figures of attributes hold the numbers they were given; scores of floors and co-occurrence."""
+"""Figures of attributes hold the numbers they were given; scores of baselines and co-occurrence."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def manifest(tmp_path_factory) -> Manifest:
     return Manifest(frame, labels, folder)
 
 
-def test_co_occurrence_is_share_over_chance(manifest: Manifest) -> None:
+def test_co_occurrence_is_fraction_over_chance(manifest: Manifest) -> None:
     table = metrics.co_occurrence(manifest)
     known = manifest.frame[manifest.frame["mood"] != ""]
     back, neutral = known["pose"] == "Back", known["mood"] == "Neutral"
@@ -76,12 +76,12 @@ def scores() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def test_a_task_at_its_floor_is_named_and_red(scores: pd.DataFrame) -> None:
+def test_a_task_at_its_baseline_is_named_and_red(scores: pd.DataFrame) -> None:
     assert metrics.at_majority_baseline(scores) == ["guessed"]
     axes = plots.lifts(scores).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["learned", "guessed"]
     words = [text.get_text() for text in axes.texts]
-    assert "at its floor" not in words[0] and "at its floor" in words[1]
+    assert "at its baseline" not in words[0] and "at its baseline" in words[1]
     assert f"macro-F1 {scores.macro_f1['learned']:.3f}" in words[0]
 
 

@@ -1,8 +1,7 @@
 """The workshop's figures: each function takes numbers or images and returns a Figure.
 
-A notebook shows the figure that is the value of a cell's last line; end the line without a
-semicolon. Colors are told apart by color-blind readers too (Okabe and Ito 2008), and a class that
-is the name of a color is painted in it.
+A notebook shows the figure that is the value of a cell's last line; end it without a semicolon.
+The colors suit color-blind readers (Okabe and Ito 2008); a class named after a color gets it.
 """
 
 from typing import TYPE_CHECKING

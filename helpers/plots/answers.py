@@ -1,4 +1,4 @@
-"""Figures of answers: images beside the probability of every class."""
+"""Figures of predictions: images beside the probability of every class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,26 +13,21 @@ from PIL import Image
 from helpers.manifest import Labels, Manifest
 from helpers.plots import style
 from helpers.plots.images import ImageLike, read_image, show_image
-from helpers.plots.panels import (
-    PANEL_OVERHEAD,
-    ROW,
-    new_figure,
-    packed_panels,
-    paint_bars,
-    text_width,
-)
+from helpers.plots.panels import OVERHEAD, ROW, new_figure, packed_panels, paint_bars, text_width
 
 MOST_BARS = 22  # a task with more classes continues in the next column
-Answers = Mapping[str, tuple[Sequence[str], np.ndarray]]  # task: (classes, probabilities)
+Answer = tuple[Sequence[str], np.ndarray]  # classes, probabilities
+Answers = Mapping[str, Answer]  # by task
+Truth = Mapping[str, str] | None  # task: class
+Row = tuple[ImageLike, Answers, Truth]
 
 
 def gallery_rows(
     manifest: Manifest, probabilities: Mapping[str, np.ndarray], rows: Sequence[int]
-) -> list[tuple[str, Answers, dict[str, str]]]:
-    """Returns what `probabilities` and `probability_gallery` take, for some rows of a manifest.
+) -> list[Row]:
+    """Returns the path, the predictions and the known labels of rows, for `probability_gallery`.
 
-    Per row its image's path, its answers, and its labels as far as they are known, from `task:
-    float (rows of the manifest, classes)` of `predict_manifest`.
+    Takes what `predict_manifest` returns, {task: float (rows of the manifest, classes)}.
     """
     tasks = manifest.labels.tasks
     return [
@@ -47,15 +42,9 @@ def gallery_rows(
 
 @style.styled
 def probabilities(
-    image: ImageLike,
-    answers: Answers,
-    truth: Mapping[str, str] | None = None,
-    labels: Labels | None = None,
+    image: ImageLike, answers: Answers, truth: Truth = None, labels: Labels | None = None
 ) -> Figure:
-    """Draws an image and, for each task, the probability of every class; the truth is marked.
-
-    The classes go by the names that `labels` shows, where there are any.
-    """
+    """Draws an image and, for each task, the probability of every class; the truth is marked."""
     parts, names = [], []
     for task, (classes, _) in answers.items():
         shown = [labels.display_name(task, name) if labels else name for name in classes]
@@ -72,27 +61,22 @@ def probabilities(
 
 
 def _answer_panel(
-    axes: Axes,
-    answer: tuple[Sequence[str], np.ndarray],
-    part: np.ndarray,
-    names: Sequence[str],
-    truth: str | None,
-    width: float,
+    axes: Axes, answer: Answer, part: np.ndarray, names: list[str], truth: str | None, width: float
 ) -> None:
-    """Draws the bars of the classes `part` of a task: the answer is bold, the truth marked."""
+    """Draws the bars of the classes `part` of a task: the prediction is bold, the truth marked."""
     classes, values = answer[0], np.asarray(answer[1], float)
     best = int(values.argmax())
     paint_bars(axes, [classes[i] for i in part], names, values[part], np.flatnonzero(part == best))
     axes.barh(np.arange(len(part)), 1, height=0.74, color=style.TRACK, zorder=0)
-    for row, index in enumerate(part):
+    for row, (index, label) in enumerate(zip(part, axes.get_yticklabels())):
         weight = "bold" if index == best else "normal"
-        axes.get_yticklabels()[row].set_fontweight(weight)
+        label.set_fontweight(weight)
         color = style.INK if values[index] >= 0.005 else style.FAINT
         _beside(axes, row, style.as_share(values[index]), 4, color=color, fontweight=weight)
         if classes[index] == truth and index == best:
             _beside(axes, row, "✓", 29, color=style.GREEN, fontsize=12)
         elif classes[index] == truth:
-            # A class that is not the answer has less than half: its track is free at the right.
+            # A class that is not predicted has less than half: its track is free at the right.
             text = "◂ truth" if width > 1.6 else "truth"
             _beside(axes, row, text, -3, color=style.RED, fontweight="bold", ha="right")
     axes.set_xlim(0, width / (width - 0.62))
@@ -106,41 +90,34 @@ def _beside(axes: Axes, row: int, text: str, points: float, **look: Any) -> None
 
 
 @style.styled
-def probability_gallery(
-    rows: Sequence[tuple[ImageLike, Answers, Mapping[str, str] | None]], top: int | None = None
-) -> Figure:
-    """Draws several images, each with the most probable classes of every task, the truth too.
+def probability_gallery(rows: Sequence[Row], top: int | None = None) -> Figure:
+    """Draws images with the truth and the `top` classes of each task.
 
-    Takes of each what `probabilities` takes: image, answers and truth (or None). Where `top` is
-    None, there are 5 bars for each of up to three tasks, otherwise 2.
+    Where None, these are 5 for up to three tasks, and 2 for more.
     """
-    arrays = [read_image(image) for image, _, _ in rows]
-    tasks = list(rows[0][1])
+    arrays, tasks = [read_image(image) for image, _, _ in rows], list(rows[0][1])
     columns = min(3, len(tasks))
     lines = math.ceil(len(tasks) / columns)
     top = top or (5 if lines == 1 else 2)
-    height = lines * (top + (0.9 if lines == 1 else PANEL_OVERHEAD)) * ROW
+    height = lines * (top + (0.9 if lines == 1 else OVERHEAD)) * ROW
     left = max(array.shape[1] / array.shape[0] for array in arrays) * height + 0.2
     figure = new_figure(len(rows) * height + 0.3, min(style.WIDTH, left + 4.2 * columns))
     rest = (figure.get_figwidth() - left) / columns
-    widths = [left, *[rest] * columns]
-    grid = figure.add_gridspec(len(rows) * lines, 1 + columns, width_ratios=widths)
+    ratios = [left] + [rest] * columns
+    grid = figure.add_gridspec(len(rows) * lines, 1 + columns, width_ratios=ratios)
     every = [style.clipped(name) for task in tasks for name in rows[0][1][task][0]]
     width = rest - min(text_width(every), 0.5 * rest) - 0.2
     for place, (array, (_, answers, truth)) in enumerate(zip(arrays, rows)):
-        first = place * lines
-        show_image(figure.add_subplot(grid[first : first + lines, 0]), array)
-        for number, task in enumerate(tasks):
-            axes = figure.add_subplot(grid[first + number // columns, 1 + number % columns])
+        show_image(figure.add_subplot(grid[place * lines : (place + 1) * lines, 0]), array)
+        for number, task in enumerate(tasks, place * lines * columns):
+            axes = figure.add_subplot(grid[number // columns, 1 + number % columns])
             _top_panel(axes, answers[task], top, (truth or {}).get(task), width)
             if lines > 1 or place == 0:
                 axes.set_title(style.task_title(task), fontsize=10)
     return figure
 
 
-def _top_panel(
-    axes: Axes, answer: tuple[Sequence[str], np.ndarray], top: int, truth: str | None, width: float
-) -> None:
+def _top_panel(axes: Axes, answer: Answer, top: int, truth: str | None, width: float) -> None:
     """Draws the most probable classes; the truth takes the last place if it is not in them."""
     classes = list(answer[0])
     part = np.argsort(-np.asarray(answer[1]), kind="stable")[:top]
@@ -154,10 +131,9 @@ def _top_panel(
 def heatmaps(
     image: ImageLike, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
 ) -> Figure:
-    """Lays over an image, for each task, how much each place counted for the answer.
+    """Lays over an image, for each task, how much each place contributed to the prediction.
 
-    Takes task: float (h, w) of any size, not negative (Grad-CAM, Selvaraju et al. 2017), and what
-    to write below the name of a task, as the answer.
+    Takes {task: float (h, w)} of any size, not negative (Grad-CAM, Selvaraju et al. 2017).
     """
     array = read_image(image)
     height, width = array.shape[:2]
@@ -172,12 +148,11 @@ def heatmaps(
     font = {"fontsize": 9.5, "fontweight": "normal", "loc": "center"}
     grid[0].set_title("image\n" if captions else "image", **font)
     gray = np.asarray(Image.fromarray(array).convert("L").convert("RGB"))
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    look = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "interpolation": "bilinear"}
     for axes, (task, heat) in zip(grid[1:], maps.items()):
         show_image(axes, gray)
         heat = np.asarray(heat, float) / max(float(np.max(heat)), 1e-12)
-        colors, alpha = colormaps["inferno"](heat), np.clip(heat, 0, 1) * 0.75
-        axes.imshow(colors, alpha=alpha, extent=extent, interpolation="bilinear")
+        axes.imshow(colormaps["inferno"](heat), alpha=np.clip(heat, 0, 1) * 0.75, **look)
         caption = f"\n{captions.get(task, '')}" if captions else ""
         axes.set_title(style.task_title(task) + caption, **font)
     return figure

@@ -1,6 +1,4 @@
-"""Figures of a manifest: its classes, how they meet, its splits and its groups."""
-
-from collections.abc import Sequence
+"""Figures of a manifest: its classes, how they co-occur, its splits and its groups."""
 
 import numpy as np
 import pandas as pd
@@ -17,10 +15,7 @@ MOST_TIMES = 4.0  # as often as by chance: where the color of a co-occurrence en
 
 @style.styled
 def class_shares(manifest: Manifest) -> Figure:
-    """Draws how many images each class has: a panel per task, most frequent class first.
-
-    What is not known stands at the end.
-    """
+    """Draws how many images each class has, most frequent first, and how many are not known."""
     tables = {}
     for task in manifest.labels.tasks:
         counts = _counts(manifest, task).sort_values(ascending=False, kind="stable")
@@ -31,8 +26,8 @@ def class_shares(manifest: Manifest) -> Figure:
     figure, panels, width = packed_panels(names)
     for axes, (task, table), shown in zip(panels, tables.items(), names):
         bars = paint_bars(axes, table.index, shown, table.to_numpy())
-        shares = table / max(table.sum(), 1)
-        axes.bar_label(bars, [f"{n:,}  {p:.1%}" for n, p in zip(table, shares)], padding=4)
+        total = max(table.sum(), 1)
+        axes.bar_label(bars, [f"{n:,}  {n / total:.1%}" for n in table], padding=4)
         axes.set_xlim(0, max(table.max(), 1) * width / (width - 1.1))
         axes.set_title(style.task_title(task))
     return figure
@@ -45,7 +40,7 @@ def _counts(manifest: Manifest, task: str) -> pd.Series:
 
 @style.styled
 def shares_by_split(manifest: Manifest) -> Figure:
-    """Draws the share of each class in each split: dots that lie together are a fair split."""
+    """Draws the fraction of each class in each split: in a fair split, the dots lie together."""
     if not manifest.has_split:
         fix = "Split it first: split_by_group(manifest)."
         raise expected("a column 'split'", "none", fix, manifest.name)
@@ -53,13 +48,12 @@ def shares_by_split(manifest: Manifest) -> Figure:
     tables = [_split_shares(manifest, task, splits) for task in manifest.labels.tasks]
     figure, panels, _ = packed_panels([[*table.index] for table in tables], axis=1)
     for axes, task, table in zip(panels, manifest.labels.tasks, tables):
-        rows = np.arange(len(table))
+        rows = range(len(table))
         axes.hlines(rows, table.min(axis=1), table.max(axis=1), color=style.GRAY, lw=1)
         for name, color, marker in zip(splits, (style.BLUE, style.ORANGE, style.GREEN), "o^s"):
             axes.plot(table[name], rows, marker, color=color, ms=6, label=name, alpha=0.9)
         axes.set_yticks(rows, [style.clipped(name) for name in table.index])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlim(-0.03 * table.to_numpy().max(), None)
+        axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(-0.03 * table.to_numpy().max(), None))
         axes.xaxis.set_major_formatter("{x:.0%}")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="both")
@@ -68,8 +62,8 @@ def shares_by_split(manifest: Manifest) -> Figure:
     return figure
 
 
-def _split_shares(manifest: Manifest, task: str, splits: Sequence[str]) -> pd.DataFrame:
-    """Returns the share of each class (rows, largest first) in each split (columns)."""
+def _split_shares(manifest: Manifest, task: str, splits: list[str]) -> pd.DataFrame:
+    """Returns the fraction of each class (rows, largest first) in each split (columns)."""
     table = pd.DataFrame({name: _counts(manifest.subset(name), task) for name in splits})
     table /= table.sum().clip(lower=1)
     table.index = [manifest.labels.display_name(task, name) for name in table.index]
@@ -78,12 +72,11 @@ def _split_shares(manifest: Manifest, task: str, splits: Sequence[str]) -> pd.Da
 
 @style.styled
 def co_occurrence(table: pd.DataFrame) -> Figure:
-    """Draws `metrics.co_occurrence`: which classes meet more or less often than by chance."""
+    """Draws `metrics.co_occurrence`: which classes co-occur more or less often than by chance."""
     names = [style.clipped(f"{name}") for _, name in table.index]
     tasks = table.index.get_level_values(0)
-    size = min(style.WIDTH, 2.6 + 0.26 * len(names))
+    size, limit = min(style.WIDTH, 2.6 + 0.26 * len(names)), np.log2(MOST_TIMES)
     figure, axes = one_panel(size * 0.93, size)
-    limit = np.log2(MOST_TIMES)
     with np.errstate(divide="ignore"):
         values = np.log2(table.to_numpy(float))
     image = axes.imshow(np.clip(values, -limit, limit), cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -93,10 +86,9 @@ def co_occurrence(table: pd.DataFrame) -> Figure:
         axes.axhline(edge, color="white", lw=2)
         axes.axvline(edge, color="white", lw=2)
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, label="as often as by chance")
     ticks = np.arange(-limit, limit + 1)
     bar.set_ticks(ticks, labels=[f"×{2**tick:g}" for tick in ticks])
-    bar.set_label("as often as by chance")
     bar.outline.set_visible(False)
     return figure
 

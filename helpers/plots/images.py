@@ -1,7 +1,7 @@
 """Figures of images: side by side, or in a row for each class, person or augmentation."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ def show_image(axes: Axes, array: np.ndarray, right: bool | None = None) -> None
         axes.spines[:].set(color=style.GREEN if right else style.RED, linewidth=2 if right else 4)
 
 
-def _tallest(arrays: Sequence[np.ndarray]) -> float:
+def _tallest(arrays: Iterable[np.ndarray]) -> float:
     return max((array.shape[0] / array.shape[1] for array in arrays), default=1)
 
 
@@ -49,21 +49,20 @@ def image_grid(
 ) -> Figure:
     """Draws images side by side, each with a short title of one line or several.
 
-    Of `right`, True draws a thin green frame, False a thick red one, None no frame. Without
-    images, the figure says so.
+    Of `right`, True draws a thin green frame, False a thick red one, None no frame.
     """
     if not len(images):
         figure = new_figure(0.5, 3)
         figure.text(0.5, 0.5, "no images", ha="center", va="center")
         return figure
     arrays = [read_image(image) for image in images]
-    titles = titles if titles is not None else [""] * len(arrays)
-    right = right if right is not None else [None] * len(arrays)
+    titles = [""] * len(arrays) if titles is None else titles
+    right = [None] * len(arrays) if right is None else right
     columns = max(1, min(columns, len(arrays)))
     rows = math.ceil(len(arrays) / columns)
     words = [line for title in titles for line in title.split("\n")]
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
-    width = min(style.WIDTH, columns * 2.2)  # few images are not blown up
+    width = min(style.WIDTH, columns * 2.2)  # few images are not enlarged
     height = rows * ((width / columns - 0.12) * _tallest(arrays) + lines * 0.17 + 0.12)
     figure = new_figure(height, width)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -99,7 +98,7 @@ def images_of_groups(manifest: Manifest, groups: Sequence[str], columns: int = 8
         shown = [read_image(path) for path in every[:columns]]
         rows.append((f"{group}\n{len(every)} images{more}", shown))
     size = min((style.WIDTH - 1) / columns, 1.3)
-    tallest = _tallest([array for _, arrays in rows for array in arrays])
+    tallest = _tallest(array for _, arrays in rows for array in arrays)
     figure = new_figure(len(rows) * ((size - 0.12) * tallest + 0.13), size * columns + 1)
     _image_rows(figure, columns, rows)
     return figure
@@ -118,7 +117,7 @@ def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
         shown = [read_image(manifest.path(row)) for row in chosen[:columns]]
         rows.append((f"{style.clipped(name)}\n{len(chosen):,}", shown))
     size = (style.WIDTH - 2.4) / columns  # beside the names
-    tallest = _tallest([array for _, arrays in rows for array in arrays])
+    tallest = _tallest(array for _, arrays in rows for array in arrays)
     figure = new_figure(len(rows) * (size * tallest + 0.06) + 0.35)
     _image_rows(figure, columns, rows)
     figure.suptitle(style.task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
@@ -126,11 +125,7 @@ def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
 
 
 def augmentation_gallery(versions: Mapping[str, Sequence[ImageLike]], columns: int = 8) -> Figure:
-    """Draws what each augmentation, by name, makes of the same images, a row for each.
-
-    Raises:
-        WorkshopError: one has fewer images than columns.
-    """
+    """Draws what each augmentation, by name, makes of the same images, at least `columns`."""
     images, titles = [], []
     for name, changed in versions.items():
         row = list(changed)[:columns]

@@ -1,8 +1,8 @@
 """What figures are made of: panels packed into columns, bars and dots."""
 
 import math
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterable, Sequence
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,17 @@ from matplotlib.textpath import TextPath
 from helpers.plots import style
 
 NOT_KNOWN = "not known"
-PANEL_OVERHEAD = 1.9  # rows of bars that a panel's title and margin take
+OVERHEAD = 1.9  # rows of bars that a panel's title and margin take
 ROW = 0.235  # inches per bar
 
 
 def new_figure(height: float, width: float = style.WIDTH) -> style.NotebookFigure:
-    """Makes an empty figure of `height` by `width` inches."""
+    """Makes an empty figure; the sizes are inches."""
     return style.NotebookFigure(figsize=(width, height), layout="constrained")
 
 
 def one_panel(height: float, width: float = style.WIDTH) -> tuple[style.NotebookFigure, Axes]:
-    """Makes a figure of `height` by `width` inches with a single panel."""
+    """Makes a figure with a single panel; the sizes are inches."""
     figure = new_figure(height, width)
     return figure, figure.subplots()
 
@@ -47,23 +47,20 @@ def grid_of_panels(
 def packed_panels(
     names: Sequence[Sequence[str]], axis: float = 0, beside: np.ndarray | None = None
 ) -> tuple[style.NotebookFigure, list[Axes], float]:
-    """Makes a panel per list of row names, packed into columns; all bars have the same room.
+    """Makes a panel per list of row names, packed into columns, and the width of the bars, inches.
 
-    The labels of a panel's x axis take `axis` rows; an image `beside` gets `figure.axes[0]`, at
-    the left. Returns the figure, its panels and the width of their bars in inches.
+    The labels of a panel's x axis take `axis` rows. An image `beside` gets `figure.axes[0]`.
     """
     parts = _partition(names, 3 if beside is None or _units(names) > 60 else 2)
     most = max(_units(part, axis) for part in parts)
     height, width, margin = most * ROW + 0.2, style.WIDTH, []
     if beside is not None:
-        height = max(most * ROW, 2.4) + 0.2
+        height = max(height, 2.6)
         room = (0.17 if len(parts) > 2 else 0.27) * style.WIDTH
         left = min(height * beside.shape[1] / beside.shape[0], room)
         width, margin = style.WIDTH if len(parts) > 1 else left + 5, [left + 0.12]
     # Each column has the room of its names, and all have the same room for bars.
-    labels = [
-        text_width([style.clipped(n) for names in part for n in names]) + 0.25 for part in parts
-    ]
+    labels = [text_width(map(style.clipped, chain(*part))) + 0.25 for part in parts]
     bars = max((width - sum(margin) - sum(labels)) / len(parts), 0.8)
     figure = new_figure(height, width)
     widths = [*margin, *(label + bars for label in labels)]
@@ -80,7 +77,7 @@ def packed_panels(
 
 def _units(part: Sequence[Sequence[str]], axis: float = 0) -> float:
     """Returns the height of panels above each other, in rows of bars."""
-    return sum(len(names) + PANEL_OVERHEAD + axis for names in part)
+    return sum(len(names) + OVERHEAD + axis for names in part)
 
 
 def _partition(panels: Sequence[Sequence[str]], columns: int) -> list[list[Sequence[str]]]:
@@ -91,7 +88,7 @@ def _partition(panels: Sequence[Sequence[str]], columns: int) -> list[list[Seque
     return min(parts, key=lambda part: max(_units(column) for column in part))
 
 
-def text_width(texts: Sequence[str], size: float = 9.5) -> float:
+def text_width(texts: Iterable[str], size: float = 9.5) -> float:
     """Returns the width of the longest text in inches."""
     font = FontProperties(family="DejaVu Sans", size=size)
     paths = [TextPath((0, 0), text, prop=font) for text in texts if text.strip()]
@@ -106,28 +103,26 @@ def paint_bars(
     values: np.ndarray,
     best: Sequence[int] | None = None,
 ) -> Any:
-    """Draws a bar per class from the top down, with its name, as long as its value.
+    """Draws a bar per class from the top down, in its color where most classes name colors.
 
-    Where at least three classes and more than half of them name colors, each is painted in its
-    own. Elsewhere the rows `best` are stressed, or all where None.
+    Otherwise the rows `best` are highlighted, or all where None.
     """
-    rows = np.arange(len(classes))
+    rows = range(len(classes))
     named = sum(name in style.PAINT for name in classes)
     colored = named >= 3 and 2 * named > len(classes)
     bars = axes.barh(rows, values, height=0.74, zorder=2)
     axes.set_yticks(rows, [style.clipped(name) for name in names])
     axes.set(ylim=(len(rows) - 0.45, -0.55), xticks=[])
     axes.spines[["left", "bottom"]].set_visible(False)
-    floor = 0.004 * max(float(np.max(values, initial=0)), 1e-12)
+    shortest = 0.004 * max(float(np.max(values, initial=0)), 1e-12)
     for row, (bar, name) in enumerate(zip(bars, classes)):
         face, edge, hatch = _look(name, colored, best is None or row in best)
         # The edge of a bar without length would look like a length.
-        width = 0.8 if bar.get_width() > floor else 0
+        width = 0.8 if bar.get_width() > shortest else 0
         bar.set(facecolor=face, edgecolor=edge, hatch=hatch, linewidth=width)
         if name == style.RAINBOW and colored and bar.get_width() > 0:
             extent = (0, bar.get_width(), bar.get_y(), bar.get_y() + bar.get_height())
-            stripes = np.linspace(0, 1, 64)[None, :]
-            axes.imshow(stripes, extent=extent, aspect="auto", cmap="turbo", zorder=1.5)
+            axes.imshow([np.linspace(0, 1, 64)], "turbo", aspect="auto", extent=extent, zorder=1.5)
     return bars
 
 

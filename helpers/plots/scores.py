@@ -1,4 +1,4 @@
-"""Figures of scores: against the largest class, calibrated, by group, and of speed."""
+"""Figures of scores: against the majority baseline, calibrated, by group, and of speed."""
 
 from collections.abc import Mapping
 
@@ -7,16 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots import style
-from helpers.plots.panels import (
-    draw_dots,
-    draw_points,
-    grid_of_panels,
-    name_rows,
-    new_figure,
-    one_panel,
-    text_width,
-)
+from helpers.plots import panels, style
 from helpers.scores import Threshold, at_majority_baseline
 
 MEASURED = {"promised": "promised by its validation images", "unseen": "unseen people"}
@@ -26,17 +17,17 @@ LENGTHS = {"equally long": (1, style.BLUE, "o-"), "half as long": (1.2, style.OR
 
 @style.styled
 def scores_against_floor(scores: pd.DataFrame) -> Figure:
-    """Draws the accuracies of `metrics.score_manifest` beside the shares of the largest classes."""
+    """Compares the accuracies of `metrics.score_manifest` with the majority baselines."""
     scores = scores[scores["labelled"] > 0]
-    figure, axes = one_panel(0.42 * len(scores) + 1.2)
+    figure, axes = panels.one_panel(0.42 * len(scores) + 1.2)
     rows, floor = np.arange(len(scores)), scores["majority_baseline"]
-    axes.barh(rows, floor, color=style.SHADE, height=0.62, label="always the largest class")
-    draw_dots(axes, rows, scores, style.BLUE, "accuracy, 95 % interval")
+    axes.barh(rows, floor, color=style.SHADE, height=0.62, label="majority baseline")
+    panels.draw_dots(axes, rows, scores, style.BLUE, "accuracy, 95 % interval")
     for row, name in zip(rows, scores["largest_class"]):
         axes.text(0.008, row, name, va="center", fontsize=9, color=style.DARK)
-    values = zip(scores["accuracy"], scores["lift"])
+    values = scores[["accuracy", "lift"]].to_numpy()
     notes = [f"{accuracy:.3f}   lift {style.signed(lift)}" for accuracy, lift in values]
-    name_rows(axes, [style.task_title(task) for task in scores.index], notes)
+    panels.name_rows(axes, [style.task_title(task) for task in scores.index], notes)
     axes.set_xlim(0, 1)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
@@ -44,36 +35,33 @@ def scores_against_floor(scores: pd.DataFrame) -> Figure:
 
 @style.styled
 def lifts(scores: pd.DataFrame) -> Figure:
-    """Draws how far each task of `metrics.score_manifest` lies above its largest class.
-
-    A task whose interval reaches 0 was not learned, as far as one can tell, and is red.
-    """
+    """Draws the lift of each task of `metrics.score_manifest`: red where it may be 0."""
     scores = scores[scores["labelled"] > 0].sort_values("lift", ascending=False)
     floor = set(at_majority_baseline(scores))
-    figure, axes = one_panel(0.36 * len(scores) + 1.0, 8)
+    figure, axes = panels.one_panel(0.36 * len(scores) + 1.0, 8)
     axes.axvline(0, color=style.GRAY, lw=1)
     notes = []
-    for row, (task, score) in enumerate(scores.iterrows()):
-        color = style.RED if task in floor else style.BLUE
-        axes.hlines(row, score["lift_low"], score["lift_high"], color=color, lw=2.2)
-        axes.plot(score["lift"], row, "o", color=color, ms=7)
-        note = f"{style.signed(score['lift'])}   macro-F1 {score['macro_f1']:.3f}"
-        notes.append(note + ("   at its floor" if task in floor else ""))
+    for row, score in enumerate(scores.itertuples()):
+        color = style.RED if score.Index in floor else style.BLUE
+        axes.hlines(row, score.lift_low, score.lift_high, color=color, lw=2.2)
+        axes.plot(score.lift, row, "o", color=color, ms=7)
+        end = "   at its baseline" if score.Index in floor else ""
+        notes.append(f"{style.signed(score.lift)}   macro-F1 {score.macro_f1:.3f}{end}")
     colors = [style.RED if task in floor else style.INK for task in scores.index]
-    name_rows(axes, [style.task_title(task) for task in scores.index], notes, colors)
+    panels.name_rows(axes, [style.task_title(task) for task in scores.index], notes, colors)
     axes.margins(x=0.08)
     axes.xaxis.set_major_formatter("{x:.0%}")
-    axes.set_title("accuracy above always answering the largest class, 95 % interval")
+    axes.set_title("lift: accuracy above the majority baseline, 95 % interval")
     return figure
 
 
 @style.styled
 def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
     """Draws a table of `metrics.score_by`: the accuracy for each value of another column."""
-    figure, axes = one_panel(0.34 * len(table) + 0.9, 7.5)
-    draw_dots(axes, np.arange(len(table)), table, style.BLUE, "accuracy")
-    values = zip(table["accuracy"], table["labelled"])
-    name_rows(axes, table.index, [f"{accuracy:.3f}  of {n:,.0f}" for accuracy, n in values])
+    figure, axes = panels.one_panel(0.34 * len(table) + 0.9, 7.5)
+    panels.draw_dots(axes, np.arange(len(table)), table, style.BLUE, "accuracy")
+    values = table[["accuracy", "labelled"]].to_numpy()
+    panels.name_rows(axes, table.index, [f"{accuracy:.3f}  of {n:,.0f}" for accuracy, n in values])
     axes.margins(x=0.08)
     axes.set_title(title)
     return figure
@@ -82,13 +70,13 @@ def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
 @style.styled
 def two_scores_by(table: pd.DataFrame, title: str = "") -> Figure:
     """Draws two tables of `metrics.score_by`, beside each other in columns of two levels."""
-    figure, axes = one_panel(0.42 * len(table) + 1.1, 7.5)
+    figure, axes = panels.one_panel(0.42 * len(table) + 1.1, 7.5)
     first, second = dict.fromkeys(table.columns.get_level_values(0))
     for kind, shift, color in ((first, -0.14, style.BLUE), (second, 0.14, style.ORANGE)):
-        draw_dots(axes, np.arange(len(table)) + shift, table[kind], color, kind)
+        panels.draw_dots(axes, np.arange(len(table)) + shift, table[kind], color, kind)
     gaps = table[second]["accuracy"] - table[first]["accuracy"]
     notes = [f"{style.signed(gap)}  of {n:,.0f}" for gap, n in zip(gaps, table[first]["labelled"])]
-    name_rows(axes, table.index, notes)
+    panels.name_rows(axes, table.index, notes)
     axes.margins(x=0.08)
     axes.set_title(title)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
@@ -97,17 +85,17 @@ def two_scores_by(table: pd.DataFrame, title: str = "") -> Figure:
 
 @style.styled
 def learning_curve(table: pd.DataFrame) -> Figure:
-    """Draws the scores of networks that have learned from fewer and from more people.
+    """Draws accuracies over the number of people in training.
 
-    A row per task and training, with the columns task; people that it was trained on; trained, a
-    key of `LENGTHS`; accuracy; accuracy_low and accuracy_high.
+    A row per task and training, with the columns task; people; trained, a key of `LENGTHS`;
+    accuracy, accuracy_low and accuracy_high.
     """
     people = sorted(set(table["people"]))
-    figure, grid = _panel_per_task(table)
-    for axes, (_, part) in zip(grid, table.groupby("task", sort=False)):
+    figure, grid, parts = _panel_per_task(table)
+    for axes, part in zip(grid, parts):
         for trained, (aside, color, look) in LENGTHS.items():
             rows = part[part["trained"] == trained].sort_values("people")
-            draw_points(axes, rows["people"] * aside, rows, look, color, trained)
+            panels.draw_points(axes, rows["people"] * aside, rows, look, color, trained)
         axes.set_xscale("log", base=2)
         axes.set_xticks(people, [f"{number:,}" for number in people])
         axes.minorticks_off()
@@ -120,61 +108,55 @@ def learning_curve(table: pd.DataFrame) -> Figure:
 def leak(table: pd.DataFrame) -> Figure:
     """Draws what each kind of split promises, and what unseen people then give.
 
-    A row per task, kind of split and measurement, with the columns task; split (as "at random",
-    "by person"); measured, a key of `MEASURED`; accuracy; accuracy_low and accuracy_high.
+    A row per task, split ("at random", "by person") and measured, a key of `MEASURED`, with
+    accuracy, accuracy_low and accuracy_high.
     """
-    figure, grid = _panel_per_task(table)
-    for axes, (_, part) in zip(grid, table.groupby("task", sort=False)):
-        splits = list(dict.fromkeys(part["split"]))
-        places = np.arange(len(splits))
-        promised, unseen = (
-            part[part["measured"] == measured].set_index("split").loc[splits]
-            for measured in MEASURED
-        )
-        for place, *both in zip(places, promised["accuracy"], unseen["accuracy"]):
-            axes.plot([place - 0.13, place + 0.13], both, color=style.GRAY, lw=1, zorder=1)
-        draw_points(axes, places - 0.13, promised, "s", style.ORANGE, MEASURED["promised"])
-        draw_points(axes, places + 0.13, unseen, "o", style.BLUE, MEASURED["unseen"])
+    figure, grid, parts = _panel_per_task(table)
+    for axes, part in zip(grid, parts):
+        splits = part["split"].unique()
+        places, by_kind = np.arange(len(splits)), part.set_index(["measured", "split"])
+        promised, unseen = (by_kind.loc[measured].loc[splits] for measured in MEASURED)
+        both = promised["accuracy"], unseen["accuracy"]
+        axes.plot([places - 0.13, places + 0.13], both, color=style.GRAY, lw=1, zorder=1)
+        panels.draw_points(axes, places - 0.13, promised, "s", style.ORANGE, MEASURED["promised"])
+        panels.draw_points(axes, places + 0.13, unseen, "o", style.BLUE, MEASURED["unseen"])
         gaps = unseen["accuracy"] - promised["accuracy"]
-        names = [f"{split}\ngap {style.signed(gap)}" for split, gap in gaps.items()]
-        axes.set_xticks(places, names)
+        axes.set_xticks(places, [f"{name}\ngap {style.signed(gap)}" for name, gap in gaps.items()])
         axes.set_xlim(-0.6, len(splits) - 0.4)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 
 
-def _panel_per_task(table: pd.DataFrame) -> tuple[Figure, list[Axes]]:
-    """Makes a panel of accuracies for each task of a table, in the table's order."""
-    figure, grid = grid_of_panels(table["task"].unique(), 4, (5, 3.2), sharey=True)
+def _panel_per_task(table: pd.DataFrame) -> tuple[Figure, list[Axes], list[pd.DataFrame]]:
+    """Makes a panel of accuracies for each task of a table, and returns the task's rows too."""
+    parts = dict(list(table.groupby("task", sort=False)))
+    figure, grid = panels.grid_of_panels(list(parts), 4, (5, 3.2), sharey=True)
     grid[0].set_ylabel("accuracy")
     for axes in grid:
         axes.grid(axis="y")
-    return figure, grid
+    return figure, grid, list(parts.values())
 
 
 @style.styled
 def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
-    """Draws the counts of `metrics.confusion`, colored by the share of their row."""
-    counts = confusion.to_numpy()
-    number = len(counts)
+    """Draws the counts of `metrics.confusion`, colored by the fraction of their row."""
+    counts, number = confusion.to_numpy(), len(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(7.2, max(2.0, 0.47 * number))  # inches
     label = min(9.5, max(6.0, 72 * side / number / 1.5))
     shown = [style.clipped(str(name)) for name in confusion.index]
-    names = text_width(shown, label)
+    names = panels.text_width(shown, label)
     upright = names < 0.9 * side / number
-    height, width = side + 0.8 + (0 if upright else names), side + names + 1.7
-    figure, axes = one_panel(height, min(style.WIDTH, width))
+    height = side + 0.8 + (0 if upright else names)
+    figure, axes = panels.one_panel(height, min(style.WIDTH, side + names + 1.7))
     mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     _write_counts(axes, counts, shares, size=min(9.5, 72 * side / number / 2.4))
-    ticks = np.arange(number)
-    axes.set_xticks(ticks, shown, rotation=0 if upright else 90, fontsize=label)
-    axes.set_yticks(ticks, shown, fontsize=label)
+    axes.set_xticks(range(number), shown, rotation=0 if upright else 90, fontsize=label)
+    axes.set_yticks(range(number), shown, fontsize=label)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="prediction", ylabel="truth", title=title)
-    bar = figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=18, format="{x:.0%}")
-    bar.outline.set_visible(False)
-    bar.set_label("share of the class")
+    look = {"shrink": 0.7, "aspect": 18, "format": "{x:.0%}", "label": "fraction of the class"}
+    figure.colorbar(mesh, ax=axes, **look).outline.set_visible(False)
     return figure
 
 
@@ -193,29 +175,28 @@ def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray, size: floa
 
 @style.styled
 def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
-    """Draws how often predictions of each confidence are right; the diagonal is perfect.
+    """Draws the accuracy of predictions of each confidence; the diagonal is perfect.
 
-    Takes task: {label: table of `metrics.calibration_curve`}, for example
-    {"gender": {"before": ..., "temperature 1.6": ...}}. The size of a dot is its count.
+    Takes {task: {label: table of `metrics.calibration_curve`}}. The size of a dot is its count.
     """
     columns, colors = min(4, len(curves)), (style.ORANGE, style.BLUE, style.GREEN)
-    figure, grid = grid_of_panels(list(curves), 4, (3.3, min(3.3, style.WIDTH / columns) + 0.5))
+    height = min(3.3, style.WIDTH / columns) + 0.5
+    figure, grid = panels.grid_of_panels(list(curves), 4, (3.3, height))
     for axes, tables in zip(grid, curves.values()):
         axes.plot([0, 1], [0, 1], color=style.GRAY, lw=1, ls="--")
         for (label, curve), color, marker in zip(tables.items(), colors, "os^"):
             weight = curve["count"] / max(curve["count"].sum(), 1)
-            error = (weight * (curve["confidence"] - curve["accuracy"]).abs()).sum()
-            look = {"color": color, "marker": marker}
             points = curve["confidence"], curve["accuracy"]
+            error = (weight * (points[0] - points[1]).abs()).sum()
+            look = {"color": color, "marker": marker}
             axes.plot(*points, lw=1.5, ms=4, label=f"{label}: error {error:.3f}", **look)
             axes.scatter(*points, 16 + 160 * weight, zorder=3, **look)
-        ticks = [0, 0.5, 1]
-        axes.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xticks=ticks, yticks=ticks)
-        axes.set_xlabel("confidence")
+        axes.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xlabel="confidence")
+        axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.2, fontsize=9)
         axes.grid()
     for axes in grid[::columns]:
-        axes.set_ylabel("share that is right")
+        axes.set_ylabel("accuracy")
     return figure
 
 
@@ -223,17 +204,13 @@ def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
 def coverage(
     curves: Mapping[str, pd.DataFrame], thresholds: Mapping[str, Threshold] | None = None
 ) -> Figure:
-    """Draws what a confidence threshold brings (accuracy) and costs (images without answer).
-
-    Takes per task a table of `metrics.coverage_curve`, and the thresholds to mark.
-    """
-    figure, grid = grid_of_panels(list(curves), 3, (5.5, 3.1))
+    """Draws tables of `metrics.coverage_curve`, by task, and marks the thresholds."""
+    figure, grid = panels.grid_of_panels(list(curves), 3, (5.5, 3.1))
+    right = {"color": style.BLUE, "lw": 2, "label": "answers that are right"}
+    answered = {"color": style.ORANGE, "lw": 2, "label": "images answered"}
     for axes, (task, table) in zip(grid, curves.items()):
-        for column, look, color, label in (
-            ("accuracy", "-", style.BLUE, "answers that are right"),
-            ("coverage", "--", style.ORANGE, "images answered"),
-        ):
-            axes.plot(table["threshold"], table[column], look, color=color, lw=2, label=label)
+        axes.plot(table["threshold"], table["accuracy"], "-", **right)
+        axes.plot(table["threshold"], table["coverage"], "--", **answered)
         if thresholds and task in thresholds:
             _mark_threshold(axes, thresholds[task])
         axes.set(xlabel="answer from this confidence on", ylim=(0, 1.02), xlim=(None, 1.0))
@@ -248,40 +225,35 @@ def _mark_threshold(axes: Axes, chosen: Threshold) -> None:
     if not chosen.reached:
         axes.text(s=f"{chosen.wanted_accuracy:.0%} cannot be reached", color=style.RED, **corner)
         return
-    place, both = chosen.threshold, [chosen.accuracy, chosen.coverage]
+    place, accuracy, coverage = chosen.threshold, chosen.accuracy, chosen.coverage
     axes.axvline(place, color=style.INK, lw=1, ls=":")
-    axes.plot([place] * 2, both, "o", color=style.INK, ms=6, zorder=4)
-    text = (
-        f"from {place:.2f} on:\nanswers {chosen.coverage:.0%},\n{chosen.accuracy:.0%} of them right"
-    )
+    axes.plot([place] * 2, [accuracy, coverage], "o", color=style.INK, ms=6, zorder=4)
+    text = f"from {place:.2f} on:\nanswers {coverage:.0%},\n{accuracy:.0%} of them right"
     axes.text(s=text, va="bottom", fontsize=9, **corner)
 
 
 @style.styled
 def speed(table: pd.DataFrame) -> Figure:
-    """Draws speeds or latencies: a row per way to predict, a panel per measurement.
-
-    Says how many times the first row's each one is. Wide ranges get a logarithmic axis.
-    """
-    figure = new_figure(0.42 * len(table) + 0.9)
-    panels = figure.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
+    """Draws a panel per measurement of speed, and how many times the first row's each one is."""
+    figure = panels.new_figure(0.42 * len(table) + 0.9)
+    grid = figure.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
     rows = np.arange(len(table))
-    for axes, column in zip(panels, table.columns):
+    for axes, column in zip(grid, table.columns):
         values = table[column].astype(float)
-        wide = values.max() > 20 * values.min() > 0
+        low, high = values.min(), values.max()
         axes.barh(rows, values, color=[style.GRAY] + [style.BLUE] * (len(table) - 1), height=0.62)
         for row, value in zip(rows, values):
             factor = value / values.iloc[0]
             times = f"   ×{factor:.{0 if factor >= 10 else 1}f}" if row else ""
             axes.text(value, row, f" {style.three_digits(value)}{times}", va="center", fontsize=9.5)
-        if wide:
-            axes.set_xscale("log")
-            axes.set_xlim(values.min() / 2, values.max() * (values.max() / values.min()) ** 0.5)
+        if high > 20 * low > 0:
+            axes.set(xscale="log", xlim=(low / 2, high * (high / low) ** 0.5))
+            axes.set_title(f"{column} (log scale)")
         else:
-            axes.set_xlim(0, values.max() * 1.4)
-        axes.set_title(column + (" (log scale)" if wide else ""))
+            axes.set(xlim=(0, high * 1.4))
+            axes.set_title(column)
         axes.tick_params(labelbottom=False)
         axes.minorticks_off()
-    panels[0].set_yticks(rows, table.index)
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    grid[0].set_yticks(rows, table.index)
+    grid[0].set_ylim(len(rows) - 0.5, -0.5)
     return figure

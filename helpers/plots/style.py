@@ -1,7 +1,5 @@
 """Colors, type and words of the figures: one definition of how all of them look."""
 
-from collections.abc import Callable
-from functools import wraps
 from io import BytesIO
 from typing import Any
 
@@ -56,6 +54,7 @@ STYLE = {
     "figure.constrained_layout.w_pad": 0.06,
 }
 LONGEST_NAME = 26  # letters
+styled = rc_context(STYLE)  # lets a function draw in this style, whatever the notebook has set
 
 
 class NotebookFigure(Figure):
@@ -64,26 +63,15 @@ class NotebookFigure(Figure):
     pyplot does not hold it: it would be shown a second time at the end of the cell, and kept.
     """
 
+    @styled
     def draw(self, renderer: Any) -> None:
         """Draws in the workshop's style; some of matplotlib's settings are read only here."""
-        with rc_context(STYLE):
-            super().draw(renderer)
+        super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
         self.savefig(buffer, format="png")
         return buffer.getvalue()
-
-
-def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Lets a function draw in the workshop's style, whatever the notebook has set."""
-
-    @wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Figure:
-        with rc_context(STYLE):
-            return function(*args, **kwargs)
-
-    return wrapper
 
 
 def clipped(name: str) -> str:

@@ -16,9 +16,9 @@ from helpers.plots.panels import draw_dots, name_rows, new_figure, one_panel, te
 
 @style.styled
 def training_curves(log: pd.DataFrame, best_epoch: int | None = None) -> Figure:
-    """Draws accuracy and loss of every task over the epochs of a run's log, and marks the best one.
+    """Draws accuracy and loss of every task over the epochs of a run's log, and marks the best.
 
-    Where `best_epoch` is None, that is the one with the highest mean validation accuracy.
+    Where None, that is the one with the highest mean validation accuracy.
     """
     tasks = [m[1] for m in map(re.compile("val_(.+)_accuracy").fullmatch, log.columns) if m]
     if best_epoch is None:
@@ -33,19 +33,16 @@ def training_curves(log: pd.DataFrame, best_epoch: int | None = None) -> Figure:
     for axes in grid.ravel():
         axes.set_visible(False)
     for number, task in enumerate(["", *tasks]):
-        row, column = 2 * (number // columns), number % columns
-        upper, lower = grid[row : row + 2, column]
+        block, column = divmod(number, columns)
+        upper, lower = grid[2 * block : 2 * block + 2, column]
         _curves(upper, log, f"{task}_accuracy" if task else "learning_rate", best_epoch)
         _curves(lower, log, f"{task}_loss" if task else "loss", best_epoch)
         upper.set_title(style.task_title(task) if task else "all tasks", fontsize=font)
-        lower.set_xlabel("epoch")
+        lower.set(xlabel="epoch", ylabel="" if column else "loss")
         lower.tick_params(labelbottom=True)
         if number == 1 or column == 0:
             upper.set_ylabel("accuracy" if task else "learning rate")
-        if column == 0:
-            lower.set_ylabel("loss")
-    handles = grid[1, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper right", ncols=3)
+    figure.legend(*grid[1, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure
 
 
@@ -54,9 +51,8 @@ def _curves(axes: Axes, log: pd.DataFrame, column: str, best_epoch: int) -> None
         return
     axes.set_visible(True)
     best = log["epoch"] == best_epoch
-    axes.axvline(
-        best_epoch, color=style.ORANGE, lw=6, alpha=0.25, label=f"best epoch: {best_epoch}"
-    )
+    label = f"best epoch: {best_epoch}"
+    axes.axvline(best_epoch, color=style.ORANGE, lw=6, alpha=0.25, label=label)
     if column in log:
         color, line = (style.GRAY, "--") if f"val_{column}" in log else (style.PURPLE, "-")
         axes.plot(log["epoch"], log[column], line, color=color, lw=1.5, label="training")
@@ -95,12 +91,12 @@ def stage_curves(table: pd.DataFrame) -> Figure:
         first, last = rows["epoch"].iloc[0] - 0.5, rows["epoch"].iloc[-1] + 0.5
         axes.axvspan(first, last, color=style.TRACK if stage % 2 else "white", zorder=0)
         axes.text((first + last) / 2, 1.02, f"stage {stage}", **above)
-    epochs, accuracy, macro_f1 = table["epoch"], table["val_accuracy"], table["val_macro_f1"]
-    axes.plot(epochs, accuracy, "-o", color=style.BLUE, ms=4, label="accuracy")
-    axes.plot(epochs, macro_f1, "-s", color=style.ORANGE, ms=4, label="macro-F1")
+    epochs = table["epoch"]
+    axes.plot(epochs, table["val_accuracy"], "-o", color=style.BLUE, ms=4, label="accuracy")
+    axes.plot(epochs, table["val_macro_f1"], "-s", color=style.ORANGE, ms=4, label="macro-F1")
+    axes.set(xlabel="epoch", ylabel="mean of the tasks")
     axes.set_xlim(epochs.iloc[0] - 0.5, epochs.iloc[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch", ylabel="mean of the tasks")
     axes.grid(axis="y")
     axes.legend(loc="lower right", ncols=2)
     return figure
@@ -110,10 +106,9 @@ def stage_curves(table: pd.DataFrame) -> Figure:
 def twins(table: pd.DataFrame) -> Figure:
     """Compares a multi-task network with networks that have one task each.
 
-    A row per network, named by the index. A column per task holds the accuracy (nan where the
-    network lacks the task), with its interval in {task}_low and {task}_high if you have it. The
-    columns seconds, megabytes and parameters are costs. The first row with every task is the
-    multi-task network; the costs of the others are added up.
+    A row per network and a column of accuracies per task (nan where the network lacks it), with
+    {task}_low and {task}_high where known; the columns seconds, megabytes and parameters are
+    costs. The first row with every task is the multi-task network.
     """
     costs = [name for name in ("seconds", "megabytes", "parameters") if name in table]
     tasks = [c for c in table if c not in costs and not c.endswith(("_low", "_high"))]
@@ -145,8 +140,7 @@ def _best_rows(table: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
 
 
 def _stacked_costs(axes: Axes, cost: str, multi: pd.Series, singles: pd.DataFrame) -> None:
-    values = singles[cost]
-    totals = multi[cost], values.sum()
+    values, totals = singles[cost], [multi[cost], singles[cost].sum()]
     parts = {"color": style.ORANGE, "edgecolor": "white", "lw": 1.5}
     axes.bar(0, totals[0], color=style.BLUE, width=0.62)
     axes.bar([1] * len(values), values, bottom=values.cumsum() - values, width=0.62, **parts)

@@ -1,4 +1,4 @@
-"""A network becomes an export, and the export answers: files in, probabilities out."""
+"""Exports a network and predicts with the export: files in, probabilities out."""
 
 from typing import TYPE_CHECKING
 

@@ -8,11 +8,9 @@ It uses the LiteRT export and never imports TensorFlow, so the first answer come
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from helpers.common import WorkshopError, progress_bar, run_command
-from helpers.manifest import Labels
 from helpers.predict.files import find_images, named, predict_files
 from helpers.predict.litert import LiteRTPredictor
 
@@ -26,8 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = find_images(arguments.images)
     predictor = LiteRTPredictor(Path(arguments.run) / "export")
-    labels, failed = predictor.labels, 0
-    predictions = predict_files(predictor, paths)
+    labels, failed, predictions = predictor.labels, 0, predict_files(predictor, paths)
     seen = sys.stdout.isatty()  # the answers themselves then show how far it is
     bar = progress_bar(iterable=predictions, total=len(paths), unit="image", disable=seen)
     for path, answer in bar:
@@ -38,15 +35,12 @@ def main() -> None:
             found = {"image_path": str(path), **named(labels, answer)}
             print(json.dumps(found, ensure_ascii=False))
         else:
-            print(path, *_lines(labels, named(labels, answer)), sep="\n")
+            print(path)
+            for task, classes in named(labels, answer).items():
+                best = [f"{labels.display_name(task, c)} {p:.3f}" for c, p in classes.items()][:3]
+                print(f"  {task:<14} {', '.join(best)}")
     if failed:
         raise WorkshopError(f"{failed} of {len(paths)} files could not be read; see above.")
-
-
-def _lines(labels: Labels, tasks: dict[str, dict[str, float]]) -> Iterator[str]:
-    for task, classes in tasks.items():
-        shown = [f"{labels.display_name(task, c)} {p:.3f}" for c, p in list(classes.items())[:3]]
-        yield f"  {task:<14} {', '.join(shown)}"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,7 @@ FORMATS = ("saved_model", "litert", "onnx")
 
 
 def export_run(run: Any, formats: Sequence[str] = FORMATS) -> Path:
-    """Exports the best model of a `helpers.train.Run` and returns the folder.
-
-    Raises:
-        WorkshopError: no finished epoch, or an unknown format.
-    """
+    """Exports the best model of a run and returns the folder; raises where no epoch has ended."""
     run.best_epoch  # noqa: B018 - raises where no epoch has ended
     return export_model(load_model(run.best_path), run.labels, run.export_folder, formats)
 
@@ -51,13 +48,8 @@ def export_run(run: Any, formats: Sequence[str] = FORMATS) -> Path:
 def export_model(
     model: keras.Model, labels: Labels, folder: Path, formats: Sequence[str] = FORMATS
 ) -> Path:
-    """Exports a network of `helpers.model.build_model` into a folder, which it returns.
-
-    Raises:
-        WorkshopError: an unknown format.
-    """
-    unknown = sorted(set(formats) - set(FORMATS))
-    if unknown:
+    """Exports a network of `helpers.model.build_model` into a folder, which it returns."""
+    if unknown := sorted(set(formats) - set(FORMATS)):
         raise WorkshopError(f"expected formats of {', '.join(FORMATS)}, found {unknown}.")
     with whole_folder(folder) as draft:
         labels.write(draft / LABELS_FILE)
@@ -73,18 +65,16 @@ def export_model(
 def export_saved_model(model: keras.Model, labels: Labels, folder: Path) -> None:
     """Writes a SavedModel that takes the bytes of JPEG, PNG, BMP or GIF files.
 
-    Signature "serving_default": `image_bytes`, string (batch,), to a dict from task to float32
-    (batch, classes). The labels lie in its assets.
+    Signature "serving_default": `image_bytes`, string (batch,), to {task: float32 (batch,
+    classes)}.
     """
     image_size = model.input_shape[1:3]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = tf.map_fn(
-            lambda one: decode_image(one, image_size),
-            image_bytes,
-            fn_output_signature=tf.TensorSpec((*image_size, 3), tf.uint8),
-        )
+        spec = tf.TensorSpec((*image_size, 3), tf.uint8)
+        decode = partial(decode_image, image_size=image_size)
+        images = tf.map_fn(decode, image_bytes, fn_output_signature=spec)
         return model(tf.cast(images, tf.float32), training=False)
 
     _write_saved_model(model, serve, folder)
@@ -100,11 +90,7 @@ def _write_saved_model(model: keras.Model, serve: Callable, folder: Path) -> Non
 
 
 def convert_to_litert(model: keras.Model) -> bytes:
-    """Converts to a LiteRT flatbuffer: uint8 (batch, height, width, 3) RGB to probabilities.
-
-    LiteRT has no decoder for image files; `helpers.predict.litert.decode_image` does what
-    `helpers.pipeline.decode_image` does, without TensorFlow.
-    """
+    """Converts to a LiteRT flatbuffer: uint8 (batch, height, width, 3) RGB to probabilities."""
     shape = (None, *model.input_shape[1:])
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="pixels")])
@@ -124,7 +110,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides what the converters say about their own progress and code; errors still raise."""
+    """Silences the progress and warnings of the converters; errors still raise."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -135,7 +121,7 @@ def _quiet() -> Iterator[None]:
 
 
 class SavedModelPredictor:
-    """Answers with the exported SavedModel: the bytes of files in, probabilities out."""
+    """Predicts with the exported SavedModel: the bytes of files in, probabilities out."""
 
     def __init__(self, export_folder: Path):
         path = need_export(export_folder, SAVED_MODEL)
@@ -146,8 +132,7 @@ class SavedModelPredictor:
     def predict_bytes(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Predicts a batch of files: for each task float32 (files, classes), rows that sum to 1.
 
-        Raises:
-            WorkshopError: one of them is no image, or larger than `helpers.manifest` allows.
+        One that is no image, or larger than `helpers.manifest` allows, raises a `WorkshopError`.
         """
         for file in files:
             _refuse_large(file)
@@ -175,10 +160,6 @@ def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -
     """Packs the SavedModel of an export as `1/` into a tar.gz, as TensorFlow Serving wants it.
 
     What the container runs at each request, `code`, goes into `code/`, and the labels with it.
-    Returns the path of the archive, with the ending .tar.gz.
-
-    Raises:
-        WorkshopError: there is no SavedModel.
     """
     saved_model = need_export(export_folder, SAVED_MODEL)
     labels = Path(export_folder) / LABELS_FILE

@@ -9,26 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from helpers.common import CORES, WorkshopError
-from helpers.manifest import Labels
+from helpers.manifest import Labels, images_in
 from helpers.predict.litert import LiteRTPredictor, decode_image
 
 BATCH = 32  # images predicted at once
 AHEAD = CORES + 2  # batches on their way
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 Answer = dict[str, np.ndarray] | str  # task: float32 (classes,), or what is wrong with the file
 
 
 def find_images(names: list[str]) -> list[Path]:
-    """Returns the named files, and for a folder every image below it, sorted.
-
-    Raises:
-        WorkshopError: a name that is neither, or a folder without images.
-    """
+    """Returns the named files, and of a folder the images below it, sorted; raises for none."""
     paths: list[Path] = []
     for name in map(Path, names):
         if name.is_dir():
-            found = sorted(p for p in name.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not found:
+            if not (found := images_in(name, deep=True)):
                 raise WorkshopError(f"expected images below {name}, found none.")
             paths += found
         elif name.is_file():
@@ -39,7 +33,7 @@ def find_images(names: list[str]) -> list[Path]:
 
 
 def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tuple[Path, Answer]]:
-    """Yields each path with its answer; a broken image does not stop the others."""
+    """Yields each path with its prediction; a broken image does not stop the others."""
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     mine = threading.local()
 
@@ -48,7 +42,7 @@ def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tup
             mine.predictor = predictor.twin(threads=1)
         return _predict(mine.predictor, [_read(path, predictor.image_size) for path in batch])
 
-    # Each core reads, decodes and predicts batches of its own: nobody waits for anybody.
+    # Each core reads, decodes and predicts batches of its own, independently.
     with ThreadPoolExecutor(CORES) as pool:
         # Only a few batches are on their way, whatever the folder holds.
         ahead = deque(pool.submit(answer, batch) for batch in batches[:AHEAD])
@@ -58,7 +52,7 @@ def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tup
                 if number + AHEAD < len(batches):
                     ahead.append(pool.submit(answer, batches[number + AHEAD]))
                 yield from zip(batch, answers)
-        finally:  # whoever stops early does not wait for what nobody wants any more
+        finally:  # a caller that stops early does not wait for the rest
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -9,14 +9,14 @@ from struct import error as StructError
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from helpers.common import LITERT_FILE, expected, standard_error_silenced
-from helpers.manifest import LABELS_FILE, Labels, check_size
+from helpers.manifest import EXIF_ORIENTATION, EXIF_SIDEWAYS, LABELS_FILE, Labels, check_size
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PLAIN_BYTES = 2**17  # of a JPEG that may be decoded whole: a few megapixels at most
-HEAD_BYTES = 4096  # in which a JPEG says that it takes care
+HEAD_BYTES = 4096  # of a JPEG, in which the markers are that need care
 HOW = "with helpers.predict.export_run"
 # What Pillow raises for a file that is no image, or a broken one, depending on where it notices.
 _DAMAGED = (OSError, SyntaxError, ValueError, IndexError, EOFError, StructError)
@@ -25,11 +25,9 @@ _DAMAGED = (OSError, SyntaxError, ValueError, IndexError, EOFError, StructError)
 def decode_image(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
     """Decodes a file as `helpers.pipeline.decode_image` does: uint8 (height, width, 3), RGB.
 
-    Raises:
-        WorkshopError: the bytes are no image, or a broken one.
+    A file that is broken, or no image, raises a `WorkshopError`.
     """
-    pixels = _decode_plain_jpeg(image_bytes, image_size)
-    if pixels is None:
+    if (pixels := _decode_plain_jpeg(image_bytes, image_size)) is None:
         pixels = _decode_with_care(image_bytes, image_size)
     return fit_pixels(pixels, image_size)
 
@@ -50,7 +48,7 @@ def reduction(shape: Sequence[int], image_size: tuple[int, int]) -> int:
 def _decode_plain_jpeg(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray | None:
     """Decodes a small JPEG with OpenCV: the pixels that Pillow gives, in a fifth of the time.
 
-    None for an image that takes care: cut off, with an orientation (Exif), perhaps CMYK (Adobe),
+    None for an image that needs care: cut off, with an orientation (Exif), perhaps CMYK (Adobe),
     or large enough to be decoded at a lower scale.
     """
     whole = image_bytes.startswith(JPEG_START) and image_bytes.endswith(JPEG_END)
@@ -67,19 +65,16 @@ def _decode_with_care(image_bytes: bytes, image_size: tuple[int, int]) -> np.nda
             check_size(image)
             return _load_reduced(image, image_size)
     except (*_DAMAGED, Image.DecompressionBombError) as error:
-        # without a name that helps nobody
-        text = re.sub(r" ?<_io.BytesIO object at \w+>", "", str(error))
-        raise expected(
-            "a JPEG, PNG, BMP or GIF image",
-            f"none that can be read ({text})",
-            "Restore the file, or leave it out.",
-        ) from error
+        text = re.sub(r" ?<_io.BytesIO object at \w+>", "", str(error))  # a name that helps nobody
+        found = f"none that can be read ({text})"
+        fix = "Restore the file, or leave it out."
+        raise expected("a JPEG, PNG, BMP or GIF image", found, fix) from error
 
 
 def _load_reduced(image: Image.Image, image_size: tuple[int, int]) -> np.ndarray:
     """Decodes at the smallest of the scales 1, 1/2, 1/4, 1/8 that covers `image_size`."""
     is_jpeg = image.format in ("JPEG", "MPO")  # MPO: a camera's JPEG with a second one behind it
-    lying = is_jpeg and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    lying = is_jpeg and image.getexif().get(EXIF_ORIENTATION) in EXIF_SIDEWAYS
     times = reduction(image.size if lying else image.size[::-1], image_size)
     if is_jpeg:
         # draft() takes the smallest JPEG scale that is not below this size
@@ -109,7 +104,7 @@ def need_export(folder: Path, name: str) -> Path:
 
 
 class LiteRTPredictor:
-    """Answers with the LiteRT export: the bytes of files in, probabilities out."""
+    """Predicts with the LiteRT export: the bytes of files in, probabilities out."""
 
     def __init__(self, export_folder: Path, threads: int = 2):
         path = need_export(export_folder, LITERT_FILE)

@@ -13,11 +13,8 @@ LEAST_SECONDS = 0.1  # of one measurement: short calls are repeated, as a clock 
 
 
 def seconds_per_call(function: Callable[[], Any], repeats: int = REPEATS) -> float:
-    """Measures `repeats` times as many calls as fill `LEAST_SECONDS`, and takes the median.
-
-    The first call is not counted: it builds graphs and fills caches.
-    """
-    function()
+    """Measures `repeats` times as many calls as fill `LEAST_SECONDS`, and takes the median."""
+    function()  # does not count: it builds graphs and fills caches
     timer = timeit.Timer(function)
     calls = max(1, math.ceil(LEAST_SECONDS / max(timer.timeit(1), 1e-9)))
     return statistics.median(timer.repeat(repeats, calls)) / calls
@@ -28,10 +25,7 @@ def images_per_second(
     batch_sizes: Sequence[int] = (1, 32),
     repeats: int = REPEATS,
 ) -> pd.DataFrame:
-    """Compares ways to predict, functions that predict as many images as they are told.
-
-    A row per way and a column per batch size; images per second.
-    """
+    """Measures functions that predict a number of images: a row each, a column per batch size."""
     columns = {
         "one image at a time" if size == 1 else f"{size} images at a time": {
             name: size / seconds_per_call(lambda way=way, size=size: way(size), repeats)

@@ -1,7 +1,7 @@
 """Probabilities and labels become scores, with intervals; nothing here needs TensorFlow.
 
-Everywhere `targets` is int (n,), -1 where the label is not known, and `probabilities` is float
-(n, classes), each row a distribution. Rows without a label never count.
+Everywhere `targets` is int (n,), -1 without a label (such rows never count), and `probabilities`
+float (n, classes), each row a distribution.
 """
 
 from typing import TYPE_CHECKING

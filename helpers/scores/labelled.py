@@ -14,23 +14,17 @@ def labelled(
     classes: Sequence[str] | None = None,
     groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the labelled rows of targets, probabilities and groups (None: the rows' numbers).
-
-    Raises:
-        WorkshopError: the shapes do not match, or a row is no distribution.
-    """
+    """Returns the labelled rows, checked; `groups` are the rows' numbers where None."""
     targets = np.asarray(targets)
     probabilities = np.asarray(probabilities, float)
     groups = np.arange(len(targets)) if groups is None else np.asarray(groups)
     columns = "classes" if classes is None else len(classes)
     fits = targets.ndim == 1 and probabilities.ndim == 2 and len(targets) == len(probabilities)
     if not fits or (classes is not None and probabilities.shape[1] != columns):
-        raise expected(
-            f"probabilities of shape ({len(np.atleast_1d(targets))}, {columns}) for "
-            f"targets of shape {targets.shape}",
-            probabilities.shape,
-            "Predict the same rows, with a network of the same classes.",
-        )
+        shape = f"({len(np.atleast_1d(targets))}, {columns})"
+        what = f"probabilities of shape {shape} for targets of shape {targets.shape}"
+        fix = "Predict the same rows, with a network of the same classes."
+        raise expected(what, probabilities.shape, fix)
     if groups.shape != targets.shape:
         what = f"one group or value per row, shape {targets.shape}"
         raise expected(what, groups.shape, "Take them from the same manifest.")
@@ -41,11 +35,9 @@ def labelled(
 
 def _check_values(targets: np.ndarray, probabilities: np.ndarray) -> None:
     if len(targets) and not (targets.min() >= NOT_KNOWN and targets.max() < probabilities.shape[1]):
-        raise expected(
-            f"targets from -1 (not known) to {probabilities.shape[1] - 1}",
-            f"{targets.min()} to {targets.max()}",
-            "Use the labels.json of the run.",
-        )
+        what = f"targets from -1 (not known) to {probabilities.shape[1] - 1}"
+        found = f"{targets.min()} to {targets.max()}"
+        raise expected(what, found, "Use the labels.json of the run.")
     sums = probabilities.sum(axis=1)
     # float16 and int8 networks sum to 1 only within a few percent.
     bad = np.flatnonzero(~(np.abs(sums - 1) < 0.05) | (probabilities < 0).any(axis=1))

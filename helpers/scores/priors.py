@@ -1,4 +1,4 @@
-"""How often classes occur: which meet, and answers as if all were equally frequent."""
+"""Class frequencies: which classes co-occur, and predictions as if all were equally frequent."""
 
 import math
 
@@ -9,21 +9,19 @@ from helpers.manifest import NOT_KNOWN, Manifest
 
 
 def without_prior(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Divides each probability by the share of its class in training, and normalizes.
+    """Divides each probability by its class's fraction of the training set, and normalizes.
 
-    Logit adjustment after training (Menon et al. 2021, equation 9). A class whose share, in
-    `shares` (classes,), is 0 is left as it is.
+    Logit adjustment after training (Menon et al. 2021, equation 9).
     """
     evened = np.asarray(probabilities, float) / np.where(shares > 0, shares, 1.0)
     return evened / evened.sum(axis=1, keepdims=True)
 
 
 def co_occurrence(manifest: Manifest) -> pd.DataFrame:
-    """Says how much more often two classes of two tasks meet in an image than by chance.
+    """Returns how much more often two classes of two tasks co-occur than by chance.
 
-    A square table, indexed by (task, class) both ways: the share of images with both classes
-    over the product of their shares, among those where both tasks are known. 1 is chance; nan
-    within a task, and where a class does not occur.
+    A square table over (task, class): the fraction of images with both classes over the product
+    of their fractions, where both tasks are known; nan within a task or without the class.
     """
     tasks = manifest.labels.tasks
     names = [(task, name) for task, classes in tasks.items() for name in classes]
@@ -31,7 +29,7 @@ def co_occurrence(manifest: Manifest) -> pd.DataFrame:
     targets = np.column_stack([manifest.targets(task) for task, _ in names])
     known = (targets != NOT_KNOWN).astype(float)
     has = (targets == [tasks[task].index(name) for task, name in names]).astype(float)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is nan
+    with np.errstate(invalid="ignore"):
         times = (has.T @ has) * (known.T @ known) / ((has.T @ known) * (known.T @ has))
     index = pd.MultiIndex.from_tuples(names, names=["task", "class"])
     of_task = index.get_level_values("task").to_numpy()

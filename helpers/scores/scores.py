@@ -53,14 +53,10 @@ def score_task(
     groups: np.ndarray | None = None,
     bootstraps: int = BOOTSTRAPS,
 ) -> TaskScore:
-    """Scores one task.
+    """Scores one task; `groups`, (n,), or None: every row is a group of its own.
 
-    The interval resamples `groups`, (n,), not rows: two images of one person are right or wrong
-    together, and an interval that ignores it is too narrow (cluster bootstrap, Field and Welsh
-    2007). Every row is a group of its own where None. A single group has no interval, but nan.
-
-    Raises:
-        WorkshopError: the shapes do not match, or a row is no distribution.
+    The interval resamples groups, not rows: two images of one person are right or wrong together,
+    and an interval that ignores it is too narrow (cluster bootstrap, Field and Welsh 2007).
     """
     known, probabilities, groups = labelled(targets, probabilities, classes, groups)
     if not len(known):
@@ -68,7 +64,7 @@ def score_task(
     predicted, present = probabilities.argmax(axis=1), np.unique(known)
     largest = int(np.bincount(known).argmax())  # stays that of the whole set in every resample
     hits = np.column_stack([predicted == known, known == largest])
-    accuracy, floor = (float(mean) for mean in hits.mean(axis=0))
+    accuracy, baseline = (float(mean) for mean in hits.mean(axis=0))
     means = _resampled_means(hits, groups, bootstraps)
     return TaskScore(
         len(known),
@@ -80,8 +76,8 @@ def score_task(
         float(sk.recall_score(known, predicted, labels=present, average="macro")),
         float(sk.f1_score(known, predicted, average="macro", zero_division=0)),
         str(classes[largest]),
-        floor,
-        accuracy - floor,
+        baseline,
+        accuracy - baseline,
         *_interval(means[:, 0] - means[:, 1]),
         expected_calibration_error(known, probabilities),
     )
@@ -90,9 +86,8 @@ def score_task(
 def _resampled_means(values: np.ndarray, groups: np.ndarray, bootstraps: int) -> np.ndarray:
     """Resamples groups and returns the means of `values` (n, k): float (bootstraps, k).
 
-    Only the sums per group matter, and groups with equal sums can be drawn for each other. So
-    the counts of the few distinct sums are drawn (multinomial), not the groups: the same
-    distribution, and 5,000 rows cost milliseconds. One group gives nan.
+    Groups with equal sums can be drawn for each other, so the counts of the few distinct sums are
+    drawn (multinomial): the same distribution, and 5,000 rows cost milliseconds.
     """
     _, group = np.unique(groups, return_inverse=True)
     number = int(group.max()) + 1
@@ -109,28 +104,21 @@ def _resampled_means(values: np.ndarray, groups: np.ndarray, bootstraps: int) ->
 def _interval(samples: np.ndarray) -> tuple[float, float]:
     if not len(samples):  # bootstraps=0: after every epoch the interval is not worth its time
         return math.nan, math.nan
-    low, high = np.quantile(samples, INTERVAL)
-    return float(low), float(high)
+    return tuple(np.quantile(samples, INTERVAL).tolist())
 
 
 def _top(known: np.ndarray, probabilities: np.ndarray, k: int) -> float:
-    classes = probabilities.shape[1]
-    if classes <= k:
-        return math.nan
-    return float(sk.top_k_accuracy_score(known, probabilities, k=k, labels=range(classes)))
+    labels = range(probabilities.shape[1])
+    enough = len(labels) > k
+    return sk.top_k_accuracy_score(known, probabilities, k=k, labels=labels) if enough else math.nan
 
 
 def score_manifest(
     manifest: Manifest, probabilities: Mapping[str, np.ndarray], bootstraps: int = BOOTSTRAPS
 ) -> pd.DataFrame:
-    """Scores every task of a manifest: a row per task, the fields of `TaskScore` as columns.
-
-    Raises:
-        WorkshopError: a task has no predictions, or they do not fit the manifest.
-    """
+    """Scores every task of a manifest: a row per task, the fields of `TaskScore` as columns."""
     tasks, groups = manifest.labels.tasks, manifest.groups
-    absent = [task for task in tasks if task not in probabilities]
-    if absent:
+    if absent := [task for task in tasks if task not in probabilities]:
         raise WorkshopError(
             f"expected predictions for {', '.join(tasks)}; found none for {', '.join(absent)}. "
             "Score only what the network predicts: manifest.select([...])."
@@ -152,10 +140,9 @@ def score_by(
     groups: np.ndarray | None = None,
     bootstraps: int = BOOTSTRAPS,
 ) -> pd.DataFrame:
-    """Scores a task apart for each value of another column (camera, gender, age).
+    """Scores a task separately for each value of another column (camera, gender, age).
 
-    A row per value that has a labelled row: labelled, accuracy, accuracy_low, accuracy_high. An
-    empty value becomes "not known".
+    A row per value that has a labelled row. An empty value becomes "not known".
     """
     _, _, groups = labelled(targets, probabilities, groups=groups)
     known, probabilities, by = labelled(targets, probabilities, groups=np.asarray(by, str))
@@ -177,8 +164,7 @@ def accuracy_difference(
 ) -> Difference:
     """Compares two networks on the same rows: the accuracy of a minus that of b.
 
-    Both are resampled together (paired bootstrap over groups), so what is hard for both
-    cancels. An interval that holds 0 says: these images cannot tell the two apart.
+    Both are resampled together (paired bootstrap over groups), so what is hard for both cancels.
     """
     known, probabilities_a, groups_a = labelled(targets, probabilities_a, groups=groups)
     _, probabilities_b, _ = labelled(targets, probabilities_b)
@@ -199,11 +185,10 @@ def score_lines(scores: pd.DataFrame) -> list[str]:
     """Writes a line per task, aligned: `  color  top-1 .793  top-2 .901  top-3 .948`."""
     lines, width = [], max((len(str(task)) for task in scores.index), default=0)
     for task, row in scores.iterrows():
-        names = {"top-1": row.accuracy, "top-2": row.top2, "top-3": row.top3}
+        values = {"top-1": row.accuracy, "top-2": row.top2, "top-3": row.top3}
         if np.isnan(row.top3):  # three classes or fewer
-            names = {"accuracy": row.accuracy}
+            values = {"accuracy": row.accuracy}
         # in four characters: .953, and 1.00 where it rounds to that
-        values = (f"{value:.3f}".removeprefix("0")[:4] for value in names.values())
-        text = "  ".join(map(" ".join, zip(names, values)))
+        text = "  ".join(f"{k} {f'{v:.3f}'.removeprefix('0')[:4]}" for k, v in values.items())
         lines.append(f"  {task!s:<{width}}  {text if row.labelled else 'no labels'}")
     return lines
