@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from keras.utils import bounding_boxes
 
+import helpers.detection.targets as targets
 from helpers.common import keras, layers, tf
-from helpers.detection import targets
 from helpers.detection.config import SMALL, STRIDES, Config
 from helpers.model import build_backbone, street_features
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+import helpers.detection.inference as inference
 from helpers.cloud import IMAGE_REQUESTS
 from helpers.common import SAVED_MODEL, WorkshopError, keras, tf, whole_folder
-from helpers.detection import inference
 from helpers.detection.images import fit_image, scale_of
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+import helpers.plots.style as style
 from helpers.manifest import Labels, Manifest
-from helpers.plots import style
 from helpers.plots.images import ImageLike, read_image, show_image
 from helpers.plots.panels import OVERHEAD, ROW, new_figure, packed_panels, paint_bars, text_width
 

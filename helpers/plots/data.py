@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+import helpers.plots.style as style
 from helpers.common import expected
 from helpers.manifest import SPLITS, Manifest
-from helpers.plots import style
 from helpers.plots.panels import NOT_KNOWN, one_panel, packed_panels, paint_bars
 
 MOST_TIMES = 4.0  # as often as by chance: where the color of a co-occurrence ends

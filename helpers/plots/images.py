@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
+import helpers.plots.style as style
 from helpers.common import expected
 from helpers.manifest import Manifest
-from helpers.plots import style
 from helpers.plots.panels import new_figure, text_width
 
 ImageLike = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of an image

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from helpers.plots import style
+import helpers.plots.style as style
 
 NOT_KNOWN = "not known"
 OVERHEAD = 1.9  # rows of bars that a panel's title and margin take

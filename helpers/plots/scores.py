@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots import panels, style
+import helpers.plots.panels as panels
+import helpers.plots.style as style
 from helpers.scores import Threshold, at_majority_baseline
 
 MEASURED = {"promised": "promised by its validation images", "unseen": "unseen people"}

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from helpers.plots import style
+import helpers.plots.style as style
 from helpers.plots.panels import draw_dots, name_rows, new_figure, one_panel, text_width
 
 
