@@ -1,8 +1,7 @@
 """What the benchmark speed measures: ours, and the peers and limits that stand beside it.
 
-Each function prepares something and returns a measure: a function that works for about `SECONDS`
-and returns a speed. Each runs in a process of its own, and imports what it needs by the front
-doors of the rooms, when it asks them for it: a measure without TensorFlow stays without.
+Each function prepares something, in a process of its own, and returns a measure: a function that
+works for about `SECONDS` and returns a speed. Those that need no TensorFlow do not import it.
 """
 
 import subprocess
@@ -67,14 +66,10 @@ def bare_decoding(files: list[str]) -> Measure:
 
 
 def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
-    """Trains a network, and counts the images of its steps.
+    """Trains on a whole manifest, and counts the images of the steps of the recipe's first stage.
 
-    Args:
-        manifest: the training split.
-        recipe: a `Recipe` as plain data; its first stage is measured.
-        source: "pipeline" for ours, "unfused" for ours with Keras's batch normalization, "sequence"
-            for `sequence_batches`, "repeated" for one batch again and again, which is the limit,
-            "random" for one of random pixels: what a step costs does not depend on them.
+    `source`: "pipeline" (ours), "unfused" (ours with Keras's batch normalization), "sequence" (of
+    `sequence_batches`), "repeated" (one batch: the limit), or "random" (one of random pixels).
     """
     plan = train.Recipe.from_json(recipe)
     network = train.compiled_model(manifest, plan)
@@ -117,11 +112,7 @@ def _random_batches(training: Manifest, plan):
 
 
 def sequence_batches(training: Manifest, plan):
-    """The peer: a Keras Sequence that reads row by row with OpenCV.
-
-    So the person-attribute system read: every image of every epoch is opened, decoded, resized
-    and mirrored at random in Python. (Keras 3 calls a Sequence PyDataset.)
-    """
+    """The peer, as the person-attribute system read: a Keras Sequence, row by row with OpenCV."""
     import cv2
 
     (height, width), size = plan.stages[0].image_size, plan.stages[0].batch_size
@@ -130,11 +121,10 @@ def sequence_batches(training: Manifest, plan):
     rows = chain.from_iterable(rng.permutation(len(paths)) for _ in count())
 
     def read(path: str) -> np.ndarray:
-        image = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
-        image = cv2.resize(image, (width, height))
+        image = cv2.resize(cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB), (width, height))
         return image[:, ::-1] if rng.random() < 0.5 else image
 
-    class Sequence(common.keras.utils.PyDataset):
+    class Sequence(common.keras.utils.PyDataset):  # as Keras 3 calls it
         def __len__(self) -> int:
             return 10**6  # whoever trains decides when to stop
 
@@ -159,10 +149,7 @@ def exporting(labels: Labels, image_size: tuple[int, int], run: Path) -> Measure
 
 
 def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int]) -> Measure:
-    """Predicts the same files again and again as one batch; pixels are random where a way has them.
-
-    `run` is a folder of `exporting`, `way` one of `WAYS`.
-    """
+    """Predicts one batch, of the files or of random pixels; `run` is a folder of `exporting`."""
     contents = [Path(file).read_bytes() for file in files]
     pixels = np.random.default_rng(0).integers(0, 256, (len(files), *image_size, 3), np.uint8)
     answers = _prepared(way, run, contents, pixels)

@@ -12,12 +12,9 @@ from helpers.common import WorkshopError, peak_memory
 
 
 class Measured:
-    """What `prepare(*arguments)` returns, such as a function of `benchmarks.measures`, importable.
+    """The measure that `prepare(*arguments)`, importable, returns; `peak` is its memory in GB.
 
-    `peak` is the most memory that the process has had so far, in GB.
-
-    Raises:
-        WorkshopError: the process has ended, or what it does fails.
+    Raises `WorkshopError` where the process has ended, or what it does fails.
     """
 
     def __init__(self, prepare: Callable[..., Callable[[], Any]], *arguments: Any):

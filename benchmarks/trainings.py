@@ -21,12 +21,7 @@ SCORES = {"accuracy": "", "macro_f1": "_macro_f1", "balanced_accuracy": "_balanc
 
 
 def scored_training(manifest: Manifest, recipe: train.Recipe, **how: Any) -> dict[str, float]:
-    """Trains, and scores the last weights on the whole validation split.
-
-    Returns:
-        `KEPT`, and for each task its accuracy, as {task}, and its {task}_macro_f1 and
-        {task}_balanced_accuracy.
-    """
+    """Trains; returns `KEPT`, and the `SCORES` of each task on validation, as task + suffix."""
     validation = manifest.subset("validation")
     found = train_apart(manifest, recipe, [validation], **how)
     scores = score_manifest(validation, found["answers"][0], bootstraps=0)
@@ -58,13 +53,10 @@ def training(
 ) -> Callable[[], dict[str, Any]]:
     """Prepares a whole training, after which the network answers what is `asked`.
 
-    `how` may have an idea (by its name or file), the source "sequence" (see `sequence_batches`, for
-    a recipe of one stage), and best: of one stage the last epoch answers, which nobody chose,
-    unless the best one is wanted. Of several the best one does, from which each stage starts.
-
-    Returns:
-        A function that returns minutes, CPU minutes, epochs and answers: for each of `asked`
-        {task: float (images, classes)}.
+    `how` may have an idea (by name or file), the source "sequence" (`sequence_batches`; one stage),
+    and best: of one stage the last epoch answers, unless the best is wanted; of several the best,
+    from which each stage starts. The function returns minutes, CPU minutes, epochs, and answers:
+    {task: float (images, classes)} for each of `asked`.
     """
     plan, images = train.Recipe.from_json(recipe), manifest.subset("train")
     idea = find_idea(how["idea"]) if "idea" in how else None

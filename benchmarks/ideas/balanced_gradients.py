@@ -1,7 +1,7 @@
 """Balanced gradients: every task pulls at the shared features equally hard.
 
-g = sum_i g_i mean_j(|g_j|) / |g_i|: what GradNorm (Chen et al. 2018, with alpha = 0) trains task
-weights for, at the shared features, where a gradient costs nothing extra (Sener & Koltun 2018).
+g = sum_i g_i mean_j(|g_j|) / |g_i|: what GradNorm (Chen et al. 2018, alpha = 0) trains weights for,
+at the shared features, where a gradient costs nothing extra (Sener & Koltun 2018).
 """
 
 from benchmarks.ideas.equal_pull import EqualPull

@@ -1,7 +1,6 @@
 """CutMix: a rectangle of another image set into each (Yun et al. 2019).
 
-x = M x_i + (1 - M) x_j and y = s y_i + (1 - s) y_j, where M is 0 in the rectangle and 1 elsewhere,
-and s is the mean of M. The area of the rectangle is drawn evenly.
+x = M x_i + (1 - M) x_j, y = s y_i + (1 - s) y_j; M is 0 in the rectangle, 1 elsewhere, of mean s.
 """
 
 import numpy as np
@@ -10,7 +9,7 @@ from benchmarks.ideas.mixing import Mixing
 
 
 class CutMix(Mixing):
-    """Pastes a rectangle of another image into each, of its shape and at the same place."""
+    """Pastes a rectangle into each image, of its shape and an area drawn evenly."""
 
     def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:  # noqa: D102
         count, height, width, _ = images.shape

@@ -1,7 +1,6 @@
 """Group normalization instead of batch normalization (Wu & He 2018).
 
-Each image is normalized by itself, over groups of its channels: y = g (x - mean) / std + b, with
-mean and std over height, width and the channels of a group. It depends on no other image.
+y = g (x - mean) / std + b, with mean and std over height, width and the channels of a group.
 """
 
 from helpers.common import keras, layers

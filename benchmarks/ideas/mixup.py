@@ -1,7 +1,6 @@
 """MixUp: one image laid over another (Zhang et al. 2018).
 
-x = s x_i + (1 - s) x_j and y = s y_i + (1 - s) y_j, where s is drawn from Beta(a, a); here s is
-the larger part, so that the own image stays the more visible one.
+x = s x_i + (1 - s) x_j, y = s y_i + (1 - s) y_j, s drawn from Beta(a, a); here s >= 1 - s.
 """
 
 import numpy as np

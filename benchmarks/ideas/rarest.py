@@ -15,9 +15,8 @@ class Rarest(Idea):
     """Draws images by their rarest label."""
 
     def weights(self, training: Manifest) -> np.ndarray:  # noqa: D102
-        sampling_weights = []
+        highest = np.zeros(len(training))
         for task, weights in balance(class_counts(training)).items():
             targets = training.targets(task)
-            sampling_weights.append(np.where(targets >= 0, weights[targets], 1.0))
-        highest = np.max(sampling_weights, axis=0)
+            highest = np.maximum(highest, np.where(targets >= 0, weights[targets], 1.0))
         return highest / highest.sum()
