@@ -9,7 +9,6 @@ continues a stopped run from its `runs.csv`. A table says what each idea adds to
 balanced accuracy and macro-F1 of each task, and whether that is more than the seeds alone do.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +21,6 @@ from benchmarks import ideas as objects
 from benchmarks.command import markdown, publish, shared
 from benchmarks.trainings import KEPT, SCORES, scored_training
 from helpers import common
-from helpers.common import WorkshopError, expected
 from helpers.manifest import SPLIT, Manifest, did_you_mean, fewer_groups, read_manifest
 from helpers.train import Recipe, change, find_recipe, in_minutes
 
@@ -31,12 +29,13 @@ BASE = "street"
 HELPED = "all tasks (others at half weight)"
 STARTED = "a backbone that was trained before"
 CONFIDENCE = 0.95
+Ideas = Mapping[str, Mapping[str, Any]]
 HOW = ("idea", "source")  # of a training, see `benchmarks.trainings`
 JUDGED = ("accuracy", "balanced_accuracy", "macro_f1")
 
 # What each idea changes: fields of `Recipe`, or of its stage; "others" trains every task of the
 # manifest, with this weight for those that are not asked for; "idea" is one of `benchmarks.ideas`.
-IDEAS: dict[str, dict[str, Any]] = {
+IDEAS: Ideas = {
     "average pooling only": {"pooling": "average"},
     "average and max pooling": {"pooling": "average+max"},
     "no towers": {"tower": 0},
@@ -51,12 +50,11 @@ IDEAS: dict[str, dict[str, Any]] = {
     "smaller images": {"image_size": (120, 48)},
     "larger images": {"image_size": (240, 96)},
     "batches of 64": {"batch_size": 64},
-    "constant rate": {"schedule": "constant"},
-    "cosine rate": {"schedule": "cosine"},
-    "cyclic rate": {"schedule": "cyclic"},
-    "MobileNetV3Small": {"backbone": "MobileNetV3Small"},
-    "EfficientNetV2B0": {"backbone": "EfficientNetV2B0"},
-    "ConvNeXtTiny": {"backbone": "ConvNeXtTiny"},
+    **{f"{name} rate": {"schedule": name} for name in ("constant", "cosine", "cyclic")},
+    **{
+        name: {"backbone": name}
+        for name in ("MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny")
+    },
     "residual network": {"backbone": "residual"},
     "small dense network": {"backbone": "dense"},
     "random erasing": {"augmentation": "erasing"},
@@ -70,7 +68,7 @@ IDEAS: dict[str, dict[str, Any]] = {
 }
 # Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
 ATTRIBUTES = {"recipe": "published-attributes"}
-PEERS: dict[str, dict[str, Any]] = {
+PEERS: Ideas = {
     "published attributes": ATTRIBUTES,
     "published attributes at 100 pixels": {**ATTRIBUTES, "image_size": (100, 100)},
     "a Sequence with OpenCV": {"source": "sequence"},
@@ -97,16 +95,15 @@ class Plan(NamedTuple):
     recipe: str = BASE  # what the ideas change, by name or file
 
 
-def recipe_of(idea: str, plan: Plan, seed: int, ideas: Mapping[str, Mapping] = IDEAS) -> Recipe:
+def recipe_of(idea: str, plan: Plan, seed: int, ideas: Ideas = IDEAS) -> Recipe:
     """Returns the plan's recipe with one idea of `ideas` in it, or none for `DEFAULT`."""
     if idea not in ideas and idea != DEFAULT:
         known = f"an idea of {', '.join(ideas)}"
-        raise WorkshopError(f"expected {known}; found {idea!r}. {did_you_mean(idea, ideas)}")
+        raise common.WorkshopError(f"expected {known}; found {idea!r}. {did_you_mean(idea, ideas)}")
     own = ("groups", *HOW)  # of the data, and of the training
     changes = {name: value for name, value in ideas.get(idea, {}).items() if name not in own}
     if others := changes.pop("others", None):
-        named = [f"{task}=1" for task in plan.tasks or ()]
-        changes["task_weights"] = ",".join([f"*={others}", *named])
+        changes["task_weights"] = ",".join([f"*={others}", *(f"{x}=1" for x in plan.tasks or ())])
     recipe = find_recipe(changes.pop("recipe", plan.recipe))
     if "image_size" in changes:  # before the minutes, which are divided by the pixels
         recipe = change(recipe, image_size=changes.pop("image_size"))
@@ -125,17 +122,19 @@ def manifest_of(plan: Plan, changes: Mapping[str, Any]) -> Manifest:
 
 
 def run_ideas(
-    plan: Plan,
-    names: Sequence[str],
-    seeds: Sequence[int],
-    folder: Path,
-    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
+    plan: Plan, names: Sequence[str], seeds: Sequence[int], folder: Path, ideas: Ideas = IDEAS
 ) -> pd.DataFrame:
     """Trains what a folder's `runs.csv` lacks, `DEFAULT` included; returns a row for each training.
 
     Its columns: recipe, seed, `KEPT`, and the `SCORES` of each task asked for, on validation.
     """
-    _check_plan(folder / "plan.json", plan)
+    noted = {**plan._asdict(), "manifest": str(plan.manifest)}
+    if plan.recipe == BASE:
+        del noted["recipe"]
+    if (path := folder / "plan.json").exists() and (found := common.read_json(path)) != noted:
+        fix = "Name another --out, or delete that folder."
+        raise common.expected(f"in {folder} trainings of {noted}", f"those of {found}", fix)
+    common.write_json(path, noted)
     plan = plan._replace(tasks=plan.tasks or list(read_manifest(plan.manifest).tasks))
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
@@ -154,16 +153,6 @@ def run_ideas(
         common.write_text(path, pd.DataFrame(rows).to_csv(index=False))
     runs = pd.DataFrame(rows)
     return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
-
-
-def _check_plan(path: Path, plan: Plan) -> None:
-    noted = {**plan._asdict(), "manifest": str(plan.manifest)}
-    if plan.recipe == BASE:
-        del noted["recipe"]
-    if path.exists() and (found := common.read_json(path)) != noted:
-        fix = "Name another --out, or delete that folder."
-        raise expected(f"in {path.parent} trainings of {noted}", f"those of {found}", fix)
-    common.write_json(path, noted)
 
 
 def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
@@ -221,10 +210,12 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Trains, and writes runs.csv and ablation.md."""
     if (given.minutes > 0) == (given.epochs > 0) or min(given.minutes, given.epochs) < 0:
-        raise WorkshopError("expected either --minutes or --epochs above 0. Give one of the two.")
+        raise common.WorkshopError(
+            "expected either --minutes or --epochs above 0. Give one of the two."
+        )
     ideas, asked = dict(IDEAS), given.ideas.split(",")
     if given.weights:
         ideas[STARTED] = {"weights": str(given.weights)}

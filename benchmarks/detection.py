@@ -7,7 +7,6 @@ KerasHub is needed for this command only. The sides train one after the other, e
 its own, and the same function scores both on the split val. --checkpoint RUN: ours from it as well.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -18,11 +17,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.command import markdown, publish, shared
-from benchmarks.measures import FOREVER, speed_of
-from benchmarks.processes import Measured
+from benchmarks.measures import FOREVER, Measured, speed_of
 from helpers import common, detection, train
-from helpers.common import artifacts_folder, expected, progress_bar
-from helpers.detection import LABEL_MAP_FILE, Config
 from helpers.train import Stage
 
 PEER_BATCH = 4  # as KerasHub was tried on two cores
@@ -37,7 +33,7 @@ def ours(config: dict[str, Any], folder: Path) -> Callable[[], dict[str, float]]
 
     def measure() -> dict[str, float]:
         start = time.monotonic()
-        run = detection.train(Config(**config), folder, overwrite=True)
+        run = detection.train(detection.Config(**config), folder, overwrite=True)
         steps, seconds = int(run.log["step"].iloc[-1]), time.monotonic() - start
         detect = common.tf.function(run.network().detect)
         trained = steps * run.config.batch_size / seconds
@@ -48,14 +44,19 @@ def ours(config: dict[str, Any], folder: Path) -> Callable[[], dict[str, float]]
 
 def retinanet(config: dict[str, Any], peer: Path) -> Callable[[], dict[str, float]]:
     """Trains RetinaNet with a ResNet18, as KerasHub builds it, by its own `fit`; as `ours`."""
-    setting = Config(**{**config, "batch_size": PEER_BATCH})
+    setting = detection.Config(**{**config, "batch_size": PEER_BATCH})
     label_map = setting.read_label_map()
     model = _build_peer(_import_peer(peer), setting.image_size, label_map.classes)
+
+    @common.tf.function
+    def detect(pixels: Any) -> dict:  # `predict_on_batch` fails in KerasHub 0.32
+        pixels = pixels / 127.5 - 1.0
+        return model.decode_predictions(model(pixels, training=False), pixels)
 
     def measure() -> dict[str, float]:
         start = time.monotonic()
         steps = _fit_peer(model, setting, label_map)
-        trained, detect = steps * PEER_BATCH / (time.monotonic() - start), _peer_detects(model)
+        trained = steps * PEER_BATCH / (time.monotonic() - start)
         scores = _score_peer(detect, setting, label_map)
         return _row(scores, steps, trained, detect, setting.image_size)
 
@@ -63,8 +64,7 @@ def retinanet(config: dict[str, Any], peer: Path) -> Callable[[], dict[str, floa
 
 
 def _row(scores, steps: int, trained: float, detect: Callable, image_size: tuple) -> dict:
-    shape = (SPEED_BATCH, *image_size, 3)
-    pixels = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    pixels = np.random.default_rng(0).uniform(0, 255, (SPEED_BATCH, *image_size, 3)).astype("f4")
 
     def predict() -> int:
         detect(common.tf.constant(pixels))
@@ -85,7 +85,7 @@ def _import_peer(peer: Path) -> Any:
     except ImportError as error:
         install = "python -m pip install --target PEER --no-deps keras-hub regex tokenizers"
         fix = f"Install it apart: {install}, then name that folder with --peer."
-        raise expected("KerasHub for the comparison", f"none ({error})", fix) from None
+        raise common.expected("KerasHub for the comparison", f"none ({error})", fix) from None
     return keras_hub
 
 
@@ -118,7 +118,7 @@ def _build_peer(hub: Any, image_size: tuple[int, int], classes: int) -> Any:
     return model
 
 
-def _fit_peer(model: Any, config: Config, label_map: Any) -> int:
+def _fit_peer(model: Any, config: detection.Config, label_map: Any) -> int:
     """Trains the peer on our batches, with our schedule; returns its steps."""
     tf, began, files = common.tf, time.monotonic(), detection.shard_files(config.train)
     images = sum(detection.require_whole(files).values())
@@ -135,18 +135,7 @@ def _fit_peer(model: Any, config: Config, label_map: Any) -> int:
     return int(model.optimizer.iterations)
 
 
-def _peer_detects(model: Any) -> Callable:
-    """Returns a graph from pixels to answers; `predict_on_batch` fails in KerasHub 0.32."""
-
-    @common.tf.function
-    def detect(pixels: Any) -> dict:
-        pixels = pixels / 127.5 - 1.0
-        return model.decode_predictions(model(pixels, training=False), pixels)
-
-    return detect
-
-
-def _score_peer(detect: Callable, config: Config, label_map: Any) -> pd.Series:
+def _score_peer(detect: Callable, config: detection.Config, label_map: Any) -> pd.Series:
     truths, answers, files = [], [], detection.shard_files(config.val)
     for batch in detection.batches_in_order(files, label_map, config.image_size):
         found = detect(common.tf.cast(batch.pixels, "float32"))
@@ -162,12 +151,11 @@ def compare(
     records: list[Path], minutes: float, peer: Path | None, checkpoint: Path | None, out: Path
 ) -> pd.DataFrame:
     """Trains every side on every folder of records: a row for each."""
-    rows = []
-    sides = {"ours": True, "RetinaNet": peer, "from ours": checkpoint}
+    rows, sides = [], {"ours": True, "RetinaNet": peer, "from ours": checkpoint}
     pairs = [(folder, side) for folder in records for side, wanted in sides.items() if wanted]
-    for folder, side in progress_bar(iterable=pairs, desc="comparing", unit="training"):
+    for folder, side in common.progress_bar(iterable=pairs, desc="comparing", unit="training"):
         config = {
-            "label_map": str(folder / LABEL_MAP_FILE),
+            "label_map": str(folder / detection.LABEL_MAP_FILE),
             "train": (str(folder / "*_train.record-*"),),
             "val": (str(folder / "*_val.record-*"),),
             "minutes": minutes,
@@ -184,14 +172,14 @@ def compare(
 
 
 FLAGS = {
-    **shared(minutes=10.0, out=artifacts_folder("bench_detection")),
+    **shared(minutes=10.0, out=common.artifacts_folder("bench_detection")),
     "--records": {"type": Path, "nargs": "+", "required": True, "help": "folders of records"},
     "--peer": {"type": Path, "help": "where KerasHub is installed; ours alone without it"},
     "--checkpoint": {"type": Path, "help": "a run that ours starts from as well"},
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Trains, and writes detection.md."""
     table = compare(given.records, given.minutes, given.peer, given.checkpoint, given.out)
     heading = f"{given.minutes:g} minutes of training for each, from random weights unless said "

@@ -7,7 +7,6 @@ two without a script, which take pixels as JSON, from 0 to 255 or from 0 to 1. O
 request at a time. Then one in a hundred is broken, and all answers are checked.
 """
 
-import argparse
 import contextlib
 import io
 import itertools
@@ -28,7 +27,6 @@ from PIL import Image
 from benchmarks.command import markdown, shared
 from helpers import common, model, predict
 from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, deploy, open_session
-from helpers.common import WorkshopError, progress_bar
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import Run, open_run
 
@@ -60,13 +58,9 @@ def encode(image: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
 def compare(
     clients: dict[str, EndpointClient], images: Sequence[Image.Image], seconds: float = SECONDS
 ) -> pd.DataFrame:
-    """Measures each of `WAYS` in turn, for some seconds in each of `ROUNDS` rounds.
-
-    A row for each size and way: kB of a request, requests/s (the median of the rounds), latency in
-    ms, and how many times as many files get through; only kB where a request is too large.
-    """
+    """Measures each size and each of `WAYS` in turn; only its kB where a request is too large."""
     calls, sizes = [], {}
-    with progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
+    with common.progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
         for size in SIZES:
             bodies = [encode(image, size) for image in images]
             for number, (name, (shown, kind)) in itertools.product(range(ROUNDS), WAYS.items()):
@@ -92,7 +86,7 @@ def _seconds_of_calls(client: EndpointClient, kind: str, bodies, seconds: float)
     """Sends again and again; returns how long each took, nothing where it is too large."""
     try:
         client.send(next(bodies), kind)  # the first one opens connections and traces, too
-    except WorkshopError as error:
+    except common.WorkshopError as error:
         if "(413)" not in str(error):
             raise
         return []
@@ -118,20 +112,13 @@ def broken_bodies(file: bytes) -> list[tuple[bytes, str, int]]:
 
 
 def endure(
-    client: EndpointClient,
-    files: Sequence[bytes],
-    expected: dict[str, np.ndarray],
-    classes: dict[str, tuple[str, ...]],
-    count: int,
-    memory: Callable[[], float],
+    client: EndpointClient, files: Sequence[bytes], predictor: Any, count: int, memory: Callable
 ) -> dict[str, Any]:
-    """Sends many requests, one in `BROKEN_SHARE` of them broken, and counts what goes wrong.
-
-    `expected` are the network's own probabilities (files, classes) by task; `memory` returns MB.
-    """
+    """Counts what goes wrong; `predictor` is the network without a server, `memory` returns MB."""
+    expected, classes = predictor.predict_bytes(files), predictor.labels.tasks
     bad, after_a_tenth = broken_bodies(files[0]), 0.0
     counts = Counter({"wrong answers": 0, "5xx": 0, "broken, not refused as it should be": 0})
-    for number in progress_bar(iterable=range(count), unit="request"):
+    for number in common.progress_bar(iterable=range(count), unit="request"):
         if number % BROKEN_SHARE == 0:
             body, kind, status = bad[number // BROKEN_SHARE % len(bad)]
             found = _status_of(client, body, kind)
@@ -145,7 +132,7 @@ def endure(
                 answer = client.predict_file(files[row], top=1)
                 wanted = {task: values[row] for task, values in expected.items()}
                 counts["wrong answers"] += not _is_right(answer, wanted, classes)
-            except WorkshopError:
+            except common.WorkshopError:
                 counts["5xx"] += 1
         if number == count // 10:
             after_a_tenth = memory()
@@ -155,7 +142,7 @@ def endure(
 def _status_of(client: EndpointClient, body: bytes, kind: str) -> int:
     try:
         client.send(body, kind)
-    except WorkshopError as error:
+    except common.WorkshopError as error:
         found = re.search(r"\((\d{3})\)", str(error))
         return int(found[1]) if found else 599
     return 200
@@ -218,8 +205,7 @@ def run_bench(
     table = compare(clients, images[:8], seconds).reset_index()
     shown = markdown(table, lambda value: "refused" if np.isnan(value) else f"{value:.1f}")
     print(shown, flush=True)  # the second part takes minutes
-    expected, classes = predictor.predict_bytes(files), predictor.labels.tasks
-    return endure(clients[FILES], files, expected, classes, count, partial(memory_of, session))
+    return endure(clients[FILES], files, predictor, count, partial(memory_of, session))
 
 
 FLAGS = {
@@ -230,7 +216,7 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Measures, and prints."""
     manifest = read_manifest(given.manifest, check_classes=False)
     with open_session("rehearsal") as session:

@@ -12,7 +12,6 @@ The images of one run are committed in images/real, for those who do not have th
 shows yours instead where WORKSHOP_REAL names the same manifest as --manifest.
 """
 
-import argparse
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -55,8 +54,7 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     cameras = _cameras(split, unseen, answers, column, recipe)
     people = _persons(split, unseen, answers, recipe)
     task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
-    names = unseen.labels.tasks[task]
-    taken = scores.confusion(unseen.targets(task), answers[task], names)
+    taken = scores.confusion(unseen.targets(task), answers[task], unseen.labels.tasks[task])
     figures = {
         "leak": plots.leak(leak),
         "disagreement": plots.confusion_matrix(taken, task),
@@ -81,9 +79,7 @@ def camera_column(manifest: Manifest) -> str:
     raise expected(what, ", ".join(frame.columns), fix, manifest.name)
 
 
-def _answers(
-    split: Manifest, recipe: Recipe, asked: list[Manifest], name: str
-) -> list[Probabilities]:
+def _answers(split: Manifest, recipe: Recipe, asked: list[Manifest], name: str) -> list[dict]:
     print(f"training: {name}")
     nameless = replace(split, frame=split.frame.drop(columns="group"))  # a leak is to be shown
     return train_apart(nameless, recipe, asked, best=True)["answers"]
@@ -116,19 +112,15 @@ def _persons(
     """Scores networks that learned from fewer people as long, and from all half as long."""
     training = (split.frame["split"] == "train").to_numpy()
     longer = change(recipe, epochs=2 * recipe.stages[0].epochs)
-    parts = []
-
-    def score(split: Manifest, answers: Probabilities, trained: str) -> None:
-        people = len(set(split.subset("train").groups))
-        table = scores.score_manifest(unseen, answers)
-        parts.append(table.assign(people=people, trained=trained))
-
-    score(split, answers, "half as long")
+    trainings, parts = [(split, answers, "half as long")], []
     for share in (*SHARES, 1):  # fewer people come the more often in an epoch: as many steps
         kept = np.flatnonzero(fewer_groups(split.groups, training, share))
         fewer = split.rows(np.repeat(kept, np.where(training[kept], round(1 / share), 1)))
         (found,) = _answers(fewer, longer, [unseen], f"{share:g} of the people")
-        score(fewer, found, "equally long")
+        trainings.append((fewer, found, "equally long"))
+    for part, found, trained in trainings:
+        people = len(set(part.subset("train").groups))
+        parts.append(scores.score_manifest(unseen, found).assign(people=people, trained=trained))
     return pd.concat(parts).reset_index()
 
 
@@ -150,24 +142,21 @@ def _calibration(
 def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, people: pd.DataFrame) -> dict:
     """Returns the figures that the prose beside the images is about."""
     accuracy = leak.pivot_table("accuracy", ["split", "task"], "measured", sort=False).round(3)
-    by_camera = cameras.xs("accuracy", axis=1, level=1).astype(float).round(3)
+    cameras = cameras.xs("accuracy", axis=1, level=1).astype(float).round(3).to_dict("index")
     by_people = people.pivot_table("accuracy", ["trained", "people"], "task").round(3)
 
     def nested(table: pd.DataFrame) -> dict:
         return {kind: part.loc[kind].to_dict("index") for kind, part in table.groupby(level=0)}
 
-    cameras = by_camera.to_dict("index")
     return {"leak": nested(accuracy), "cameras": cameras, "people": nested(by_people)}
 
 
-TASKS = ["gender", "age", "top_color", "bottom_color"]  # the first one by camera
-FLAGS = shared("manifest", "out", tasks=TASKS, epochs=8)
+FLAGS = shared("manifest", "out", tasks=["gender", "age", "top_color", "bottom_color"], epochs=8)
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Trains, and writes a PNG for each lesson and lessons.json."""
     os.environ.setdefault("MPLBACKEND", "Agg")
-    manifest = read_manifest(given.manifest, tasks=given.tasks)
     folder = given.out or artifacts_folder("real")
-    run_lessons(manifest, folder, given.epochs)
+    run_lessons(read_manifest(given.manifest, tasks=given.tasks), folder, given.epochs)
     print(f"wrote {', '.join(f'{name}.png' for name in LESSONS)} and lessons.json in {folder}")

@@ -4,17 +4,19 @@ Each function prepares something, in a process of its own, and returns a measure
 works for about `SECONDS` and returns a speed. Those that need no TensorFlow do not import it.
 """
 
+import multiprocessing
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from helpers import common, model, pipeline, predict, train
 from helpers.manifest import LABELS_FILE, Labels, Manifest
@@ -57,11 +59,8 @@ def batching(manifest: Manifest, recipe: dict) -> Measure:
 
 def bare_decoding(files: list[str]) -> Measure:
     """The limit: files through `tf.io.decode_jpeg` and nothing else."""
-    tf = common.tf
-    images = tf.data.Dataset.from_tensor_slices(files).map(
-        lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+    tf, data = common.tf, common.tf.data.Dataset.from_tensor_slices(files)
+    images = data.map(lambda path: tf.io.decode_jpeg(tf.io.read_file(path), 3), tf.data.AUTOTUNE)
     return speed_of(lambda: sum(1 for _ in images))
 
 
@@ -77,7 +76,7 @@ def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
     if source == "unfused":
         for layer in network._flatten_layers():
             if isinstance(layer, plain):
-                layer.call = MethodType(plain.call, layer)
+                layer.call = partial(plain.call, layer)
     makers = {"sequence": sequence_batches, "random": _random_batches}
     batches = makers.get(source, train.recipe_batches)(manifest, plan)
     if source == "repeated":
@@ -150,9 +149,23 @@ def exporting(labels: Labels, image_size: tuple[int, int], run: Path) -> Measure
 
 def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int]) -> Measure:
     """Predicts one batch, of the files or of random pixels; `run` is a folder of `exporting`."""
-    contents = [Path(file).read_bytes() for file in files]
+    export, contents = run / "export", [Path(file).read_bytes() for file in files]
     pixels = np.random.default_rng(0).integers(0, 256, (len(files), *image_size, 3), np.uint8)
-    answers = _prepared(way, run, contents, pixels)
+    floats = pixels.astype(np.float32)
+    if way == "model.predict":
+        answers = partial(model.load_model(run / MODEL_FILE).predict, floats, verbose=0)
+    elif way == "SavedModel, bytes":
+        answers = partial(predict.SavedModelPredictor(export).predict_bytes, contents)
+    elif way == "LiteRT, bytes":
+        answers = partial(predict.LiteRTPredictor(export).predict_bytes, contents)
+    elif way == "LiteRT, pixels":
+        answers = partial(predict.LiteRTPredictor(export).predict_pixels, pixels)
+    else:
+        import onnxruntime
+
+        providers = ["CPUExecutionProvider"]
+        network = onnxruntime.InferenceSession(export / common.ONNX_FILE, providers=providers)
+        answers = partial(network.run, None, {network.get_inputs()[0].name: floats})
 
     def work() -> int:
         answers()
@@ -160,23 +173,6 @@ def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int
 
     work()  # the first call builds graphs
     return speed_of(work)
-
-
-def _prepared(way: str, run: Path, files: list[bytes], pixels: np.ndarray) -> Callable[[], Any]:
-    export, floats = run / "export", pixels.astype(np.float32)
-    if way == "model.predict":
-        return partial(model.load_model(run / MODEL_FILE).predict, floats, verbose=0)
-    if way == "SavedModel, bytes":
-        return partial(predict.SavedModelPredictor(export).predict_bytes, files)
-    if way == "LiteRT, bytes":
-        return partial(predict.LiteRTPredictor(export).predict_bytes, files)
-    if way == "LiteRT, pixels":
-        return partial(predict.LiteRTPredictor(export).predict_pixels, pixels)
-    import onnxruntime
-
-    providers = ["CPUExecutionProvider"]
-    network = onnxruntime.InferenceSession(export / common.ONNX_FILE, providers=providers)
-    return partial(network.run, None, {network.get_inputs()[0].name: floats})
 
 
 def folder(run: Path, files: list[str]) -> Measure:
@@ -194,3 +190,51 @@ def cold(*command: str) -> Measure:
         return time.perf_counter() - start
 
     return measure
+
+
+class Measured:
+    """The measure that `prepare(*arguments)`, importable, returns; `peak` is its memory in GB.
+
+    Raises `WorkshopError` where the process has ended, or what it does fails.
+    """
+
+    def __init__(self, prepare: Callable[..., Callable[[], Any]], *arguments: Any):
+        context = multiprocessing.get_context("spawn")  # a fork would share our memory
+        self._connection, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
+        process.start()
+        theirs.close()
+        self._process, self._name = process, prepare.__name__
+        self._receive()
+
+    def __call__(self) -> Any:
+        """Returns what the measure returns."""
+        self._connection.send("measure")
+        return self._receive()
+
+    def close(self) -> float:
+        """Ends the process; returns its peak."""
+        self._process.kill()  # there is nothing to save, and TensorFlow's threads may not end
+        self._process.join()
+        return self.peak
+
+    def _receive(self) -> Any:
+        try:
+            answer, self.peak = self._connection.recv()
+        except EOFError:
+            answer, self.peak = common.WorkshopError("the process ended, out of memory?"), 0.0
+        if isinstance(answer, Exception):
+            raise common.WorkshopError(f"measuring {self._name}: {answer}")
+        return answer
+
+
+def _serve(connection, prepare: Callable[..., Callable[[], Any]], arguments) -> None:
+    # Its own lock is a semaphore of the system, which stays behind when this process is killed.
+    tqdm.set_lock(threading.RLock())
+    try:
+        measure = prepare(*arguments)
+        connection.send((None, common.peak_memory()))
+        while connection.recv():
+            connection.send((measure(), common.peak_memory()))
+    except Exception as error:  # told by the parent: this process has no terminal of its own
+        connection.send((common.WorkshopError(f"{type(error).__name__}: {error}"), 0.0))

@@ -1,24 +1,20 @@
 """Measures a step of every stage of a recipe: how long each takes, and in how much memory.
 
-    python -m benchmarks plan NAME --manifest M [--minutes N] [--scale F]
-
-Where memory is short: --batch-size divided, and --accumulate multiplied by the same.
+python -m benchmarks plan NAME --manifest M [--minutes N] [--scale F]
 """
 
-import argparse
 from collections.abc import Callable
 
 import pandas as pd
 
 from benchmarks import measures
 from benchmarks.command import shared
-from benchmarks.processes import Measured
 from helpers import train
 from helpers.manifest import Manifest, read_manifest
 
 
 def plan(
-    recipe: train.Recipe, training: Manifest, measured: Callable[..., Measured] = Measured
+    recipe: train.Recipe, training: Manifest, measured: Callable = measures.Measured
 ) -> pd.DataFrame:
     """Measures each stage in a process of its own; the minutes are those without validation."""
     images, rows, plain = len(training), [], recipe.to_json()
@@ -47,7 +43,7 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Measures, and prints."""
     recipe = train.scaled(train.find_recipe(given.name), given.scale)
     if given.minutes:

@@ -8,7 +8,6 @@ training and validation, once by track and once by image: with frames of one phy
 sides, validation promises what the test does not keep.
 """
 
-import argparse
 import dataclasses
 import math
 from pathlib import Path
@@ -30,7 +29,7 @@ COLUMNS = ["recipe", "split", "validation", "test", "minutes", "CPU minutes", "e
 
 
 def divided(manifest: Manifest, way: str, share: float, seed: int = 0) -> Manifest:
-    """Splits a test set off where there is none, then a `share` of the rest to validate by `way`."""
+    """Splits a test set off where there is none, and a `share` of the rest to validate by `way`."""
     if not manifest.has_split or "test" not in set(manifest.frame[SPLIT]):
         manifest = split_by_group(manifest, {"train": 0.75, "test": 0.25}, seed=seed)
     split = manifest.frame[SPLIT].where(manifest.frame[SPLIT] == "test", "")
@@ -67,14 +66,9 @@ def weak_classes(targets: np.ndarray, answers: np.ndarray, classes: tuple[str, .
 
 
 def compare_recipes(
-    manifest: Manifest,
-    folder: Path,
-    minutes: float = 0.0,
-    epochs: int = 0,
-    share: float = 0.1,
-    seed: int = 0,
+    manifest: Manifest, folder: Path, minutes=0.0, epochs=0, share=0.1, seed=0
 ) -> pd.DataFrame:
-    """Trains every recipe under every split, where it is not told how long as long as it says."""
+    """Trains every recipe under every split, as long as it says where no length is given."""
     if len(manifest.tasks) != 1:
         found = ", ".join(manifest.tasks)
         raise WorkshopError(f"{manifest.name}: expected one task, found {found}.")
@@ -97,7 +91,7 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Trains, and writes signs.md."""
     if given.minutes < 0 or given.epochs < 0 or not 0 < given.validation < 1:
         raise WorkshopError("expected --minutes and --epochs of 0 or more, --validation below 1.")

@@ -8,7 +8,6 @@ is the median over the rounds. Each side has a process of its own, whose peak me
 With --train-minutes networks are trained as well, and scored on the validation split.
 """
 
-import argparse
 import os
 import platform
 import tempfile
@@ -26,7 +25,6 @@ import pandas as pd
 from benchmarks import measures
 from benchmarks.ablation import HELPED, PEERS, TOGETHER, Plan, run_ideas, scores_of
 from benchmarks.command import markdown, publish, shared
-from benchmarks.processes import Measured
 from helpers.common import WorkshopError, artifacts_folder, progress_bar
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import PUBLISHED, Recipe
@@ -40,9 +38,7 @@ FOLDER_FILES = 10_000  # of a folder that is predicted
 BATCH = 32  # images predicted at once
 
 
-def compare(
-    ours: Callable[[], float], theirs: Callable[[], float], rounds: int
-) -> tuple[float, float, float]:
+def compare(ours: measures.Measure, theirs: measures.Measure, rounds: int) -> tuple[float, ...]:
     """Measures both in turn: the median speed of each, and the median of the rounds' ratios."""
     pairs = np.array([(ours(), theirs()) for _ in range(rounds)])
     return *np.median(pairs, axis=0), float(np.median(pairs[:, 0] / pairs[:, 1]))
@@ -98,7 +94,7 @@ def side_by_side(pairs: Sequence[tuple], start: Callable[..., Any]) -> Iterator[
 
 
 def run_bench(
-    manifest: Manifest, rounds: int = 3, start: Callable[..., Any] = Measured, only: str = ""
+    manifest: Manifest, rounds: int = 3, start: Callable = measures.Measured, only: str = ""
 ) -> pd.DataFrame:
     """Measures every part, or those with the text `only` in their name or in that of the peer."""
     rows = []
@@ -115,8 +111,7 @@ def run_bench(
         for sides, (what, unit, _, beside, _) in zip(side_by_side(pairs, start), bar):
             bar.set_description(what)
             speed, other, ratio = compare(*sides, rounds)
-            peaks = [side.peak for side in sides]
-            rows.append((what, speed, peaks[0], beside, other, peaks[1], unit, ratio))
+            rows.append((what, speed, sides[0].peak, beside, other, sides[1].peak, unit, ratio))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -154,14 +149,15 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Measures, and writes speed.md."""
     if given.rounds < 0 or given.train_minutes < 0:
         raise WorkshopError("expected --rounds and --train-minutes of 0 or more.")
     manifest, start, tables = read_manifest(given.manifest, tasks=given.tasks), time.monotonic(), {}
     if given.rounds:
-        parts = run_bench(manifest, given.rounds, only=given.only)
-        tables["Parts beside a peer or a limit"] = parts
+        tables["Parts beside a peer or a limit"] = run_bench(
+            manifest, given.rounds, only=given.only
+        )
     if given.train_minutes:
         runs = run_training(Plan(given.manifest, given.tasks, given.train_minutes), given.seeds)
         tables["Scores on validation"] = mean_and_spread(runs)

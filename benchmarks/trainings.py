@@ -1,4 +1,4 @@
-"""Trains a recipe in a process of its own, and says how long it took and what it answers."""
+"""Trains a recipe in a process of its own, and says how long it took and what it predicts."""
 
 import shutil
 import time
@@ -9,18 +9,18 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.ideas import find_idea
-from benchmarks.measures import FOREVER, sequence_batches
-from benchmarks.processes import Measured
+from benchmarks.measures import FOREVER, Measured, sequence_batches
 from helpers import model, pipeline, train
 from helpers.common import artifacts_folder
 from helpers.manifest import Manifest
 from helpers.scores import score_manifest
+from helpers.train import Recipe
 
 KEPT = ("minutes", "epochs")  # of a training's row, beside its scores
 SCORES = {"accuracy": "", "macro_f1": "_macro_f1", "balanced_accuracy": "_balanced_accuracy"}
 
 
-def scored_training(manifest: Manifest, recipe: train.Recipe, **how: Any) -> dict[str, float]:
+def scored_training(manifest: Manifest, recipe: Recipe, **how: Any) -> dict[str, float]:
     """Trains; returns `KEPT`, and the `SCORES` of each task on validation, as task + suffix."""
     validation = manifest.subset("validation")
     found = train_apart(manifest, recipe, [validation], **how)
@@ -32,11 +32,7 @@ def scored_training(manifest: Manifest, recipe: train.Recipe, **how: Any) -> dic
 
 
 def train_apart(
-    manifest: Manifest,
-    recipe: train.Recipe,
-    asked: Sequence[Manifest],
-    folder: Path | None = None,
-    **how: Any,
+    manifest: Manifest, recipe: Recipe, asked: Sequence[Manifest], folder: Path | None = None, **how
 ) -> dict[str, Any]:
     """Returns what `training` measures, in a process of its own; without a folder no run stays."""
     place = folder or artifacts_folder("runs") / "bench"
@@ -51,14 +47,12 @@ def train_apart(
 def training(
     manifest: Manifest, recipe: dict, asked: Sequence[Manifest], folder: Path, how: dict[str, Any]
 ) -> Callable[[], dict[str, Any]]:
-    """Prepares a whole training, after which the network answers what is `asked`.
+    """Prepares a whole training, after which the network predicts each of `asked`.
 
     `how` may have an idea (by name or file), the source "sequence" (`sequence_batches`; one stage),
-    and best: of one stage the last epoch answers, unless the best is wanted; of several the best,
-    from which each stage starts. The function returns minutes, CPU minutes, epochs, and answers:
-    {task: float (images, classes)} for each of `asked`.
+    and best: the best epoch predicts instead of the last, as it always does after several stages.
     """
-    plan, images = train.Recipe.from_json(recipe), manifest.subset("train")
+    plan, images = Recipe.from_json(recipe), manifest.subset("train")
     idea = find_idea(how["idea"]) if "idea" in how else None
 
     def measure() -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""CutMix: a rectangle of another image set into each (Yun et al. 2019).
-
-x = M x_i + (1 - M) x_j, y = s y_i + (1 - s) y_j; M is 0 in the rectangle, 1 elsewhere, of mean s.
-"""
+"""CutMix (Yun et al. 2019): a rectangle of another image in each, labels mixed by its area."""
 
 import numpy as np
 

@@ -1,8 +1,4 @@
-"""Balanced sampling: of an image's labels the rarest one decides how often it comes.
-
-The weight of class c is n / (k n_c) of n rows in k classes (King & Zeng 2001, "balanced"); a row
-is drawn by the largest weight of its labels, and like the average row where a label is missing.
-"""
+"""Balanced sampling: class c weighs n / (k n_c) of n rows in k classes (King & Zeng 2001)."""
 
 import numpy as np
 
@@ -12,7 +8,7 @@ from helpers.train import Idea
 
 
 class Rarest(Idea):
-    """Draws images by their rarest label."""
+    """Draws images by their rarest label, and like the average row where one is missing."""
 
     def weights(self, training: Manifest) -> np.ndarray:  # noqa: D102
         highest = np.zeros(len(training))
