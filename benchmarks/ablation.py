@@ -3,8 +3,8 @@
     python -m benchmarks ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
         [--recipe published-attributes] [--idea-file FILE.py]
 
-An idea changes a recipe, or is an object of `benchmarks.ideas`, or one of your own in a file. Where
-others use the machine, equal minutes are not equal work: give --epochs N instead. The same command
+An idea changes a recipe, or is an object of `benchmarks.ideas`, or one of your own in a file. On a
+shared machine equal minutes are not equal work: give --epochs N instead. The same command
 continues a stopped run from its `runs.csv`. A table says what each idea adds to the accuracy,
 balanced accuracy and macro-F1 of each task, and whether that is more than the seeds alone do.
 """
@@ -66,7 +66,7 @@ IDEAS: Ideas = {
     "each image once": {"sampling": ""},
     **{name: {"idea": name} for name in objects.IDEAS},
 }
-# Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
+# Recipes to compare with ours, in the same minutes: what was published, and what changes in it.
 ATTRIBUTES = {"recipe": "published-attributes"}
 PEERS: Ideas = {
     "published attributes": ATTRIBUTES,
@@ -75,9 +75,9 @@ PEERS: Ideas = {
     "published": {"recipe": "published"},
     "published, 3 epochs": {"recipe": "published", "epochs": 3},
 }
-# The same recipe on fewer people: what that costs tells whether more of them would help.
+# The same recipe on fewer people: what that costs shows whether more people would help.
 FEWER = {"half of the groups": {"groups": 1 / 2}, "a quarter of the groups": {"groups": 1 / 4}}
-# Ideas by a name for all of them: what is said to help rare classes is judged by macro-F1.
+# Groups of ideas by name: those meant to help rare classes are judged by macro-F1.
 TOGETHER = {
     "rare": ["balanced class weights", "focal loss", "balanced sampling", "logit adjustment"],
     "fewer": list(FEWER),
@@ -170,16 +170,16 @@ def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
         row |= {task: f"{group[task].mean():.3f}" for task in tasks}
         if name != DEFAULT:
             for task in tasks:
-                row[task] += f" ({_told(*paired_difference(group[task], default[task]))})"
+                row[task] += f" ({_signed(*paired_difference(group[task], default[task]))})"
             mean, width = paired_difference(group["mean"], default["mean"])
             verdict = "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
-            row["mean"] = _told(mean, width)
+            row["mean"] = _signed(mean, width)
             row["verdict"] = verdict if np.isfinite(width) else "one seed"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 
 
-def _told(mean: float, width: float) -> str:
+def _signed(mean: float, width: float) -> str:
     return f"{mean:+.3f}" + (f" ± {width:.3f}" if np.isfinite(width) else "")
 
 

@@ -1,4 +1,4 @@
-"""Measures an endpoint in the rehearsal: JPEG files beside pixels as JSON, and broken bodies.
+"""Measures an endpoint in the rehearsal: JPEG files against pixels as JSON, and broken bodies.
 
     python -m benchmarks endpoint --run RUN --manifest M [--requests 10000]
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks lessons --manifest M [--out FOLDER] [--epochs N]
 
-leak          what a split at random promises, and what unseen people give
-disagreement  which classes of a task are taken for each other
-calibration   how far to believe a probability, before and after a temperature
+leak          what a random split promises, and the accuracy on unseen people
+disagreement  which classes of a task are confused with each other
+calibration   how far to trust a probability, before and after temperature scaling
 cameras       the accuracy by camera, and where no image of that camera was trained on
 people       what fewer people cost, and what training half as long costs
 
@@ -30,7 +30,7 @@ from helpers.train import Recipe, Stage, change
 
 LESSONS = ("leak", "disagreement", "calibration", "cameras", "people")
 CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
-SHARES = (1 / 8, 1 / 4, 1 / 2)  # of the people
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the people
 FEWEST = 100  # labelled images of a camera that is shown
 SEED = 0
 Probabilities = Mapping[str, np.ndarray]
@@ -109,11 +109,11 @@ def _cameras(
 def _persons(
     split: Manifest, unseen: Manifest, answers: Probabilities, recipe: Recipe
 ) -> pd.DataFrame:
-    """Scores networks that learned from fewer people as long, and from all half as long."""
+    """Scores networks trained on fewer people equally long, and on all people half as long."""
     training = (split.frame["split"] == "train").to_numpy()
     longer = change(recipe, epochs=2 * recipe.stages[0].epochs)
     trainings, parts = [(split, answers, "half as long")], []
-    for share in (*SHARES, 1):  # fewer people come the more often in an epoch: as many steps
+    for share in (*FRACTIONS, 1):  # repeated in an epoch: as many steps
         kept = np.flatnonzero(fewer_groups(split.groups, training, share))
         fewer = split.rows(np.repeat(kept, np.where(training[kept], round(1 / share), 1)))
         (found,) = _answers(fewer, longer, [unseen], f"{share:g} of the people")
@@ -140,7 +140,7 @@ def _calibration(
 
 
 def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, people: pd.DataFrame) -> dict:
-    """Returns the figures that the prose beside the images is about."""
+    """Returns the numbers that the text next to the images discusses."""
     accuracy = leak.pivot_table("accuracy", ["split", "task"], "measured", sort=False).round(3)
     cameras = cameras.xs("accuracy", axis=1, level=1).astype(float).round(3).to_dict("index")
     by_people = people.pivot_table("accuracy", ["trained", "people"], "task").round(3)

@@ -1,4 +1,4 @@
-"""What the benchmark speed measures: ours, and the peers and limits that stand beside it.
+"""What the benchmark speed measures: ours, and the peers and limits it is compared with.
 
 Each function prepares something, in a process of its own, and returns a measure: a function that
 works for about `SECONDS` and returns a speed. Those that need no TensorFlow do not import it.
@@ -236,5 +236,5 @@ def _serve(connection, prepare: Callable[..., Callable[[], Any]], arguments) -> 
         connection.send((None, common.peak_memory()))
         while connection.recv():
             connection.send((measure(), common.peak_memory()))
-    except Exception as error:  # told by the parent: this process has no terminal of its own
+    except Exception as error:  # reported by the parent: this process has no terminal of its own
         connection.send((common.WorkshopError(f"{type(error).__name__}: {error}"), 0.0))

@@ -24,12 +24,12 @@ from helpers.train import Recipe, change, find_recipe
 
 COMPARED = ("signs", "lenet")
 SPLITS = ("by track", "by image")
-WEAK = 0.8  # a class with a lower share of its test images right is named
+WEAK = 0.8  # a class with a lower recall on the test images is named
 COLUMNS = ["recipe", "split", "validation", "test", "minutes", "CPU minutes", "epochs", "weak"]
 
 
 def divided(manifest: Manifest, way: str, share: float, seed: int = 0) -> Manifest:
-    """Splits a test set off where there is none, and a `share` of the rest to validate by `way`."""
+    """Splits off a missing test set, and a fraction (`share`) of the rest for validation."""
     if not manifest.has_split or "test" not in set(manifest.frame[SPLIT]):
         manifest = split_by_group(manifest, {"train": 0.75, "test": 0.25}, seed=seed)
     split = manifest.frame[SPLIT].where(manifest.frame[SPLIT] == "test", "")
@@ -59,7 +59,7 @@ def train_and_score(manifest: Manifest, recipe: Recipe, folder: Path) -> dict[st
 
 
 def weak_classes(targets: np.ndarray, answers: np.ndarray, classes: tuple[str, ...]) -> str:
-    """Names the classes of which less than `WEAK` is right, worst first; "none" where all are."""
+    """Names the classes with a recall below `WEAK`, worst first; "none" where there are none."""
     right = per_class(targets, answers, classes)["recall"].dropna()
     weak = right[right < WEAK].sort_values()
     return ", ".join(f"{name} {share:.2f}" for name, share in weak.items()) or "none"
@@ -86,7 +86,7 @@ def compare_recipes(
 
 FLAGS = {
     **shared("manifest", "minutes", "epochs", "out"),
-    "--validation": {"type": float, "default": 0.1, "help": "share that validates (default 0.1)"},
+    "--validation": {"type": float, "default": 0.1, "help": "its fraction (default 0.1)"},
     "--seed": {"type": int, "default": 0, "help": "of splits and trainings (default 0)"},
 }
 

@@ -1,4 +1,4 @@
-"""Measures each part beside its peer or its limit, in the same minutes on the same machine.
+"""Compares each part with its peer or its limit, in the same minutes on the same machine.
 
     python -m benchmarks speed --manifest M [--out FOLDER] [--rounds N] [--only train]
     python -m benchmarks speed --manifest M --train-minutes N [--seeds 0,1,2]

@@ -8,7 +8,7 @@ from helpers.train import Idea
 
 
 class Mixing(Idea):
-    """Puts a part of another image of the batch into each, and shares the label likewise."""
+    """Puts a part of another image of the batch into each, and mixes the labels likewise."""
 
     def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:
         """Returns images mixed (uint8), the row of each one's partner (int32), its label's part."""
