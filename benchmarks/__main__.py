@@ -1,7 +1,4 @@
-"""Measures: speed, ideas, recipes, an endpoint, a detector.
-
-    python -m benchmarks                lists the benchmarks
-    python -m benchmarks NAME --help    says what one of them takes
+"""Measures: speed, ideas, recipes, an endpoint, a detector. `python -m benchmarks` lists them.
 
 A benchmark is imported when it is named: some need TensorFlow, some a package of their own.
 """
@@ -35,8 +32,8 @@ def main() -> None:
         names = ", ".join(BENCHMARKS)
         raise expected(f"a benchmark of {names}", repr(name), did_you_mean(name, BENCHMARKS))
     benchmark = import_module(f"benchmarks.{name}")
-    description = benchmark.__doc__.splitlines()[0]
-    parser = argparse.ArgumentParser(f"python -m benchmarks {name}", description=description)
+    about = benchmark.__doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(f"python -m benchmarks {name}", description=about)
     for flag, options in benchmark.FLAGS.items():
         parser.add_argument(flag, **options)
     benchmark.run(parser.parse_args(rest))

@@ -3,14 +3,12 @@
     python -m benchmarks ablation --manifest M --minutes N [--seeds 0,1,2] [--ideas NAME,...]
         [--recipe published-attributes] [--idea-file FILE.py]
 
-An idea changes a recipe, or is an object of `benchmarks.ideas`, or one of your own in a file. Where
-others use the machine, equal minutes are not equal work: give --epochs N instead. Every training
-leaves its line in `runs.csv`, and the same command goes on where a killed one stopped. A table says
-what each idea adds to each task, and whether that is more than the seeds alone do: in accuracy, and
-in balanced accuracy and macro-F1, in which a rare class counts as much as a frequent one.
+An idea changes a recipe, or is an object of `benchmarks.ideas`, or one of your own in a file. On a
+shared machine equal minutes are not equal work: give --epochs N instead. The same command
+continues a stopped run from its `runs.csv`. A table says what each idea adds to the accuracy,
+balanced accuracy and macro-F1 of each task, and whether that is more than the seeds alone do.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,15 +20,7 @@ from scipy import stats
 from benchmarks import ideas as objects
 from benchmarks.command import markdown, publish, shared
 from benchmarks.trainings import KEPT, SCORES, fewer_groups, scored_training
-from helpers.common import (
-    WorkshopError,
-    artifacts_folder,
-    expected,
-    progress_bar,
-    read_json,
-    write_json,
-    write_text,
-)
+from helpers import common
 from helpers.manifest import SPLIT, Manifest, did_you_mean, read_manifest
 from helpers.train import Recipe, change, find_recipe, in_minutes
 
@@ -39,12 +29,13 @@ BASE = "street"
 HELPED = "all tasks (others at half weight)"
 STARTED = "a backbone that was trained before"
 CONFIDENCE = 0.95
+Ideas = Mapping[str, Mapping[str, Any]]
 HOW = ("idea", "source")  # of a training, see `benchmarks.trainings`
 JUDGED = ("accuracy", "balanced_accuracy", "macro_f1")
 
 # What each idea changes: fields of `Recipe`, or of its stage; "others" trains every task of the
 # manifest, with this weight for those that are not asked for; "idea" is one of `benchmarks.ideas`.
-IDEAS: dict[str, dict[str, Any]] = {
+IDEAS: Ideas = {
     "average pooling only": {"pooling": "average"},
     "average and max pooling": {"pooling": "average+max"},
     "no towers": {"tower": 0},
@@ -59,12 +50,11 @@ IDEAS: dict[str, dict[str, Any]] = {
     "smaller images": {"image_size": (120, 48)},
     "larger images": {"image_size": (240, 96)},
     "batches of 64": {"batch_size": 64},
-    "constant rate": {"schedule": "constant"},
-    "cosine rate": {"schedule": "cosine"},
-    "cyclic rate": {"schedule": "cyclic"},
-    "MobileNetV3Small": {"backbone": "MobileNetV3Small"},
-    "EfficientNetV2B0": {"backbone": "EfficientNetV2B0"},
-    "ConvNeXtTiny": {"backbone": "ConvNeXtTiny"},
+    **{f"{name} rate": {"schedule": name} for name in ("constant", "cosine", "cyclic")},
+    **{
+        name: {"backbone": name}
+        for name in ("MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny")
+    },
     "residual network": {"backbone": "residual"},
     "small dense network": {"backbone": "dense"},
     "random erasing": {"augmentation": "erasing"},
@@ -76,21 +66,18 @@ IDEAS: dict[str, dict[str, Any]] = {
     "each image once": {"sampling": ""},
     **{name: {"idea": name} for name in objects.IDEAS},
 }
-# Other recipes to set beside ours, in the same minutes: what was published, and what changes in it.
+# Recipes to compare with ours, in the same minutes: what was published, and what changes in it.
 ATTRIBUTES = {"recipe": "published-attributes"}
-PEERS: dict[str, dict[str, Any]] = {
+PEERS: Ideas = {
     "published attributes": ATTRIBUTES,
     "published attributes at 100 pixels": {**ATTRIBUTES, "image_size": (100, 100)},
     "a Sequence with OpenCV": {"source": "sequence"},
     "published": {"recipe": "published"},
     "published, 3 epochs": {"recipe": "published", "epochs": 3},
 }
-# The same recipe on fewer people: what that costs tells whether more of them would help.
-FEWER: dict[str, dict[str, Any]] = {
-    "half of the groups": {"groups": 1 / 2},
-    "a quarter of the groups": {"groups": 1 / 4},
-}
-# Ideas by a name for all of them: what is said to help rare classes is judged by macro-F1.
+# The same recipe on fewer people: what that costs shows whether more people would help.
+FEWER = {"half of the groups": {"groups": 1 / 2}, "a quarter of the groups": {"groups": 1 / 4}}
+# Groups of ideas by name: those meant to help rare classes are judged by macro-F1.
 TOGETHER = {
     "rare": ["balanced class weights", "focal loss", "balanced sampling", "logit adjustment"],
     "fewer": list(FEWER),
@@ -108,23 +95,21 @@ class Plan(NamedTuple):
     recipe: str = BASE  # what the ideas change, by name or file
 
 
-def recipe_of(idea: str, plan: Plan, seed: int, ideas: Mapping[str, Mapping] = IDEAS) -> Recipe:
+def recipe_of(idea: str, plan: Plan, seed: int, ideas: Ideas = IDEAS) -> Recipe:
     """Returns the plan's recipe with one idea of `ideas` in it, or none for `DEFAULT`."""
     if idea not in ideas and idea != DEFAULT:
         known = f"an idea of {', '.join(ideas)}"
-        raise WorkshopError(f"expected {known}; found {idea!r}. {did_you_mean(idea, ideas)}")
-    changes = {"seed": seed, **ideas.get(idea, {})}
-    for name in ("groups", *HOW):  # of the data, and of the training
-        changes.pop(name, None)
+        raise common.WorkshopError(f"expected {known}; found {idea!r}. {did_you_mean(idea, ideas)}")
+    own = ("groups", *HOW)  # of the data, and of the training
+    changes = {name: value for name, value in ideas.get(idea, {}).items() if name not in own}
     if others := changes.pop("others", None):
-        named = [f"{task}=1" for task in plan.tasks or ()]
-        changes["task_weights"] = ",".join([f"*={others}", *named])
+        changes["task_weights"] = ",".join([f"*={others}", *(f"{x}=1" for x in plan.tasks or ())])
     recipe = find_recipe(changes.pop("recipe", plan.recipe))
     if "image_size" in changes:  # before the minutes, which are divided by the pixels
         recipe = change(recipe, image_size=changes.pop("image_size"))
     if plan.minutes and "epochs" not in changes:
-        return change(in_minutes(recipe, plan.minutes), **changes)
-    return change(in_minutes(recipe, 0), **{"epochs": plan.epochs, **changes})
+        return change(in_minutes(recipe, plan.minutes), seed=seed, **changes)
+    return change(in_minutes(recipe, 0), **{"seed": seed, "epochs": plan.epochs, **changes})
 
 
 def manifest_of(plan: Plan, changes: Mapping[str, Any]) -> Manifest:
@@ -137,56 +122,44 @@ def manifest_of(plan: Plan, changes: Mapping[str, Any]) -> Manifest:
 
 
 def run_ideas(
-    plan: Plan,
-    names: Sequence[str],
-    seeds: Sequence[int],
-    folder: Path,
-    ideas: Mapping[str, Mapping[str, Any]] = IDEAS,
+    plan: Plan, names: Sequence[str], seeds: Sequence[int], folder: Path, ideas: Ideas = IDEAS
 ) -> pd.DataFrame:
-    """Trains what the `runs.csv` of a folder does not hold yet; the default recipe as well.
+    """Trains what a folder's `runs.csv` lacks, `DEFAULT` included; returns a row for each training.
 
-    Returns:
-        A row for each training: recipe, seed, minutes, epochs, and of each task that is asked for
-        the `SCORES` on the validation split.
+    Its columns: recipe, seed, `KEPT`, and the `SCORES` of each task asked for, on validation.
     """
-    _check_plan(folder / "plan.json", plan)
+    noted = {**plan._asdict(), "manifest": str(plan.manifest)}
+    if plan.recipe == BASE:
+        del noted["recipe"]
+    if (path := folder / "plan.json").exists() and (found := common.read_json(path)) != noted:
+        fix = "Name another --out, or delete that folder."
+        raise common.expected(f"in {folder} trainings of {noted}", f"those of {found}", fix)
+    common.write_json(path, noted)
     plan = plan._replace(tasks=plan.tasks or list(read_manifest(plan.manifest).tasks))
     path = folder / "runs.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
     # seeds outside, so that a run that is stopped early has compared something
     pairs = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]
-    recipes = {(idea, seed): recipe_of(idea, plan, seed, ideas) for idea, seed in pairs}
+    recipes = {pair: recipe_of(pair[0], plan, pair[1], ideas) for pair in pairs}
     columns = [*KEPT, *(f"{task}{suffix}" for task in plan.tasks for suffix in SCORES.values())]
-    bar = progress_bar(iterable=[pair for pair in pairs if pair not in done], unit="training")
+    bar = common.progress_bar(iterable=[key for key in pairs if key not in done], unit="training")
     for idea, seed in bar:
         bar.set_description(f"{idea}, seed {seed}")
         changes = ideas.get(idea, {})
         how = {name: changes[name] for name in HOW if name in changes}
         row = scored_training(manifest_of(plan, changes), recipes[idea, seed], **how)
         rows.append({"recipe": idea, "seed": seed, **{name: row[name] for name in columns}})
-        write_text(path, pd.DataFrame(rows).to_csv(index=False))
+        common.write_text(path, pd.DataFrame(rows).to_csv(index=False))
     runs = pd.DataFrame(rows)
     return runs[[(row.recipe, row.seed) in recipes for row in runs.itertuples()]]
 
 
-def _check_plan(path: Path, plan: Plan) -> None:
-    noted = {**plan._asdict(), "manifest": str(plan.manifest)}
-    if plan.recipe == BASE:
-        del noted["recipe"]
-    if path.exists() and (found := read_json(path)) != noted:
-        fix = "Name another --out, or delete that folder."
-        raise expected(f"in {path.parent} trainings of {noted}", f"those of {found}", fix)
-    write_json(path, noted)
-
-
 def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
-    """Says what each idea adds to the recipe without it, by one of `SCORES`.
+    """Returns a row for each recipe of `run_ideas`: the mean of one of `SCORES` for each task.
 
-    Returns:
-        A row for each recipe of `run_ideas`: the mean score of each task, of ideas with the
-        difference to the default and its interval of `CONFIDENCE` (paired t over the seeds), and
-        the verdict: "helps" or "harms" where the interval of the mean over the tasks leaves out 0.
+    For an idea also the difference to the default, with its interval of `CONFIDENCE` (paired t over
+    the seeds), and "helps" or "harms" where that of the mean over the tasks excludes 0.
     """
     scores, rows = scores_of(runs, score), []
     tasks = scores.columns.drop(["recipe", "seed", *KEPT])
@@ -197,16 +170,16 @@ def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
         row |= {task: f"{group[task].mean():.3f}" for task in tasks}
         if name != DEFAULT:
             for task in tasks:
-                row[task] += f" ({_told(*paired_difference(group[task], default[task]))})"
+                row[task] += f" ({_signed(*paired_difference(group[task], default[task]))})"
             mean, width = paired_difference(group["mean"], default["mean"])
             verdict = "noise" if abs(mean) <= width else "helps" if mean > 0 else "harms"
-            row["mean"] = _told(mean, width)
+            row["mean"] = _signed(mean, width)
             row["verdict"] = verdict if np.isfinite(width) else "one seed"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 
 
-def _told(mean: float, width: float) -> str:
+def _signed(mean: float, width: float) -> str:
     return f"{mean:+.3f}" + (f" ± {width:.3f}" if np.isfinite(width) else "")
 
 
@@ -220,16 +193,12 @@ def scores_of(runs: pd.DataFrame, score: str) -> pd.DataFrame:
 
 
 def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]:
-    """Returns the mean difference over common seeds, and half the width of its interval.
-
-    The width is infinite with fewer than two seeds: one pair says nothing about noise.
-    """
-    differences = (ours - theirs).dropna().to_numpy()
-    count = len(differences)
-    if count < 2:
-        return float(differences.mean()) if count else np.nan, np.inf
-    error = differences.std(ddof=1) / np.sqrt(count)
-    return float(differences.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error)
+    """Returns the mean difference over common seeds, and half the width of its interval."""
+    differences = (ours - theirs).dropna()
+    if len(differences) < 2:  # one pair says nothing about noise
+        return float(differences.mean()), np.inf
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)
+    return float(differences.mean()), float(quantile * differences.sem())
 
 
 FLAGS = {
@@ -241,10 +210,12 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Trains, and writes runs.csv and ablation.md."""
     if (given.minutes > 0) == (given.epochs > 0) or min(given.minutes, given.epochs) < 0:
-        raise WorkshopError("expected either --minutes or --epochs above 0. Give one of the two.")
+        raise common.WorkshopError(
+            "expected either --minutes or --epochs above 0. Give one of the two."
+        )
     ideas, asked = dict(IDEAS), given.ideas.split(",")
     if given.weights:
         ideas[STARTED] = {"weights": str(given.weights)}
@@ -254,7 +225,7 @@ def run(given: argparse.Namespace) -> None:
         ideas[given.idea_file.stem] = {"idea": str(given.idea_file)}
         asked = [given.idea_file.stem, *(asked if asked != ["all"] else [])]
     names = [idea for name in asked for idea in together.get(name, [name])]
-    folder = given.out or artifacts_folder("ablation")
+    folder = given.out or common.artifacts_folder("ablation")
     plan = Plan(given.manifest, given.tasks, given.minutes, given.epochs or 1, given.recipe)
     runs = run_ideas(plan, names, given.seeds, folder, ideas)
     page = "\n".join(f"{name}\n\n{markdown(judge(runs, name))}" for name in JUDGED)

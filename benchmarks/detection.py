@@ -3,12 +3,10 @@
     python -m pip install --target PEER --no-deps keras-hub regex tokenizers
     python -m benchmarks detection --records DIR [DIR ...] --minutes 10 --peer PEER
 
-KerasHub is needed for this command only. Each side trains for the same wall time in a process of
-its own, one after the other, and is scored on the split val by the same function. With
---checkpoint RUN ours also starts from that run.
+KerasHub is needed for this command only. The sides train one after the other, each in a process of
+its own, and the same function scores both on the split val. --checkpoint RUN: ours from it as well.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -19,29 +17,25 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.command import markdown, publish, shared
-from benchmarks.measures import FOREVER, speed_of
-from benchmarks.processes import Measured
-from helpers.common import artifacts_folder, expected, progress_bar
-from helpers.detection import LABEL_MAP_FILE, Config
+from benchmarks.measures import FOREVER, Measured, speed_of
+from helpers import common, detection, train
+from helpers.train import Stage
 
 PEER_BATCH = 4  # as KerasHub was tried on two cores
 PEER_RATE = 1e-3  # of Adam, its default
 SPEED_SECONDS = 5.0  # of predicting, measured
 SPEED_BATCH = 8  # images predicted at once
-INSTALL = "python -m pip install --target PEER --no-deps keras-hub regex tokenizers"
 MOST_BOXES = 64  # of an image, for the peer
 
 
 def ours(config: dict[str, Any], folder: Path) -> Callable[[], dict[str, float]]:
     """Trains our detector; AP, AP50, steps, images trained and predicted per second."""
-    from helpers.common import tf
-    from helpers.detection import train
 
     def measure() -> dict[str, float]:
         start = time.monotonic()
-        run = train(Config(**config), folder, overwrite=True)
+        run = detection.train(detection.Config(**config), folder, overwrite=True)
         steps, seconds = int(run.log["step"].iloc[-1]), time.monotonic() - start
-        detect = tf.function(run.network().detect)
+        detect = common.tf.function(run.network().detect)
         trained = steps * run.config.batch_size / seconds
         return _row(run.log.iloc[-1], steps, trained, detect, run.config.image_size)
 
@@ -50,14 +44,19 @@ def ours(config: dict[str, Any], folder: Path) -> Callable[[], dict[str, float]]
 
 def retinanet(config: dict[str, Any], peer: Path) -> Callable[[], dict[str, float]]:
     """Trains RetinaNet with a ResNet18, as KerasHub builds it, by its own `fit`; as `ours`."""
-    setting = Config(**{**config, "batch_size": PEER_BATCH})
+    setting = detection.Config(**{**config, "batch_size": PEER_BATCH})
     label_map = setting.read_label_map()
     model = _build_peer(_import_peer(peer), setting.image_size, label_map.classes)
+
+    @common.tf.function
+    def detect(pixels: Any) -> dict:  # `predict_on_batch` fails in KerasHub 0.32
+        pixels = pixels / 127.5 - 1.0
+        return model.decode_predictions(model(pixels, training=False), pixels)
 
     def measure() -> dict[str, float]:
         start = time.monotonic()
         steps = _fit_peer(model, setting, label_map)
-        trained, detect = steps * PEER_BATCH / (time.monotonic() - start), _peer_detects(model)
+        trained = steps * PEER_BATCH / (time.monotonic() - start)
         scores = _score_peer(detect, setting, label_map)
         return _row(scores, steps, trained, detect, setting.image_size)
 
@@ -65,13 +64,10 @@ def retinanet(config: dict[str, Any], peer: Path) -> Callable[[], dict[str, floa
 
 
 def _row(scores, steps: int, trained: float, detect: Callable, image_size: tuple) -> dict:
-    from helpers.common import tf
-
-    shape = (SPEED_BATCH, *image_size, 3)
-    pixels = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    pixels = np.random.default_rng(0).uniform(0, 255, (SPEED_BATCH, *image_size, 3)).astype("f4")
 
     def predict() -> int:
-        detect(tf.constant(pixels))
+        detect(common.tf.constant(pixels))
         return SPEED_BATCH
 
     predict()  # builds graphs
@@ -87,15 +83,14 @@ def _import_peer(peer: Path) -> Any:
     try:
         import keras_hub
     except ImportError as error:
-        fix = f"Install it apart: {INSTALL}, then name that folder with --peer."
-        raise expected("KerasHub for the comparison", f"none ({error})", fix) from None
+        install = "python -m pip install --target PEER --no-deps keras-hub regex tokenizers"
+        fix = f"Install it apart: {install}, then name that folder with --peer."
+        raise common.expected("KerasHub for the comparison", f"none ({error})", fix) from None
     return keras_hub
 
 
 def _build_peer(hub: Any, image_size: tuple[int, int], classes: int) -> Any:
-    from helpers.common import keras
-
-    shape = (*image_size, 3)
+    keras, shape = common.keras, (*image_size, 3)
     encoder = hub.models.ResNetBackbone(  # ResNet18
         input_conv_filters=[64],
         input_conv_kernel_sizes=[7],
@@ -123,64 +118,44 @@ def _build_peer(hub: Any, image_size: tuple[int, int], classes: int) -> Any:
     return model
 
 
-def _fit_peer(model: Any, config: Config, label_map: Any) -> int:
+def _fit_peer(model: Any, config: detection.Config, label_map: Any) -> int:
     """Trains the peer on our batches, with our schedule; returns its steps."""
-    from helpers.common import tf
-    from helpers.detection import Example, require_whole, shard_files, training_batches
-    from helpers.train import Clock, Stage
+    tf, began, files = common.tf, time.monotonic(), detection.shard_files(config.train)
+    images = sum(detection.require_whole(files).values())
+    batches = detection.training_batches(files, label_map, config, images, MOST_BOXES)
 
-    began, files = time.monotonic(), shard_files(config.train)
-    images = sum(require_whole(files).values())
-    batches = training_batches(files, label_map, config, images, MOST_BOXES)
-
-    def as_the_peer_wants(batch: Example) -> tuple:
+    def as_the_peer_wants(batch: detection.Example) -> tuple:
         real = batch.labels > 0
         boxes = tf.where(real[..., None], batch.boxes, -1.0)
         labels = tf.where(real, batch.labels - 1, -1)
         return batch.pixels / 127.5 - 1.0, {"boxes": boxes, "labels": labels}
 
     stage = Stage(epochs=1, batch_size=PEER_BATCH, learning_rate=PEER_RATE, minutes=config.minutes)
-    model.fit(batches.map(as_the_peer_wants), callbacks=[Clock(stage, began)], **FOREVER)
+    model.fit(batches.map(as_the_peer_wants), callbacks=[train.Clock(stage, began)], **FOREVER)
     return int(model.optimizer.iterations)
 
 
-def _peer_detects(model: Any) -> Callable:
-    """Returns a graph from pixels to answers; `predict_on_batch` fails in KerasHub 0.32."""
-    from helpers.common import tf
-
-    @tf.function
-    def detect(pixels: tf.Tensor) -> dict:
-        pixels = pixels / 127.5 - 1.0
-        return model.decode_predictions(model(pixels, training=False), pixels)
-
-    return detect
-
-
-def _score_peer(detect: Callable, config: Config, label_map: Any) -> pd.Series:
-    from helpers.common import tf
-    from helpers.detection import average_precision, batches_in_order, shard_files
-
-    truths, answers = [], []
-    for batch in batches_in_order(shard_files(config.val), label_map, config.image_size):
-        found = detect(tf.cast(batch.pixels, tf.float32))
+def _score_peer(detect: Callable, config: detection.Config, label_map: Any) -> pd.Series:
+    truths, answers, files = [], [], detection.shard_files(config.val)
+    for batch in detection.batches_in_order(files, label_map, config.image_size):
+        found = detect(common.tf.cast(batch.pixels, "float32"))
         for row, labels in enumerate(batch.labels.numpy()):
             count = int(found["num_detections"][row])
             names = ("boxes", "confidence", "labels")
             answers.append(tuple(np.asarray(found[name][row][:count]) for name in names))
             truths.append((batch.boxes[row].numpy()[labels != 0], labels[labels != 0]))
-    return average_precision(truths, answers, label_map.names).loc["all"]
+    return detection.average_precision(truths, answers, label_map.names).loc["all"]
 
 
 def compare(
     records: list[Path], minutes: float, peer: Path | None, checkpoint: Path | None, out: Path
 ) -> pd.DataFrame:
     """Trains every side on every folder of records: a row for each."""
-    rows = []
-    sides = {"ours": True, "RetinaNet": peer, "from ours": checkpoint}
+    rows, sides = [], {"ours": True, "RetinaNet": peer, "from ours": checkpoint}
     pairs = [(folder, side) for folder in records for side, wanted in sides.items() if wanted]
-    for folder, side in progress_bar(iterable=pairs, desc="comparing", unit="training"):
+    for folder, side in common.progress_bar(iterable=pairs, desc="comparing", unit="training"):
         config = {
-            "label_map": str(folder / LABEL_MAP_FILE),
+            "label_map": str(folder / detection.LABEL_MAP_FILE),
             "train": (str(folder / "*_train.record-*"),),
             "val": (str(folder / "*_val.record-*"),),
             "minutes": minutes,
@@ -197,14 +172,14 @@ def compare(
 
 
 FLAGS = {
-    **shared(minutes=10.0, out=artifacts_folder("bench_detection")),
+    **shared(minutes=10.0, out=common.artifacts_folder("bench_detection")),
     "--records": {"type": Path, "nargs": "+", "required": True, "help": "folders of records"},
     "--peer": {"type": Path, "help": "where KerasHub is installed; ours alone without it"},
     "--checkpoint": {"type": Path, "help": "a run that ours starts from as well"},
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Trains, and writes detection.md."""
     table = compare(given.records, given.minutes, given.peer, given.checkpoint, given.out)
     heading = f"{given.minutes:g} minutes of training for each, from random weights unless said "

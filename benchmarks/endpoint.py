@@ -1,14 +1,12 @@
-"""Measures an endpoint in the rehearsal: JPEG files beside pixels as JSON, and broken bodies.
+"""Measures an endpoint in the rehearsal: JPEG files against pixels as JSON, and broken bodies.
 
     python -m benchmarks endpoint --run RUN --manifest M [--requests 10000]
 
 The network of a run is served three times: by the workshop's archive, which takes files, and by
-two without a script, which take pixels as JSON: whole numbers from 0 to 255, or fractions from 0
-to 1, as a program sends that scales images before the network. One client sends one request at a
-time. Then one request in a hundred is broken, and every answer compared with the network's own.
+two without a script, which take pixels as JSON, from 0 to 255 or from 0 to 1. One client sends one
+request at a time. Then one in a hundred is broken, and all answers are checked.
 """
 
-import argparse
 import contextlib
 import io
 import itertools
@@ -27,8 +25,8 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.command import markdown, shared
+from helpers import common, model, predict
 from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, deploy, open_session
-from helpers.common import SAVED_MODEL, WorkshopError, progress_bar
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import Run, open_run
 
@@ -60,15 +58,9 @@ def encode(image: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
 def compare(
     clients: dict[str, EndpointClient], images: Sequence[Image.Image], seconds: float = SECONDS
 ) -> pd.DataFrame:
-    """Measures files beside pixels as JSON in turn, each for some seconds in `ROUNDS` rounds.
-
-    Returns:
-        A row for each size and way: kB of a request, requests per second (the median of the
-        rounds), percentiles of the latency in ms, and how many times as many requests the files
-        get through; all but kB are missing where a request is refused as too large.
-    """
+    """Measures each size and each of `WAYS` in turn; only its kB where a request is too large."""
     calls, sizes = [], {}
-    with progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
+    with common.progress_bar(total=len(SIZES) * ROUNDS, unit="round") as bar:
         for size in SIZES:
             bodies = [encode(image, size) for image in images]
             for number, (name, (shown, kind)) in itertools.product(range(ROUNDS), WAYS.items()):
@@ -92,14 +84,13 @@ def compare(
 
 def _seconds_of_calls(client: EndpointClient, kind: str, bodies, seconds: float) -> list[float]:
     """Sends again and again; returns how long each took, nothing where it is too large."""
-    took: list[float] = []
     try:
         client.send(next(bodies), kind)  # the first one opens connections and traces, too
-    except WorkshopError as error:
+    except common.WorkshopError as error:
         if "(413)" not in str(error):
             raise
-        return took
-    end = time.perf_counter() + seconds
+        return []
+    took, end = [], time.perf_counter() + seconds
     while not took or time.perf_counter() < end:
         began = time.perf_counter()
         client.send(next(bodies), kind)
@@ -121,21 +112,13 @@ def broken_bodies(file: bytes) -> list[tuple[bytes, str, int]]:
 
 
 def endure(
-    client: EndpointClient,
-    files: Sequence[bytes],
-    expected: dict[str, np.ndarray],
-    classes: dict[str, tuple[str, ...]],
-    count: int,
-    memory: Callable[[], float],
+    client: EndpointClient, files: Sequence[bytes], predictor: Any, count: int, memory: Callable
 ) -> dict[str, Any]:
-    """Sends many requests, one in a hundred of them broken, and counts what goes wrong.
-
-    `expected` are the network's own probabilities for the `files`, (files, classes) for each task;
-    `memory` returns the servers' in MB, and is asked after a tenth of the requests and at the end.
-    """
-    bad, counts, after_a_tenth = broken_bodies(files[0]), Counter(), 0.0
-    counts.update({"wrong answers": 0, "5xx": 0, "broken, not refused as it should be": 0})
-    for number in progress_bar(iterable=range(count), unit="request"):
+    """Counts what goes wrong; `predictor` is the network without a server, `memory` returns MB."""
+    expected, classes = predictor.predict_bytes(files), predictor.labels.tasks
+    bad, after_a_tenth = broken_bodies(files[0]), 0.0
+    counts = Counter({"wrong answers": 0, "5xx": 0, "broken, not refused as it should be": 0})
+    for number in common.progress_bar(iterable=range(count), unit="request"):
         if number % BROKEN_SHARE == 0:
             body, kind, status = bad[number // BROKEN_SHARE % len(bad)]
             found = _status_of(client, body, kind)
@@ -149,7 +132,7 @@ def endure(
                 answer = client.predict_file(files[row], top=1)
                 wanted = {task: values[row] for task, values in expected.items()}
                 counts["wrong answers"] += not _is_right(answer, wanted, classes)
-            except WorkshopError:
+            except common.WorkshopError:
                 counts["5xx"] += 1
         if number == count // 10:
             after_a_tenth = memory()
@@ -159,7 +142,7 @@ def endure(
 def _status_of(client: EndpointClient, body: bytes, kind: str) -> int:
     try:
         client.send(body, kind)
-    except WorkshopError as error:
+    except common.WorkshopError as error:
         found = re.search(r"\((\d{3})\)", str(error))
         return int(found[1]) if found else 599
     return 200
@@ -189,53 +172,40 @@ def memory_of(session: CloudSession) -> float:
 
 
 def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
-    """Packs the same network with a signature that takes pixels of any size, and no script.
-
-    `white` is the number that stands for full light, 255 or 1; `path` is without its ending.
-    """
-    from helpers.common import keras, tf
-    from helpers.model import load_model
-    from helpers.predict import archive_folder
-
-    model = load_model(run.best_path)
+    """Packs the network without a script: it takes pixels from 0 to `white`, of any size."""
+    tf, network = common.tf, model.load_model(run.best_path)
     spec = tf.TensorSpec((None, None, None, 3), tf.float32, name="pixels")
 
     @partial(tf.function, input_signature=[spec])
-    def predict(pixels):
-        sized = tf.image.resize(pixels * (255 / white), model.input_shape[1:3])
-        return model(sized, training=False)
+    def answer(pixels):
+        sized = tf.image.resize(pixels * (255 / white), network.input_shape[1:3])
+        return network(sized, training=False)
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serving_default", predict)
+    archive = common.keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint("serving_default", answer)
     with tempfile.TemporaryDirectory() as folder:
-        archive.write_out(f"{folder}/{SAVED_MODEL}", verbose=False)
-        return archive_folder(Path(folder), path)
+        archive.write_out(f"{folder}/{common.SAVED_MODEL}", verbose=False)
+        return predict.archive_folder(Path(folder), path)
 
 
 def run_bench(
     session: CloudSession, run: Run, manifest: Manifest, count: int, seconds: float = SECONDS
 ) -> dict[str, Any]:
     """Serves a run in each of `WAYS`, prints what `compare` finds, returns what `endure` finds."""
-    from helpers.predict import SavedModelPredictor, archive_folder
-
     images = [Image.open(path) for path in manifest.paths[:50]]
     files = [encode(image, image.size[::-1])[FILES] for image in images]
-    predictor = SavedModelPredictor(run.export_folder)
+    predictor = predict.SavedModelPredictor(run.export_folder)
     with tempfile.TemporaryDirectory() as folder:
-        archives = {
-            FILES: archive_folder(run.export_folder, Path(folder) / "files", SCRIPTS),
-            PIXELS: archive_of_pixels(run, Path(folder) / "pixels", 255),
-            FRACTIONS: archive_of_pixels(run, Path(folder) / "fractions", 1),
-        }
-        for name, archive in archives.items():
-            deploy(session, archive, name)
-    clients = {name: EndpointClient(session, name) for name in archives}
+        archive = predict.archive_folder(run.export_folder, Path(folder, FILES), SCRIPTS)
+        deploy(session, archive, FILES)
+        for name, white in ((PIXELS, 255), (FRACTIONS, 1)):
+            deploy(session, archive_of_pixels(run, Path(folder, name), white), name)
+    clients = {name: EndpointClient(session, name) for name in WAYS}
     table = compare(clients, images[:8], seconds).reset_index()
     shown = markdown(table, lambda value: "refused" if np.isnan(value) else f"{value:.1f}")
     print(shown, flush=True)  # the second part takes minutes
-    expected, classes = predictor.predict_bytes(files), predictor.labels.tasks
-    return endure(clients[FILES], files, expected, classes, count, partial(memory_of, session))
+    return endure(clients[FILES], files, predictor, count, partial(memory_of, session))
 
 
 FLAGS = {
@@ -246,7 +216,7 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Measures, and prints."""
     manifest = read_manifest(given.manifest, check_classes=False)
     with open_session("rehearsal") as session:

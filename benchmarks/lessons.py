@@ -2,17 +2,16 @@
 
     python -m benchmarks lessons --manifest M [--out FOLDER] [--epochs N]
 
-leak          what a split at random promises, and what unseen people give
-disagreement  which classes of a task are taken for each other
-calibration   how far to believe a probability, before and after a temperature
+leak          what a random split promises, and the accuracy on unseen people
+disagreement  which classes of a task are confused with each other
+calibration   how far to trust a probability, before and after temperature scaling
 cameras       the accuracy by camera, and where no image of that camera was trained on
 people       what fewer people cost, and what training half as long costs
 
-The images of one such run are committed in images/real, for those who do not have the data.
-Notebook 03 shows yours instead where WORKSHOP_REAL names your manifest: the same as --manifest.
+The images of one run are committed in images/real, for those who do not have the data. Notebook 03
+shows yours instead where WORKSHOP_REAL names the same manifest as --manifest.
 """
 
-import argparse
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,34 +23,22 @@ from matplotlib.figure import Figure
 
 from benchmarks.command import shared
 from benchmarks.trainings import fewer_groups, train_apart
-from helpers import plots
-from helpers import scores as metrics
+from helpers import plots, scores
 from helpers.common import artifacts_folder, expected, whole_folder, write_json
-from helpers.manifest import (
-    SPLIT,
-    Manifest,
-    read_manifest,
-    split_at_random,
-    split_by_group,
-)
+from helpers.manifest import Manifest, read_manifest, split_at_random, split_by_group
 from helpers.train import Recipe, Stage, change
 
 LESSONS = ("leak", "disagreement", "calibration", "cameras", "people")
 CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
-SHARES = (1 / 8, 1 / 4, 1 / 2)  # of the people
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the people
 FEWEST = 100  # labelled images of a camera that is shown
 SEED = 0
 Probabilities = Mapping[str, np.ndarray]
 
 
 def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
-    """Trains, scores and draws all lessons into a folder, whole or not at all.
-
-    It gets a PNG for each, and `lessons.json` with the figures in them. The fifth lesson trains
-    twice as many epochs as the others.
-    """
-    column = camera_column(manifest)
-    stage = Stage(epochs=epochs, image_size=(96, 40))
+    """Writes a PNG for each lesson, and `lessons.json` with the figures in them, all or nothing."""
+    column, stage = camera_column(manifest), Stage(epochs=epochs, image_size=(96, 40))
     recipe = Recipe(stages=(stage,), seed=SEED, sampling="")  # no training may know the people
     tests = split_by_group(manifest, {"train": 0.8, "test": 0.2}, seed=SEED)
     unseen, others = tests.subset("test"), tests.subset("train")
@@ -60,18 +47,14 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
         split = divide(others, {"train": 0.75, "validation": 0.25}, seed=SEED)
         validation = split.subset("validation")
         answers, promised = _answers(split, recipe, [unseen, validation], kind)
-        for measured, part, found in (
-            ("promised", validation, promised),
-            ("unseen", unseen, answers),
-        ):
-            table = metrics.score_manifest(part, found)
-            parts.append(table.assign(split=kind, measured=measured))
+        sides = {"promised": (validation, promised), "unseen": (unseen, answers)}
+        for measured, side in sides.items():
+            parts.append(scores.score_manifest(*side).assign(split=kind, measured=measured))
     leak = pd.concat(parts).reset_index()
     cameras = _cameras(split, unseen, answers, column, recipe)
     people = _persons(split, unseen, answers, recipe)
     task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
-    names = unseen.labels.tasks[task]
-    taken = metrics.confusion(unseen.targets(task), answers[task], names)
+    taken = scores.confusion(unseen.targets(task), answers[task], unseen.labels.tasks[task])
     figures = {
         "leak": plots.leak(leak),
         "disagreement": plots.confusion_matrix(taken, task),
@@ -91,17 +74,12 @@ def camera_column(manifest: Manifest) -> str:
     for column in ("subset", "camera"):
         if {column, "group"} <= {*frame} and len(set(frame[column])) > CAMERA_FOLDS:
             return column
-    raise expected(
-        f"the columns group and camera (or subset), with more than {CAMERA_FOLDS} cameras",
-        ", ".join(frame.columns),
-        "A manifest of `python -m data.sources peta` has them.",
-        manifest.name,
-    )
+    what = f"the columns group and camera (or subset), with more than {CAMERA_FOLDS} cameras"
+    fix = "A manifest of `python -m data.sources peta` has them."
+    raise expected(what, ", ".join(frame.columns), fix, manifest.name)
 
 
-def _answers(
-    split: Manifest, recipe: Recipe, asked: list[Manifest], name: str
-) -> list[Probabilities]:
+def _answers(split: Manifest, recipe: Recipe, asked: list[Manifest], name: str) -> list[dict]:
     print(f"training: {name}")
     nameless = replace(split, frame=split.frame.drop(columns="group"))  # a leak is to be shown
     return train_apart(nameless, recipe, asked, best=True)["answers"]
@@ -116,16 +94,13 @@ def _cameras(
     for fold in range(CAMERA_FOLDS):
         left_out = cameras[fold::CAMERA_FOLDS]
         known = split.rows(~split.frame[column].isin(left_out).to_numpy())
-        name = f"without {', '.join(left_out)}"
-        (found,) = _answers(known, recipe, [unseen], name)
+        (found,) = _answers(known, recipe, [unseen], f"without {', '.join(left_out)}")
         rows = unseen.frame[column].isin(left_out).to_numpy()
         for each in foreign:
             foreign[each][rows] = found[each][rows]
-    targets, where = unseen.targets(task), list(unseen.frame[column])
-    tables = {
-        kind: metrics.score_by(targets, table[task], where, unseen.groups)
-        for kind, table in {"trained on": answers, "left out": foreign}.items()
-    }
+    tables, where = {}, list(unseen.frame[column])
+    for kind, found in {"trained on": answers, "left out": foreign}.items():
+        tables[kind] = scores.score_by(unseen.targets(task), found[task], where, unseen.groups)
     table = pd.concat(tables, axis=1)
     enough = table["trained on", "labelled"] >= min(FEWEST, table["trained on", "labelled"].max())
     return table[enough].sort_values(("trained on", "accuracy"), ascending=False)
@@ -134,25 +109,18 @@ def _cameras(
 def _persons(
     split: Manifest, unseen: Manifest, answers: Probabilities, recipe: Recipe
 ) -> pd.DataFrame:
-    """Scores networks that learned from fewer people as long, and from all half as long.
-
-    Fewer people come the more often in an epoch: as many steps, and as many epochs to choose from.
-    """
-    training = (split.frame[SPLIT] == "train").to_numpy()
+    """Scores networks trained on fewer people equally long, and on all people half as long."""
+    training = (split.frame["split"] == "train").to_numpy()
     longer = change(recipe, epochs=2 * recipe.stages[0].epochs)
-    parts = []
-
-    def score(split: Manifest, answers: Probabilities, trained: str) -> None:
-        table = metrics.score_manifest(unseen, answers)
-        people = len(set(split.subset("train").groups))
-        parts.append(table.assign(people=people, trained=trained))
-
-    score(split, answers, "half as long")
-    for share in (*SHARES, 1):
+    trainings, parts = [(split, answers, "half as long")], []
+    for share in (*FRACTIONS, 1):  # repeated in an epoch: as many steps
         kept = np.flatnonzero(fewer_groups(split.groups, training, share))
         fewer = split.rows(np.repeat(kept, np.where(training[kept], round(1 / share), 1)))
         (found,) = _answers(fewer, longer, [unseen], f"{share:g} of the people")
-        score(fewer, found, "equally long")
+        trainings.append((fewer, found, "equally long"))
+    for part, found, trained in trainings:
+        people = len(set(part.subset("train").groups))
+        parts.append(scores.score_manifest(unseen, found).assign(people=people, trained=trained))
     return pd.concat(parts).reset_index()
 
 
@@ -162,37 +130,33 @@ def _calibration(
     curves = {}
     for task in unseen.tasks:
         targets = unseen.targets(task)
-        temperature = metrics.fit_temperature(validation.targets(task), promised[task])
-        calibrated = metrics.apply_temperature(answers[task], temperature)
+        temperature = scores.fit_temperature(validation.targets(task), promised[task])
+        calibrated = scores.apply_temperature(answers[task], temperature)
         curves[task] = {
-            "before": metrics.calibration_curve(targets, answers[task]),
-            f"temperature {temperature:.2f}": metrics.calibration_curve(targets, calibrated),
+            "before": scores.calibration_curve(targets, answers[task]),
+            f"temperature {temperature:.2f}": scores.calibration_curve(targets, calibrated),
         }
     return plots.reliability(curves)
 
 
 def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, people: pd.DataFrame) -> dict:
-    """Returns the figures that the prose beside the images is about."""
+    """Returns the numbers that the text next to the images discusses."""
     accuracy = leak.pivot_table("accuracy", ["split", "task"], "measured", sort=False).round(3)
-    by_camera = cameras.xs("accuracy", axis=1, level=1).astype(float).round(3)
-    by_persons = people.pivot_table("accuracy", ["trained", "people"], "task").round(3)
-    return {
-        "leak": {kind: part.loc[kind].to_dict("index") for kind, part in accuracy.groupby("split")},
-        "cameras": by_camera.to_dict("index"),
-        "people": {
-            kind: part.loc[kind].to_dict("index") for kind, part in by_persons.groupby("trained")
-        },
-    }
+    cameras = cameras.xs("accuracy", axis=1, level=1).astype(float).round(3).to_dict("index")
+    by_people = people.pivot_table("accuracy", ["trained", "people"], "task").round(3)
+
+    def nested(table: pd.DataFrame) -> dict:
+        return {kind: part.loc[kind].to_dict("index") for kind, part in table.groupby(level=0)}
+
+    return {"leak": nested(accuracy), "cameras": cameras, "people": nested(by_people)}
 
 
-TASKS = ["gender", "age", "top_color", "bottom_color"]  # the first one by camera
-FLAGS = shared("manifest", "out", tasks=TASKS, epochs=8)
+FLAGS = shared("manifest", "out", tasks=["gender", "age", "top_color", "bottom_color"], epochs=8)
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Trains, and writes a PNG for each lesson and lessons.json."""
     os.environ.setdefault("MPLBACKEND", "Agg")
-    manifest = read_manifest(given.manifest, tasks=given.tasks)
     folder = given.out or artifacts_folder("real")
-    run_lessons(manifest, folder, given.epochs)
+    run_lessons(read_manifest(given.manifest, tasks=given.tasks), folder, given.epochs)
     print(f"wrote {', '.join(f'{name}.png' for name in LESSONS)} and lessons.json in {folder}")

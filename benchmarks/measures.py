@@ -1,21 +1,22 @@
-"""What the benchmark speed measures: ours, and the peers and limits that stand beside it.
+"""What the benchmark speed measures: ours, and the peers and limits it is compared with.
 
-Each function prepares something and returns a measure: a function that works for about `SECONDS`
-and returns a speed. Each runs in a process of its own, and imports what it needs by the front
-doors of the rooms, when it asks them for it: a measure without TensorFlow stays without.
+Each function prepares something, in a process of its own, and returns a measure: a function that
+works for about `SECONDS` and returns a speed. Those that need no TensorFlow do not import it.
 """
 
+import multiprocessing
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from helpers import common, model, pipeline, predict, train
 from helpers.manifest import LABELS_FILE, Labels, Manifest
@@ -58,23 +59,16 @@ def batching(manifest: Manifest, recipe: dict) -> Measure:
 
 def bare_decoding(files: list[str]) -> Measure:
     """The limit: files through `tf.io.decode_jpeg` and nothing else."""
-    tf = common.tf
-    images = tf.data.Dataset.from_tensor_slices(files).map(
-        lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+    tf, data = common.tf, common.tf.data.Dataset.from_tensor_slices(files)
+    images = data.map(lambda path: tf.io.decode_jpeg(tf.io.read_file(path), 3), tf.data.AUTOTUNE)
     return speed_of(lambda: sum(1 for _ in images))
 
 
 def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
-    """Trains a network, and counts the images of its steps.
+    """Trains on a whole manifest, and counts the images of the steps of the recipe's first stage.
 
-    Args:
-        manifest: the training split.
-        recipe: a `Recipe` as plain data; its first stage is measured.
-        source: "pipeline" for ours, "unfused" for ours with Keras's batch normalization, "sequence"
-            for `sequence_batches`, "repeated" for one batch again and again, which is the limit,
-            "random" for one of random pixels: what a step costs does not depend on them.
+    `source`: "pipeline" (ours), "unfused" (ours with Keras's batch normalization), "sequence" (of
+    `sequence_batches`), "repeated" (one batch: the limit), or "random" (one of random pixels).
     """
     plan = train.Recipe.from_json(recipe)
     network = train.compiled_model(manifest, plan)
@@ -82,7 +76,7 @@ def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
     if source == "unfused":
         for layer in network._flatten_layers():
             if isinstance(layer, plain):
-                layer.call = MethodType(plain.call, layer)
+                layer.call = partial(plain.call, layer)
     makers = {"sequence": sequence_batches, "random": _random_batches}
     batches = makers.get(source, train.recipe_batches)(manifest, plan)
     if source == "repeated":
@@ -117,11 +111,7 @@ def _random_batches(training: Manifest, plan):
 
 
 def sequence_batches(training: Manifest, plan):
-    """The peer: a Keras Sequence that reads row by row with OpenCV.
-
-    So the person-attribute system read: every image of every epoch is opened, decoded, resized
-    and mirrored at random in Python. (Keras 3 calls a Sequence PyDataset.)
-    """
+    """The peer, as the person-attribute system read: a Keras Sequence, row by row with OpenCV."""
     import cv2
 
     (height, width), size = plan.stages[0].image_size, plan.stages[0].batch_size
@@ -130,11 +120,10 @@ def sequence_batches(training: Manifest, plan):
     rows = chain.from_iterable(rng.permutation(len(paths)) for _ in count())
 
     def read(path: str) -> np.ndarray:
-        image = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
-        image = cv2.resize(image, (width, height))
+        image = cv2.resize(cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB), (width, height))
         return image[:, ::-1] if rng.random() < 0.5 else image
 
-    class Sequence(common.keras.utils.PyDataset):
+    class Sequence(common.keras.utils.PyDataset):  # as Keras 3 calls it
         def __len__(self) -> int:
             return 10**6  # whoever trains decides when to stop
 
@@ -159,13 +148,24 @@ def exporting(labels: Labels, image_size: tuple[int, int], run: Path) -> Measure
 
 
 def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int]) -> Measure:
-    """Predicts the same files again and again as one batch; pixels are random where a way has them.
-
-    `run` is a folder of `exporting`, `way` one of `WAYS`.
-    """
-    contents = [Path(file).read_bytes() for file in files]
+    """Predicts one batch, of the files or of random pixels; `run` is a folder of `exporting`."""
+    export, contents = run / "export", [Path(file).read_bytes() for file in files]
     pixels = np.random.default_rng(0).integers(0, 256, (len(files), *image_size, 3), np.uint8)
-    answers = _prepared(way, run, contents, pixels)
+    floats = pixels.astype(np.float32)
+    if way == "model.predict":
+        answers = partial(model.load_model(run / MODEL_FILE).predict, floats, verbose=0)
+    elif way == "SavedModel, bytes":
+        answers = partial(predict.SavedModelPredictor(export).predict_bytes, contents)
+    elif way == "LiteRT, bytes":
+        answers = partial(predict.LiteRTPredictor(export).predict_bytes, contents)
+    elif way == "LiteRT, pixels":
+        answers = partial(predict.LiteRTPredictor(export).predict_pixels, pixels)
+    else:
+        import onnxruntime
+
+        providers = ["CPUExecutionProvider"]
+        network = onnxruntime.InferenceSession(export / common.ONNX_FILE, providers=providers)
+        answers = partial(network.run, None, {network.get_inputs()[0].name: floats})
 
     def work() -> int:
         answers()
@@ -173,23 +173,6 @@ def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int
 
     work()  # the first call builds graphs
     return speed_of(work)
-
-
-def _prepared(way: str, run: Path, files: list[bytes], pixels: np.ndarray) -> Callable[[], Any]:
-    export, floats = run / "export", pixels.astype(np.float32)
-    if way == "model.predict":
-        return partial(model.load_model(run / MODEL_FILE).predict, floats, verbose=0)
-    if way == "SavedModel, bytes":
-        return partial(predict.SavedModelPredictor(export).predict_bytes, files)
-    if way == "LiteRT, bytes":
-        return partial(predict.LiteRTPredictor(export).predict_bytes, files)
-    if way == "LiteRT, pixels":
-        return partial(predict.LiteRTPredictor(export).predict_pixels, pixels)
-    import onnxruntime
-
-    providers = ["CPUExecutionProvider"]
-    network = onnxruntime.InferenceSession(export / common.ONNX_FILE, providers=providers)
-    return partial(network.run, None, {network.get_inputs()[0].name: floats})
 
 
 def folder(run: Path, files: list[str]) -> Measure:
@@ -207,3 +190,51 @@ def cold(*command: str) -> Measure:
         return time.perf_counter() - start
 
     return measure
+
+
+class Measured:
+    """The measure that `prepare(*arguments)`, importable, returns; `peak` is its memory in GB.
+
+    Raises `WorkshopError` where the process has ended, or what it does fails.
+    """
+
+    def __init__(self, prepare: Callable[..., Callable[[], Any]], *arguments: Any):
+        context = multiprocessing.get_context("spawn")  # a fork would share our memory
+        self._connection, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
+        process.start()
+        theirs.close()
+        self._process, self._name = process, prepare.__name__
+        self._receive()
+
+    def __call__(self) -> Any:
+        """Returns what the measure returns."""
+        self._connection.send("measure")
+        return self._receive()
+
+    def close(self) -> float:
+        """Ends the process; returns its peak."""
+        self._process.kill()  # there is nothing to save, and TensorFlow's threads may not end
+        self._process.join()
+        return self.peak
+
+    def _receive(self) -> Any:
+        try:
+            answer, self.peak = self._connection.recv()
+        except EOFError:
+            answer, self.peak = common.WorkshopError("the process ended, out of memory?"), 0.0
+        if isinstance(answer, Exception):
+            raise common.WorkshopError(f"measuring {self._name}: {answer}")
+        return answer
+
+
+def _serve(connection, prepare: Callable[..., Callable[[], Any]], arguments) -> None:
+    # Its own lock is a semaphore of the system, which stays behind when this process is killed.
+    tqdm.set_lock(threading.RLock())
+    try:
+        measure = prepare(*arguments)
+        connection.send((None, common.peak_memory()))
+        while connection.recv():
+            connection.send((measure(), common.peak_memory()))
+    except Exception as error:  # reported by the parent: this process has no terminal of its own
+        connection.send((common.WorkshopError(f"{type(error).__name__}: {error}"), 0.0))

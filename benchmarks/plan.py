@@ -1,39 +1,29 @@
 """Measures a step of every stage of a recipe: how long each takes, and in how much memory.
 
-    python -m benchmarks plan NAME --manifest M [--minutes N] [--scale F]
-
-Where memory is short: --batch-size divided, and --accumulate multiplied by the same.
+python -m benchmarks plan NAME --manifest M [--minutes N] [--scale F]
 """
 
-import argparse
 from collections.abc import Callable
 
 import pandas as pd
 
 from benchmarks import measures
 from benchmarks.command import shared
-from benchmarks.processes import Measured
 from helpers import train
 from helpers.manifest import Manifest, read_manifest
 
 
 def plan(
-    recipe: train.Recipe, training: Manifest, measured: Callable[..., Measured] = Measured
+    recipe: train.Recipe, training: Manifest, measured: Callable = measures.Measured
 ) -> pd.DataFrame:
-    """Measures each stage in a process of its own, and says what to expect.
-
-    Returns:
-        A row for each stage: size, images_per_second, minutes (of all its epochs, validation
-        left out) and gigabytes (the most memory of the process).
-    """
+    """Measures each stage in a process of its own; the minutes are those without validation."""
     images, rows, plain = len(training), [], recipe.to_json()
     for number, stage in enumerate(recipe.stages):
         one = {**plain, "stages": plain["stages"][number : number + 1]}
         process = measured(measures.training, training, one, "random")
-        speed = process()
-        height, width = stage.image_size
+        speed, size = process(), "{}x{}".format(*stage.image_size)
         longest = stage.minutes or stage.epochs * images / speed / 60
-        rows.append((number + 1, f"{height}x{width}", speed, longest, process.close()))
+        rows.append((number + 1, size, speed, longest, process.close()))
     columns = ["stage", "size", "images_per_second", "minutes", "gigabytes"]
     return pd.DataFrame(rows, columns=columns).set_index("stage")
 
@@ -41,11 +31,9 @@ def plan(
 def describe_plan(table: pd.DataFrame) -> str:
     """Returns a table of `plan` as text, with what all stages take together."""
     lines = table.round({"images_per_second": 1, "minutes": 1, "gigabytes": 2}).to_string()
-    return (
-        f"{lines}\nall stages: {table['minutes'].sum():.0f} minutes at most; most memory in stage "
-        f"{table['gigabytes'].idxmax()}. Less memory: --batch-size divided, and --accumulate "
-        "multiplied by the same."
-    )
+    total, most = table["minutes"].sum(), table["gigabytes"].idxmax()
+    lines += f"\nall stages: {total:.0f} minutes at most; most memory in stage {most}. "
+    return f"{lines}Less memory: --batch-size divided, and --accumulate multiplied by the same."
 
 
 FLAGS = {
@@ -55,7 +43,7 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Measures, and prints."""
     recipe = train.scaled(train.find_recipe(given.name), given.scale)
     if given.minutes:

@@ -3,12 +3,11 @@
     python -m data.sources gtsrb --root DIR --out signs/manifest.csv
     python -m benchmarks signs --manifest signs/manifest.csv [--minutes N | --epochs N]
 
-A manifest with a given test split keeps it; another one has test tracks split off first. Then the
-other images are divided into training and validation, once by track and once by image: with
-frames of one physical sign on both sides, validation promises what the test does not keep.
+A manifest without a test split has test tracks split off first. The other images are divided into
+training and validation, once by track and once by image: with frames of one physical sign on both
+sides, validation promises what the test does not keep.
 """
 
-import argparse
 import dataclasses
 import math
 from pathlib import Path
@@ -25,20 +24,14 @@ from helpers.train import Recipe, change, find_recipe
 
 COMPARED = ("signs", "lenet")
 SPLITS = ("by track", "by image")
-TEST_SHARE = 0.25
-WEAK = 0.8  # a class with a lower share of its test images right is named
+WEAK = 0.8  # a class with a lower recall on the test images is named
 COLUMNS = ["recipe", "split", "validation", "test", "minutes", "CPU minutes", "epochs", "weak"]
 
 
 def divided(manifest: Manifest, way: str, share: float, seed: int = 0) -> Manifest:
-    """Returns a manifest with train, validation and test.
-
-    A `share` of the images outside of the test set validates, which is split off `way` "by
-    track", or "by image" as if tracks did not exist.
-    """
+    """Splits off a missing test set, and a fraction (`share`) of the rest for validation."""
     if not manifest.has_split or "test" not in set(manifest.frame[SPLIT]):
-        tested = {"train": 1 - TEST_SHARE, "test": TEST_SHARE}
-        manifest = split_by_group(manifest, tested, seed=seed)
+        manifest = split_by_group(manifest, {"train": 0.75, "test": 0.25}, seed=seed)
     split = manifest.frame[SPLIT].where(manifest.frame[SPLIT] == "test", "")
     manifest = dataclasses.replace(manifest, frame=manifest.frame.assign(**{SPLIT: split}))
     shares, rest = {"train": 1 - share, "validation": share}, (split == "").to_numpy()
@@ -60,27 +53,22 @@ def train_and_score(manifest: Manifest, recipe: Recipe, folder: Path) -> dict[st
     for (name, part), answers in zip(parts.items(), found["answers"]):
         targets, answer = part.targets(task), answers[task]
         row[name] = float((answer.argmax(axis=1) == targets).mean())
-    row |= {"minutes": found["minutes"], "CPU minutes": found["CPU minutes"]}
     weak = weak_classes(targets, answer, manifest.labels.tasks[task])
+    row |= {"minutes": found["minutes"], "CPU minutes": found["CPU minutes"]}
     return row | {"epochs": math.ceil(found["epochs"]), "weak": weak}
 
 
 def weak_classes(targets: np.ndarray, answers: np.ndarray, classes: tuple[str, ...]) -> str:
-    """Names the classes of which less than `WEAK` is right, worst first; "none" where all are."""
+    """Names the classes with a recall below `WEAK`, worst first; "none" where there are none."""
     right = per_class(targets, answers, classes)["recall"].dropna()
     weak = right[right < WEAK].sort_values()
     return ", ".join(f"{name} {share:.2f}" for name, share in weak.items()) or "none"
 
 
 def compare_recipes(
-    manifest: Manifest,
-    folder: Path,
-    minutes: float = 0.0,
-    epochs: int = 0,
-    share: float = 0.1,
-    seed: int = 0,
+    manifest: Manifest, folder: Path, minutes=0.0, epochs=0, share=0.1, seed=0
 ) -> pd.DataFrame:
-    """Trains every recipe under every split, where it is not told how long as long as it says."""
+    """Trains every recipe under every split, as long as it says where no length is given."""
     if len(manifest.tasks) != 1:
         found = ", ".join(manifest.tasks)
         raise WorkshopError(f"{manifest.name}: expected one task, found {found}.")
@@ -98,12 +86,12 @@ def compare_recipes(
 
 FLAGS = {
     **shared("manifest", "minutes", "epochs", "out"),
-    "--validation": {"type": float, "default": 0.1, "help": "share that validates (default 0.1)"},
+    "--validation": {"type": float, "default": 0.1, "help": "its fraction (default 0.1)"},
     "--seed": {"type": int, "default": 0, "help": "of splits and trainings (default 0)"},
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Trains, and writes signs.md."""
     if given.minutes < 0 or given.epochs < 0 or not 0 < given.validation < 1:
         raise WorkshopError("expected --minutes and --epochs of 0 or more, --validation below 1.")

@@ -1,15 +1,13 @@
-"""Measures each part beside its peer or its limit, in the same minutes on the same machine.
+"""Compares each part with its peer or its limit, in the same minutes on the same machine.
 
     python -m benchmarks speed --manifest M [--out FOLDER] [--rounds N] [--only train]
     python -m benchmarks speed --manifest M --train-minutes N [--seeds 0,1,2]
 
-Every round measures ours and then the other one, because a machine that others use is now fast and
-now slow; the ratio is the median over the rounds. Each side lives in a process of its own, whose
-peak of memory stands beside its speed. With --train-minutes networks are trained as well, and
-scored on the validation split.
+Every round measures ours and then the other one, as the speed of a shared machine varies; the ratio
+is the median over the rounds. Each side has a process of its own, whose peak memory is listed.
+With --train-minutes networks are trained as well, and scored on the validation split.
 """
 
-import argparse
 import os
 import platform
 import tempfile
@@ -27,7 +25,6 @@ import pandas as pd
 from benchmarks import measures
 from benchmarks.ablation import HELPED, PEERS, TOGETHER, Plan, run_ideas, scores_of
 from benchmarks.command import markdown, publish, shared
-from benchmarks.processes import Measured
 from helpers.common import WorkshopError, artifacts_folder, progress_bar
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import PUBLISHED, Recipe
@@ -41,9 +38,7 @@ FOLDER_FILES = 10_000  # of a folder that is predicted
 BATCH = 32  # images predicted at once
 
 
-def compare(
-    ours: Callable[[], float], theirs: Callable[[], float], rounds: int
-) -> tuple[float, float, float]:
+def compare(ours: measures.Measure, theirs: measures.Measure, rounds: int) -> tuple[float, ...]:
     """Measures both in turn: the median speed of each, and the median of the rounds' ratios."""
     pairs = np.array([(ours(), theirs()) for _ in range(rounds)])
     return *np.median(pairs, axis=0), float(np.median(pairs[:, 0] / pairs[:, 1]))
@@ -82,12 +77,8 @@ def pairs_of(training: Manifest, run: Path) -> Iterator[tuple]:
 
 
 def side_by_side(pairs: Sequence[tuple], start: Callable[..., Any]) -> Iterator[list]:
-    """Yields the two measures of each of `pairs_of`, started with `start`, and warm.
-
-    Starting one costs seconds (a process, TensorFlow, a network): it goes on while the next pair
-    needs it again.
-    """
-    running: dict[str, Any] = {}
+    """Yields the two measures of each of `pairs_of`, started with `start`, and warm."""
+    running: dict[str, Any] = {}  # starting one costs seconds: kept while the next pair needs it
     for _, _, ours, _, theirs in pairs:
         wanted = {repr(side): side for side in (ours, theirs)}
         for key in running.keys() - wanted.keys():
@@ -103,12 +94,9 @@ def side_by_side(pairs: Sequence[tuple], start: Callable[..., Any]) -> Iterator[
 
 
 def run_bench(
-    manifest: Manifest, rounds: int = 3, start: Callable[..., Any] = Measured, only: str = ""
+    manifest: Manifest, rounds: int = 3, start: Callable = measures.Measured, only: str = ""
 ) -> pd.DataFrame:
-    """Measures every part, or those with the text `only` in their name or in that of the peer.
-
-    `start` makes a measure that can be closed: `Measured`, or something quicker in a test.
-    """
+    """Measures every part, or those with the text `only` in their name or in that of the peer."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -123,16 +111,12 @@ def run_bench(
         for sides, (what, unit, _, beside, _) in zip(side_by_side(pairs, start), bar):
             bar.set_description(what)
             speed, other, ratio = compare(*sides, rounds)
-            peaks = [side.peak for side in sides]
-            rows.append((what, speed, peaks[0], beside, other, peaks[1], unit, ratio))
+            rows.append((what, speed, sides[0].peak, beside, other, sides[1].peak, unit, ratio))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def run_training(plan: Plan, seeds: Sequence[int]) -> pd.DataFrame:
-    """Trains ours with every seed and its peers with the first: a row for each training.
-
-    With some tasks only, ours is also trained with the manifest's other tasks, which may help.
-    """
+    """Trains ours with every seed and its peers with the first: a row for each training."""
     with tempfile.TemporaryDirectory() as folder:
         run_ideas(plan, [HELPED] if plan.tasks else [], seeds, Path(folder))
         run_ideas(plan, TOGETHER["peers"], seeds[:1], Path(folder), PEERS)
@@ -151,15 +135,10 @@ def mean_and_spread(runs: pd.DataFrame) -> pd.DataFrame:
 def as_page(tables: Mapping[str, pd.DataFrame], images: int, minutes: float) -> str:
     """Returns tables by heading as Markdown, with what they were measured with."""
     versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS_OF)
-    lines = [
-        "# Speed\n",
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
-        f"Python {platform.python_version()}, {versions}. {images:,} images, "
-        f"{minutes:.1f} minutes.",
-    ]
-    for heading, table in tables.items():
-        lines += [f"\n## {heading}\n", markdown(table).rstrip()]
-    return "\n".join([*lines, ""])
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    page = f"# Speed\n\n{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}. "
+    page += f"{images:,} images, {minutes:.1f} minutes.\n"
+    return page + "".join(f"\n## {name}\n\n{markdown(table)}" for name, table in tables.items())
 
 
 FLAGS = {
@@ -170,14 +149,15 @@ FLAGS = {
 }
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given) -> None:
     """Measures, and writes speed.md."""
     if given.rounds < 0 or given.train_minutes < 0:
         raise WorkshopError("expected --rounds and --train-minutes of 0 or more.")
     manifest, start, tables = read_manifest(given.manifest, tasks=given.tasks), time.monotonic(), {}
     if given.rounds:
-        table = run_bench(manifest, given.rounds, only=given.only)
-        tables["Parts beside a peer or a limit"] = table
+        tables["Parts beside a peer or a limit"] = run_bench(
+            manifest, given.rounds, only=given.only
+        )
     if given.train_minutes:
         runs = run_training(Plan(given.manifest, given.tasks, given.train_minutes), given.seeds)
         tables["Scores on validation"] = mean_and_spread(runs)

@@ -1,4 +1,4 @@
-"""Trains a recipe in a process of its own, and says how long it took and what it answers."""
+"""Trains a recipe in a process of its own, and says how long it took and what it predicts."""
 
 import shutil
 import time
@@ -10,24 +10,19 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.ideas import find_idea
-from benchmarks.measures import FOREVER, sequence_batches
-from benchmarks.processes import Measured
+from benchmarks.measures import FOREVER, Measured, sequence_batches
 from helpers import model, pipeline, train
 from helpers.common import artifacts_folder
 from helpers.manifest import Manifest
 from helpers.scores import score_manifest
+from helpers.train import Recipe
 
 KEPT = ("minutes", "epochs")  # of a training's row, beside its scores
 SCORES = {"accuracy": "", "macro_f1": "_macro_f1", "balanced_accuracy": "_balanced_accuracy"}
 
 
-def scored_training(manifest: Manifest, recipe: train.Recipe, **how: Any) -> dict[str, float]:
-    """Trains, and scores the last weights on the whole validation split.
-
-    Returns:
-        `KEPT`, and for each task its accuracy, as {task}, and its {task}_macro_f1 and
-        {task}_balanced_accuracy.
-    """
+def scored_training(manifest: Manifest, recipe: Recipe, **how: Any) -> dict[str, float]:
+    """Trains; returns `KEPT`, and the `SCORES` of each task on validation, as task + suffix."""
     validation = manifest.subset("validation")
     found = train_apart(manifest, recipe, [validation], **how)
     scores = score_manifest(validation, found["answers"][0], bootstraps=0)
@@ -38,11 +33,7 @@ def scored_training(manifest: Manifest, recipe: train.Recipe, **how: Any) -> dic
 
 
 def train_apart(
-    manifest: Manifest,
-    recipe: train.Recipe,
-    asked: Sequence[Manifest],
-    folder: Path | None = None,
-    **how: Any,
+    manifest: Manifest, recipe: Recipe, asked: Sequence[Manifest], folder: Path | None = None, **how
 ) -> dict[str, Any]:
     """Returns what `training` measures, in a process of its own; without a folder no run stays."""
     place = folder or artifacts_folder("runs") / "bench"
@@ -57,17 +48,12 @@ def train_apart(
 def training(
     manifest: Manifest, recipe: dict, asked: Sequence[Manifest], folder: Path, how: dict[str, Any]
 ) -> Callable[[], dict[str, Any]]:
-    """Prepares a whole training, after which the network answers what is `asked`.
+    """Prepares a whole training, after which the network predicts each of `asked`.
 
-    `how` may have an idea (by its name or file), the source "sequence" (see `sequence_batches`, for
-    a recipe of one stage), and best: of one stage the last epoch answers, which nobody chose,
-    unless the best one is wanted. Of several the best one does, from which each stage starts.
-
-    Returns:
-        A function that returns minutes, CPU minutes, epochs and answers: for each of `asked`
-        {task: float (images, classes)}.
+    `how` may have an idea (by name or file), the source "sequence" (`sequence_batches`; one stage),
+    and best: the best epoch predicts instead of the last, as it always does after several stages.
     """
-    plan, images = train.Recipe.from_json(recipe), manifest.subset("train")
+    plan, images = Recipe.from_json(recipe), manifest.subset("train")
     idea = find_idea(how["idea"]) if "idea" in how else None
 
     def measure() -> dict[str, Any]:

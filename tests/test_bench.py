@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import ablation, measures, processes, trainings
+from benchmarks import ablation, measures, trainings
 from benchmarks import speed as bench
 from helpers.common import ROOT, WorkshopError, tf
 from helpers.manifest import Manifest
@@ -50,7 +50,7 @@ def ending() -> Callable[[], float]:
 
 
 class InProcess:
-    """Stands in for `processes.Measured`: as quick as the measure."""
+    """Stands in for `measures.Measured`: as quick as the measure."""
 
     def __init__(self, prepare, *arguments):
         self._measure = prepare(*arguments)
@@ -99,13 +99,13 @@ def test_a_speed_is_images_by_the_second(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_process_of_its_own_measures_and_tells_its_memory() -> None:
-    small, large = processes.Measured(counting, 7), processes.Measured(holding, 300)
+    small, large = measures.Measured(counting, 7), measures.Measured(holding, 300)
     assert (small(), small(), large()) == (7, 8, 1)
     assert 0.25 < large.close() - small.close() < 0.4
 
 
 SHOWING = """
-from benchmarks.processes import Measured
+from benchmarks.measures import Measured
 from tests.test_bench import showing
 
 if __name__ == "__main__":
@@ -131,7 +131,7 @@ def test_a_killed_process_leaves_nothing_in_the_system(tmp_path: Path) -> None:
 )
 def test_what_fails_in_the_process_is_told(prepare: Callable, message: str) -> None:
     with pytest.raises(WorkshopError, match=message):
-        processes.Measured(prepare)
+        measures.Measured(prepare)
 
 
 def test_the_page_holds_every_row_and_what_it_was_measured_with() -> None:

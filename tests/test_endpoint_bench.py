@@ -32,9 +32,8 @@ def test_the_bench_compares_ways_and_counts_wrong_answers(monkeypatch):
     assert fractions["kB"] > 0 and fractions.drop("kB").isna().all()
 
     expected = {"sign": np.array([[0.75, 0.25, 0.0], [0.1, 0.75, 0.15]])}
-    counts = endure(
-        clients[bench.FILES], [bodies[bench.FILES]] * 2, expected, LABELS.tasks, 200, lambda: 1.0
-    )
+    predictor = Mock(labels=LABELS, predict_bytes=lambda files: expected)
+    counts = endure(clients[bench.FILES], [bodies[bench.FILES]] * 2, predictor, 200, lambda: 1.0)
     assert counts["good"] == 198 and counts["broken"] == 2
     assert counts["wrong answers"] == 100  # the second image is no stop sign
     assert counts["broken, not refused as it should be"] == 2

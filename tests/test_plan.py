@@ -12,7 +12,7 @@ from tests.conftest import small_recipe
 
 
 class FixedProcess:
-    """Stands in for `benchmarks.processes.Measured`: 64 images in half a second, 2 GB."""
+    """Stands in for `benchmarks.measures.Measured`: 64 images in half a second, 2 GB."""
 
     def __init__(self, prepare: Callable, training: Manifest, recipe: dict, source: str):
         assert prepare is measures.training and len(recipe["stages"]) == 1 and source == "random"

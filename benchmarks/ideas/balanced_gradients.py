@@ -1,8 +1,4 @@
-"""Balanced gradients: every task pulls at the shared features equally hard.
-
-g = sum_i g_i mean_j(|g_j|) / |g_i|: what GradNorm (Chen et al. 2018, with alpha = 0) trains task
-weights for, at the shared features, where a gradient costs nothing extra (Sener & Koltun 2018).
-"""
+"""Balanced gradients: g_i mean_j(|g_j|) / |g_i|, as of GradNorm (Chen et al. 2018, alpha = 0)."""
 
 from benchmarks.ideas.equal_pull import EqualPull
 from helpers.common import keras, layers
@@ -10,7 +6,7 @@ from helpers.train import Idea
 
 
 class BalancedGradients(Idea):
-    """Puts `EqualPull` before the towers; loss and predictions stay as they are."""
+    """Puts `EqualPull` before the towers, where a gradient is free (Sener & Koltun 2018)."""
 
     def network(self, model: keras.Model) -> keras.Model:  # noqa: D102
         kind = "tower" if any(x.name.endswith("_tower") for x in model.layers) else "dropout"

@@ -1,8 +1,4 @@
-"""CutMix: a rectangle of another image set into each (Yun et al. 2019).
-
-x = M x_i + (1 - M) x_j and y = s y_i + (1 - s) y_j, where M is 0 in the rectangle and 1 elsewhere,
-and s is the mean of M. The area of the rectangle is drawn evenly.
-"""
+"""CutMix (Yun et al. 2019): a rectangle of another image in each, labels mixed by its area."""
 
 import numpy as np
 
@@ -10,7 +6,7 @@ from benchmarks.ideas.mixing import Mixing
 
 
 class CutMix(Mixing):
-    """Pastes a rectangle of another image into each, of its shape and at the same place."""
+    """Pastes a rectangle into each image, of its shape and an area drawn evenly."""
 
     def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:  # noqa: D102
         count, height, width, _ = images.shape

@@ -1,8 +1,4 @@
-"""Focal loss: what is known already counts less (Lin et al. 2017).
-
-FL(p) = -(1 - p)^g log p for a label of probability p, with g = 2. It is the cross-entropy of the
-probability q = p^((1 - p)^g), so that masks, soft labels and class weights stay the core's.
-"""
+"""Focal loss (Lin et al. 2017): -(1 - p)^g log p, so that what is known already counts less."""
 
 import numpy as np
 
@@ -18,7 +14,7 @@ class Focal(Idea):
 
 
 class FocalLoss(keras.losses.Loss):
-    """A loss that sees less of what is known already."""
+    """The loss of p^((1 - p)^g): so masks, soft labels and class weights stay the core's."""
 
     def __init__(self, loss: keras.losses.Loss, exponent: float = 2.0):
         super().__init__(name=loss.name, reduction="none")

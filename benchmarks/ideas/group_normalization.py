@@ -1,13 +1,7 @@
-"""Group normalization instead of batch normalization (Wu & He 2018).
-
-Each image is normalized by itself, over groups of its channels: y = g (x - mean) / std + b, with
-mean and std over height, width and the channels of a group. It depends on no other image.
-"""
+"""Group normalization (Wu & He 2018) over groups of channels, instead of batch normalization."""
 
 from helpers.common import keras, layers
 from helpers.train import Idea
-
-GROUPS = 8
 
 
 class GroupNormalized(Idea):
@@ -24,7 +18,7 @@ def in_groups(layer: layers.Layer) -> layers.Layer:
     options = {"name": layer.name, "trainable": layer.trainable}
     if layer.input_spec.ndim == 2:  # groups of a vector would have few numbers: one group of all
         return layers.LayerNormalization(**options)
-    return layers.GroupNormalization(GROUPS, **options)
+    return layers.GroupNormalization(groups=8, **options)
 
 
 def call(layer: layers.Layer, *inputs, mask=None, **options):

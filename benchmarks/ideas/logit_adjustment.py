@@ -1,23 +1,17 @@
-"""Logit adjustment: the network learns to score as if all classes were equally frequent.
-
-While training, the softmax is that of the logits f_c + t log pi_c, where pi_c is the fraction of
-class c in training and t = 1 (Menon et al. 2021, equation 10). Predictions are left as they are.
-"""
+"""Logit adjustment (Menon et al. 2021, eq. 10): training with the softmax of f_c + log pi_c."""
 
 import numpy as np
 
 from helpers.common import keras
 from helpers.train import Idea
 
-STRENGTH = 1.0  # t
-
 
 class LogitAdjustment(Idea):
-    """Wraps the loss of each task."""
+    """Wraps each loss: the network learns as if all classes were equally frequent (pi_c)."""
 
     def loss(self, task: str, loss: keras.losses.Loss, counts: np.ndarray):  # noqa: D102
         # a class without rows counts as half a row: of 0 nothing would be learned
-        return Adjusted(loss, (np.maximum(counts, 0.5) / max(counts.sum(), 1)) ** STRENGTH)
+        return Adjusted(loss, np.maximum(counts, 0.5) / max(counts.sum(), 1))
 
 
 class Adjusted(keras.losses.Loss):

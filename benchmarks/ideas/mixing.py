@@ -8,13 +8,10 @@ from helpers.train import Idea
 
 
 class Mixing(Idea):
-    """Puts a part of another image of the batch into each, and shares the label likewise."""
+    """Puts a part of another image of the batch into each, and mixes the labels likewise."""
 
     def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:
-        """Returns mixed images, the row of each one's partner, and the fraction its label keeps.
-
-        Of uint8 (batch, height, width, 3): the same again, int32 (batch,), float32 (batch,).
-        """
+        """Returns images mixed (uint8), the row of each one's partner (int32), its label's part."""
         raise NotImplementedError
 
     def batches(self, batches: tf.data.Dataset, labels: Labels) -> tf.data.Dataset:

@@ -1,8 +1,4 @@
-"""MixUp: one image laid over another (Zhang et al. 2018).
-
-x = s x_i + (1 - s) x_j and y = s y_i + (1 - s) y_j, where s is drawn from Beta(a, a); here s is
-the larger part, so that the own image stays the more visible one.
-"""
+"""MixUp (Zhang et al. 2018): s x_i + (1 - s) x_j and s y_i + (1 - s) y_j, s from Beta(a, a)."""
 
 import numpy as np
 
@@ -12,7 +8,7 @@ SPREAD = 0.2  # a: as in the paper for small data sets
 
 
 class MixUp(Mixing):
-    """Blends each image with another one."""
+    """Blends each image with another one; s is the larger part, so it stays more visible."""
 
     def mix(self, images: np.ndarray, rng: np.random.Generator) -> tuple:  # noqa: D102
         count = len(images)

@@ -1,8 +1,4 @@
-"""Balanced sampling: of an image's labels the rarest one decides how often it comes.
-
-The weight of class c is n / (k n_c) of n rows in k classes (King & Zeng 2001, "balanced"); a row
-is drawn by the largest weight of its labels, and like the average row where a label is missing.
-"""
+"""Balanced sampling: class c weighs n / (k n_c) of n rows in k classes (King & Zeng 2001)."""
 
 import numpy as np
 
@@ -12,12 +8,11 @@ from helpers.train import Idea
 
 
 class Rarest(Idea):
-    """Draws images by their rarest label."""
+    """Draws images by their rarest label, and like the average row where one is missing."""
 
     def weights(self, training: Manifest) -> np.ndarray:  # noqa: D102
-        sampling_weights = []
+        highest = np.zeros(len(training))
         for task, weights in balance(class_counts(training)).items():
             targets = training.targets(task)
-            sampling_weights.append(np.where(targets >= 0, weights[targets], 1.0))
-        highest = np.max(sampling_weights, axis=0)
+            highest = np.maximum(highest, np.where(targets >= 0, weights[targets], 1.0))
         return highest / highest.sum()
