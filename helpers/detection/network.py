@@ -1,6 +1,6 @@
 """Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017), in Keras 3.
 
-pixels -> backbone -> pyramid -> proposals -> RoIAlign -> box head -> boxes, classes, scores
+pixels -> backbone -> pyramid -> region proposals -> RoIAlign -> box head -> boxes, classes, scores
 
 Boxes are float32 (..., 4): ymin, xmin, ymax, xmax in pixels of the network's image ("yxyx").
 """
@@ -21,15 +21,15 @@ CHANNELS = 64  # of every level of the pyramid
 HIDDEN = 256  # units of the box head's two layers
 CELLS = 7  # RoIAlign gives CELLS x CELLS features of each box (Ren et al. 2015)
 SAMPLES = 2  # points on each side of a cell whose mean is its feature (He et al. 2017)
-BASE_SIZE = 112.0  # boxes of this side are looked at on the second level, as 7 x 7 cells of it
-BEFORE_NMS, PROPOSALS = 256, 64  # best anchors that are compared, proposals that remain
-PROPOSAL_IOU, ANSWER_IOU = 0.7, 0.5  # two boxes that overlap more are one
+BASE_SIZE = 112.0  # a box of this side is read from the second level, as 7 x 7 of its cells
+BEFORE_NMS, PROPOSALS = 256, 64  # top anchors before suppression, proposals after it
+PROPOSAL_IOU, ANSWER_IOU = 0.7, 0.5  # of boxes that overlap more, only the best stays
 LARGEST_GROWTH = 4.0  # log of the factor by which a delta may change a side: more overflows
-SCALES = (0.1, 0.1, 0.2, 0.2)  # of deltas, so that all four losses are of one size
+SCALES = (0.1, 0.1, 0.2, 0.2)  # of deltas, so that all four losses have a similar scale
 
 
 class Answer(NamedTuple):
-    """What was found in a batch of images, best first, padded with zeros."""
+    """The predictions for a batch of images, best first, padded with zeros."""
 
     boxes: tf.Tensor  # (batch, most, 4)
     scores: tf.Tensor  # (batch, most), 0 to 1
@@ -55,12 +55,12 @@ def build_anchors(
 
 
 def encode(anchors: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Returns how to move and stretch each anchor so that it becomes its box: (..., 4)."""
+    """Returns the deltas that turn each anchor into its box: (..., 4)."""
     return bounding_boxes.encode_box_to_deltas(anchors, boxes, "yxyx", "yxyx", variance=SCALES)
 
 
 def decode(anchors: tf.Tensor, deltas: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Moves and stretches anchors by deltas, and clips them to the image: (..., 4)."""
+    """Applies deltas to anchors and clips the boxes to the image: (..., 4)."""
     growth = tf.minimum(deltas[..., 2:], LARGEST_GROWTH / SCALES[2])
     deltas = tf.concat([deltas[..., :2], growth], axis=-1)
     boxes = bounding_boxes.decode_deltas_to_boxes(anchors, deltas, "yxyx", "yxyx", variance=SCALES)
@@ -74,7 +74,7 @@ def build_pyramid(
     image = keras.Input((*image_size, 3), name="pixels")
     stages = _stages(image, image_size, backbone, weights)
     maps = [layers.Conv2D(CHANNELS, 1, name=f"lateral_{s}")(x) for s, x in zip(STRIDES, stages)]
-    # the coarse map knows what is there, the fine one where
+    # coarse maps carry semantics, fine maps location: each level adds the coarser one
     for level in (1, 0):
         coarser = layers.UpSampling2D(2, name=f"enlarge_{STRIDES[level + 1]}")(maps[level + 1])
         maps[level] = layers.Add(name=f"merge_{STRIDES[level]}")([maps[level], coarser])
@@ -105,7 +105,7 @@ def _stages(image, image_size: tuple[int, int], name: str, weights: str | None) 
 
 
 def build_proposer(anchors_per_cell: int) -> keras.Model:
-    """Builds the region proposal network: a map to objectness logits and deltas (anchors, 4)."""
+    """Builds the region proposal network (RPN): objectness logits and deltas (anchors, 4)."""
     features = keras.Input((None, None, CHANNELS))
     x = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="look")(features)
     objectness = layers.Conv2D(anchors_per_cell, 1, name="objectness")(x)
@@ -126,7 +126,7 @@ def build_box_head(classes: int) -> keras.Model:
 
 
 def levels_of(boxes: tf.Tensor) -> tf.Tensor:
-    """Returns the level of the pyramid on which each box is looked at: int32 (...)."""
+    """Returns the level of the pyramid on which each box is read: int32 (...)."""
     sides = tf.maximum(boxes[..., 2:] - boxes[..., :2], 1e-3)
     size = tf.sqrt(tf.reduce_prod(sides, axis=-1))
     level = 1 + tf.cast(tf.floor(tf.math.log(size / BASE_SIZE) / tf.math.log(2.0)), tf.int32)
@@ -134,7 +134,7 @@ def levels_of(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
-    """Cuts the features of every box out of the level that suits its size (He et al. 2017).
+    """Extracts the features of every box from the level for its size (He et al. 2017).
 
     Maps are (batch, rows, columns, channels) for each of `STRIDES`, boxes (batch, boxes, 4), and
     the result is (batch * boxes, CELLS, CELLS, channels).
@@ -165,7 +165,7 @@ def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
 
 
 class FasterRCNN(keras.Model):
-    """The detector, of so many `classes` without the background."""
+    """The detector; `classes` does not count the background."""
 
     def __init__(self, config: Config, classes: int):
         super().__init__(name="faster_rcnn")
@@ -183,7 +183,7 @@ class FasterRCNN(keras.Model):
         return maps, *(tf.concat(part, axis=1) for part in parts)
 
     def best_proposals(self, objectness: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
-        """Turns anchors into the few best boxes, (batch, PROPOSALS, 4), padded with zeros."""
+        """Returns the RPN's top boxes, (batch, PROPOSALS, 4), padded with zeros."""
         best = tf.math.top_k(objectness, min(BEFORE_NMS, len(self.anchors)))
         anchors = tf.gather(tf.constant(self.anchors), best.indices)
         boxes = decode(anchors, tf.gather(deltas, best.indices, batch_dims=1), self.image_size)
@@ -211,10 +211,10 @@ class FasterRCNN(keras.Model):
     def losses(
         self, pixels: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Returns the four losses of a batch: one more multi-task network.
+        """Returns the four losses of a batch: this, too, is a multi-task network.
 
-        The arguments are those of a batch of `Example`; a difficult object, -1, is neither learned
-        nor learned as background. `seed`, int32 (2,), draws anchors and proposals.
+        The arguments are those of a batch of `Example`; a difficult object, -1, is learned
+        neither as an object nor as background. `seed`, int32 (2,), draws anchors and proposals.
         """
         maps, objectness, deltas = self.propose(pixels, training=True)
         anchors = tf.constant(self.anchors)

@@ -119,7 +119,7 @@ def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable])
 def restore(
     path: Path, network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
 ) -> int:
-    """Puts everything back as it was at a checkpoint of the same network; returns its step."""
+    """Restores weights and optimizer from a checkpoint of the same network; returns its step."""
     values = read_checkpoint(path)
     for name, shape, found in _assign(values, named_variables(network, optimizer)):
         where, fix = f"{path} belongs to another network", "Start from it with `checkpoint:`"
@@ -128,9 +128,9 @@ def restore(
 
 
 def start_from(place: Path, network: FasterRCNN) -> list[str]:
-    """Takes from a checkpoint of another run, or of its folder, all weights that fit.
+    """Loads all weights that fit from a checkpoint, or from the newest in a run's folder.
 
-    Returns lines to print: how many were taken, and each that is made anew, such as a class head
+    Returns lines to print: how many were loaded, and each that is made anew, such as a class head
     of another size. Raises WorkshopError without a checkpoint, or where nothing in it fits.
     """
     path = Path(place)
@@ -144,6 +144,6 @@ def start_from(place: Path, network: FasterRCNN) -> list[str]:
         raise WorkshopError(f"checkpoint: expected weights that fit, found none in {path}.")
     lines = [f"{len(variables) - len(others)} of {len(variables)} weights taken from {path}"]
     for name, shape, found in others:
-        why = "which the checkpoint has not" if found is None else f"{shape} instead of {found}"
+        why = "missing from the checkpoint" if found is None else f"{shape} instead of {found}"
         lines.append(f"made anew: {name}, {why}")
     return lines

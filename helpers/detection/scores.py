@@ -16,8 +16,8 @@ from helpers.detection.label_map import LabelMap
 from helpers.detection.network import FasterRCNN
 
 COLUMNS = ("AP", "AP50", "AP75")
-MOST = 100  # answers that count for each image, as COCO has it
-LEAST_SCORE = 0.01  # answers below change no figure that is shown
+MOST = 100  # predictions that count for each image, as in COCO
+LEAST_SCORE = 0.01  # lower predictions change no figure that is shown
 
 
 def score_network(network: FasterRCNN, files: Sequence[str], label_map: LabelMap) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def average_precision(truths: Sequence, answers: Sequence, names: Sequence[str])
     """Scores predictions against the truth, as `score_network`; nan where a class has no box.
 
     An image's truth is boxes (n, 4), ymin, xmin, ymax, xmax, and labels (n,) from 1 on, or -1 for a
-    difficult object; its answer is boxes (m, 4), scores (m,), and classes (m,) from 0.
+    difficult object; its prediction is boxes (m, 4), scores (m,), and classes (m,) from 0.
     """
     numbers = range(1, len(names) + 1)
     rows = [
@@ -81,14 +81,14 @@ def _box(box: np.ndarray) -> list[float]:
 
 
 def _evaluate(things: dict, rows: np.ndarray) -> np.ndarray:
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells about each of its steps
+    with contextlib.redirect_stdout(io.StringIO()):  # it reports each of its steps
         truth = COCO()
         truth.dataset = things
         truth.createIndex()
         judge = COCOeval(truth, truth.loadRes(rows), "bbox")
         judge.evaluate()
         judge.accumulate()
-    # (IoU, recall, class, area, most): all sizes, most answers
+    # (IoU, recall, class, area, most): all sizes, most predictions
     precision = judge.eval["precision"][:, :, :, 0, -1]
     by_iou = np.where(precision < 0, np.nan, precision).mean(axis=1)
     return np.stack([by_iou.mean(axis=0), by_iou[0], by_iou[5]], axis=1)

@@ -10,13 +10,13 @@ from keras.utils import bounding_boxes
 from helpers.common import tf
 
 ANCHOR_HIGH, ANCHOR_LOW = 0.6, 0.3  # IoU from which an anchor is an object; below, background
-PROPOSAL_HIGH = 0.5  # likewise of a proposal, without a gap
-ANCHORS, ANCHORS_FOUND = 128, 64  # drawn for each image, and of these objects at most
-DRAWN, DRAWN_FOUND = 32, 12  # likewise of the proposals
+PROPOSAL_HIGH = 0.5  # the same for a proposal, without a gap
+ANCHORS, ANCHORS_FOUND = 128, 64  # sampled per image, and how many of them may be objects
+DRAWN, DRAWN_FOUND = 32, 12  # the same for proposals
 
 
 class Chosen(NamedTuple):
-    """What is drawn of anchors or proposals, and what they should have predicted."""
+    """The sampled anchors or proposals, and their targets."""
 
     anchors: tf.Tensor  # (..., 4), the anchors or proposals themselves
     boxes: tf.Tensor  # (..., 4), the object of each; the nearest one where it is background

@@ -1,4 +1,4 @@
-"""Trains the detector by a config: checkpoints, log and TensorBoard, and a way to go on."""
+"""Trains the detector by a config: checkpoints, log, TensorBoard, and resuming."""
 
 import shutil
 import time
@@ -20,7 +20,7 @@ from helpers.train import PLANNED_STEPS, OneCycle
 
 CLIP = 10.0  # norm of all gradients: the first steps on a new image can be wild
 TELL_EVERY = 20  # steps between two points in TensorBoard
-MOST_BOXES = 64  # in an image, to train on; of more, the largest
+MOST_BOXES = 64  # to train on per image; of more, the largest are kept
 
 
 def train(
@@ -29,7 +29,7 @@ def train(
     """Trains a detector into a folder and returns the finished run.
 
     With `resume` it goes on after the newest checkpoint there; the config may then only be longer.
-    Raises WorkshopError on bad records, a folder in use, or a loss that is no number any more.
+    Raises WorkshopError on bad records, a folder in use, or a loss that is not finite.
     """
     run = _open_or_create(config, Path(folder), resume, overwrite)
     session = Session(run, resume)
@@ -107,7 +107,7 @@ class Session:
 
     @property
     def share(self) -> float:
-        """How much of the run is over: 0 to 1, and more when it is late."""
+        """The fraction of the run that is done; above 1 when it is late."""
         if self.config.minutes is None:
             return self.step / self.config.num_steps
         return (self.used + time.monotonic() - self.began) / (60 * self.config.minutes)
@@ -171,9 +171,9 @@ class Session:
 
 
 def _most_boxes(files: list[str], label_map: LabelMap) -> int:
-    """Returns to how many boxes images are padded; tells of boxes of unknown classes."""
+    """Returns to how many boxes images are padded; reports boxes of unknown classes."""
     dataset = read_records(files, label_map).map(lambda one: one["labels"])
     labels = list(dataset.as_numpy_iterator())
     if unknown := sum(int((one == 0).sum()) for one in labels):
-        print(f"note: {unknown:,} boxes of classes that the label map has not are left out")
+        print(f"note: {unknown:,} boxes of classes missing from the label map are left out")
     return max(1, min(MOST_BOXES, max(map(len, labels))))
