@@ -122,7 +122,7 @@ def test_drawn_proposals_are_objects_and_background_in_their_numbers():
     assert chosen.found.numpy().sum() == targets.DRAWN_FOUND
     used = chosen.used.numpy()[0] > 0
     assert used.sum() == targets.DRAWN
-    assert (chosen.anchors.numpy()[0][used][:, 2] > 0).all()  # none that only fills up
+    assert (chosen.anchors.numpy()[0][used][:, 2] > 0).all()  # none that is padding
     few = targets.choose_proposals(
         np.concatenate([good[:3], np.zeros((61, 4), "f4")])[None], boxes, labels, [0, 1]
     )

@@ -1,7 +1,4 @@
-"""Scores a detection run.
-
-python -m helpers.detection.evaluate --run RUN [--records GLOB]
-"""
+"""python -m helpers.detection.evaluate --run RUN [--records GLOB]."""
 
 import argparse
 from pathlib import Path
@@ -24,8 +21,7 @@ def main() -> None:
     patterns = [arguments.records] if arguments.records else list(run.config.val)
     if not patterns:
         raise WorkshopError(f"{arguments.run}: expected val in the config, or --records.")
-    files = shard_files(patterns)
-    require_whole(files)
+    require_whole(files := shard_files(patterns))
     print(score_network(run.network(), files, run.label_map).round(3).to_string())
 
 

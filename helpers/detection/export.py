@@ -1,7 +1,4 @@
-"""Exports a detection run: image files in; boxes, names and scores out.
-
-python -m helpers.detection.export --run RUN [--archive model.tar.gz]
-"""
+"""python -m helpers.detection.export --run RUN [--archive model.tar.gz]."""
 
 import argparse
 from pathlib import Path

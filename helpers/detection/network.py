@@ -1,9 +1,8 @@
 """Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017), in Keras 3.
 
-pixels -> backbone -> pyramid -> proposals -> RoIAlign -> box head -> boxes, classes, scores
+pixels -> backbone -> pyramid -> region proposals -> RoIAlign -> box head -> boxes, classes, scores
 
-Boxes are float32 (..., 4) as ymin, xmin, ymax, xmax in pixels of the network's image, which
-keras.utils.bounding_boxes calls "yxyx" and TensorFlow's functions want.
+Boxes are float32 (..., 4): ymin, xmin, ymax, xmax in pixels of the network's image ("yxyx").
 """
 
 from collections.abc import Sequence
@@ -22,15 +21,15 @@ CHANNELS = 64  # of every level of the pyramid
 HIDDEN = 256  # units of the box head's two layers
 CELLS = 7  # RoIAlign gives CELLS x CELLS features of each box (Ren et al. 2015)
 SAMPLES = 2  # points on each side of a cell whose mean is its feature (He et al. 2017)
-BASE_SIZE = 112.0  # boxes of this side are looked at on the second level, as 7 x 7 cells of it
-BEFORE_NMS, PROPOSALS = 256, 64  # best anchors that are compared, proposals that remain
-PROPOSAL_IOU, ANSWER_IOU = 0.7, 0.5  # two boxes that overlap more are one
+BASE_SIZE = 112.0  # a box of this side is read from the second level, as 7 x 7 of its cells
+BEFORE_NMS, PROPOSALS = 256, 64  # top anchors before suppression, proposals after it
+PROPOSAL_IOU, ANSWER_IOU = 0.7, 0.5  # of boxes that overlap more, only the best stays
 LARGEST_GROWTH = 4.0  # log of the factor by which a delta may change a side: more overflows
-SCALES = (0.1, 0.1, 0.2, 0.2)  # of deltas, so that all four losses are of one size
+SCALES = (0.1, 0.1, 0.2, 0.2)  # of deltas, so that all four losses have a similar scale
 
 
 class Answer(NamedTuple):
-    """What was found in a batch of images, best first, padded with zeros."""
+    """The predictions for a batch of images, best first, padded with zeros."""
 
     boxes: tf.Tensor  # (batch, most, 4)
     scores: tf.Tensor  # (batch, most), 0 to 1
@@ -50,20 +49,20 @@ def build_anchors(
         rows, columns = (side // stride for side in image_size)
         y, x = np.mgrid[:rows, :columns].reshape(2, -1, 1) * stride + stride / 2
         half = np.sqrt(ratios) * size / 2, size / np.sqrt(ratios) / 2  # height, width
-        anchors.append(np.stack([y - half[0], x - half[1], y + half[0], x + half[1]], axis=-1))
-    return np.concatenate([level.reshape(-1, 4) for level in anchors]).astype(np.float32)
+        edges = [y - half[0], x - half[1], y + half[0], x + half[1]]
+        anchors.append(np.stack(edges, axis=-1).reshape(-1, 4))
+    return np.concatenate(anchors).astype(np.float32)
 
 
 def encode(anchors: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-    """Returns how to move and stretch each anchor so that it becomes its box: (..., 4)."""
+    """Returns the deltas that turn each anchor into its box: (..., 4)."""
     return bounding_boxes.encode_box_to_deltas(anchors, boxes, "yxyx", "yxyx", variance=SCALES)
 
 
 def decode(anchors: tf.Tensor, deltas: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Moves and stretches anchors by deltas, and clips them to the image: (..., 4)."""
-    deltas = tf.concat(
-        [deltas[..., :2], tf.minimum(deltas[..., 2:], LARGEST_GROWTH / SCALES[2])], axis=-1
-    )
+    """Applies deltas to anchors and clips the boxes to the image: (..., 4)."""
+    growth = tf.minimum(deltas[..., 2:], LARGEST_GROWTH / SCALES[2])
+    deltas = tf.concat([deltas[..., :2], growth], axis=-1)
     boxes = bounding_boxes.decode_deltas_to_boxes(anchors, deltas, "yxyx", "yxyx", variance=SCALES)
     return tf.clip_by_value(boxes, 0.0, tf.constant([*image_size] * 2, tf.float32))
 
@@ -71,14 +70,11 @@ def decode(anchors: tf.Tensor, deltas: tf.Tensor, image_size: tuple[int, int]) -
 def build_pyramid(
     image_size: tuple[int, int], backbone: str = SMALL, weights: str | None = None
 ) -> keras.Model:
-    """Builds backbone and pyramid: pixels to a map of `CHANNELS` for each of `STRIDES`.
-
-    The coarse map knows what is there, the fine one where: each level gets the coarser one,
-    enlarged, added to its own.
-    """
+    """Builds backbone and pyramid: pixels to a map of `CHANNELS` for each of `STRIDES`."""
     image = keras.Input((*image_size, 3), name="pixels")
     stages = _stages(image, image_size, backbone, weights)
     maps = [layers.Conv2D(CHANNELS, 1, name=f"lateral_{s}")(x) for s, x in zip(STRIDES, stages)]
+    # coarse maps carry semantics, fine maps location: each level adds the coarser one
     for level in (1, 0):
         coarser = layers.UpSampling2D(2, name=f"enlarge_{STRIDES[level + 1]}")(maps[level + 1])
         maps[level] = layers.Add(name=f"merge_{STRIDES[level]}")([maps[level], coarser])
@@ -94,25 +90,22 @@ def _stages(image, image_size: tuple[int, int], name: str, weights: str | None) 
     x = image
     if name == SMALL:
         scaled = layers.Rescaling(1 / 127.5, offset=-1)(image)
-        network = keras.Model(image, street_features(scaled, SMALL_WIDTHS), name="backbone")
+        network = keras.Model(image, street_features(scaled, SMALL_WIDTHS))
     else:
         whole = build_backbone(image_size, name, weights)
-        network = keras.Model(whole.layers[-1].input, whole.layers[-1].output, name="backbone")
+        network = keras.Model(whole.layers[-1].input, whole.layers[-1].output)
         for scale in whole.layers[1:-1]:
             x = scale(x)
         if weights:  # batches are too small for statistics of their own
             for layer in network.layers:
                 layer.trainable = not isinstance(layer, layers.BatchNormalization)
-    last = {
-        image_size[0] // layer.output.shape[1]: layer.output
-        for layer in network.layers
-        if len(layer.output.shape) == 4
-    }
+    outputs = (layer.output for layer in network.layers)
+    last = {image_size[0] // one.shape[1]: one for one in outputs if len(one.shape) == 4}
     return keras.Model(network.input, [last[s] for s in STRIDES], name="backbone")(x)
 
 
 def build_proposer(anchors_per_cell: int) -> keras.Model:
-    """Builds the region proposal network: a map to objectness logits and deltas (anchors, 4)."""
+    """Builds the region proposal network (RPN): objectness logits and deltas (anchors, 4)."""
     features = keras.Input((None, None, CHANNELS))
     x = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="look")(features)
     objectness = layers.Conv2D(anchors_per_cell, 1, name="objectness")(x)
@@ -122,7 +115,7 @@ def build_proposer(anchors_per_cell: int) -> keras.Model:
 
 
 def build_box_head(classes: int) -> keras.Model:
-    """Builds what looks at one box: logits (1 + classes), the background first, and deltas (4)."""
+    """Builds the head for one box: logits (1 + classes), the background first, and deltas (4)."""
     features = keras.Input((CELLS, CELLS, CHANNELS))
     x = layers.Flatten()(features)
     for number in (1, 2):
@@ -133,7 +126,7 @@ def build_box_head(classes: int) -> keras.Model:
 
 
 def levels_of(boxes: tf.Tensor) -> tf.Tensor:
-    """Returns the level of the pyramid on which each box is looked at: int32 (...)."""
+    """Returns the level of the pyramid on which each box is read: int32 (...)."""
     sides = tf.maximum(boxes[..., 2:] - boxes[..., :2], 1e-3)
     size = tf.sqrt(tf.reduce_prod(sides, axis=-1))
     level = 1 + tf.cast(tf.floor(tf.math.log(size / BASE_SIZE) / tf.math.log(2.0)), tf.int32)
@@ -141,10 +134,7 @@ def levels_of(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
-    """Cuts the features of every box out of the level that suits its size (He et al. 2017).
-
-    The levels are stacked as if they were images of one batch, so that a single
-    `tf.image.crop_and_resize` serves all of them with shapes that never change.
+    """Extracts the features of every box from the level for its size (He et al. 2017).
 
     Maps are (batch, rows, columns, channels) for each of `STRIDES`, boxes (batch, boxes, 4), and
     the result is (batch * boxes, CELLS, CELLS, channels).
@@ -157,7 +147,9 @@ def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
         edged = tf.pad(one, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
         room = [[0, 0], [0, rows - edged.shape[1]], [0, columns - edged.shape[2]], [0, 0]]
         padded.append(tf.pad(edged, room))
-    stack = tf.concat(padded, axis=0)  # (levels * batch, rows, columns, channels)
+    # levels as images of one batch, (levels * batch, ...): a single `tf.image.crop_and_resize`
+    # serves all of them with shapes that never change
+    stack = tf.concat(padded, axis=0)
     level = levels_of(boxes)
     stride = tf.gather(tf.constant(STRIDES, tf.float32), level)[..., None]
     # the first sample lies half a step inside the box; the middle of a cell is at its number
@@ -165,16 +157,15 @@ def roi_align(maps: Sequence[tf.Tensor], boxes: tf.Tensor) -> tf.Tensor:
     half = (high - low) / (2 * CELLS * SAMPLES)
     corners = tf.concat([low + half + 0.5, high - half + 0.5], axis=-1)  # + 1 edge - .5 center
     corners /= tf.constant([rows - 1, columns - 1] * 2, tf.float32)
-    where = level * batch + tf.range(batch)[:, None]
+    where = tf.reshape(level * batch + tf.range(batch)[:, None], (-1,))
     size = (CELLS * SAMPLES, CELLS * SAMPLES)
-    corners, where = tf.reshape(corners, (-1, 4)), tf.reshape(where, (-1,))
-    crops = tf.image.crop_and_resize(stack, corners, where, size)
+    crops = tf.image.crop_and_resize(stack, tf.reshape(corners, (-1, 4)), where, size)
     crops = tf.ensure_shape(crops, (None, *size, maps[0].shape[-1]))
     return tf.nn.avg_pool2d(crops, SAMPLES, SAMPLES, "VALID")
 
 
 class FasterRCNN(keras.Model):
-    """The detector, of so many `classes` without the background."""
+    """The detector; `classes` does not count the background."""
 
     def __init__(self, config: Config, classes: int):
         super().__init__(name="faster_rcnn")
@@ -185,36 +176,28 @@ class FasterRCNN(keras.Model):
         self.proposer = build_proposer(len(config.anchor_ratios))
         self.box_head = build_box_head(classes)
 
-    def propose(
-        self, pixels: tf.Tensor, training: bool = False
-    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    def propose(self, pixels: tf.Tensor, training: bool = False) -> tuple:
         """Returns the maps, and objectness (batch, anchors) and deltas of every anchor."""
         maps = self.pyramid(pixels, training=training)
-        answers = [self.proposer(one, training=training) for one in maps]
-        objectness, deltas = (tf.concat(part, axis=1) for part in zip(*answers))
-        return maps, objectness, deltas
+        parts = zip(*(self.proposer(one, training=training) for one in maps))
+        return maps, *(tf.concat(part, axis=1) for part in parts)
 
     def best_proposals(self, objectness: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
-        """Turns anchors into the few best boxes, (batch, PROPOSALS, 4), padded with zeros."""
+        """Returns the RPN's top boxes, (batch, PROPOSALS, 4), padded with zeros."""
         best = tf.math.top_k(objectness, min(BEFORE_NMS, len(self.anchors)))
         anchors = tf.gather(tf.constant(self.anchors), best.indices)
         boxes = decode(anchors, tf.gather(deltas, best.indices, batch_dims=1), self.image_size)
         scores = tf.sigmoid(best.values)[..., None]
         return tf.stop_gradient(_suppress(boxes, scores, PROPOSALS, PROPOSAL_IOU).nmsed_boxes)
 
-    def read_boxes(
-        self, maps: Sequence[tf.Tensor], boxes: tf.Tensor, training: bool = False
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def read_boxes(self, maps: list, boxes: tf.Tensor, training: bool = False) -> tuple:
         """Returns logits (batch, n, 1 + classes) and deltas of boxes (batch, n, 4)."""
         logits, deltas = self.box_head(roi_align(maps, boxes), training=training)
         shape = (-1, tf.shape(boxes)[1])
         return tf.reshape(logits, (*shape, 1 + self.classes)), tf.reshape(deltas, (*shape, 4))
 
     def detect(self, pixels: tf.Tensor, threshold: float = 0.05, most: int = 100) -> Answer:
-        """Finds up to `most` objects with a score of `threshold` and more in each image.
-
-        `pixels` are (batch, height, width, 3), RGB 0 to 255, of the network's size.
-        """
+        """Finds objects in images (batch, height, width, 3), RGB 0 to 255."""
         maps, objectness, deltas = self.propose(pixels)
         proposals = self.best_proposals(objectness, deltas)
         logits, deltas = self.read_boxes(maps, proposals)
@@ -228,11 +211,10 @@ class FasterRCNN(keras.Model):
     def losses(
         self, pixels: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Returns the four losses of a batch: one more multi-task network.
+        """Returns the four losses of a batch: this, too, is a multi-task network.
 
-        `pixels`, `boxes` and `labels` are those of a batch of `Example`; a difficult object, -1,
-        is neither learned nor learned as background. `seed`, int32 (2,), decides which anchors and
-        proposals are taken.
+        The arguments are those of a batch of `Example`; a difficult object, -1, is learned
+        neither as an object nor as background. `seed`, int32 (2,), draws anchors and proposals.
         """
         maps, objectness, deltas = self.propose(pixels, training=True)
         anchors = tf.constant(self.anchors)
@@ -251,11 +233,5 @@ class FasterRCNN(keras.Model):
 def _suppress(boxes: tf.Tensor, scores: tf.Tensor, most: int, iou: float, least: float = -np.inf):
     """Keeps the best boxes (batch, n, 4) by their scores (batch, n, classes), class by class."""
     return tf.image.combined_non_max_suppression(
-        boxes[:, :, None],
-        scores,
-        max_output_size_per_class=most,
-        max_total_size=most,
-        iou_threshold=iou,
-        score_threshold=least,
-        clip_boxes=False,
+        boxes[:, :, None], scores, most, most, iou, least, clip_boxes=False
     )

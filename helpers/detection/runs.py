@@ -1,11 +1,7 @@
 """The folder of a detection run, and its checkpoints.
 
-RUN/config.yaml       what the run does
-    label_map.pbtxt   the classes
-    log.csv           a line for each checkpoint: losses since the last one, scores on `val`
-    checkpoints/      the newest ones: step-000250.npz, weights and optimizer
-    tensorboard/      losses and scores for TensorBoard
-    export/           what serving needs
+`log.csv` has a line for each checkpoint: losses since the last one, and scores on `val`;
+`checkpoints/` has the newest ones, such as step-000250.npz: weights and optimizer.
 """
 
 import re
@@ -22,6 +18,7 @@ from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
 
 TRAIN = "python -m helpers.detection.train --config CONFIG --out RUN"
+LOG_FILE = "log.csv"
 STEP = "step"  # beside the variables in a checkpoint
 
 
@@ -34,19 +31,10 @@ class DetectionRun:
     label_map: LabelMap
 
     @property
-    def log_path(self) -> Path:
-        """The file with a line for each checkpoint."""
-        return self.folder / "log.csv"
-
-    @property
-    def export_folder(self) -> Path:
-        """What serving needs."""
-        return self.folder / "export"
-
-    @property
     def log(self) -> pd.DataFrame:
         """A row for each checkpoint; empty before the first."""
-        return pd.read_csv(self.log_path) if self.log_path.exists() else pd.DataFrame()
+        path = self.folder / LOG_FILE
+        return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -56,9 +44,8 @@ class DetectionRun:
     def network(self) -> FasterRCNN:
         """Returns the network of the newest checkpoint; raises WorkshopError without any."""
         if not self.checkpoints:
-            raise WorkshopError(
-                f"expected a run with a checkpoint in {self.folder}, found none. Train it: {TRAIN}"
-            )
+            what = f"a run with a checkpoint in {self.folder}"
+            raise expected(what, "none", f"Train it: {TRAIN}")
         # the weights come from a checkpoint: nothing has to be downloaded
         network = FasterRCNN(self.config.replace(weights=None), self.label_map.classes)
         restore(self.checkpoints[-1], network)
@@ -67,19 +54,17 @@ class DetectionRun:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """Returns the checkpoints of a run's folder, the newest last."""
-    found = Path(folder).glob("checkpoints/step-*.npz")
-    found = (path for path in found if re.fullmatch(r"step-\d{6,}", path.stem))
-    return sorted(found, key=lambda path: int(path.stem.removeprefix("step-")))
+    paths = Path(folder).glob("checkpoints/step-*.npz")
+    steps = {path: re.fullmatch(r"step-(\d{6,})", path.stem) for path in paths}
+    return sorted(filter(steps.get, steps), key=lambda path: int(steps[path][1]))
 
 
 def open_run(folder: Path) -> DetectionRun:
     """Opens the folder of a run; raises WorkshopError where there is none."""
     folder = Path(folder)
     if not (folder / CONFIG_FILE).exists():
-        raise WorkshopError(
-            f"expected the folder of a detection run, found no {CONFIG_FILE} in {folder}. "
-            f"Train one: {TRAIN}"
-        )
+        found = f"no {CONFIG_FILE} in {folder}"
+        raise expected("the folder of a detection run", found, f"Train one: {TRAIN}")
     config = Config.read(folder / CONFIG_FILE)
     return DetectionRun(folder, config, LabelMap.read(folder / LABEL_MAP_FILE))
 
@@ -114,11 +99,9 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        raise expected(
-            "a checkpoint of helpers.detection.train",
-            f"none that can be read at {path} ({error})",
-            "Name another one, or delete it: --resume then takes the one before.",
-        ) from None
+        found = f"none that can be read at {path} ({error})"
+        fix = "Name another one, or delete it: --resume then takes the one before."
+        raise expected("a checkpoint of helpers.detection.train", found, fix) from None
 
 
 def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable]) -> list[tuple]:
@@ -136,40 +119,31 @@ def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable])
 def restore(
     path: Path, network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
 ) -> int:
-    """Puts everything back as it was at a checkpoint; returns its step.
-
-    Raises:
-        WorkshopError: the checkpoint belongs to another network.
-    """
+    """Restores weights and optimizer from a checkpoint of the same network; returns its step."""
     values = read_checkpoint(path)
     for name, shape, found in _assign(values, named_variables(network, optimizer)):
-        raise WorkshopError(
-            f"{path} belongs to another network: expected {shape} for {name}, found "
-            f"{found or 'nothing'}. Start from it with `checkpoint:` in the config."
-        )
+        where, fix = f"{path} belongs to another network", "Start from it with `checkpoint:`"
+        raise expected(f"{shape} for {name}", found or "nothing", f"{fix} in the config.", where)
     return int(values[STEP])
 
 
 def start_from(place: Path, network: FasterRCNN) -> list[str]:
-    """Takes from a checkpoint of another run, or of its folder, all weights that fit.
+    """Loads all weights that fit from a checkpoint, or from the newest in a run's folder.
 
-    Returns what to tell: how much was taken, and each part that is made anew, such as class heads
-    of another size.
-
-    Raises:
-        WorkshopError: there is no checkpoint, or nothing in it fits.
+    Returns lines to print: how many were loaded, and each that is made anew, such as a class head
+    of another size. Raises WorkshopError without a checkpoint, or where nothing in it fits.
     """
-    path = place = Path(place)
-    if place.is_dir():
-        if not (found := checkpoints_in(place)):
-            raise WorkshopError(f"checkpoint: expected checkpoints in {place}, found none.")
+    path = Path(place)
+    if path.is_dir():
+        if not (found := checkpoints_in(path)):
+            raise WorkshopError(f"checkpoint: expected checkpoints in {path}, found none.")
         path = found[-1]
     variables = named_variables(network)
     others = _assign(read_checkpoint(path), variables)
     if len(others) == len(variables):
         raise WorkshopError(f"checkpoint: expected weights that fit, found none in {path}.")
-    taken, anew = len(variables) - len(others), []
+    lines = [f"{len(variables) - len(others)} of {len(variables)} weights taken from {path}"]
     for name, shape, found in others:
-        why = "which the checkpoint has not" if found is None else f"{shape} instead of {found}"
-        anew.append(f"made anew: {name}, {why}")
-    return [f"{taken} of {len(network.variables)} weights taken from {path}", *anew]
+        why = "missing from the checkpoint" if found is None else f"{shape} instead of {found}"
+        lines.append(f"made anew: {name}, {why}")
+    return lines

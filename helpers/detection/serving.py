@@ -1,12 +1,4 @@
-"""Exports a detection run: image files in; boxes, names and scores out.
-
-export/
-    saved_model/      signatures "serving_default" (files alone) and "detect" (files, threshold
-                      and most)
-    label_map.pbtxt   the classes
-
-Beside the SavedModel, an endpoint's archive carries `helpers.detection.inference`.
-"""
+"""Exports a detection run: image files in; boxes, names and scores out."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +8,7 @@ import numpy as np
 
 import helpers.detection.inference as inference
 from helpers.cloud import IMAGE_REQUESTS
-from helpers.common import SAVED_MODEL, WorkshopError, keras, tf, whole_folder
+from helpers.common import SAVED_MODEL, WorkshopError, expected, keras, tf, whole_folder
 from helpers.detection.images import fit_image, scale_of
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -24,6 +16,7 @@ from helpers.detection.runs import DetectionRun
 from helpers.predict import archive_folder
 
 THRESHOLD, MOST = inference.THRESHOLD, inference.MOST
+EXPORT = "export"
 ADVICE = "Export the run with helpers.detection.export_run."
 
 
@@ -39,35 +32,24 @@ class Detections(NamedTuple):
 def export_run(run: DetectionRun) -> Path:
     """Exports the newest checkpoint of a run and returns the folder."""
     network = run.network()
-    with whole_folder(run.export_folder) as folder:
-        run.label_map.write(folder / LABEL_MAP_FILE)
-        _export_saved_model(network, run.label_map, folder / SAVED_MODEL)
-    return run.export_folder
-
-
-def _export_saved_model(network: FasterRCNN, label_map: LabelMap, folder: Path) -> None:
-    """Writes a SavedModel that takes the bytes of image files.
-
-    Signature "detect": `image_bytes` string (batch,), `threshold` float scalar, `most` int scalar,
-    to a dict of `boxes` (batch, most, 4) in pixels of the image, `boxes_normalized`, `scores` and
-    `names` (batch, most), `count` (batch,) and `size` (batch, 2), height and width. Signature
-    "serving_default" takes `image_bytes` alone, with the usual threshold and number.
-    """
-    answer = _answering(network, label_map)
+    answer = _answering(network, run.label_map)
     files = tf.TensorSpec([None], tf.string, name="image_bytes")
     limits = tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most")
-    usual = tf.constant(THRESHOLD), tf.constant(MOST)
+    alone = tf.function(lambda image_bytes: answer(image_bytes, THRESHOLD, MOST), [files])
     archive = keras.export.ExportArchive()
     for part in (network.pyramid, network.proposer, network.box_head):
         archive.track(part)
     archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
-    alone = tf.function(lambda image_bytes: answer(image_bytes, *usual), [files])
     archive.add_endpoint("serving_default", alone)
-    archive.write_out(str(folder), verbose=False)
-    label_map.write(folder / "assets.extra" / LABEL_MAP_FILE)
+    with whole_folder(run.folder / EXPORT) as folder:
+        run.label_map.write(folder / LABEL_MAP_FILE)
+        archive.write_out(str(folder / SAVED_MODEL), verbose=False)
+        run.label_map.write(folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE)
+    return run.folder / EXPORT
 
 
 def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
+    """Returns what the signature "detect" computes; "serving_default" takes `image_bytes` alone."""
     names, image_size = tf.constant(["", *label_map.names]), network.image_size
 
     def answer(image_bytes, threshold, most) -> dict[str, tf.Tensor]:
@@ -80,12 +62,12 @@ def _answering(network: FasterRCNN, label_map: LabelMap) -> Callable:
         boxes = tf.minimum(found.boxes / scale_of(size, image_size)[:, None, None], whole)
         real = tf.sequence_mask(found.count, tf.shape(boxes)[1], tf.int32)
         return {
-            "boxes": boxes,
+            "boxes": boxes,  # (batch, most, 4) in pixels of the image
             "boxes_normalized": boxes / whole,
-            "scores": found.scores,
+            "scores": found.scores,  # (batch, most)
             "names": tf.gather(names, (found.classes + 1) * real),
             "count": found.count,
-            "size": size,
+            "size": size,  # (batch, 2), height and width
         }
 
     return answer
@@ -97,35 +79,26 @@ class Detector:
     def __init__(self, export_folder: Path):
         folder = Path(export_folder)
         if not (folder / SAVED_MODEL / "saved_model.pb").is_file():
-            raise WorkshopError(f"expected a detector's export in {folder}, found none. {ADVICE}")
+            raise expected(f"a detector's export in {folder}", "none", ADVICE)
         self.label_map = LabelMap.read(folder / LABEL_MAP_FILE)
         self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
         if "detect" not in self._model.signatures:
-            raise WorkshopError(f"expected a detector in {folder}, found another model. {ADVICE}")
+            raise expected(f"a detector in {folder}", "another model", ADVICE)
         self._detect = self._model.signatures["detect"]
 
     def detect_bytes(
         self, files: Sequence[bytes], threshold: float = THRESHOLD, most: int = MOST
     ) -> list[Detections]:
-        """Finds up to `most` objects with a score of `threshold` and more in each image file.
-
-        Raises:
-            WorkshopError: one of them is no image, or a number is out of its range.
-        """
+        """Finds up to `most` objects with a score of `threshold` and more in each image file."""
         if not 0 <= threshold <= 1 or most < 1:
             wanted = "expected a threshold from 0 to 1 and 1 or more boxes"
             raise WorkshopError(f"{wanted}, found {threshold} and {most}.")
+        limits = {"threshold": tf.constant(threshold, tf.float32), "most": tf.constant(most)}
         try:
-            found = self._detect(
-                image_bytes=tf.constant(list(files)),
-                threshold=tf.constant(threshold, tf.float32),
-                most=tf.constant(most),
-            )
+            found = self._detect(image_bytes=tf.constant(list(files)), **limits)
         except tf.errors.InvalidArgumentError as error:
-            raise WorkshopError(
-                "expected JPEG, PNG, BMP or GIF images, found at least one that cannot be read. "
-                "Send them one by one to see which."
-            ) from error
+            what, why = "JPEG, PNG, BMP or GIF images", "at least one that cannot be read"
+            raise expected(what, why, "Send them one by one to see which.") from error
         columns = ("boxes", "boxes_normalized", "names", "scores")
         answers = []
         for row, count in enumerate(found["count"].numpy()):
@@ -135,5 +108,5 @@ class Detector:
 
 
 def archive_export(run: DetectionRun, path: Path) -> Path:
-    """Packs SavedModel and scripts into a tar.gz, see `helpers.predict.archive_folder`."""
-    return archive_folder(run.export_folder, path, (Path(inference.__file__), IMAGE_REQUESTS))
+    """Packs the export and `helpers.detection.inference` into a tar.gz for an endpoint."""
+    return archive_folder(run.folder / EXPORT, path, (Path(inference.__file__), IMAGE_REQUESTS))

@@ -1,9 +1,4 @@
-"""Trains a detector from records.
-
-    python -m helpers.detection.train --config config.yaml --out RUN [--num-steps 20] [--resume]
-
-Every setting of the config has a flag of its name, which comes before the file.
-"""
+"""python -m helpers.detection.train --config config.yaml --out RUN [--num-steps 20] [--resume]."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +9,20 @@ from helpers.common import WorkshopError, run_command
 from helpers.detection.config import Config
 
 
-def _parser() -> argparse.ArgumentParser:
+def config_from(arguments: argparse.Namespace) -> Config:
+    """Builds the config from the file and the flags, whose values are those of YAML."""
+    flags = {name: getattr(arguments, name) for name in Config.model_fields}
+    try:
+        given = {name: yaml.safe_load(text) for name, text in flags.items() if text is not None}
+    except yaml.YAMLError as error:
+        raise WorkshopError(f"expected values as in YAML, found {error}.") from None
+    if arguments.config:
+        return Config.read(arguments.config).replace(**given)
+    return Config.from_dict(given, Path.cwd())
+
+
+def main() -> None:
+    """Runs the command."""
     what = "Trains a detector from records. Flags come before what the config says."
     parser = argparse.ArgumentParser("helpers.detection.train", description=what)
     add = parser.add_argument
@@ -25,24 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-export", action="store_true", help="do not export the last checkpoint")
     for name, field in Config.model_fields.items():
         add(f"--{name.replace('_', '-')}", metavar="YAML", help=field.description)
-    return parser
-
-
-def config_from(arguments: argparse.Namespace) -> Config:
-    """Builds the config from the file and the flags, whose values are those of YAML."""
-    said = {name: getattr(arguments, name) for name in Config.model_fields}
-    try:
-        given = {name: yaml.safe_load(text) for name, text in said.items() if text is not None}
-    except yaml.YAMLError as error:
-        raise WorkshopError(f"expected values as in YAML, found {error}.") from None
-    if arguments.config:
-        return Config.read(arguments.config).replace(**given)
-    return Config.from_dict(given, Path.cwd())
-
-
-def main() -> None:
-    """Runs the command."""
-    arguments = _parser().parse_args()
+    arguments = parser.parse_args()
     config = config_from(arguments)
     from helpers.detection.training import train
 

@@ -1,26 +1,26 @@
-"""Trains the detector by a config: checkpoints, log and TensorBoard, and a way to go on."""
+"""Trains the detector by a config: checkpoints, log, TensorBoard, and resuming."""
 
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+import helpers.detection.runs as runs
 from helpers.common import expected, keras, progress_bar, tf, write_text
 from helpers.detection.config import CONFIG_FILE, LOSSES, Config
 from helpers.detection.images import Example, training_batches
-from helpers.detection.label_map import LABEL_MAP_FILE
+from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.detection.records import read_records, require_whole, shard_files
-from helpers.detection.runs import DetectionRun, open_run, restore, save_checkpoint, start_from
+from helpers.detection.runs import DetectionRun
 from helpers.detection.scores import COLUMNS, score_network
 from helpers.train import PLANNED_STEPS, OneCycle
 
 CLIP = 10.0  # norm of all gradients: the first steps on a new image can be wild
 TELL_EVERY = 20  # steps between two points in TensorBoard
-MOST_BOXES = 64  # in an image, to train on; of more, the largest
+MOST_BOXES = 64  # to train on per image; of more, the largest are kept
 
 
 def train(
@@ -29,20 +29,17 @@ def train(
     """Trains a detector into a folder and returns the finished run.
 
     With `resume` it goes on after the newest checkpoint there; the config may then only be longer.
-
-    Raises:
-        WorkshopError: bad records, a folder in use, or a loss that is no number any more.
-        KeyboardInterrupt: on Ctrl-C; everything up to the last checkpoint is kept.
+    Raises WorkshopError on bad records, a folder in use, or a loss that is not finite.
     """
     run = _open_or_create(config, Path(folder), resume, overwrite)
     session = Session(run, resume)
     try:
-        session.work()
+        while session.share < 1:
+            session.train_until_checkpoint()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{len(run.checkpoints)} checkpoints are kept in {run.folder}. The same command with "
-            "--resume goes on after the newest."
-        ) from None
+        kept = f"{len(run.checkpoints)} checkpoints are kept in {run.folder}."
+        advice = "The same command with --resume goes on after the newest."
+        raise KeyboardInterrupt(f"{kept} {advice}") from None
     return run
 
 
@@ -51,11 +48,10 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
     label_map = config.read_label_map()
     is_run = (folder / CONFIG_FILE).exists()
     if resume and is_run:
-        run = open_run(folder)
+        run = runs.open_run(folder)
         free = ("num_steps", "minutes", "keep")
         before = vars(run.config.replace(**{name: getattr(config, name) for name in free}))
-        changed = [name for name in before if before[name] != getattr(config, name)]
-        if changed:
+        if changed := [name for name in before if before[name] != getattr(config, name)]:
             what, found = f"the config that {folder} was started with", ", ".join(changed)
             fix = f"Resume with its own {CONFIG_FILE}, or use another --out."
             raise expected(what, f"another {found}", fix)
@@ -78,59 +74,55 @@ class Session:
     def __init__(self, run: DetectionRun, resume: bool):
         self.run, self.config = run, run.config
         self.began = time.monotonic()
-        self._files = shard_files(self.config.train)
+        files = shard_files(self.config.train)
         self._val = shard_files(self.config.val) if self.config.val else []
         require_whole(self._val)
-        self._images = sum(require_whole(self._files).values())
-        if self._images < self.config.batch_size:
+        images = sum(require_whole(files).values())
+        if images < self.config.batch_size:
             what = f"at least batch_size = {self.config.batch_size} images"
-            fix = "Lower batch_size, or write more records."
-            raise expected(what, self._images, fix, "train")
-        self._most = _most_boxes(self._files, run)
+            raise expected(what, images, "Lower batch_size, or write more records.", "train")
+        most = _most_boxes(files, run.label_map)
         keras.utils.set_random_seed(self.config.seed)
         self.network = FasterRCNN(self.config, run.label_map.classes)
-        self.optimizer = _build_optimizer(self.network, self.config)
-        self.step, self.used = 0, 0.0
-        self._rows: list[dict] = []
+        rate, decay = self.config.learning_rate, self.config.weight_decay
+        self.optimizer = keras.optimizers.AdamW(rate, decay, global_clipnorm=CLIP)
+        # scales, offsets and biases are not decayed
+        self.optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        self.optimizer.build(self.network.trainable_variables)
+        self.step, self.used, self._rows = 0, 0.0, []
         if resume and run.checkpoints:
-            self.step = restore(run.checkpoints[-1], self.network, self.optimizer)
-            log = run.log
-            self._rows = log[log["step"] <= self.step].to_dict("records") if len(log) else []
+            self.step = runs.restore(run.checkpoints[-1], self.network, self.optimizer)
+            if len(log := run.log):
+                self._rows = log[log["step"] <= self.step].to_dict("records")
             self.used = self._rows[-1]["seconds"] if self._rows else 0.0
             print(f"going on after step {self.step}", flush=True)
         elif self.config.checkpoint:
-            print("\n".join(start_from(Path(self.config.checkpoint), self.network)), flush=True)
+            lines = runs.start_from(Path(self.config.checkpoint), self.network)
+            print("\n".join(lines), flush=True)
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
-        schedule = OneCycle(self.config.learning_rate, PLANNED_STEPS)
-        self._rates = keras.ops.convert_to_numpy(schedule(np.arange(PLANNED_STEPS + 1)))
+        rates = OneCycle(rate, PLANNED_STEPS)(np.arange(PLANNED_STEPS + 1))
+        self._rates = keras.ops.convert_to_numpy(rates)
+        sizes = (images, most, self.step)
+        self._batches = iter(training_batches(files, run.label_map, self.config, *sizes))
 
     @property
     def share(self) -> float:
-        """How much of the run is over: 0 to 1, and more when it is late."""
+        """The fraction of the run that is done; above 1 when it is late."""
         if self.config.minutes is None:
             return self.step / self.config.num_steps
         return (self.used + time.monotonic() - self.began) / (60 * self.config.minutes)
 
-    def work(self) -> None:
-        """Trains to the end, with a checkpoint every so many steps and one at the end."""
-        sizes = (self._images, self._most, self.step)
-        batches = training_batches(self._files, self.run.label_map, self.config, *sizes)
-        batches = iter(batches)
-        while self.share < 1:
-            self._train_until_checkpoint(batches)
-
-    def _train_until_checkpoint(self, batches: Iterator[Example]) -> None:
-        every, sums, count = self.config.checkpoint_every, np.zeros(len(LOSSES)), 0
-        if self.config.minutes is None:
-            title = f"step {self.step} of {self.config.num_steps}"
-        else:
-            title = f"step {self.step}, {self.config.minutes:g} minutes in all"
-        with progress_bar(total=every, unit="step", desc=title) as bar:
+    def train_until_checkpoint(self) -> None:
+        """Trains until a multiple of `checkpoint_every` or the end, then writes a checkpoint."""
+        minutes, every = self.config.minutes, self.config.checkpoint_every
+        sums, count = np.zeros(len(LOSSES)), 0
+        end = f", {minutes:g} minutes in all" if minutes else f" of {self.config.num_steps}"
+        with progress_bar(total=every, unit="step", desc=f"step {self.step}{end}") as bar:
             while self.share < 1 and (count == 0 or self.step % every):
                 rate = self._rates[min(int(self.share * PLANNED_STEPS), PLANNED_STEPS)]
                 self.optimizer.learning_rate = float(rate)
                 seed = tf.constant([self.config.seed, self.step])
-                losses = self._learn(next(batches), seed).numpy()
+                losses = self._learn(next(self._batches), seed).numpy()
                 sums, count = sums + losses, count + 1
                 self.step += 1
                 bar.update()
@@ -161,7 +153,7 @@ class Session:
 
     def _keep(self, losses: np.ndarray) -> None:
         """Writes the checkpoint first: scores can be computed again, training cannot."""
-        save_checkpoint(self.run, self.step, self.network, self.optimizer)
+        runs.save_checkpoint(self.run, self.step, self.network, self.optimizer)
         row = {"step": self.step, **dict(zip(LOSSES, losses.round(4).tolist()))}
         if self._val:
             table = score_network(self.network, self._val, self.run.label_map)
@@ -169,31 +161,19 @@ class Session:
         row["seconds"] = round(self.used + time.monotonic() - self.began, 1)
         self._rows.append(row)
         text = pd.DataFrame(self._rows).to_csv(index=False, lineterminator="\n")
-        write_text(self.run.log_path, text)
+        write_text(self.run.folder / runs.LOG_FILE, text)
         with self._board.as_default(step=self.step):
-            for name in (name for name in COLUMNS if name in row):
+            for name in COLUMNS if self._val else ():
                 tf.summary.scalar(f"val/{name}", row[name])
         self._board.flush()
         shown = (f"{name} {value:.3f}" for name, value in row.items() if name != "step")
         print(f"step {self.step}: {', '.join(shown)}", flush=True)
 
 
-def _build_optimizer(network: FasterRCNN, config: Config) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.AdamW(
-        config.learning_rate, weight_decay=config.weight_decay, global_clipnorm=CLIP
-    )
-    # scales, offsets and biases are not decayed
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    optimizer.build(network.trainable_variables)
-    return optimizer
-
-
-def _most_boxes(files: list[str], run: DetectionRun) -> int:
-    """Returns to how many boxes images are padded; tells of boxes of unknown classes."""
-    most = unknown = 0
-    for one in read_records(files, run.label_map).map(lambda one: one["labels"]):
-        labels = one.numpy()
-        most, unknown = max(most, len(labels)), unknown + int((labels == 0).sum())
-    if unknown:
-        print(f"note: {unknown:,} boxes of classes that the label map has not are left out")
-    return max(1, min(MOST_BOXES, most))
+def _most_boxes(files: list[str], label_map: LabelMap) -> int:
+    """Returns to how many boxes images are padded; reports boxes of unknown classes."""
+    dataset = read_records(files, label_map).map(lambda one: one["labels"])
+    labels = list(dataset.as_numpy_iterator())
+    if unknown := sum(int((one == 0).sum()) for one in labels):
+        print(f"note: {unknown:,} boxes of classes missing from the label map are left out")
+    return max(1, min(MOST_BOXES, max(map(len, labels))))
