@@ -236,7 +236,7 @@ class RunningJob:
     def _read(self, host: Host) -> None:
         """Puts what a host prints into the log, as CloudWatch gets it, and finds its metrics."""
         stream = f"{self.name}/{host.name}"
-        for line in host.process.output:
+        for line in host.process.stdout:
             line = line.decode("utf-8", "replace").rstrip("\n")
             event = {"timestamp": int(time.time() * 1000), "message": line or " "}
             self._logs.ensure_log_group(LOG_GROUP)

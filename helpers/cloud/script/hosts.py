@@ -1,9 +1,8 @@
-"""The machines (hosts) of a job that train together: where they are, and what they tell each other.
+"""The workers of a job, which SM_HOSTS names, and what they exchange while they train together.
 
-They are called as SM_HOSTS does, and listen on `PORT`. Where these names lead to no machine, as in
-a rehearsal, WORKSHOP_HOST_ADDRESSES says where they are:
-"algo-1=127.0.0.1:5001,algo-2=127.0.0.1:5002". While it trains, TensorFlow's server answers on every
-network of the host, and has no option for less: that is what a job's private network is for.
+They listen on `PORT`. Where their names do not resolve, as in a rehearsal, WORKSHOP_HOST_ADDRESSES
+has their addresses: "algo-1=127.0.0.1:5001,algo-2=127.0.0.1:5002". TensorFlow's server listens on
+every interface and has no option for less: that is what a job's private network is for.
 """
 
 import json
@@ -14,17 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from helpers.common import WorkshopError, tf
+from helpers.common import WorkshopError, expected, tf
 
 PORT = 2222  # of every host, TensorFlow's usual one
 ADDRESSES = "WORKSHOP_HOST_ADDRESSES"
 LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.InternalError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-)  # what TensorFlow raises when another host is gone
+    tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError,
+    tf.errors.CancelledError, tf.errors.DeadlineExceededError,
+)  # what TensorFlow raises when another worker is gone # fmt: skip
 
 
 def cluster(
@@ -39,17 +35,15 @@ def cluster(
         if not good or not set(names) <= set(addresses):
             example = ",".join(f"{host}=127.0.0.1:{5001 + i}" for i, host in enumerate(names))
             raise WorkshopError(f"{ADDRESSES}: expected such as {example}, found {given}.")
-    return {
-        "cluster": {"worker": [addresses[host] for host in names]},
-        "task": {"type": "worker", "index": list(names).index(name)},
-    }
+    task = {"type": "worker", "index": list(names).index(name)}
+    return {"cluster": {"worker": [addresses[host] for host in names]}, "task": task}
 
 
 class Hosts:
-    """The machines that train together. What one of them asks, all must ask, in the same order.
+    """The workers that train together. All must make the same calls, in the same order.
 
-    It must be made before TensorFlow does anything else, and waits until all hosts are there. The
-    names are in the same order on each; the first host keeps the run.
+    Make it before TensorFlow does anything else; it waits until all workers are there. The names
+    are in the same order on each; the first worker keeps the run.
     """
 
     def __init__(self, names: Sequence[str], name: str):
@@ -67,7 +61,7 @@ class Hosts:
 
     @property
     def is_first(self) -> bool:
-        """Whether this host keeps the run."""
+        """Whether this worker keeps the run."""
         return self.number == 0
 
     def add(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -118,19 +112,16 @@ class Hosts:
             raise problem
         if failed.any():
             names = ", ".join(np.array(self.names)[failed > 0])
-            raise WorkshopError(
-                f"{self.name}: expected all hosts to train, found a mistake on {names}. Read what "
-                "is printed there."
-            )
+            found, fix = f"a mistake on {names}", "Read what is printed there."
+            raise expected("all hosts to train", found, fix, where=self.name)
 
 
 @contextmanager
 def told_when_lost(hosts: Hosts) -> Iterator[None]:
-    """Turns what TensorFlow raises when another host is gone into a message."""
+    """Turns what TensorFlow raises when another worker is gone into a message."""
     try:
         yield
     except LOST as error:
-        raise WorkshopError(
-            f"{hosts.name}: lost another host of {', '.join(hosts.names)}. Read why on that host; "
-            "the same command with the same checkpoints goes on after the last whole epoch."
-        ) from error
+        lost = f"{hosts.name}: lost another host of {', '.join(hosts.names)}. Read why on that host"
+        fix = "the same command with the same checkpoints goes on after the last whole epoch."
+        raise WorkshopError(f"{lost}; {fix}") from error
