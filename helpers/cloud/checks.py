@@ -80,7 +80,7 @@ def _role_of_caller(boto: Any) -> str:
 
 
 def check_bucket(boto: Any, bucket: str, account: str) -> bool:
-    """Tells whether the bucket is there; refuses one of another account or region."""
+    """Returns whether the bucket exists; refuses one of another account or region."""
     try:
         boto.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
     except ClientError as error:

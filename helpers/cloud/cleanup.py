@@ -98,7 +98,7 @@ def _found(session: CloudSession, kind: str, name: str) -> Iterator[str]:
 
 
 def _delete(session: CloudSession, kind: str, name: str) -> bool:
-    """Deletes something; tells whether it was there."""
+    """Deletes something; returns whether it was there."""
     found = list(_found(session, kind, name))
     s3, logs = session.client("s3"), session.client("logs")
     if kind == "training job":

@@ -100,12 +100,9 @@ def plan_job(
 
     stamp, seconds = datetime.now(UTC).strftime("%y%m%d-%H%M%S"), int(minutes * 60)
     unique = f"{PREFIX}-{name}-{stamp}-{token_hex(2)}"
-    compute = configs.Compute(
-        instance_type=instance_type,
-        instance_count=instance_count,
-        volume_size_in_gb=30,
-        enable_managed_spot_training=spot,
-    )
+    machines = {"instance_type": instance_type, "instance_count": instance_count}
+    disk = {"volume_size_in_gb": 30}
+    compute = configs.Compute(**machines, **disk, enable_managed_spot_training=spot)
     wait = {"max_wait_time_in_seconds": 2 * seconds} if spot else {}  # for a spare machine
     end = configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait)
     source = tempfile.TemporaryDirectory(prefix="workshop-source-")

@@ -31,8 +31,8 @@ def describe_price(
 
 def describe_serverless_price(session: Any) -> str:
     """Says how a serverless endpoint is billed: by use, so no sum is known beforehand."""
-    told = "price of this endpoint: by the milliseconds of each request and its bytes, nothing"
-    return f"{told} while it is idle; see {read_json(TABLE)['check']}{_unless_billed(session)}"
+    text = "price of this endpoint: by the milliseconds of each request and its bytes, nothing"
+    return f"{text} while it is idle; see {read_json(TABLE)['check']}{_unless_billed(session)}"
 
 
 def _unless_billed(session: Any) -> str:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 GUARD = Path(__file__).with_name("guard.py")
 STOP_SECONDS = 15  # for a program to end; guard kills it after a few
@@ -20,21 +20,12 @@ class Guarded(subprocess.Popen):
     """
 
     def __init__(
-        self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        folder: Path,
-        output: IO | int | None,
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path, output: Any
     ):
-        super().__init__(
-            [sys.executable, "-S", str(GUARD), *command],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            cwd=folder,
-            start_new_session=True,  # a Ctrl-C in the terminal is for the owner
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": output, "stderr": subprocess.STDOUT}
+        how = {"env": dict(environment), "cwd": folder}
+        how["start_new_session"] = True  # a Ctrl-C in the terminal is for the owner
+        super().__init__([sys.executable, "-S", str(GUARD), *command], **pipes, **how)
 
     def running(self) -> bool:
         """Whether it has not ended."""

@@ -61,18 +61,15 @@ class CloudSession:
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
 
     def sdk(self) -> Any:
-        """Returns the session of the SageMaker SDK, which does not tell Amazon what is called."""
+        """Returns the session of the SageMaker SDK, without telemetry."""
         if "sdk" not in self._clients:
             quiet_sdk()
             from sagemaker.core.helper.session_helper import Session
 
             modules = {"Modules": {"TelemetryOptOut": True}}
-            self._clients["sdk"] = Session(
-                boto_session=self.boto,
-                default_bucket=self.bucket,
-                default_bucket_prefix=PREFIX,
-                sagemaker_config={"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": modules}},
-            )
+            config = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": modules}}
+            where = {"default_bucket": self.bucket, "default_bucket_prefix": PREFIX}
+            self._clients["sdk"] = Session(self.boto, sagemaker_config=config, **where)
         return self._clients["sdk"]
 
     def note(self, kind: str, name: str) -> None:
@@ -82,10 +79,10 @@ class CloudSession:
     def describe(self) -> str:
         """Returns one line: which world this is, and whether it costs money."""
         if self.billed:
-            told = f"aws: account {self.account}, region {self.region}, bucket {self.bucket}"
-            return f"{told}; what you start from here on costs money"
-        told = f"rehearsal: AWS is played on this machine ({self.rehearsal.address})"
-        return f"{told}; nothing is billed, and nothing leaves it"
+            text = f"aws: account {self.account}, region {self.region}, bucket {self.bucket}"
+            return f"{text}; what you start from here on costs money"
+        text = f"rehearsal: AWS is played on this machine ({self.rehearsal.address})"
+        return f"{text}; nothing is billed, and nothing leaves it"
 
     def close(self) -> None:
         """Ends the rehearsal's processes; in "aws" there is nothing to end. May be called twice."""

@@ -1,4 +1,4 @@
-"""Trains a network inside a SageMaker job: `helpers.train` with the job's folders and hosts.
+"""Trains a network inside a SageMaker job: `helpers.train` with the job's folders and workers.
 
 SageMaker runs `python -m helpers.cloud.script` on every machine, and says in variables where the
 data is and where things go (`environment`). Several machines train one network (`workers`).
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parse_arguments(job, sys.argv[1:])
     recipe = recipe_from(arguments)  # bad input is found before TensorFlow is imported
     tasks = arguments.tasks.split(",") if arguments.tasks else None
-    # One host of several has a part of the images, in which a class may well be missing.
+    # One worker of several has a part of the images, in which a class may well be missing.
     manifest = None if arguments.manifest else environment.read_channels(job, tasks)
     manifest = read_and_check(arguments, manifest, whole=len(job.hosts) == 1)
     folder, resume = _where(arguments, job)
@@ -54,13 +54,13 @@ def main() -> None:
     hosts = workers.Hosts(job.hosts, job.host)
     if run := workers.train_on_hosts(manifest, folder, recipe, hosts, **how):
         _finish(run, manifest, arguments, job)
-    hosts.wait()  # a host that left earlier would look like one that failed
+    hosts.wait()  # a worker that left earlier would look like one that failed
 
 
 def _where(arguments: argparse.Namespace, job: JobEnvironment) -> tuple[Path, bool]:
     if not arguments.out and not arguments.checkpoints:
         return job.run_folder, arguments.resume
-    if not arguments.out and job.host != job.hosts[0]:  # the first host keeps the run
+    if not arguments.out and job.host != job.hosts[0]:  # the first worker keeps the run
         return Path(arguments.checkpoints) / RUN, False
     return where(arguments)
 

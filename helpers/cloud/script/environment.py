@@ -1,4 +1,4 @@
-"""What a SageMaker job tells its script, in variables that are read here and nowhere else."""
+"""What SageMaker passes to a job's script, in variables that are read here and nowhere else."""
 
 import json
 import os
@@ -46,12 +46,9 @@ class JobEnvironment:
         if "model" in folders and CHECKPOINTS.is_dir():
             folders.setdefault("checkpoints", CHECKPOINTS)
         hosts = tuple(sorted(json.loads(variables.get("SM_HOSTS") or '["localhost"]')))
-        return cls(
-            hyperparameters=json.loads(variables.get("SM_HPS") or "{}"),
-            hosts=hosts,
-            host=variables.get("SM_CURRENT_HOST") or hosts[0],
-            **folders,
-        )
+        host = variables.get("SM_CURRENT_HOST") or hosts[0]
+        given = json.loads(variables.get("SM_HPS") or "{}")
+        return cls(**folders, hyperparameters=given, hosts=hosts, host=host)
 
     @property
     def flags(self) -> list[str]:
@@ -67,10 +64,7 @@ class JobEnvironment:
 
 
 def tidy_arguments(arguments: Sequence[str], switches: Iterable[str]) -> list[str]:
-    """Turns a job's arguments into argparse's: no `--learning_rate`, and no `--no-check true`.
-
-    A job gives a value to the `switches` too, which take none.
-    """
+    """Turns `--learning_rate` into `--learning-rate`, and `--no-check true` into a switch."""
     tidy: list[str] = []
     for text in arguments:
         if tidy and tidy[-1] in switches and text.lower() in ("true", "false"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from helpers.common import WorkshopError, expected, tf
 
-PORT = 2222  # of every host, TensorFlow's usual one
+PORT = 2222  # of every worker, TensorFlow's usual one
 ADDRESSES = "WORKSHOP_HOST_ADDRESSES"
 LOST = (
     tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError,
@@ -26,7 +26,7 @@ LOST = (
 def cluster(
     names: Sequence[str], name: str, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Returns the value of TF_CONFIG for the host `name` of `names`."""
+    """Returns the value of TF_CONFIG for the worker `name` of `names`."""
     addresses = {host: f"{host}:{PORT}" for host in names}
     if given := environment.get(ADDRESSES):
         addresses = dict(part.strip().partition("=")[::2] for part in given.split(","))
@@ -52,9 +52,9 @@ class Hosts:
         os.environ["TF_CONFIG"] = json.dumps(cluster(names, name))
         print(f"{name}: waiting for {', '.join(self.names)}", flush=True)
         gpus = tf.config.list_physical_devices("GPU")
-        tf.config.set_visible_devices(gpus[:1], "GPU")  # one replica for each host
+        tf.config.set_visible_devices(gpus[:1], "GPU")  # one replica for each worker
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        # A thread looks every 30 s whether all hosts live. At the end TensorFlow would wait until
+        # A thread looks every 30 s whether all workers live. At the end TensorFlow would wait until
         # it has woken up; forgotten, it ends with the process.
         self.strategy.extended._check_health_thread = None
         self._add = tf.function(self._add_on_replicas)
@@ -65,7 +65,7 @@ class Hosts:
         return self.number == 0
 
     def add(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Returns the sum over all hosts of each array, float64; on each host the same."""
+        """Returns the sum of each array over all workers: float64, the same on each."""
         sums = self._add([tf.constant(array, tf.float64) for array in arrays])
         return [total.numpy() for total in sums]
 
@@ -78,30 +78,30 @@ class Hosts:
         return [self.strategy.experimental_local_results(total)[0] for total in sums]
 
     def gather(self, values: Sequence[float]) -> np.ndarray:
-        """Returns what each host gave: float64 (hosts, values)."""
+        """Returns the values of each worker: float64 (workers, values)."""
         table = np.zeros((self.count, len(values)))
         table[self.number] = values
         return self.add([table])[0]
 
     def of_first(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Returns the first host's arrays; the others give arrays of the same shapes."""
+        """Returns the first worker's arrays; the others pass arrays of the same shapes."""
         return self.add(arrays if self.is_first else [np.zeros_like(array) for array in arrays])
 
     def share(self, value: Any) -> Any:
-        """Returns the first host's value, which JSON must be able to hold."""
+        """Returns the first worker's value, which must fit into JSON."""
         text = json.dumps(value).encode() if self.is_first else b""
         length = int(self.gather([len(text)])[0, 0])
         (codes,) = self.of_first([np.frombuffer(text.ljust(length), np.uint8)])
         return json.loads(codes.astype(np.uint8).tobytes())
 
     def wait(self) -> None:
-        """Returns when all hosts have come here."""
+        """Returns when all workers have come here."""
         with told_when_lost(self):
             self.gather([0])
 
     @contextmanager
     def all_or_none(self) -> Iterator[None]:
-        """Ends the command on all hosts when what follows cannot be done on one of them."""
+        """Ends the command on all workers when the block fails on one of them."""
         problem = None
         try:
             yield

@@ -22,14 +22,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.common import (
-    WorkshopError,
-    expected,
-    progress_bar,
-    read_json,
-    whole_folder,
-    write_json,
-)
+from helpers.common import WorkshopError, expected, progress_bar, read_json, whole_folder
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, IMAGES = "manifest.csv", "images"
@@ -47,8 +40,7 @@ def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Pat
     shards then sees every class. Older shards in `folder` are replaced.
 
     Raises:
-        WorkshopError: fewer images than shards, an image that cannot be read, or a folder that
-            holds other files.
+        WorkshopError: fewer images than shards, an unreadable image, or other files in `folder`.
     """
     if not 1 <= count <= len(manifest):
         what = f"1 to {len(manifest):,} shards (one image each)"
@@ -147,7 +139,7 @@ def _unpacked(shard: Path, folder: Path) -> Manifest:
         try:
             with whole_folder(folder) as draft:
                 _unpack(shard, draft)
-                write_json(draft / STAMP_FILE, stamp)
+                (draft / STAMP_FILE).write_text(json.dumps(stamp))
         except (tarfile.TarError, WorkshopError) as error:
             what = "a whole shard as helpers.cloud.write_shards makes it"
             fix = "Copy it again, or write the shards again."

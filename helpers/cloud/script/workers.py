@@ -18,37 +18,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from helpers import train
 from helpers.cloud.script.hosts import Hosts, told_when_lost
 from helpers.common import WorkshopError, expected, keras, tf
 from helpers.manifest import IMAGE, Manifest
 from helpers.model import class_counts, compute_sampling_weights
 from helpers.pipeline import AUGMENTATIONS, training_batches
-from helpers.train import (
-    ENDLESS,
-    BatchLog,
-    Clock,
-    EpochRecorder,
-    Recipe,
-    Run,
-    State,
-    build_optimizer,
-    build_stage_model,
-    compile_model,
-    learning_rate,
-    losses_of,
-    open_or_create,
-    seed_dropout,
-    start_from_before,
-)
 
-LEAST_IMAGES = 2  # of a host in a step: BatchNormalization learns nothing from one
-NEXT_HOST = 1_000_003  # between the seeds of two hosts
+LEAST_IMAGES = 2  # of a worker in a step: BatchNormalization learns nothing from one
+NEXT_HOST = 1_000_003  # between the seeds of two workers
 
 
 def train_on_hosts(
     manifest: Manifest,
     folder: Path,
-    recipe: Recipe | None,
+    recipe: train.Recipe | None,
     hosts: Hosts,
     *,
     resume: bool = False,
@@ -56,7 +40,7 @@ def train_on_hosts(
     began: float | None = None,
     afterwards: float = 0.0,
     after_epoch: Callable[[Mapping[str, float]], None] | None = None,
-) -> Run | None:
+) -> train.Run | None:
     """Trains one network on several workers; the arguments are those of `helpers.train.train`.
 
     `manifest` has the training images of this worker, or of all (then each takes its part), and all
@@ -76,7 +60,7 @@ def train_on_hosts(
             clock = None
             if state and stages[number].minutes:
                 kept = afterwards if number + 1 == len(stages) else 0.0
-                clock = Clock(stages[number], began, state.seconds, kept)
+                clock = train.Clock(stages[number], began, state.seconds, kept)
             stage = SharedStage(run, number, hosts, state, clock, training, validation)
             stage.train(after_epoch)
             began = time.monotonic()
@@ -84,21 +68,21 @@ def train_on_hosts(
 
 
 def _open(
-    manifest: Manifest, folder: Path, recipe: Recipe | None, hosts: Hosts, **how: bool
-) -> tuple[Run, State | None, Manifest]:
+    manifest: Manifest, folder: Path, recipe: train.Recipe | None, hosts: Hosts, **how: bool
+) -> tuple[train.Run, train.State | None, Manifest]:
     """Opens the run on the first worker, and sends its recipe and tasks to the others."""
     run, state = None, None
     with hosts.all_or_none():
         if hosts.is_first:
-            run = open_or_create(manifest, folder, recipe, **how)
-            state = State(run)
-    recipe = Recipe.from_json(hosts.share(run and run.recipe.to_json()))
+            run = train.open_or_create(manifest, folder, recipe, **how)
+            state = train.State(run)
+    recipe = train.Recipe.from_json(hosts.share(run and run.recipe.to_json()))
     data = manifest.select(hosts.share(run and list(run.labels.tasks)))
     if any(stage.accumulate > 1 for stage in recipe.stages):
         found = "more: there a batch is divided between the hosts already"
         what = "stages with accumulate 1 on several hosts"
         raise expected(what, found, "Leave --accumulate out.")
-    return run or Run(folder, data.labels, recipe), state, data
+    return run or train.Run(folder, data.labels, recipe), state, data
 
 
 def part_of_host(manifest: Manifest, hosts: Hosts) -> tuple[Manifest, Manifest]:
@@ -133,11 +117,11 @@ class SharedStage:
 
     def __init__(
         self,
-        run: Run,
+        run: train.Run,
         number: int,
         hosts: Hosts,
-        state: State | None,
-        clock: Clock | None,
+        state: train.State | None,
+        clock: train.Clock | None,
         training: Manifest,
         validation: Manifest,
     ):
@@ -148,8 +132,8 @@ class SharedStage:
         counts = class_counts(training)
         self.counts = dict(zip(counts, hosts.add(list(counts.values()))))
         self.steps, self.images = self._agree_on_steps()
-        plan = learning_rate(self.stage, self.steps * self.stage.epochs)
-        self._rate_is_planned = callable(plan)  # else the first host says how high it is
+        plan = train.learning_rate(self.stage, self.steps * self.stage.epochs)
+        self._rate_is_planned = callable(plan)  # otherwise the first worker sets it
         self._build()
 
     def _agree_on_steps(self) -> tuple[int, int]:
@@ -169,10 +153,10 @@ class SharedStage:
         recipe, steps = self.run.recipe, self.steps * self.stage.epochs
         keras.utils.set_random_seed(recipe.seed)
         with self.hosts.strategy.scope():
-            self.model = build_stage_model(self.run, self.stage)
-            self.optimizer = build_optimizer(recipe, self.stage, steps)
+            self.model = train.build_stage_model(self.run, self.stage)
+            self.optimizer = train.build_optimizer(recipe, self.stage, steps)
             self.optimizer.build(self.model.trainable_variables)
-        self.losses, self.weights = losses_of(self.model, self.training, recipe, self.counts)
+        self.losses, self.weights = train.losses_of(self.model, self.training, recipe, self.counts)
         self.twin = self._build_twin(steps) if self.hosts.is_first else None
         ours = _variables(self.model, self.optimizer)
         theirs = _variables(self.twin, self.twin.optimizer) if self.twin else ours
@@ -184,9 +168,9 @@ class SharedStage:
         """Builds the network where the run stands: from the state, or the best stage before."""
         run, state = self.run, self.state
         keras.utils.set_random_seed(run.recipe.seed)
-        twin = build_stage_model(run, self.stage)
-        start_from_before(twin, run, self.stage, state, self.training)
-        compile_model(twin, self.training, run.recipe, self.stage, steps, self.counts)
+        twin = train.build_stage_model(run, self.stage)
+        train.start_from_before(twin, run, self.stage, state, self.training)
+        train.compile_model(twin, self.training, run.recipe, self.stage, steps, self.counts)
         twin.optimizer.build(twin.trainable_variables)
         state.restore(twin)
         return twin
@@ -196,10 +180,10 @@ class SharedStage:
         callbacks, plan = keras.callbacks.CallbackList(), None
         run, state, stage, clock = self.run, self.state, self.stage, self.clock
         if self.hosts.is_first:
-            last = state.stage_start + (ENDLESS if clock else stage.epochs)
+            last = state.stage_start + (train.ENDLESS if clock else stage.epochs)
             until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
-            log = BatchLog(run.folder / "batches.csv", until)
-            recorder = EpochRecorder(run, stage, state, self.validation, clock, after_epoch)
+            log = train.BatchLog(run.folder / "batches.csv", until)
+            recorder = train.EpochRecorder(run, stage, state, self.validation, clock, after_epoch)
             each = [clock, log, recorder] if clock else [log, recorder]
             callbacks = keras.callbacks.CallbackList(each, model=self.twin, steps=self.steps)
             late = clock and state.seconds and clock.share >= 1
@@ -231,7 +215,7 @@ class SharedStage:
 
     def _train_epoch(self, epoch: int, step, batches: Iterator, callbacks) -> None:
         callbacks.on_epoch_begin(epoch)
-        seed_dropout(self.model, self.seed, epoch)
+        train.seed_dropout(self.model, self.seed, epoch)
         sums, logs = 0.0, {}
         for number in range(self.steps):
             callbacks.on_train_batch_begin(number)
@@ -262,16 +246,16 @@ class SharedStage:
 
     def _step_on_replica(self, images: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            answers = self.model(images, training=True)
-            losses = [self.losses[task](targets[task], answers[task]) for task in self.tasks]
+            predictions = self.model(images, training=True)
+            losses = [self.losses[task](targets[task], predictions[task]) for task in self.tasks]
             weights = [self.weights[task] for task in self.tasks]
             loss = sum(w * x for w, x in zip(weights, losses)) + sum(self.model.losses)
-            part = loss / self.hosts.count  # Keras's optimizer adds up the gradients of all hosts
+            part = loss / self.hosts.count  # Keras's optimizer adds up the gradients of all workers
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(part, variables), variables)
         rows = tf.cast(tf.shape(images)[:1], tf.float32)
         means = tf.stack([loss, *losses]) / self.hosts.count
-        counts = [_right_and_known(targets[task], answers[task]) for task in self.tasks]
+        counts = [_right_and_known(targets[task], predictions[task]) for task in self.tasks]
         sums = tf.distribute.get_replica_context().all_reduce("SUM", [rows, means, *counts])
         sums[1] *= sums[0]  # losses count by the images that they are of
         return tf.concat(sums, axis=0)
