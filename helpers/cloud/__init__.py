@@ -1,7 +1,6 @@
 """A manifest becomes a training job, its export an endpoint, and at the end nothing is left.
 
-`WORKSHOP_CLOUD=rehearsal` (the default) plays AWS on this machine; `aws` uses your account. The
-calls are the same: only the session differs.
+`WORKSHOP_CLOUD=rehearsal` (the default) plays AWS on this machine; `aws` uses your account.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,4 @@
-"""Mistakes that can be found before anything is created, each a `WorkshopError` of its own.
-
-None of these functions makes or changes anything, and none prints a credential.
-"""
+"""Finds mistakes before anything is created; nothing here changes anything."""
 
 import difflib
 from typing import Any
@@ -12,10 +9,8 @@ from botocore.exceptions import ClientError
 from helpers.common import expected
 
 REHEARSE = "Or rehearse without an account: leave WORKSHOP_CLOUD out."
-SIGN_IN = (
-    "Type aws configure or aws sso login in a terminal; in SageMaker Studio they are there "
-    f"without it. {REHEARSE}"
-)
+SIGN_IN = "Type aws configure or aws sso login in a terminal; in SageMaker Studio they are there "
+SIGN_IN += f"without it. {REHEARSE}"
 QUOTAS_PAGE = "https://console.aws.amazon.com/servicequotas/home/services/sagemaker/quotas"
 HIDDEN = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
@@ -26,12 +21,10 @@ def check_region(boto: Any) -> str:
     if region in known:
         return region
     near = difflib.get_close_matches(region or "", known, n=1, cutoff=0.6)
-    raise expected(
-        "a region of AWS such as us-east-1 or eu-central-1",
-        repr(region) if region else "none",
-        f"{f'Did you mean {near[0]}? ' if near else ''}Set it: export AWS_DEFAULT_REGION="
-        f"{near[0] if near else 'us-east-1'}, or type aws configure. {REHEARSE}",
-    )
+    guess, example = (f"Did you mean {near[0]}? ", near[0]) if near else ("", "us-east-1")
+    fix = f"{guess}Set it: export AWS_DEFAULT_REGION={example}, or type aws configure. {REHEARSE}"
+    what = "a region of AWS such as us-east-1 or eu-central-1"
+    raise expected(what, repr(region) if region else "none", fix)
 
 
 def check_credentials(boto: Any) -> str:
@@ -52,12 +45,9 @@ def check_credentials(boto: Any) -> str:
 
 
 def check_role(boto: Any, name: str) -> str:
-    """Returns the ARN of the role that jobs and endpoints run with.
+    """Returns the ARN of the role that jobs and endpoints run with; refuses one that cannot.
 
     `name` may be an ARN; where it is empty, it is the role of the caller (SageMaker Studio).
-
-    Raises:
-        WorkshopError: there is none, or SageMaker may not use it.
     """
     name = name or _role_of_caller(boto)
     short = name.rpartition("/")[2]
@@ -67,19 +57,14 @@ def check_role(boto: Any, name: str) -> str:
         code = error.response["Error"]["Code"]
         if code in HIDDEN and name.startswith("arn:"):
             return name  # a role may be used by somebody who may not look at it
-        raise expected(
-            f"the role {short!r} in your account",
-            "no such role" if code == "NoSuchEntity" else f"no answer ({code})",
-            "Name an existing one: export WORKSHOP_ROLE=<name>, with the policy "
-            "AmazonSageMakerFullAccess. In the console: IAM, Roles, Create role, SageMaker.",
-        ) from None
+        found = "no such role" if code == "NoSuchEntity" else f"no answer ({code})"
+        fix = "Name an existing one: export WORKSHOP_ROLE=<name>, with the policy "
+        fix += "AmazonSageMakerFullAccess. In the console: IAM, Roles, Create role, SageMaker."
+        raise expected(f"the role {short!r} in your account", found, fix) from None
     if "sagemaker" not in str(role.get("AssumeRolePolicyDocument", "sagemaker")):
-        raise expected(
-            "a role that SageMaker may use",
-            f"that {short!r} does not trust sagemaker.amazonaws.com",
-            "Choose another one with WORKSHOP_ROLE, or add the trust in the console: IAM, Roles, "
-            "Trust relationships.",
-        )
+        fix = "Choose another one with WORKSHOP_ROLE, or add the trust in the console: IAM, Roles, "
+        found = f"that {short!r} does not trust sagemaker.amazonaws.com"
+        raise expected("a role that SageMaker may use", found, f"{fix}Trust relationships.")
     return role["Arn"]
 
 
@@ -87,31 +72,29 @@ def _role_of_caller(boto: Any) -> str:
     arn = boto.client("sts").get_caller_identity()["Arn"]
     kind, _, rest = arn.rpartition(":")[2].partition("/")
     if kind != "assumed-role":
-        raise expected(
-            "a role for jobs and endpoints",
-            "that you are signed in as a user, who has none",
-            "Name one: export WORKSHOP_ROLE=<name of a role for SageMaker>.",
-        )
+        fix = "Name one: export WORKSHOP_ROLE=<name of a role for SageMaker>."
+        found = "that you are signed in as a user, who has none"
+        raise expected("a role for jobs and endpoints", found, fix)
     path = "service-role/" if rest.startswith("AmazonSageMaker-") else ""
     return f"arn:aws:iam::{arn.split(':')[4]}:role/{path}{rest.split('/')[0]}"
 
 
 def check_bucket(boto: Any, bucket: str, account: str) -> bool:
-    """Tells whether the bucket is there; refuses one of another account or region."""
+    """Returns whether the bucket exists; refuses one of another account or region."""
     try:
         boto.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
     except ClientError as error:
         answer = error.response["ResponseMetadata"]
-        if answer["HTTPStatusCode"] == 404:
+        status = answer["HTTPStatusCode"]
+        if status == 404:
             return False
-        if answer["HTTPStatusCode"] == 403:
-            wanted = "to be yours or free"
-            found = "that it belongs to another account, or that you may not use it"
-        elif answer["HTTPStatusCode"] == 301:
+        if status not in (301, 403):
+            raise
+        wanted = "to be yours or free"
+        found = "that it belongs to another account, or that you may not use it"
+        if status == 301:
             wanted = f"in {boto.region_name}"
             found = f"it in {answer['HTTPHeaders'].get('x-amz-bucket-region') or 'another region'}"
-        else:
-            raise
         fix = "Choose another name: export WORKSHOP_BUCKET=<a name that nobody has>."
         raise expected(f"the bucket {bucket!r} {wanted}", found, fix) from None
     return True
@@ -135,19 +118,15 @@ def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> N
         if error.response["Error"]["Code"] in HIDDEN:
             return
         raise
-    found = session._clients["quotas"].get(f"{instance_type} for {use}")
-    if found is None:
-        raise expected(
-            "an instance type of SageMaker",
-            f"{instance_type!r}, of which your account has no quota for {use}",
-            "Choose one such as ml.m5.xlarge.",
-        )
-    if found < count:
-        raise expected(
-            f"a quota of {count} or more for {instance_type!r} ({use}) in {session.region}",
-            f"{found:g}",
-            f"Choose another instance type, or ask for more (it takes a day or two): {QUOTAS_PAGE}",
-        )
+    quota = session._clients["quotas"].get(f"{instance_type} for {use}")
+    if quota is None:
+        found = f"{instance_type!r}, of which your account has no quota for {use}"
+        fix = "Choose one such as ml.m5.xlarge."
+        raise expected("an instance type of SageMaker", found, fix)
+    if quota < count:
+        what = f"a quota of {count} or more for {instance_type!r} ({use}) in {session.region}"
+        fix = "Choose another instance type, or ask for more (it takes a day or two)"
+        raise expected(what, f"{quota:g}", f"{fix}: {QUOTAS_PAGE}")
 
 
 def check_name_is_free(session: Any, name: str) -> None:
@@ -158,8 +137,6 @@ def check_name_is_free(session: Any, name: str) -> None:
         if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
             return
         raise
-    raise expected(
-        "a free name for the endpoint",
-        f"that {name!r} is taken (state {found['EndpointStatus']})",
-        "Choose another name, or delete that one first: helpers.cloud.cleanup.delete_all(session)",
-    )
+    taken = f"that {name!r} is taken (state {found['EndpointStatus']})"
+    fix = "Choose another name, or delete that one first: helpers.cloud.cleanup.delete_all(session)"
+    raise expected("a free name for the endpoint", taken, fix)

@@ -2,8 +2,8 @@
 
     python -m helpers.cloud.cleanup [--list]
 
-What was made is known twice: from the ledger, a file that outlives the notebook, and from the tag
-that everything carries. Deleting twice does no harm.
+What was made is known from the ledger, a file that outlives the notebook, and from the tag that
+everything carries. Deleting twice does no harm.
 """
 
 import argparse
@@ -69,8 +69,8 @@ def _noted(session: CloudSession) -> dict[tuple[str, str], list[str]]:
 
 
 def _pages(session: CloudSession, service: str, operation: str, query: str, **options) -> Iterator:
-    pages = session.client(service).get_paginator(operation).paginate(**options)
-    return pages.search(query)  # in JMESPath
+    """Yields what a query in JMESPath finds on all pages."""
+    return session.client(service).get_paginator(operation).paginate(**options).search(query)
 
 
 def _found(session: CloudSession, kind: str, name: str) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _found(session: CloudSession, kind: str, name: str) -> Iterator[str]:
 
 
 def _delete(session: CloudSession, kind: str, name: str) -> bool:
-    """Deletes something; tells whether it was there."""
+    """Deletes something; returns whether it was there."""
     found = list(_found(session, kind, name))
     s3, logs = session.client("s3"), session.client("logs")
     if kind == "training job":
@@ -134,7 +134,7 @@ def _delete_job(session: CloudSession, name: str) -> bool:
         if said["TrainingJobStatus"] == "InProgress":
             with _gone_is_fine():
                 client.stop_training_job(TrainingJobName=name)
-        time.sleep(1 if session.world == "rehearsal" else 5)
+        time.sleep(5 if session.billed else 1)
         said = client.describe_training_job(TrainingJobName=name)
     with _gone_is_fine():
         client.delete_training_job(TrainingJobName=name)
@@ -148,17 +148,14 @@ def _call(session: CloudSession, verb: str, kind: str, name: str) -> None:
 
 @contextmanager
 def _gone_is_fine() -> Iterator[None]:
-    """Lets pass that something is not there."""
     try:
         yield
     except ClientError as error:
         found = error.response["Error"]
         if found["Code"] not in GONE:
-            raise expected(
-                "to delete what the workshop made",
-                f"{found['Code']}: {found['Message']}",
-                "Fix it, and run the clean-up again: it goes on where it was.",
-            ) from error
+            fix = "Fix it, and run the clean-up again: it goes on where it was."
+            reason = f"{found['Code']}: {found['Message']}"
+            raise expected("to delete what the workshop made", reason, fix) from error
 
 
 def main() -> None:

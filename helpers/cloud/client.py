@@ -27,7 +27,7 @@ ASYNC_SECONDS = 900  # an asynchronous answer that takes longer is lost
 
 
 class EndpointClient:
-    """Sends images to an endpoint of a kind that `deploy` returned."""
+    """Sends images to an endpoint; `kind` is what `deploy` returned."""
 
     def __init__(self, session: CloudSession, name: str, kind: str = "real-time"):
         self.session, self.name, self.kind = session, name, kind
@@ -36,10 +36,9 @@ class EndpointClient:
         self.seconds: list[float] = []  # of each request so far, for its latency
 
     def predict_file(self, file: bytes, top: int | str = 5) -> dict[str, list[dict[str, Any]]]:
-        """Sends the bytes of one JPEG or PNG file.
+        """Returns for each task of a JPEG or PNG file its classes, the most probable first.
 
-        Returns for each task its classes, the most probable first: `class`, `name` where there is
-        one for display, and `probability`.
+        A class has `class`, `name` where there is one for display, and `probability`.
         """
         kind = "image/png" if file.startswith(b"\x89PNG") else "image/jpeg"
         return self.send(file, kind, top)["predictions"][0]
@@ -66,11 +65,10 @@ class EndpointClient:
             text = base64.b64encode(file).decode()
             cost = len(text) + len('{"b64": ""}, ')
             if cost > limit:
-                raise expected(
-                    f"images of at most {limit * 3 // 4 / 2**20:.1f} MB for a {self.kind} endpoint",
-                    f"{len(file) / 2**20:.1f} MB in image {number}",
-                    "Make it smaller: the network sees few pixels of it anyway.",
-                )
+                most = f"at most {limit * 3 // 4 / 2**20:.1f} MB for a {self.kind} endpoint"
+                found = f"{len(file) / 2**20:.1f} MB in image {number}"
+                fix = "Make it smaller: the network sees few pixels of it anyway."
+                raise expected(f"images of {most}", found, fix)
             if batch and (size + cost > limit or len(batch) == BATCH):
                 yield batch
                 batch, size = [], 0
@@ -86,19 +84,12 @@ class EndpointClient:
         broken = [i for i, answer in enumerate(answers) if "error" in answer]
         if broken:
             shown = "; ".join(f"{manifest.path(i)}: {answers[i]['error']}" for i in broken[:3])
-            raise expected(
-                "images that can be read",
-                f"{len(broken)} that cannot: {shown}",
-                "Fix them or delete their rows.",
-            )
+            found = f"{len(broken)} that cannot: {shown}"
+            raise expected("images that can be read", found, "Fix them or delete their rows.")
         return as_arrays(answers, manifest.labels)
 
     def send(self, body: bytes, kind: str, top: int | str = 5) -> dict[str, Any]:
-        """Sends one request and returns its answer.
-
-        Raises:
-            WorkshopError: the endpoint refuses it, in its own words, or does not answer.
-        """
+        """Sends one request; an error has the endpoint's own words, or says it does not answer."""
         began = time.perf_counter()
         options = {"EndpointName": self.name, "ContentType": kind, "CustomAttributes": f"top={top}"}
         try:
@@ -119,7 +110,7 @@ class EndpointClient:
 
     def _send_through_s3(self, body: bytes, options: dict[str, str]) -> bytes:
         s3, place = self.session.client("s3"), self.session.uri("requests", self.name)
-        self.session.ledger.add("s3 prefix", place, self.session.region)
+        self.session.note("s3 prefix", place)
         source = f"{place}/{uuid.uuid4()}"
         bucket, _, key = source.removeprefix("s3://").partition("/")
         s3.put_object(Bucket=bucket, Key=key, Body=body)
@@ -130,16 +121,13 @@ class EndpointClient:
         while time.monotonic() < end:
             if found := s3.list_objects_v2(**where).get("Contents"):
                 return s3.get_object(Bucket=bucket, Key=found[0]["Key"])["Body"].read()
-            time.sleep(0.2 if not self.session.billed else 2)
-        raise expected(
-            f"an answer of {self.name} within {ASYNC_SECONDS} s",
-            f"none at {answer['OutputLocation']}",
-            "Look whether the endpoint is in service.",
-        )
+            time.sleep(2 if self.session.billed else 0.2)
+        what, found = f"an answer of {self.name} within {ASYNC_SECONDS} s", answer["OutputLocation"]
+        raise expected(what, f"none at {found}", "Look whether the endpoint is in service.")
 
 
 def refusal(name: str, error: ClientError) -> str:
-    """Returns in words why an endpoint did not answer."""
+    """Returns why an endpoint did not answer."""
     code = error.response["Error"]["Code"]
     said = error.response.get("OriginalMessage") or error.response["Error"].get("Message", "")
     status = error.response.get("OriginalStatusCode", "")
@@ -150,11 +138,10 @@ def refusal(name: str, error: ClientError) -> str:
     if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
         return f"the endpoint {name} refused the request (413): it is larger than it may be"
     if code in ("ThrottlingException", "ServiceUnavailable"):
-        return (
-            f"expected an answer of the endpoint {name}, found it too busy after {ATTEMPTS} "
-            "attempts. Wait a minute, or send less at once."
-        )
-    return f"expected an answer of the endpoint {name}, found {code}: {said}"
+        said = f"it too busy after {ATTEMPTS} attempts. Wait a minute, or send less at once."
+    else:
+        said = f"{code}: {said}"
+    return f"expected an answer of the endpoint {name}, found {said}"
 
 
 def as_arrays(answers: Sequence[dict[str, Any]], labels: Labels) -> dict[str, np.ndarray]:

@@ -8,16 +8,12 @@ from helpers.cloud.session import CloudSession
 from helpers.common import expected, progress_bar
 
 CONTENT, MARK = "content", "whole"  # the mark is written last: without it an upload was cut off
-CHUNK = 1 << 20  # bytes read at once
 
 
 def files_of(folder: Path) -> list[Path]:
     """Returns the files below a folder, sorted, without hidden ones; there must be one."""
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and "/." not in f"/{path.relative_to(folder).as_posix()}"
-    )
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    found = sorted(f for f in files if "/." not in f"/{f.relative_to(folder).as_posix()}")
     if not found:
         raise expected(f"files to upload in {folder}", "none", "Make them first.")
     return found
@@ -29,7 +25,7 @@ def digest(folder: Path, paths: Iterable[Path]) -> str:
     for path in paths:
         whole.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
-            while piece := file.read(CHUNK):
+            while piece := file.read(1 << 20):
                 whole.update(piece)
     return whole.hexdigest()[:16]
 
@@ -40,7 +36,7 @@ def upload_folder(session: CloudSession, folder: Path, name: str) -> str:
     paths = files_of(folder)
     place = session.uri("data", name, digest(folder, paths))
     uri, prefix = f"{place}/{CONTENT}", place.removeprefix(f"s3://{session.bucket}/")
-    session.ledger.add("s3 prefix", place, session.region)
+    session.note("s3 prefix", place)
     if s3.list_objects_v2(Bucket=session.bucket, Prefix=f"{prefix}/{MARK}")["KeyCount"]:
         print(f"{uri} is there already: nothing is sent")
         return uri

@@ -15,7 +15,6 @@ IMAGE_REQUESTS = Path(__file__).with_name("image_requests.py")  # what a request
 SCRIPTS = (SCRIPT, IMAGE_REQUESTS)
 IMAGE = {"framework": "tensorflow", "version": "2.20.0"}
 INSTANCE = "ml.m5.large"  # 2 cores, 8 GB
-MEMORY_MB, CONCURRENCY = 3072, 2  # of a serverless endpoint: TensorFlow takes about 1 GB
 POLL_SECONDS = {"rehearsal": 0.3, "aws": 10}  # between two looks
 
 
@@ -23,7 +22,7 @@ def upload_archive(session: CloudSession, archive: Path) -> str:
     """Sends an archive to S3 under a name made of its content; returns its address."""
     data = Path(archive).read_bytes()
     place = session.uri("models", hashlib.sha256(data).hexdigest()[:16])
-    session.ledger.add("s3 prefix", place, session.region)
+    session.note("s3 prefix", place)
     bucket, _, key = f"{place}/model.tar.gz".removeprefix("s3://").partition("/")
     s3 = session.client("s3")
     if not s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"]:
@@ -43,12 +42,9 @@ def deploy(
 ) -> str:
     """Puts an archive behind an endpoint and waits until it answers.
 
-    Says what it costs, and writes down everything before it is made. A `serverless` one has no
-    machine of its own: it costs nothing while it is idle, and the first answer after a pause takes
-    long. Of an `asynchronous` one requests and answers lie in S3, and may be large and slow.
-
-    Returns:
-        Its kind: "real-time", "serverless" or "asynchronous".
+    A `serverless` one has no machine of its own: it costs nothing while it is idle, and the first
+    answer after a pause takes long. Requests and answers of an `asynchronous` one lie in S3, and
+    may be large and slow. Returns its kind: "real-time", "serverless" or "asynchronous".
 
     Raises:
         WorkshopError: the name is taken, the quota is too small, or the endpoint did not start.
@@ -71,34 +67,27 @@ def _create(session: CloudSession, uri: str, name: str, kind: str, instance_type
     quiet_sdk()
     from sagemaker.core import image_uris
 
-    image = image_uris.retrieve(
-        **IMAGE, region=session.region, instance_type=instance_type, image_scope="inference"
-    )
+    machine = {"region": session.region, "instance_type": instance_type}
+    image = image_uris.retrieve(**IMAGE, **machine, image_scope="inference")
     for what in ("model", "endpoint config", "endpoint"):
-        session.ledger.add(what, name, session.region)
-    session.ledger.add("log", f"/aws/sagemaker/Endpoints/{name}|", session.region)
+        session.note(what, name)
+    session.note("log", f"/aws/sagemaker/Endpoints/{name}|")
     sagemaker = session.client("sagemaker")
-    sagemaker.create_model(
-        ModelName=name,
-        ExecutionRoleArn=session.role,
-        PrimaryContainer={"Image": image, "ModelDataUrl": uri},
-        Tags=[TAG],
-    )
+    model = {"ExecutionRoleArn": session.role, "Tags": [TAG]}
+    model["PrimaryContainer"] = {"Image": image, "ModelDataUrl": uri}
+    sagemaker.create_model(ModelName=name, **model)
     variant = {"VariantName": "AllTraffic", "ModelName": name}
-    more: dict[str, Any] = {}
-    if kind == "serverless":
-        size = {"MemorySizeInMB": MEMORY_MB, "MaxConcurrency": CONCURRENCY}
-        variant |= {"ServerlessConfig": size}
+    config: dict[str, Any] = {"ProductionVariants": [variant], "Tags": [TAG]}
+    if kind == "serverless":  # TensorFlow takes about 1 GB
+        variant["ServerlessConfig"] = {"MemorySizeInMB": 3072, "MaxConcurrency": 2}
     else:
         variant |= {"InitialInstanceCount": 1, "InstanceType": instance_type}
     if kind == "asynchronous":
         place = session.uri("answers", name)
-        session.ledger.add("s3 prefix", place, session.region)
+        session.note("s3 prefix", place)
         output = {"S3OutputPath": place, "S3FailurePath": place}
-        more = {"AsyncInferenceConfig": {"OutputConfig": output}}
-    sagemaker.create_endpoint_config(
-        EndpointConfigName=name, ProductionVariants=[variant], Tags=[TAG], **more
-    )
+        config["AsyncInferenceConfig"] = {"OutputConfig": output}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, **config)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=[TAG])
 
 

@@ -3,7 +3,7 @@
     python guard.py PROGRAM ARGUMENT ...
 
 The starter holds the other end of standard input. When it ends, killed or not, that end closes,
-and the program with everything it started is ended, too. Needs nothing but Python, to start fast.
+and the program is ended with all that it started. Needs nothing but Python, to start fast.
 """
 
 import contextlib
@@ -31,26 +31,20 @@ def _end_with_starter(program: subprocess.Popen) -> None:
     _end(program)
 
 
+def _handle_signals(how: signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, how)
+
+
 def main() -> None:
     """Runs the program and ends as it ends."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a notebook's interrupt is not meant for us
-    program = subprocess.Popen(
-        sys.argv[1:],
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        restore_signals=True,
-        preexec_fn=_default_signals,
-    )
+    _handle_signals(signal.SIG_IGN)  # a notebook's interrupt is not meant for us
+    how = {"start_new_session": True, "preexec_fn": lambda: _handle_signals(signal.SIG_DFL)}
+    program = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, **how)
     threading.Thread(target=_end_with_starter, args=(program,), daemon=True).start()
     code = program.wait()
     _end(program)
     os._exit(code if code >= 0 else 128 - code)
-
-
-def _default_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """What every endpoint of images does with a request, before and after its network.
 
-It lies in `model.tar.gz` as `code/image_requests.py`, beside the `inference.py` that uses it:
-AWS's container has the folder `code` on its path (see its serve.py). Both may import nothing that
-the container lacks, so nothing of the workshop.
+It is in `model.tar.gz` as `code/image_requests.py`, beside the `inference.py` that uses it: AWS's
+container has `code` on its path (see its serve.py). Neither may import what the container lacks.
 
     image/jpeg, image/png   the bytes of one file
     application/json        {"instances": [{"b64": "..."}, ...]}, files as base64
 
-The answer has an entry for each image, in order. A broken image costs the others nothing. A
-request that has no good image at all gets 400, a wrong type 415, too much at once 413; each with
-a message, and the server lives on.
+The answer has an entry for each image, in order; a broken image does not affect the others. A
+request without any good image gets 400, a wrong type 415, too much at once 413, with a message.
 """
 
 import base64
@@ -37,10 +35,7 @@ class RefusedError(Exception):
 
 
 def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tuple[str, str]:
-    """Answers a request as the container wants it: with a body and its type.
-
-    `answer` takes the body and the context; what it refuses gets 4xx and a message.
-    """
+    """Returns body and type of what `answer` makes of a body and the context, or of a refusal."""
     try:
         content = answer(data.read(), context)
     except RefusedError as refused:
@@ -52,15 +47,14 @@ def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tu
 def answer_files(
     body: bytes, context: Any, most: int, batch: int, prepare: Callable[[dict], tuple]
 ) -> dict[str, list]:
-    """Answers each image file of a request with what TensorFlow Serving says of it.
+    """Answers each of at most `most` image files; `batch` of them go to TensorFlow Serving at once.
 
-    `most` files may be in a request, and `batch` of them go to Serving at once. `prepare` takes
-    what else the request's JSON says, and returns two functions. The first makes the body for
-    Serving from files as `{"b64": ...}`; the second takes Serving's answer and the number of files,
-    and returns an answer for each.
+    `prepare` takes what else the request's JSON says, and returns two functions. The first makes
+    the body for Serving from files as `{"b64": ...}`; the second takes Serving's answer and the
+    number of files, and returns an answer for each.
 
     Raises:
-        RefusedError: another type, no files, too many, too many pixels, or no good file at all.
+        RefusedError: wrong type, no files, too many, too many pixels, or no good file at all.
     """
     files, said = _take_files(body, context.request_content_type, most)
     request, rows = prepare(said)
@@ -73,16 +67,11 @@ def answer_files(
             errors[number] = f"image {number}: the file is damaged"
     if len(errors) == len(files):
         raise RefusedError(400, "; ".join(errors[number] for number in sorted(errors))[:2000])
-    return {
-        "predictions": [
-            {"error": errors[number]} if number in errors else answers[number]
-            for number in range(len(files))
-        ]
-    }
+    answers |= {number: {"error": message} for number, message in errors.items()}
+    return {"predictions": [answers[number] for number in range(len(files))]}
 
 
 def _take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], dict]:
-    """Takes the image files out of a request, and what else its JSON says."""
     kind = (kind or "").partition(";")[0].strip().lower()
     if kind not in (*IMAGE_TYPES, JSON_TYPE):
         known = ", ".join((*IMAGE_TYPES, JSON_TYPE))
@@ -107,7 +96,7 @@ def _take_files(body: bytes, kind: str | None, most: int) -> tuple[list[bytes], 
 
 
 def _file(instance: Any) -> bytes:
-    """Takes one file out of its JSON; what cannot be read becomes no bytes, and then an error."""
+    """Returns no bytes for what cannot be read, which becomes an error later."""
     text = instance.get("b64") if isinstance(instance, dict) else instance
     try:
         return base64.b64decode(text, validate=True)
@@ -116,7 +105,7 @@ def _file(instance: Any) -> bytes:
 
 
 def _look_at(files: Sequence[bytes]) -> dict[int, str]:
-    """Looks at sizes before anything is decoded; returns image number to what is wrong."""
+    """Checks sizes before anything is decoded; returns image number to error."""
     errors, pixels = {}, 0
     for number, file in enumerate(files):
         size = image_size(file)
@@ -127,11 +116,8 @@ def _look_at(files: Sequence[bytes]) -> dict[int, str]:
             pixels += size[0] * size[1]
     if pixels > MAX_PIXELS:
         limit = MAX_PIXELS // 1_000_000
-        raise RefusedError(
-            413,
-            f"expected at most {limit} million pixels in a request, found {pixels:,}. Send "
-            "smaller images, or fewer of them",
-        )
+        found = f"expected at most {limit} million pixels in a request, found {pixels:,}"
+        raise RefusedError(413, f"{found}. Send smaller images, or fewer of them")
     return errors
 
 
@@ -165,9 +151,9 @@ def _jpeg_size(file: bytes) -> tuple[int, int] | None:
 def _ask_serving(
     files: Sequence[bytes], batch: int, uri: str, request: Callable, rows: Callable
 ) -> list:
-    """Asks Serving about files; returns an answer for each, None where it cannot decode one.
+    """Returns Serving's answer for each file, None where it cannot decode one.
 
-    It refuses a batch as a whole: halving it finds the file that is broken.
+    It refuses a batch as a whole: halving it finds the broken file.
     """
     if not files:
         return []
@@ -187,7 +173,6 @@ def _ask_serving(
 
 
 def _post(uri: str, body: str) -> tuple[int, bytes]:
-    """Sends JSON to Serving; returns the status and the answer."""
     headers = {"Content-Type": JSON_TYPE}
     answer = _connections().request("POST", uri, body=body, headers=headers, timeout=60)
     return answer.status, answer.data
@@ -205,9 +190,8 @@ def _connections():
 def _set_status(refused: RefusedError) -> None:
     """Sets the status of the answer to 4xx.
 
-    The container sets 200, calls `handler`, and makes 500 of every exception. It hands over no
-    way to answer anything else, but its response is the variable `res` of whoever called us.
-    Where there is none (another version of the container), the message goes out with a 500.
+    The container sets 200, calls `handler`, makes 500 of every exception, and offers nothing else;
+    but its response is the caller's variable `res`. Without one (another version), it stays 500.
     """
     frame = sys._getframe(1)
     while frame is not None:

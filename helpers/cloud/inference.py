@@ -1,9 +1,8 @@
 """The script inside the archive: image files in, the top classes with their probabilities out.
 
-It lies in `model.tar.gz` as `code/inference.py`, beside `code/labels.json` and
+It is in `model.tar.gz` as `code/inference.py`, beside `code/labels.json` and
 `code/image_requests.py`, which says what a request may be and what a script may import. AWS's
-TensorFlow container imports it, perhaps anew at any request, and calls `handler` between the
-request and TensorFlow Serving. The answer has an entry for each image, in order:
+TensorFlow container imports it, perhaps anew at any request, and calls `handler`. The answer is:
 
     {"predictions": [{"sign": [{"class": "19", "name": "curve left", "probability": 0.98}, ...]},
                      {"error": "image 1: expected a JPEG or PNG file, found ..."}]}
@@ -28,7 +27,7 @@ BATCH = 64  # images that go to TensorFlow Serving at once
 
 
 def handler(data, context) -> tuple[str, str]:
-    """Answers a request: called by the container."""
+    """Called by the container."""
     return requested.respond(answer_request, data, context)
 
 
@@ -52,9 +51,8 @@ def _wanted(attributes: str | None) -> int:
     if found[1] == "all":
         return sys.maxsize
     if not re.fullmatch(r"[1-9]\d{0,5}", found[1]):
-        raise requested.RefusedError(
-            400, f"expected top=all or a number such as top=5, found top={found[1]}"
-        )
+        message = f"expected top=all or a number such as top=5, found top={found[1]}"
+        raise requested.RefusedError(400, message)
     return int(found[1])
 
 
@@ -64,7 +62,7 @@ def _labels() -> dict:
 
 
 def _named(row, top: int) -> dict:
-    """Names the probabilities of one image; a single task comes without its name."""
+    """Names the probabilities of one image; Serving leaves out the name of a single task."""
     labels = _labels()
     tasks = labels["tasks"]
     tables = row if isinstance(row, dict) else {next(iter(tasks)): row}

@@ -29,7 +29,6 @@ from helpers.common import ROOT, WorkshopError, expected, progress_bar, whole_fo
 
 IMAGE = {"framework": "tensorflow", "version": "2.21.0", "py_version": "py312"}
 INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
-DISK_GB = 30
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
@@ -47,11 +46,7 @@ class JobError(WorkshopError):
 
 
 def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> None:
-    """Runs the job's command on this machine, and shows what it prints; replaces the run in `out`.
-
-    Raises:
-        JobError: the command failed.
-    """
+    """Runs the job's command on this machine; replaces the run in `out`."""
     words = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
     places = ["--manifest", str(Path(manifest).resolve()), "--out", str(Path(out).resolve())]
     command = [*COMMAND.split(), *places, "--overwrite"]
@@ -60,7 +55,7 @@ def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> N
     program = Guarded([sys.executable, *command[1:], *words], environment, ROOT, subprocess.PIPE)
     last = deque(maxlen=LAST_LINES)
     try:
-        for line in program.output:
+        for line in program.stdout:
             line = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
             if line and not SHOWN_TO_MACHINES.search(line):
                 print(line, flush=True)
@@ -97,21 +92,18 @@ def plan_job(
     """Describes a job: source code, machines, folders. Nothing is started.
 
     `hyperparameters` are flags of `helpers.train`, such as `{"epochs": 3, "image-size": "32x32"}`.
-    The accuracies of `tasks` become metrics. Machines that are spare (`spot`) are cheaper, and may
-    be taken away: the job then goes on from its checkpoint. After `minutes` it is stopped.
+    The accuracies of `tasks` become metrics. Spare machines (`spot`) are cheaper, and may be taken
+    away: the job then resumes from its checkpoint. After `minutes` it is stopped.
     """
     quiet_sdk()
     from sagemaker.core.training import configs
 
     stamp, seconds = datetime.now(UTC).strftime("%y%m%d-%H%M%S"), int(minutes * 60)
     unique = f"{PREFIX}-{name}-{stamp}-{token_hex(2)}"
-    compute = configs.Compute(
-        instance_type=instance_type,
-        instance_count=instance_count,
-        volume_size_in_gb=DISK_GB,
-        enable_managed_spot_training=spot,
-    )
-    wait = {"max_wait_time_in_seconds": 2 * seconds} if spot else {}  # for a machine to be spare
+    machines = {"instance_type": instance_type, "instance_count": instance_count}
+    disk = {"volume_size_in_gb": 30}
+    compute = configs.Compute(**machines, **disk, enable_managed_spot_training=spot)
+    wait = {"max_wait_time_in_seconds": 2 * seconds} if spot else {}  # for a spare machine
     end = configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait)
     source = tempfile.TemporaryDirectory(prefix="workshop-source-")
     code = copy_source(Path(source.name) / "code")
@@ -122,34 +114,27 @@ def plan_job(
 
 
 def _trainer(
-    session: CloudSession,
-    name: str,
-    code: Path,
-    hyperparameters: dict[str, Any],
-    compute: Any,
-    stopping_condition: Any,
+    session: CloudSession, name: str, code: Path, flags: dict[str, Any], compute: Any, end: Any
 ) -> Any:
     from sagemaker.core import image_uris
     from sagemaker.core.training import configs
     from sagemaker.train import ModelTrainer
 
     machine = {"region": session.region, "instance_type": compute.instance_type}
+    kept, place = session.uri(name, "checkpoints"), str(CHECKPOINTS)
+    source = {"source_dir": str(code), "command": COMMAND, "requirements": REQUIREMENTS}
     return ModelTrainer(
         sagemaker_session=session.sdk(),
         role=session.role,
         base_job_name=name,
         training_image=image_uris.retrieve(**IMAGE, **machine, image_scope="training"),
-        source_code=configs.SourceCode(
-            source_dir=str(code), command=COMMAND, requirements=REQUIREMENTS
-        ),
+        source_code=configs.SourceCode(**source),
         compute=compute,
-        stopping_condition=stopping_condition,
+        stopping_condition=end,
         output_data_config=configs.OutputDataConfig(s3_output_path=session.uri(name, "output")),
-        checkpoint_config=configs.CheckpointConfig(
-            s3_uri=session.uri(name, "checkpoints"), local_path=str(CHECKPOINTS)
-        ),
-        hyperparameters=hyperparameters,
-        environment={"PYTHONUNBUFFERED": "1", "SM_CHECKPOINT_DIR": str(CHECKPOINTS)},
+        checkpoint_config=configs.CheckpointConfig(s3_uri=kept, local_path=place),
+        hyperparameters=flags,
+        environment={"PYTHONUNBUFFERED": "1", "SM_CHECKPOINT_DIR": place},
         tags=[configs.Tag(key=TAG["Key"], value=TAG["Value"])],
     )
 
@@ -160,34 +145,26 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     `channels` are names and addresses of data, such as `{"training": "s3://..."}`. The shards of
     "training" are divided between several machines; "validation", which holds all that is not for
     training, goes to each.
-
-    Raises:
-        WorkshopError: the account may not run such machines, or AWS refuses the job.
     """
     compute, end = plan.trainer.compute, plan.trainer.stopping_condition
     machine, count = compute.instance_type, compute.instance_count
     use = f"{'spot ' if compute.enable_managed_spot_training else ''}training job usage"
     check_quota(session, machine, use, count)
     print(describe_price(session, machine, count, end.max_runtime_in_seconds / 3600))
-    for kind, name in (
-        ("training job", plan.name),
-        ("log", f"{LOG_GROUP}|{plan.name}"),
-        ("s3 prefix", session.uri(plan.name)),
-    ):
-        session.ledger.add(kind, name, session.region)
+    session.note("training job", plan.name)
+    session.note("log", f"{LOG_GROUP}|{plan.name}")
+    session.note("s3 prefix", session.uri(plan.name))
     inputs = [_channel(name, uri, count) for name, uri in channels.items()]
     quiet_sdk()
     try:
         plan.trainer.train(input_data_config=inputs, wait=False, logs=False)
     except ClientError as error:
-        found = error.response["Error"]
-        raise WorkshopError(
-            f"expected AWS to take the job {plan.name}, found that it refused it: "
-            f"{found['Code']}: {found['Message']}"
-        ) from None
+        reason = "{Code}: {Message}".format_map(error.response["Error"])
+        what = f"expected AWS to take the job {plan.name}, found that it refused it"
+        raise WorkshopError(f"{what}: {reason}") from None
     name = plan.trainer._latest_training_job.training_job_name
     session.ledger.remove("training job", plan.name)  # the SDK has added the time to the name
-    session.ledger.add("training job", name, session.region)
+    session.note("training job", name)
     print(f"started {name}")
     return Job(session, name, plan.metrics)
 
@@ -196,12 +173,9 @@ def _channel(name: str, uri: str, machines: int) -> Any:
     from sagemaker.core.training.configs import InputData, S3DataSource
 
     sharded = machines > 1 and name == "training"
-    source = S3DataSource(
-        s3_data_type="S3Prefix",
-        s3_uri=f"{uri.rstrip('/')}/",
-        s3_data_distribution_type="ShardedByS3Key" if sharded else "FullyReplicated",
-    )
-    return InputData(channel_name=name, data_source=source)
+    kind, uri = "ShardedByS3Key" if sharded else "FullyReplicated", f"{uri.rstrip('/')}/"
+    source = {"s3_data_type": "S3Prefix", "s3_uri": uri, "s3_data_distribution_type": kind}
+    return InputData(channel_name=name, data_source=S3DataSource(**source))
 
 
 @dataclass
@@ -216,7 +190,7 @@ class Job:
     _inside: bool = field(default=False, repr=False)
 
     def describe(self) -> dict[str, Any]:
-        """Returns what SageMaker says about it."""
+        """Returns the answer of DescribeTrainingJob."""
         return self.session.client("sagemaker").describe_training_job(TrainingJobName=self.name)
 
     @property
@@ -228,8 +202,7 @@ class Job:
         """Shows its log until it ends; may be called again, and goes on where it was.
 
         Raises:
-            JobError: it failed, with the last lines of the script and the reason.
-            WorkshopError: it was stopped.
+            WorkshopError: it was stopped, or failed (`JobError`).
         """
         began = time.monotonic()
         with progress_bar(bar_format="{desc}", total=0) as bar:
@@ -249,11 +222,9 @@ class Job:
         if said["TrainingJobStatus"] == "Failed":
             raise JobError(self._failure(said.get("FailureReason", "")))
         if said["TrainingJobStatus"] == "Stopped":
-            raise expected(
-                f"the job {self.name} to end by itself",
-                f"that it was stopped ({said.get('SecondaryStatus')})",
-                "Start it again, with more minutes if it needs them.",
-            )
+            what = f"the job {self.name} to end by itself"
+            found = f"that it was stopped ({said.get('SecondaryStatus')})"
+            raise expected(what, found, "Start it again, with more minutes if it needs them.")
         print(f"completed after {said.get('TrainingTimeInSeconds', 0)} s: {self.model_uri}")
         return self
 
@@ -261,11 +232,10 @@ class Job:
         last = [line for line in self.lines if line.strip()][-LAST_LINES:]
         reason = last[-1].strip() if last else said or "no reason was given"
         shown = "\n".join(f"    {line}" for line in last)
+        fix = "Fix the script or its flags, try them on this machine with python -m helpers.train, "
         return (
             f"the job {self.name} failed: {reason}\n\nthe last lines of its script:\n{shown}\n\n"
-            f"SageMaker says: {' '.join(said.split())}\n"
-            "Fix the script or its flags, try them on this machine with python -m helpers.train, "
-            "and start the job again."
+            f"SageMaker says: {' '.join(said.split())}\n{fix}and start the job again."
         )
 
     def _new_lines(self) -> Iterator[str]:
@@ -282,14 +252,13 @@ class Job:
 
     def _new_events(self) -> Iterator[str]:
         """Yields the new lines of the first machine's log."""
-        logs = self.session.client("logs")
-        where = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{self.name}/"}
+        logs, group = self.session.client("logs"), {"logGroupName": LOG_GROUP}
         try:
-            streams = logs.describe_log_streams(**where)["logStreams"]
+            streams = logs.describe_log_streams(**group, logStreamNamePrefix=f"{self.name}/")
         except ClientError:  # before the first job's first line there is no such group
             return
-        for stream in sorted(stream["logStreamName"] for stream in streams)[:1]:
-            where = {"logGroupName": LOG_GROUP, "logStreamName": stream, "startFromHead": True}
+        for stream in sorted(stream["logStreamName"] for stream in streams["logStreams"])[:1]:
+            where = group | {"logStreamName": stream, "startFromHead": True}
             while True:
                 before = self._tokens.get(stream, {})
                 page = logs.get_log_events(**where, **before)
@@ -310,7 +279,7 @@ class Job:
         return table.set_axis(range(1, len(table) + 1)).rename_axis("epoch")
 
     def figures(self) -> dict[str, float]:
-        """Returns the last value of each metric, as SageMaker found it in the log."""
+        """Returns the last value of each metric, as SageMaker read it from the log."""
         found = self.describe().get("FinalMetricDataList", [])
         return {metric["MetricName"]: metric["Value"] for metric in found}
 

@@ -1,7 +1,6 @@
 """What was created in the cloud, written down before it is made, so that nothing is forgotten.
 
-The ledger is a file. It outlives a notebook that is closed, and a kernel that is killed: the next
-session finds what is left, and deletes it.
+The ledger is a file: it outlives a closed notebook and a killed kernel.
 """
 
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ class Ledger:
 
     @classmethod
     def of(cls, world: str) -> "Ledger":
-        """Returns the ledger of a world."""
+        """Returns the ledger of the world "rehearsal" or "aws"."""
         return cls(artifacts_folder("cloud") / f"ledger-{world}.json")
 
     @property

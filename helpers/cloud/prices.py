@@ -1,4 +1,4 @@
-"""What the thing that is about to start costs, from a table in the repository with its date."""
+"""What something costs before it starts, from a table in the repository with its date."""
 
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,23 @@ def describe_price(
     session: Any, instance_type: str, count: int = 1, hours: float | None = None, what: str = "job"
 ) -> str:
     """Says what something costs before it starts; without `hours` it runs until it is deleted."""
-    table = read_json(TABLE)
-    instances = f"{count} x {instance_type}"
-    price = price_per_hour(instance_type)
+    table, price = read_json(TABLE), price_per_hour(instance_type)
     if price is None:
         cost = f"the price is not in prices.json; look at {table['check']}"
     else:
         cost = f"${price * count:.3f} an hour"
         cost += f", at most ${price * count * hours:.2f}" if hours else " until you delete it"
-        elsewhere = "" if session.region == table["region"] else f", not {session.region}"
-        cost += (
-            f" (on demand in {table['region']}{elsewhere}, as of {table['date']}, to be checked)"
-        )
-    told = f"price of this {what}: {instances}, {cost}"
-    return told if session.billed else f"{told}; rehearsal: nothing is billed"
+        where = table["region"]
+        where += "" if session.region == where else f", not {session.region}"
+        cost += f" (on demand in {where}, as of {table['date']}, to be checked)"
+    return f"price of this {what}: {count} x {instance_type}, {cost}{_unless_billed(session)}"
 
 
 def describe_serverless_price(session: Any) -> str:
-    """Says how a serverless endpoint is billed: by use, so no sum can be told beforehand."""
-    told = (
-        "price of this endpoint: by the milliseconds of each request and its bytes, nothing while "
-        f"it is idle; see {read_json(TABLE)['check']}"
-    )
-    return told if session.billed else f"{told}; rehearsal: nothing is billed"
+    """Says how a serverless endpoint is billed: by use, so no sum is known beforehand."""
+    text = "price of this endpoint: by the milliseconds of each request and its bytes, nothing"
+    return f"{text} while it is idle; see {read_json(TABLE)['check']}{_unless_billed(session)}"
+
+
+def _unless_billed(session: Any) -> str:
+    return "" if session.billed else "; rehearsal: nothing is billed"

@@ -1,8 +1,8 @@
 """Opens the cloud: your AWS account, or the rehearsal of one on this machine.
 
-`WORKSHOP_CLOUD=aws` takes credentials and region from where every AWS program takes them. Two more
-variables may be set: `WORKSHOP_ROLE`, the role that jobs and endpoints run with (in SageMaker
-Studio the space's own), and `WORKSHOP_BUCKET`.
+`WORKSHOP_CLOUD=aws` takes credentials and region from where every AWS program takes them. You may
+also set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio the space's own), and
+`WORKSHOP_BUCKET`.
 """
 
 import logging
@@ -21,10 +21,8 @@ TAG = {"Key": "workshop", "Value": "traffic-signs"}  # on everything that is mad
 PREFIX = "workshop"  # of every name and every S3 key
 ACCOUNT = "123456789012"  # moto's
 ROLE = "WorkshopRole"
-TRUST = (
-    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": '
-    '{"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
-)
+TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal":
+{"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""
 
 
 @dataclass
@@ -63,31 +61,28 @@ class CloudSession:
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
 
     def sdk(self) -> Any:
-        """Returns the session of the SageMaker SDK, which does not tell Amazon what is called."""
+        """Returns the session of the SageMaker SDK, without telemetry."""
         if "sdk" not in self._clients:
             quiet_sdk()
             from sagemaker.core.helper.session_helper import Session
 
             modules = {"Modules": {"TelemetryOptOut": True}}
-            self._clients["sdk"] = Session(
-                boto_session=self.boto,
-                default_bucket=self.bucket,
-                default_bucket_prefix=PREFIX,
-                sagemaker_config={"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": modules}},
-            )
+            config = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": modules}}
+            where = {"default_bucket": self.bucket, "default_bucket_prefix": PREFIX}
+            self._clients["sdk"] = Session(self.boto, sagemaker_config=config, **where)
         return self._clients["sdk"]
+
+    def note(self, kind: str, name: str) -> None:
+        """Writes down something that is about to be made."""
+        self.ledger.add(kind, name, self.region)
 
     def describe(self) -> str:
         """Returns one line: which world this is, and whether it costs money."""
         if self.billed:
-            return (
-                f"aws: account {self.account}, region {self.region}, bucket {self.bucket}; "
-                "what you start from here on costs money"
-            )
-        return (
-            f"rehearsal: AWS is played on this machine ({self.rehearsal.address}); "
-            "nothing is billed, and nothing leaves it"
-        )
+            text = f"aws: account {self.account}, region {self.region}, bucket {self.bucket}"
+            return f"{text}; what you start from here on costs money"
+        text = f"rehearsal: AWS is played on this machine ({self.rehearsal.address})"
+        return f"{text}; nothing is billed, and nothing leaves it"
 
     def close(self) -> None:
         """Ends the rehearsal's processes; in "aws" there is nothing to end. May be called twice."""
@@ -102,12 +97,9 @@ class CloudSession:
 
 
 def open_session(world: str | None = None) -> CloudSession:
-    """Opens the cloud, checks what can be checked before anything is made, and says where it is.
+    """Opens the cloud, checks credentials, region, role and bucket, and says where it is.
 
     The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
-
-    Raises:
-        WorkshopError: credentials, region, role or bucket are not as they must be.
     """
     session = _rehearse() if (world or cloud_world()) == "rehearsal" else _connect()
     try:
@@ -142,8 +134,8 @@ def _rehearse() -> CloudSession:
 
 
 def create_bucket(session: CloudSession) -> None:
-    """Makes the session's bucket, and writes it down: clean-up deletes it again."""
-    session.ledger.add("bucket", session.bucket, session.region)
+    """Makes the session's bucket; clean-up deletes it again."""
+    session.note("bucket", session.bucket)
     elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": session.region}}
     s3 = session.client("s3")
     s3.create_bucket(Bucket=session.bucket, **({} if session.region == "us-east-1" else elsewhere))
@@ -153,8 +145,7 @@ def create_bucket(session: CloudSession) -> None:
 def loopback_session(address: str) -> boto3.Session:
     """Returns a boto3 session whose clients all talk to the rehearsal.
 
-    The address goes into each client, and not into the environment: other code of this process
-    keeps talking to the AWS that it means.
+    The environment does not have the address: other code of this process keeps the AWS it means.
     """
 
     class LoopbackSession(boto3.Session):

@@ -8,8 +8,7 @@ from helpers.workshop import read_requirements
 
 REQUIREMENTS = "requirements.txt"
 COMMAND = "python -m helpers.cloud.script"
-# What it needs of requirements.txt. TensorFlow is not among it: it is in AWS's image,
-# in the build that fits the machine.
+# of requirements.txt, without TensorFlow: AWS's image has the build that fits the machine
 NEEDED = (
     "keras", "numpy", "pandas", "pillow", "pydantic", "scikit-learn", "tqdm", "tensorboard",
     "packaging",
@@ -18,10 +17,7 @@ AT_HOME = ("cloud", "detection", "plots", "workshop")
 
 
 def copy_source(folder: Path) -> Path:
-    """Writes the job's source code into a folder that does not exist yet; returns the folder.
-
-    Of the cloud's helpers only the script goes along, and none of what a job does not need.
-    """
+    """Writes what a job needs of the source code into a new folder; returns the folder."""
     folder = Path(folder)
     left = shutil.ignore_patterns("__pycache__", "*.pyc", *AT_HOME)
     shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=left)

@@ -1,12 +1,11 @@
-"""The inside of AWS's TensorFlow inference container, as far as an archive can tell.
+"""The inside of AWS's TensorFlow inference container, as far as an archive notices.
 
     python -m helpers.cloud.rehearsal.container FOLDER LIMIT
 
 FOLDER/model is an unpacked `model.tar.gz`; the port goes into FOLDER/port when the model is
-loaded. Like AWS's own Python service
-(https://github.com/aws/sagemaker-tensorflow-serving-container, python_service.py) it imports
-`code/inference.py`, sets the status 200, calls `handler`, and answers 500 where that raises.
-Without the script, bodies go to TensorFlow Serving as they are. AWS's container starts the program
+loaded. Like AWS's Python service (https://github.com/aws/sagemaker-tensorflow-serving-container,
+python_service.py) it imports `code/inference.py`, sets the status 200, calls `handler`, and answers
+500 where that raises; without the script, bodies go to TensorFlow Serving as they are. AWS starts
 `tensorflow_model_server`, which no package registry has: its `:predict` in rows is here, over the
 real SavedModel, with its status codes (https://www.tensorflow.org/tfx/serving/api_rest).
 """
@@ -39,7 +38,7 @@ Context = namedtuple(
 
 
 class Response:
-    """What AWS's service hands out as the answer: falcon's response, with what is used of it."""
+    """What is used of falcon's response, in which AWS's service takes the answer."""
 
     status = "200 OK"
     body: bytes | str = b""
@@ -47,11 +46,7 @@ class Response:
 
 
 def find_model(archive: Path) -> Path:
-    """Returns the folder of the newest version.
-
-    Raises:
-        FileNotFoundError: there is no `1/saved_model.pb` in the archive.
-    """
+    """Returns the folder of the newest version."""
     found = [p.parent for p in archive.rglob("saved_model.pb") if p.parent.name.isdecimal()]
     if not found:
         raise FileNotFoundError("model.tar.gz holds no 1/saved_model.pb")
@@ -78,7 +73,7 @@ def pass_on(data: io.BytesIO, context: Context) -> tuple[bytes, str]:
 def load_model(folder: Path) -> Callable[[Any], dict[str, Any]]:
     """Returns what answers `{"instances": [...]}` with `{"predictions": [...]}`, in rows.
 
-    The model has the signature `serving_default` of one input.
+    The model's signature `serving_default` has one input.
     """
     model = tf.saved_model.load(str(folder))
     ((name, spec),) = model.signatures["serving_default"].structured_input_signature[1].items()
@@ -121,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 120  # seconds that an idle connection is kept
 
     def log_message(self, *_: Any) -> None:
-        """Logs nothing: what counts is told in answers."""
+        """Logs nothing: answers have all that counts."""
 
     def do_POST(self) -> None:
         """Answers a request."""
@@ -165,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(status, {"__type": kind, "Message": message, **more})
 
     def _answer(self, status: int, content: Any, kind: str = JSON) -> None:
-        """Answers with `content`: bytes and text as they are, anything else as JSON."""
+        """Sends bytes and text as they are, anything else as JSON."""
         if not isinstance(content, bytes | str):
             content = json.dumps(content)
         data = content.encode() if isinstance(content, str) else content

@@ -21,9 +21,9 @@ LIMITS = {"real-time": 6 * 2**20, "serverless": 4 * 2**20}  # bytes of a body, a
 
 
 class Endpoint:
-    """An endpoint: a container, started in a thread that keeps moto's record of it true.
+    """A container, started in a thread that keeps moto's record of the endpoint true.
 
-    The backend is moto's, with the configuration and the model; the folder is removed at the end.
+    moto's backend has configuration and model; the folder is removed at the end.
     """
 
     def __init__(self, record: Any, backend: Any, s3: Any, folder: Path):
@@ -46,19 +46,17 @@ class Endpoint:
         log = self._folder / "container.log"
         try:
             limit = LIMITS[self._unpack()]
-            command = [sys.executable, "-m", "helpers.cloud.rehearsal.container"]
+            module = "helpers.cloud.rehearsal.container"
+            command = [sys.executable, "-m", module, str(self._folder), str(limit)]
             with log.open("wb") as output:
-                self._container = Guarded(
-                    [*command, str(self._folder), str(limit)], os.environ, ROOT, output
-                )
+                self._container = Guarded(command, os.environ, ROOT, output)
             if not wait_for_port(self._folder, self._container, START_SECONDS):
                 raise RuntimeError("the container ended")
         except Exception as error:
             lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-            said = f"It said: {lines[-1][:300]}. " if lines else ""
-            self.record.failure_reason = (
-                f"The primary container did not pass the ping health check. {said}{error}"
-            )
+            said = f"It said: {lines[-1][:300]}. {error}" if lines else f"{error}"
+            reason = "The primary container did not pass the ping health check."
+            self.record.failure_reason = f"{reason} {said}"
             self.record.endpoint_status = "Failed"
         else:
             self.record.endpoint_status = "InService"

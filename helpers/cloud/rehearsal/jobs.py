@@ -31,7 +31,7 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no 
 class Host:
     """A folder that looks like a training container, and what runs in it.
 
-    The addresses are of every host, by name; the job is the answer of DescribeTrainingJob.
+    The addresses are of every worker, by name; the job is the answer of DescribeTrainingJob.
     """
 
     process: Guarded
@@ -61,11 +61,9 @@ class Host:
             download_prefix(s3, checkpoints, self.ml / "checkpoints")
         kind = self.job["ResourceConfig"]["InstanceType"]
         group = {"instance_group_name": "homogeneousCluster", "instance_type": kind}
-        resources = {
-            "current_host": self.name,
-            "current_instance_type": kind,
+        here = {"current_host": self.name, "current_instance_type": kind, "hosts": self.names}
+        resources = here | {
             "current_group_name": "homogeneousCluster",
-            "hosts": self.names,
             "instance_groups": [{**group, "hosts": self.names}],
             "network_interface_name": "lo",
         }
@@ -84,7 +82,7 @@ class Host:
         return re.sub(rf"{CONTAINER_FOLDER}(?=[/\"'\s]|$)", str(self.ml), text)
 
     def environment(self) -> dict[str, str]:
-        """Returns what a program needs and no more: credentials must not get into a log."""
+        """Returns what a program needs and no more: credentials must not reach a log."""
         own = {name: os.environ[name] for name in INHERITED if name in os.environ}
         first = str(Path(sys.executable).parent)  # its python3 is this notebook's
         given = self.job.get("Environment") or {}
@@ -126,10 +124,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 def download_prefix(s3: Any, uri: str, folder: Path, part: tuple[int, int] = (0, 1)) -> int:
     """Downloads an object, or those below a prefix; returns how many there are.
 
-    Of many parts as (number, parts), it downloads one, in the order of the keys.
-
-    Raises:
-        ValueError: a key that would leave the folder.
+    `part` is (number, parts): the objects, in the order of their keys, of which one part is wanted.
     """
     bucket, prefix = split_uri(uri)
     stem = prefix.rstrip("/")
@@ -146,10 +141,10 @@ def download_prefix(s3: Any, uri: str, folder: Path, part: tuple[int, int] = (0,
 
 
 class RunningJob:
-    """One training job: its hosts run in processes, a thread watches over them.
+    """A training job: its workers run in processes, which a thread watches.
 
-    The record is moto's, which DescribeTrainingJob and ListTrainingJobs answer with, and so is the
-    backend of the logs. The folder is for the hosts; it is removed at the end.
+    moto answers DescribeTrainingJob and ListTrainingJobs with its `record`, and the logs from its
+    backend `logs`. The folder is the workers'; it is removed at the end.
     """
 
     def __init__(self, record: Any, s3: Any, logs: Any, folder: Path):
@@ -236,7 +231,7 @@ class RunningJob:
     def _read(self, host: Host) -> None:
         """Puts what a host prints into the log, as CloudWatch gets it, and finds its metrics."""
         stream = f"{self.name}/{host.name}"
-        for line in host.process.output:
+        for line in host.process.stdout:
             line = line.decode("utf-8", "replace").rstrip("\n")
             event = {"timestamp": int(time.time() * 1000), "message": line or " "}
             self._logs.ensure_log_group(LOG_GROUP)
@@ -273,7 +268,7 @@ class RunningJob:
         seconds = (record.training_end_time - record.training_start_time).total_seconds()
         record.training_time_in_seconds = max(1, round(seconds))
         record.failure_reason = reason or None
-        record.training_job_status = status  # last: it tells that all the rest is there
+        record.training_job_status = status  # last: it means that all the rest is there
 
 
 def copy_folder(s3, folder: Path, uri: str, copied: Mapping[str, int]) -> dict[str, int]:

@@ -2,9 +2,9 @@
 
     python -m helpers.cloud.rehearsal.server FOLDER REGION
 
-Writes its port into FOLDER/port, and serves until it is ended. What moto leaves out is put in by
-subclasses of its answers. Jobs and endpoints change moto's records of themselves, so that moto's
-own Describe and List tell the truth: moto by itself calls a job Completed when it is created.
+Writes its port into FOLDER/port, and serves until it is ended. Subclasses of moto's responses add
+what moto leaves out. Jobs and endpoints change moto's records of themselves, so that its Describe
+and List are true: moto by itself reports a job as Completed when it is created.
 """
 
 import importlib

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.cloud.processes import Guarded
-from helpers.common import ROOT, WorkshopError
+from helpers.common import ROOT, WorkshopError, expected
 
 START_SECONDS = 90  # moto imports much
 HIDDEN = ("AWS_", "BOTO_", "SAGEMAKER_")  # of the learner's environment: nothing real gets in
@@ -22,20 +22,13 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"  # the header that a script ma
 class Rehearsal:
     """AWS on this machine: an S3, a control plane, jobs and endpoints, all on the loopback.
 
-    Attributes:
-        address: where it is, as http://127.0.0.1:port.
-        pid: the process id that all its processes descend from.
-
-    Raises:
-        WorkshopError: it did not start.
+    `address` is http://127.0.0.1:port; all its processes descend from `pid`.
     """
 
     def __init__(self, region: str):
         if importlib.util.find_spec("moto") is None:
-            raise WorkshopError(
-                "the rehearsal expected the package moto, found none. Install it: "
-                "pip install -r requirements.txt"
-            )
+            message = "the rehearsal expected the package moto, found none. Install it: "
+            raise WorkshopError(f"{message}pip install -r requirements.txt")
         self.folder = Path(tempfile.mkdtemp(prefix="workshop-rehearsal-"))
         environment = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         environment |= {"PYTHONPATH": str(ROOT), "AWS_EC2_METADATA_DISABLED": "true"}
@@ -50,10 +43,9 @@ class Rehearsal:
             said = (self.folder / "server.log").read_text(errors="replace").splitlines()
             self.close()
             last = "\n".join(said[-5:]).strip() or "nothing"
-            raise WorkshopError(
-                f"expected the rehearsal to start within {START_SECONDS} s, found that its process "
-                f"ended. It said: {last}. Free some memory, and run the cell again."
-            )
+            what = f"the rehearsal to start within {START_SECONDS} s"
+            found = f"that its process ended. It said: {last}"
+            raise expected(what, found, "Free some memory, and run the cell again.")
         self.address = f"http://127.0.0.1:{port}"
 
     def route(self, params: dict[str, Any], **_: Any) -> None:
@@ -70,7 +62,7 @@ class Rehearsal:
 
 
 def wait_for_port(folder: Path, program: Guarded, seconds: float) -> int:
-    """Returns what a program writes into FOLDER/port as soon as it serves; 0 where it does not."""
+    """Returns what a program writes into FOLDER/port when it serves; 0 where it does not."""
     path, end = folder / "port", time.monotonic() + seconds
     while program.running() and time.monotonic() < end:
         if path.exists() and (text := path.read_text()):

@@ -1,22 +1,17 @@
-"""Trains a network inside a SageMaker job: `helpers.train` with the job's folders and hosts.
+"""Trains a network inside a SageMaker job: `helpers.train` with the job's folders and workers.
 
-SageMaker runs `python -m helpers.cloud.script` on every machine, and says in its variables where
-the data is and where things go (`environment`). On several machines all of them train one network
-(`workers`).
+SageMaker runs `python -m helpers.cloud.script` on every machine, and says in variables where the
+data is and where things go (`environment`). Several machines train one network (`workers`).
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from helpers.cloud.script.environment import (
-    JobEnvironment,
-    read_channels,
-    tidy_arguments,
-    write_model,
-)
+from helpers.cloud.script import environment
+from helpers.cloud.script.environment import JobEnvironment
 from helpers.cloud.script.metrics import epoch_figures, metric_line, score_figures
 from helpers.common import run_command
 from helpers.manifest import SPLIT, Manifest
@@ -26,10 +21,10 @@ IMAGE_FORMATS = ("saved_model", "litert")  # a job's image lacks the packages th
 
 
 def parse_arguments(job: JobEnvironment, arguments: Sequence[str]) -> argparse.Namespace:
-    """Reads the hyperparameters of a job, and what else stands in its command line."""
+    """Reads a job's hyperparameters and its command line."""
     parser = build_parser("helpers.cloud.script", in_job=True, checkpoints=job.checkpoints)
     switches = [a.option_strings[-1] for a in parser._actions if a.nargs == 0]
-    return parser.parse_args(tidy_arguments([*job.flags, *arguments], switches))
+    return parser.parse_args(environment.tidy_arguments([*job.flags, *arguments], switches))
 
 
 def main() -> None:
@@ -39,19 +34,16 @@ def main() -> None:
     arguments = parse_arguments(job, sys.argv[1:])
     recipe = recipe_from(arguments)  # bad input is found before TensorFlow is imported
     tasks = arguments.tasks.split(",") if arguments.tasks else None
-    # One host of several has a part of the images, in which a class may well be missing.
-    manifest = None if arguments.manifest else read_channels(job, tasks)
+    # One worker of several has a part of the images, in which a class may well be missing.
+    manifest = None if arguments.manifest else environment.read_channels(job, tasks)
     manifest = read_and_check(arguments, manifest, whole=len(job.hosts) == 1)
     folder, resume = _where(arguments, job)
-    how = {
-        "resume": resume,
-        "overwrite": arguments.overwrite,
-        "began": began,
-        "afterwards": 0 if arguments.no_export else EXPORT_SECONDS,
-        "after_epoch": lambda row: print(
-            metric_line(epoch_figures(row, manifest.tasks)), flush=True
-        ),
-    }
+
+    def report(row: Mapping[str, float]) -> None:
+        print(metric_line(epoch_figures(row, manifest.tasks)), flush=True)
+
+    how = {"resume": resume, "overwrite": arguments.overwrite, "after_epoch": report}
+    how |= {"began": began, "afterwards": 0 if arguments.no_export else EXPORT_SECONDS}
     if len(job.hosts) == 1:
         from helpers.train import train
 
@@ -60,16 +52,15 @@ def main() -> None:
     from helpers.cloud.script import workers
 
     hosts = workers.Hosts(job.hosts, job.host)
-    run = workers.train_on_hosts(manifest, folder, recipe, hosts, **how)
-    if run:
+    if run := workers.train_on_hosts(manifest, folder, recipe, hosts, **how):
         _finish(run, manifest, arguments, job)
-    hosts.wait()  # a host that left earlier would look like one that failed
+    hosts.wait()  # a worker that left earlier would look like one that failed
 
 
 def _where(arguments: argparse.Namespace, job: JobEnvironment) -> tuple[Path, bool]:
     if not arguments.out and not arguments.checkpoints:
         return job.run_folder, arguments.resume
-    if not arguments.out and job.host != job.hosts[0]:  # the first host keeps the run
+    if not arguments.out and job.host != job.hosts[0]:  # the first worker keeps the run
         return Path(arguments.checkpoints) / RUN, False
     return where(arguments)
 
@@ -77,7 +68,7 @@ def _where(arguments: argparse.Namespace, job: JobEnvironment) -> tuple[Path, bo
 def _finish(
     run: Run, manifest: Manifest, arguments: argparse.Namespace, job: JobEnvironment
 ) -> None:
-    """Exports and scores the best epoch, and puts what serving needs in place."""
+    """Exports and scores the best epoch."""
     print(f"the best epoch is {run.best_epoch}: {run.best_path}")
     if arguments.no_export:
         return
@@ -91,7 +82,7 @@ def _finish(
     for split in sorted({"validation", "test"} & set(manifest.frame[SPLIT])):
         scores[split], _ = evaluate(run, manifest.subset(split))
         print(metric_line(score_figures(split, scores[split])))
-    write_model(run, scores, job.model)
+    environment.write_model(run, scores, job.model)
     print(f"what serving needs is in {job.model}", flush=True)
 
 

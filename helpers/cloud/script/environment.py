@@ -1,4 +1,4 @@
-"""What a SageMaker job tells its script, in variables that are read here and nowhere else."""
+"""What SageMaker passes to a job's script, in variables that are read here and nowhere else."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.cloud.script.shards import MANIFEST_FILE, find_shards, read_shards, write_joined
-from helpers.common import WorkshopError, write_json
+from helpers.common import expected, write_json
 from helpers.manifest import SPLIT, Manifest, read_manifest
 from helpers.train import RUN, Run
 
@@ -28,7 +28,7 @@ FOLDERS = {
 
 @dataclass(frozen=True)
 class JobEnvironment:
-    """Where a job's things are; folders are None, and there is one host, outside of a job."""
+    """Where a job's things are; outside of a job, folders are None and there is one worker."""
 
     training: Path | None = None
     validation: Path | None = None
@@ -41,17 +41,14 @@ class JobEnvironment:
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str] = os.environ) -> "JobEnvironment":
-        """Reads what SageMaker says."""
+        """Reads SageMaker's variables."""
         folders = {key: Path(variables[n]) for key, n in FOLDERS.items() if variables.get(n)}
         if "model" in folders and CHECKPOINTS.is_dir():
             folders.setdefault("checkpoints", CHECKPOINTS)
         hosts = tuple(sorted(json.loads(variables.get("SM_HOSTS") or '["localhost"]')))
-        return cls(
-            hyperparameters=json.loads(variables.get("SM_HPS") or "{}"),
-            hosts=hosts,
-            host=variables.get("SM_CURRENT_HOST") or hosts[0],
-            **folders,
-        )
+        host = variables.get("SM_CURRENT_HOST") or hosts[0]
+        given = json.loads(variables.get("SM_HPS") or "{}")
+        return cls(**folders, hyperparameters=given, hosts=hosts, host=host)
 
     @property
     def flags(self) -> list[str]:
@@ -61,17 +58,13 @@ class JobEnvironment:
 
     @property
     def run_folder(self) -> Path | None:
-        """Where the run goes where nobody says: the checkpoints, else the outputs."""
+        """Where the run goes by default: the checkpoints, otherwise the outputs."""
         folder = self.checkpoints or self.output or self.model
         return folder / RUN if folder else None
 
 
 def tidy_arguments(arguments: Sequence[str], switches: Iterable[str]) -> list[str]:
-    """Returns arguments as argparse wants them, from those that a job is started with.
-
-    A job writes `--learning_rate 0.001` where the hyperparameter is called so, and gives a value
-    to the `switches` too, which take none: `--no-check true`.
-    """
+    """Turns `--learning_rate` into `--learning-rate`, and `--no-check true` into a switch."""
     tidy: list[str] = []
     for text in arguments:
         if tidy and tidy[-1] in switches and text.lower() in ("true", "false"):
@@ -85,23 +78,18 @@ def tidy_arguments(arguments: Sequence[str], switches: Iterable[str]) -> list[st
 
 
 def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Manifest:
-    """Returns the manifest of a job's channels.
+    """Returns the manifest of a job's channels; refuses channels of different labels.
 
     Shards are unpacked into a folder `unpacked` beside the channel. Rows without a split belong
     to the one of their channel: train, or validation.
-
-    Raises:
-        WorkshopError: a channel holds neither a manifest nor shards, or other labels.
     """
     training = _read_channel(job.training, tasks)
     if job.validation is None:
         return training
     validation = _read_channel(job.validation, tasks)
     if training.labels != validation.labels:
-        raise WorkshopError(
-            f"{validation.name}: expected the tasks and classes of {training.name}, found others. "
-            "Put the same labels.json into both channels."
-        )
+        what, fix = f"the tasks and classes of {training.name}", "Put the same labels.json into"
+        raise expected(what, "others", f"{fix} both channels.", where=validation.name)
     parts = [
         part if part.has_split else replace(part, frame=part.frame.assign(**{SPLIT: split}))
         for part, split in ((training, "train"), (validation, "validation"))
@@ -113,11 +101,9 @@ def _read_channel(channel: Path, tasks: Sequence[str] | None) -> Manifest:
     if (channel / MANIFEST_FILE).exists():
         return read_manifest(channel / MANIFEST_FILE, tasks)
     if not find_shards(channel):
-        raise WorkshopError(
-            f"expected {MANIFEST_FILE} or shards such as shard-00000-of-00008.tar in the channel "
-            f"{channel}, found neither. Upload what helpers.cloud.write_shards makes; "
-            "there must be at least one shard for each machine."
-        )
+        what = f"{MANIFEST_FILE} or shards such as shard-00000-of-00008.tar"
+        fix = "Upload what helpers.cloud.write_shards makes; there must be at least one shard for "
+        raise expected(f"{what} in the channel {channel}", "neither", f"{fix}each machine.")
     return read_manifest(read_shards(channel, channel.parent / "unpacked" / channel.name), tasks)
 
 

@@ -1,9 +1,8 @@
-"""The machines (hosts) of a job that train together: where they are, and what they tell each other.
+"""The workers of a job, which SM_HOSTS names, and what they exchange while they train together.
 
-They are called as SM_HOSTS does, and listen on `PORT`. Where these names lead to no machine, as in
-a rehearsal, WORKSHOP_HOST_ADDRESSES says where they are:
-"algo-1=127.0.0.1:5001,algo-2=127.0.0.1:5002". While it trains, TensorFlow's server answers on every
-network of the host, and has no option for less: that is what a job's private network is for.
+They listen on `PORT`. Where their names do not resolve, as in a rehearsal, WORKSHOP_HOST_ADDRESSES
+has their addresses: "algo-1=127.0.0.1:5001,algo-2=127.0.0.1:5002". TensorFlow's server listens on
+every interface and has no option for less: that is what a job's private network is for.
 """
 
 import json
@@ -14,23 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from helpers.common import WorkshopError, tf
+from helpers.common import WorkshopError, expected, tf
 
-PORT = 2222  # of every host, TensorFlow's usual one
+PORT = 2222  # of every worker, TensorFlow's usual one
 ADDRESSES = "WORKSHOP_HOST_ADDRESSES"
 LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.InternalError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-)  # what TensorFlow raises when another host is gone
+    tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError,
+    tf.errors.CancelledError, tf.errors.DeadlineExceededError,
+)  # what TensorFlow raises when another worker is gone # fmt: skip
 
 
 def cluster(
     names: Sequence[str], name: str, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Returns the value of TF_CONFIG for the host `name` of `names`."""
+    """Returns the value of TF_CONFIG for the worker `name` of `names`."""
     addresses = {host: f"{host}:{PORT}" for host in names}
     if given := environment.get(ADDRESSES):
         addresses = dict(part.strip().partition("=")[::2] for part in given.split(","))
@@ -39,17 +35,15 @@ def cluster(
         if not good or not set(names) <= set(addresses):
             example = ",".join(f"{host}=127.0.0.1:{5001 + i}" for i, host in enumerate(names))
             raise WorkshopError(f"{ADDRESSES}: expected such as {example}, found {given}.")
-    return {
-        "cluster": {"worker": [addresses[host] for host in names]},
-        "task": {"type": "worker", "index": list(names).index(name)},
-    }
+    task = {"type": "worker", "index": list(names).index(name)}
+    return {"cluster": {"worker": [addresses[host] for host in names]}, "task": task}
 
 
 class Hosts:
-    """The machines that train together. What one of them asks, all must ask, in the same order.
+    """The workers that train together. All must make the same calls, in the same order.
 
-    It must be made before TensorFlow does anything else, and waits until all hosts are there. The
-    names are in the same order on each; the first host keeps the run.
+    Make it before TensorFlow does anything else; it waits until all workers are there. The names
+    are in the same order on each; the first worker keeps the run.
     """
 
     def __init__(self, names: Sequence[str], name: str):
@@ -58,20 +52,20 @@ class Hosts:
         os.environ["TF_CONFIG"] = json.dumps(cluster(names, name))
         print(f"{name}: waiting for {', '.join(self.names)}", flush=True)
         gpus = tf.config.list_physical_devices("GPU")
-        tf.config.set_visible_devices(gpus[:1], "GPU")  # one replica for each host
+        tf.config.set_visible_devices(gpus[:1], "GPU")  # one replica for each worker
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        # A thread looks every 30 s whether all hosts live. At the end TensorFlow would wait until
+        # A thread looks every 30 s whether all workers live. At the end TensorFlow would wait until
         # it has woken up; forgotten, it ends with the process.
         self.strategy.extended._check_health_thread = None
         self._add = tf.function(self._add_on_replicas)
 
     @property
     def is_first(self) -> bool:
-        """Whether this host keeps the run."""
+        """Whether this worker keeps the run."""
         return self.number == 0
 
     def add(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Returns the sum over all hosts of each array, float64; on each host the same."""
+        """Returns the sum of each array over all workers: float64, the same on each."""
         sums = self._add([tf.constant(array, tf.float64) for array in arrays])
         return [total.numpy() for total in sums]
 
@@ -84,30 +78,30 @@ class Hosts:
         return [self.strategy.experimental_local_results(total)[0] for total in sums]
 
     def gather(self, values: Sequence[float]) -> np.ndarray:
-        """Returns what each host gave: float64 (hosts, values)."""
+        """Returns the values of each worker: float64 (workers, values)."""
         table = np.zeros((self.count, len(values)))
         table[self.number] = values
         return self.add([table])[0]
 
     def of_first(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Returns the first host's arrays; the others give arrays of the same shapes."""
+        """Returns the first worker's arrays; the others pass arrays of the same shapes."""
         return self.add(arrays if self.is_first else [np.zeros_like(array) for array in arrays])
 
     def share(self, value: Any) -> Any:
-        """Returns the first host's value, which JSON must be able to hold."""
+        """Returns the first worker's value, which must fit into JSON."""
         text = json.dumps(value).encode() if self.is_first else b""
         length = int(self.gather([len(text)])[0, 0])
         (codes,) = self.of_first([np.frombuffer(text.ljust(length), np.uint8)])
         return json.loads(codes.astype(np.uint8).tobytes())
 
     def wait(self) -> None:
-        """Returns when all hosts have come here."""
+        """Returns when all workers have come here."""
         with told_when_lost(self):
             self.gather([0])
 
     @contextmanager
     def all_or_none(self) -> Iterator[None]:
-        """Ends the command on all hosts when what follows cannot be done on one of them."""
+        """Ends the command on all workers when the block fails on one of them."""
         problem = None
         try:
             yield
@@ -118,19 +112,16 @@ class Hosts:
             raise problem
         if failed.any():
             names = ", ".join(np.array(self.names)[failed > 0])
-            raise WorkshopError(
-                f"{self.name}: expected all hosts to train, found a mistake on {names}. Read what "
-                "is printed there."
-            )
+            found, fix = f"a mistake on {names}", "Read what is printed there."
+            raise expected("all hosts to train", found, fix, where=self.name)
 
 
 @contextmanager
 def told_when_lost(hosts: Hosts) -> Iterator[None]:
-    """Turns what TensorFlow raises when another host is gone into a message."""
+    """Turns what TensorFlow raises when another worker is gone into a message."""
     try:
         yield
     except LOST as error:
-        raise WorkshopError(
-            f"{hosts.name}: lost another host of {', '.join(hosts.names)}. Read why on that host; "
-            "the same command with the same checkpoints goes on after the last whole epoch."
-        ) from error
+        lost = f"{hosts.name}: lost another host of {', '.join(hosts.names)}. Read why on that host"
+        fix = "the same command with the same checkpoints goes on after the last whole epoch."
+        raise WorkshopError(f"{lost}; {fix}") from error

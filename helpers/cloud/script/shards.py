@@ -1,15 +1,14 @@
 """Packs a manifest and its images into a few tar files, and unpacks them again.
 
-A network copies a few large files much faster than many small ones, and each machine of a job can
-take some of them (`ShardedByS3Key`). Every shard stands for itself:
+A few large files are copied much faster than many small ones, and each worker of a job can take
+some of them (`ShardedByS3Key`). Every shard stands for itself:
 
 shard-00000-of-00008.tar
     labels.json            the tasks and classes of the whole manifest
     manifest.csv           the rows of this shard, all columns
     images/0000012.png     its images, named by their row in the whole manifest
 
-The same images and rows give the same bytes, so that what was uploaded once can be recognized by
-its content.
+The same images and rows give the same bytes, so an upload is recognized by its content.
 """
 
 import io
@@ -23,7 +22,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.common import WorkshopError, progress_bar, read_json, whole_folder, write_json
+from helpers.common import WorkshopError, expected, progress_bar, read_json, whole_folder
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, IMAGES = "manifest.csv", "images"
@@ -36,30 +35,23 @@ IMAGE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Path]:
     """Packs a manifest and its images into `count` tar files, a multiple of the machines.
 
-    Every row goes to one shard, and the shards differ by one image at most. Rows are dealt out
-    in a random order that is always the same, because neighboring rows are often alike: a machine
-    that gets half of the shards then sees every class. Older shards in `folder` are replaced.
+    Every row goes to one shard, and the shards differ by one image at most. Rows are distributed in
+    a fixed random order, because neighboring rows are often alike: a worker that gets half of the
+    shards then sees every class. Older shards in `folder` are replaced.
 
     Raises:
-        WorkshopError: fewer images than shards, an image that cannot be read, or a folder that
-            holds other files.
+        WorkshopError: fewer images than shards, an unreadable image, or other files in `folder`.
     """
     if not 1 <= count <= len(manifest):
-        raise WorkshopError(
-            f"{manifest.name}: expected 1 to {len(manifest):,} shards (one image each), found "
-            f"{count}. Ask for another number."
-        )
+        what = f"1 to {len(manifest):,} shards (one image each)"
+        raise expected(what, count, "Ask for another number.", where=manifest.name)
     folder = Path(folder)
-    others = sorted(
-        path.name
-        for path in (folder.iterdir() if folder.is_dir() else [])
-        if not SHARD_NAME.fullmatch(path.name) and path.name != LABELS_FILE
-    )
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    others = sorted(n for n in names if not SHARD_NAME.fullmatch(n) and n != LABELS_FILE)
     if others:
-        raise WorkshopError(
-            f"{folder}: expected an empty or new folder, or older shards, found {others[0]}"
-            f"{f' and {len(others) - 1} more' if len(others) > 1 else ''}. Use another folder."
-        )
+        found = others[0] + (f" and {len(others) - 1} more" if len(others) > 1 else "")
+        what = "an empty or new folder, or older shards"
+        raise expected(what, found, "Use another folder.", where=folder)
     names = [f"shard-{number:05d}-of-{count:05d}.tar" for number in range(count)]
     order = np.random.default_rng(0).permutation(len(manifest))
     bar = progress_bar(total=len(manifest), desc="packing images", unit="image")
@@ -88,22 +80,21 @@ def _read_image(manifest: Manifest, index: int, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise WorkshopError(
-            f"{manifest.name}, row {manifest.row_number(index)}: expected an image at {path}, "
-            f"found none that can be read ({error.strerror}). Run python -m helpers.manifest on "
-            "your manifest: it names every such file."
-        ) from error
+        found = f"none that can be read ({error.strerror})"
+        where = f"{manifest.name}, row {manifest.row_number(index)}"
+        fix = "Run python -m helpers.manifest on your manifest: it names every such file."
+        raise expected(f"an image at {path}", found, fix, where) from error
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    """Adds a file of which nothing but name and content is kept: owner and times would differ."""
+    """Adds a file without owner and times, which would differ."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))
 
 
 def find_shards(folder: Path | str) -> list[Path]:
-    """Returns the shards that lie in a folder, in order; none where there are none."""
+    """Returns the shards in a folder, in order."""
     paths = Path(folder).glob("*.tar")
     return sorted(path for path in paths if SHARD_NAME.fullmatch(path.name))
 
@@ -111,28 +102,23 @@ def find_shards(folder: Path | str) -> list[Path]:
 def read_shards(folder: Path | str, into: Path | str) -> Path:
     """Unpacks the shards in a folder and joins their manifests.
 
-    A shard that is unpacked already is left as it is, so a call that was interrupted goes on, and
-    a repeated one takes no time. Not all shards of a set need to be there: a machine gets its part
-    of them. Nothing is written outside of `into`, whatever a shard says. Returns the path of the
-    manifest of all rows.
+    An unpacked shard is left as it is, so an interrupted call goes on, and a repeated one takes no
+    time. Not all shards of a set need to be there: a worker gets its part of them. Nothing is
+    written outside of `into`, whatever a shard says. Returns the path of the joined manifest.
 
     Raises:
         WorkshopError: no shard, a broken one (named), or shards of different labels.
     """
     shards, into = find_shards(folder), Path(into)
     if not shards:
-        raise WorkshopError(
-            f"expected shards such as shard-00000-of-00008.tar in {folder}, found none. Write them "
-            "with helpers.cloud.script.shards.write_shards."
-        )
+        what = f"shards such as shard-00000-of-00008.tar in {folder}"
+        raise expected(what, "none", "Write them with helpers.cloud.script.shards.write_shards.")
     bar = progress_bar(iterable=shards, desc="unpacking shards", unit="shard")
     parts = [_unpacked(shard, into / shard.stem) for shard in bar]
     for shard, part in zip(shards, parts):
         if part.labels != parts[0].labels:
-            raise WorkshopError(
-                f"{shard}: expected the tasks and classes of {shards[0]}, found others. Write all "
-                "shards with the same labels.json."
-            )
+            what, fix = f"the tasks and classes of {shards[0]}", "Write all shards with the same"
+            raise expected(what, "others", f"{fix} labels.json.", where=shard)
     return write_joined(parts, into)
 
 
@@ -153,12 +139,11 @@ def _unpacked(shard: Path, folder: Path) -> Manifest:
         try:
             with whole_folder(folder) as draft:
                 _unpack(shard, draft)
-                write_json(draft / STAMP_FILE, stamp)
+                (draft / STAMP_FILE).write_text(json.dumps(stamp))
         except (tarfile.TarError, WorkshopError) as error:
-            raise WorkshopError(
-                f"{shard}: expected a whole shard as helpers.cloud.write_shards makes it, found: "
-                f"{error} Copy it again, or write the shards again."
-            ) from error
+            what = "a whole shard as helpers.cloud.write_shards makes it"
+            fix = "Copy it again, or write the shards again."
+            raise WorkshopError(f"{shard}: expected {what}, found: {error} {fix}") from error
     return read_manifest(folder / MANIFEST_FILE)
 
 

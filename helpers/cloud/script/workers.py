@@ -1,13 +1,13 @@
-"""Trains one network on several machines (hosts), each of which reads images of its own.
+"""Trains one network on several workers, each of which reads its own images.
 
-Every host runs `helpers.train` with the same flags. `batch_size` counts the images of all hosts
-together, so that steps, schedule and loss of an epoch do not depend on the number of hosts; every
-image is seen once, however unevenly they are spread. The first host keeps the run: it validates,
-saves, logs, prints, exports and goes on after an interruption. The others only train.
+Every worker runs `helpers.train` with the same flags. `batch_size` counts the images of all
+workers, so steps, schedule and loss of an epoch do not depend on their number; every image is seen
+once, however unevenly they are distributed. The first worker keeps the run: it validates, saves,
+logs, exports and resumes. The others only train.
 
-What differs from one machine: BatchNormalization standardizes with the images of its own host, as
-it does on several GPUs; its moving statistics are averaged after every epoch. Shuffling,
-augmentation and dropout draw other random numbers on every host.
+What differs from one machine: BatchNormalization standardizes with the images of its own worker,
+as on several GPUs; its moving statistics are averaged after every epoch. Shuffling, augmentation
+and dropout draw different random numbers on every worker.
 """
 
 import time
@@ -18,37 +18,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from helpers import train
 from helpers.cloud.script.hosts import Hosts, told_when_lost
-from helpers.common import WorkshopError, keras, tf
+from helpers.common import WorkshopError, expected, keras, tf
 from helpers.manifest import IMAGE, Manifest
 from helpers.model import class_counts, compute_sampling_weights
 from helpers.pipeline import AUGMENTATIONS, training_batches
-from helpers.train import (
-    ENDLESS,
-    BatchLog,
-    Clock,
-    EpochRecorder,
-    Recipe,
-    Run,
-    State,
-    build_optimizer,
-    build_stage_model,
-    compile_model,
-    learning_rate,
-    losses_of,
-    open_or_create,
-    seed_dropout,
-    start_from_before,
-)
 
-LEAST_IMAGES = 2  # of a host in a step: BatchNormalization learns nothing from one
-NEXT_HOST = 1_000_003  # between the seeds of two hosts
+LEAST_IMAGES = 2  # of a worker in a step: BatchNormalization learns nothing from one
+NEXT_HOST = 1_000_003  # between the seeds of two workers
 
 
 def train_on_hosts(
     manifest: Manifest,
     folder: Path,
-    recipe: Recipe | None,
+    recipe: train.Recipe | None,
     hosts: Hosts,
     *,
     resume: bool = False,
@@ -56,26 +40,27 @@ def train_on_hosts(
     began: float | None = None,
     afterwards: float = 0.0,
     after_epoch: Callable[[Mapping[str, float]], None] | None = None,
-) -> Run | None:
-    """Trains one network on several hosts; the arguments are those of `helpers.train.train`.
+) -> train.Run | None:
+    """Trains one network on several workers; the arguments are those of `helpers.train.train`.
 
-    `manifest` has the training images of this host, or of all (then each takes its part), and all
-    validation images. Only the first host keeps, resumes and replaces the run, and returns it.
+    `manifest` has the training images of this worker, or of all (then each takes its part), and all
+    validation images. Only the first worker keeps, resumes and replaces the run, and returns it.
 
     Raises:
-        WorkshopError: what `train` raises, on any host; too few images on a host; other
-            validation images on another host; a host that is lost.
+        WorkshopError: what `train` raises, on any worker; too few images on one; different
+            validation images on another; a worker that is lost.
     """
     began = time.monotonic() if began is None else began
     with told_when_lost(hosts):
-        run, state, data = _open(manifest, Path(folder), recipe, hosts, resume, overwrite)
+        how = {"resume": resume, "overwrite": overwrite}
+        run, state, data = _open(manifest, Path(folder), recipe, hosts, **how)
         training, validation = part_of_host(data, hosts)
         stages = run.recipe.stages
         for number in range(hosts.share(state and state.stage), len(stages)):
             clock = None
             if state and stages[number].minutes:
                 kept = afterwards if number + 1 == len(stages) else 0.0
-                clock = Clock(stages[number], began, state.seconds, kept)
+                clock = train.Clock(stages[number], began, state.seconds, kept)
             stage = SharedStage(run, number, hosts, state, clock, training, validation)
             stage.train(after_epoch)
             began = time.monotonic()
@@ -83,67 +68,60 @@ def train_on_hosts(
 
 
 def _open(
-    manifest: Manifest,
-    folder: Path,
-    recipe: Recipe | None,
-    hosts: Hosts,
-    resume: bool,
-    overwrite: bool,
-) -> tuple[Run, State | None, Manifest]:
-    """Opens the run on the first host, and tells the others its recipe and its tasks."""
+    manifest: Manifest, folder: Path, recipe: train.Recipe | None, hosts: Hosts, **how: bool
+) -> tuple[train.Run, train.State | None, Manifest]:
+    """Opens the run on the first worker, and sends its recipe and tasks to the others."""
     run, state = None, None
     with hosts.all_or_none():
         if hosts.is_first:
-            run = open_or_create(manifest, folder, recipe, resume, overwrite)
-            state = State(run)
-    recipe = Recipe.from_json(hosts.share(run and run.recipe.to_json()))
+            run = train.open_or_create(manifest, folder, recipe, **how)
+            state = train.State(run)
+    recipe = train.Recipe.from_json(hosts.share(run and run.recipe.to_json()))
     data = manifest.select(hosts.share(run and list(run.labels.tasks)))
     if any(stage.accumulate > 1 for stage in recipe.stages):
-        raise WorkshopError(
-            "expected stages with accumulate 1 on several hosts, found more: there a batch is "
-            "divided between the hosts already. Leave --accumulate out."
-        )
-    return run or Run(folder, data.labels, recipe), state, data
+        found = "more: there a batch is divided between the hosts already"
+        what = "stages with accumulate 1 on several hosts"
+        raise expected(what, found, "Leave --accumulate out.")
+    return run or train.Run(folder, data.labels, recipe), state, data
 
 
 def part_of_host(manifest: Manifest, hosts: Hosts) -> tuple[Manifest, Manifest]:
-    """Returns this host's part of the training images, and all validation images."""
+    """Returns this worker's part of the training images, and all validation images."""
     with hosts.all_or_none():
         training, validation = manifest.subset("train"), manifest.subset("validation")
     digests = hosts.gather([_digest(training), _digest(validation)])
     same_training, same_validation = (digests == digests[0]).all(axis=0)
     if not same_validation:
-        raise WorkshopError(
-            f"{hosts.name}: expected the same validation images on every host, found others. "
-            "Put them into a channel `validation` that every host gets whole (FullyReplicated)."
-        )
+        fix = "Put them into a channel `validation` that every host gets whole (FullyReplicated)."
+        what = "the same validation images on every host"
+        raise expected(what, "others", fix, where=hosts.name)
     if same_training:
         training = training.rows(np.arange(len(training)) % hosts.count == hosts.number)
     return training, validation
 
 
 def _digest(manifest: Manifest) -> int:
-    """Identifies rows, wherever the host has put their images."""
+    """Identifies rows, wherever the worker has put their images."""
     names = [Path(path).name for path in manifest.frame[IMAGE]]
     return zlib.crc32(manifest.frame.assign(**{IMAGE: names}).to_csv(index=False).encode())
 
 
 class SharedStage:
-    """A stage of a run that several hosts train.
+    """A stage of a run that several workers train.
 
-    Keras 3's `fit` fails under `MultiWorkerMirroredStrategy`, so this has a loop of its own. On
-    the first host stands a twin of the network outside of the strategy. It gets all values after
-    every epoch; what validates, saves, logs and stops a run on one machine works on it. Only the
-    first host has a `state`, and a `clock` where the stage has `minutes`.
+    Keras 3's `fit` fails under `MultiWorkerMirroredStrategy`, so this has its own loop. The first
+    worker has a twin of the network outside of the strategy. It gets all values after every epoch;
+    what validates, saves, logs and stops a run on one machine works on it. Only the first worker
+    has a `state`, and a `clock` where the stage has `minutes`.
     """
 
     def __init__(
         self,
-        run: Run,
+        run: train.Run,
         number: int,
         hosts: Hosts,
-        state: State | None,
-        clock: Clock | None,
+        state: train.State | None,
+        clock: train.Clock | None,
         training: Manifest,
         validation: Manifest,
     ):
@@ -154,32 +132,31 @@ class SharedStage:
         counts = class_counts(training)
         self.counts = dict(zip(counts, hosts.add(list(counts.values()))))
         self.steps, self.images = self._agree_on_steps()
-        plan = learning_rate(self.stage, self.steps * self.stage.epochs)
-        self._rate_is_planned = callable(plan)  # else the first host says how high it is
+        plan = train.learning_rate(self.stage, self.steps * self.stage.epochs)
+        self._rate_is_planned = callable(plan)  # otherwise the first worker sets it
         self._build()
 
     def _agree_on_steps(self) -> tuple[int, int]:
-        """Returns the steps of an epoch, as many as one machine would make, and the images."""
+        """Returns steps (as many as on one machine) and images of an epoch."""
         sizes = self.hosts.gather([len(self.training)])[:, 0].astype(int)
         images = int(sizes.sum())
         steps = -(-images // self.stage.batch_size)
         if sizes.min() < LEAST_IMAGES * steps:
             found = ", ".join(f"{n:,} on {name}" for name, n in zip(self.hosts.names, sizes))
-            raise WorkshopError(
-                f"expected at least {LEAST_IMAGES * steps:,} training images on each host, "
-                f"{LEAST_IMAGES} in each of {steps:,} steps; found {found}. Write as many shards "
-                "as hosts, or a multiple, or ask for a larger batch size."
-            )
+            what = f"at least {LEAST_IMAGES * steps:,} training images on each host"
+            fix = "Write as many shards as hosts, or a multiple, or ask for a larger batch size."
+            each = f"{LEAST_IMAGES} in each of {steps:,} steps"
+            raise WorkshopError(f"expected {what}, {each}; found {found}. {fix}")
         return steps, images
 
     def _build(self) -> None:
         recipe, steps = self.run.recipe, self.steps * self.stage.epochs
         keras.utils.set_random_seed(recipe.seed)
         with self.hosts.strategy.scope():
-            self.model = build_stage_model(self.run, self.stage)
-            self.optimizer = build_optimizer(recipe, self.stage, steps)
+            self.model = train.build_stage_model(self.run, self.stage)
+            self.optimizer = train.build_optimizer(recipe, self.stage, steps)
             self.optimizer.build(self.model.trainable_variables)
-        self.losses, self.weights = losses_of(self.model, self.training, recipe, self.counts)
+        self.losses, self.weights = train.losses_of(self.model, self.training, recipe, self.counts)
         self.twin = self._build_twin(steps) if self.hosts.is_first else None
         ours = _variables(self.model, self.optimizer)
         theirs = _variables(self.twin, self.twin.optimizer) if self.twin else ours
@@ -191,9 +168,9 @@ class SharedStage:
         """Builds the network where the run stands: from the state, or the best stage before."""
         run, state = self.run, self.state
         keras.utils.set_random_seed(run.recipe.seed)
-        twin = build_stage_model(run, self.stage)
-        start_from_before(twin, run, self.stage, state, self.training)
-        compile_model(twin, self.training, run.recipe, self.stage, steps, self.counts)
+        twin = train.build_stage_model(run, self.stage)
+        train.start_from_before(twin, run, self.stage, state, self.training)
+        train.compile_model(twin, self.training, run.recipe, self.stage, steps, self.counts)
         twin.optimizer.build(twin.trainable_variables)
         state.restore(twin)
         return twin
@@ -203,11 +180,11 @@ class SharedStage:
         callbacks, plan = keras.callbacks.CallbackList(), None
         run, state, stage, clock = self.run, self.state, self.stage, self.clock
         if self.hosts.is_first:
-            last = state.stage_start + (ENDLESS if clock else stage.epochs)
+            last = state.stage_start + (train.ENDLESS if clock else stage.epochs)
             until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
-            log = BatchLog(run.folder / "batches.csv", until)
-            recorder = EpochRecorder(run, stage, state, self.validation, clock, after_epoch)
-            each = [*([clock] if clock else []), log, recorder]
+            log = train.BatchLog(run.folder / "batches.csv", until)
+            recorder = train.EpochRecorder(run, stage, state, self.validation, clock, after_epoch)
+            each = [clock, log, recorder] if clock else [log, recorder]
             callbacks = keras.callbacks.CallbackList(each, model=self.twin, steps=self.steps)
             late = clock and state.seconds and clock.share >= 1
             is_over = late or state.epoch >= last or recorder.has_stopped()
@@ -220,23 +197,15 @@ class SharedStage:
             state.start_next_stage()
 
     def _train_epochs(self, epoch: int, last: int, callbacks: keras.callbacks.CallbackList) -> None:
-        batches = training_batches(
-            self.training,
-            self.stage.image_size,
-            self.stage.batch_size,
-            augmentation=AUGMENTATIONS[self.stage.augmentation],
-            sampling_weights=compute_sampling_weights(self.training, self.run.recipe.sampling),
-            seed=self.seed,
-            first_epoch=epoch,
-            steps=self.steps,
-        )
+        stage, training = self.stage, self.training
+        how = {"seed": self.seed, "first_epoch": epoch, "steps": self.steps}
+        how["sampling_weights"] = compute_sampling_weights(training, self.run.recipe.sampling)
+        how["augmentation"] = AUGMENTATIONS[stage.augmentation]
+        batches = training_batches(training, stage.image_size, stage.batch_size, **how)
         step = tf.function(self._step, input_signature=batches.element_spec)
         if self.hosts.is_first:
-            print(
-                f"{self.hosts.count} hosts train {self.images:,} images, "
-                f"{self.stage.batch_size} in a step of all hosts",
-                flush=True,
-            )
+            told = f"{self.hosts.count} hosts train {self.images:,} images, "
+            print(f"{told}{self.stage.batch_size} in a step of all hosts", flush=True)
         batches, stop = iter(batches), False
         callbacks.on_train_begin()
         while epoch < last and not stop:
@@ -246,7 +215,7 @@ class SharedStage:
 
     def _train_epoch(self, epoch: int, step, batches: Iterator, callbacks) -> None:
         callbacks.on_epoch_begin(epoch)
-        seed_dropout(self.model, self.seed, epoch)
+        train.seed_dropout(self.model, self.seed, epoch)
         sums, logs = 0.0, {}
         for number in range(self.steps):
             callbacks.on_train_batch_begin(number)
@@ -259,7 +228,7 @@ class SharedStage:
         callbacks.on_epoch_end(epoch, logs)
 
     def _end_epoch(self) -> None:
-        """Averages the moving statistics of all hosts, and gives the twin all values."""
+        """Averages the moving statistics of all workers, and gives the twin all values."""
         weights = self.model.non_trainable_weights
         values = self.hosts.add([self._value(weight) for weight in weights]) if weights else []
         for weight, value in zip(weights, values):
@@ -271,22 +240,22 @@ class SharedStage:
                 copy.assign(self._value(variable))
 
     def _step(self, images: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Makes a step on all hosts; returns the sums that `_logs` reads."""
+        """Makes a step on all workers; returns the sums that `_logs` reads."""
         sums = self.hosts.strategy.run(self._step_on_replica, args=(images, targets))
         return self.hosts.strategy.experimental_local_results(sums)[0]
 
     def _step_on_replica(self, images: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            answers = self.model(images, training=True)
-            losses = [self.losses[task](targets[task], answers[task]) for task in self.tasks]
+            predictions = self.model(images, training=True)
+            losses = [self.losses[task](targets[task], predictions[task]) for task in self.tasks]
             weights = [self.weights[task] for task in self.tasks]
             loss = sum(w * x for w, x in zip(weights, losses)) + sum(self.model.losses)
-            part = loss / self.hosts.count  # Keras's optimizer adds up the gradients of all hosts
+            part = loss / self.hosts.count  # Keras's optimizer adds up the gradients of all workers
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(part, variables), variables)
         rows = tf.cast(tf.shape(images)[:1], tf.float32)
         means = tf.stack([loss, *losses]) / self.hosts.count
-        counts = [_right_and_known(targets[task], answers[task]) for task in self.tasks]
+        counts = [_right_and_known(targets[task], predictions[task]) for task in self.tasks]
         sums = tf.distribute.get_replica_context().all_reduce("SUM", [rows, means, *counts])
         sums[1] *= sums[0]  # losses count by the images that they are of
         return tf.concat(sums, axis=0)
@@ -302,7 +271,7 @@ class SharedStage:
         return logs
 
     def _follow(self) -> bool:
-        """Takes over the learning rate of the first host; returns whether it wants to stop."""
+        """Takes over the first worker's learning rate; returns whether it wants to stop."""
         word = np.zeros(2)
         if self.twin:
             rate = keras.ops.convert_to_numpy(self.twin.optimizer.learning_rate)
@@ -321,7 +290,7 @@ def _variables(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> lis
 
 
 def _right_and_known(targets: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-    """Returns how many labels are guessed rightly, and how many are known: float32 (2,)."""
+    """Counts labels that are predicted correctly, and labels that are known: float32 (2,)."""
     known = targets >= 0
     right = known & (tf.argmax(probabilities, axis=-1, output_type=targets.dtype) == targets)
     return tf.stack([tf.reduce_sum(tf.cast(mask, tf.float32)) for mask in (right, known)])
