@@ -20,19 +20,10 @@ from helpers.train import Run, check_labels, open_run
 def evaluate(
     run: Run, manifest: Manifest, epoch: int | None = None
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Scores a run's best model, or that of one epoch, on every row of a manifest.
+    """Scores a run's best model, or that of one epoch (counted from 1), on a whole manifest.
 
-    Args:
-        run: a `helpers.train.Run`.
-        manifest: the images and their labels; the tasks that the run does not know are left.
-        epoch: counted from 1; the best where None.
-
-    Returns:
-        The scores, a table with a row for each task (see `helpers.scores.score_manifest`), and
-        the probabilities, a dict from task to float32 (images, classes).
-
-    Raises:
-        WorkshopError: the manifest has other labels than the run, or there is no such epoch.
+    Returns the table of `helpers.scores.score_manifest`, and for each task of the run the
+    probabilities, float32 (images, classes).
     """
     from helpers.model import load_model  # imports TensorFlow, which takes seconds
     from helpers.train import predict_manifest
@@ -46,21 +37,18 @@ def evaluate(
 
 
 def compare_runs(runs: Mapping[str, Run], manifest: Manifest) -> pd.DataFrame:
-    """Scores several runs on the same images, each with its best epoch.
+    """Scores the best epochs of several runs on the same images, a row for each run.
 
-    Returns:
-        A row for each run: its training `seconds`, the `megabytes` of its model, and for each of
-        its tasks the accuracy and the interval in {task}, {task}_low and {task}_high.
+    It has the `seconds` of training, the `megabytes` of the model, and for each task the accuracy
+    and its interval in {task}, {task}_low and {task}_high.
     """
     rows = {}
     for name, run in runs.items():
         size = run.best_path.stat().st_size / 1e6
-        row = {"seconds": run.log["training_seconds"].sum(), "megabytes": size}
-        scores, _ = evaluate(run, manifest)
-        for task, score in scores.iterrows():
-            row[task] = score.accuracy
-            row |= {f"{task}_low": score.accuracy_low, f"{task}_high": score.accuracy_high}
-        rows[name] = row
+        rows[name] = {"seconds": run.log["training_seconds"].sum(), "megabytes": size}
+        for task, score in evaluate(run, manifest)[0].iterrows():
+            low, high = score.accuracy_low, score.accuracy_high
+            rows[name] |= {task: score.accuracy, f"{task}_low": low, f"{task}_high": high}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -167,10 +166,10 @@ def test_what_fit_logs_is_what_numpy_counts(tasks: list[str]) -> None:
         for task, classes in labels.tasks.items()
     }
     model = keras.Model(x, heads)
-    frame = pd.DataFrame({"image_path": map(str, range(rows))})
     compile_model(
         model,
-        Manifest(frame, labels, None),
+        labels,
+        {},
         Recipe(task_weights=f"{tasks[-1]}=0.25", weight_decay=0.0),
         Stage(epochs=1, learning_rate=1e-12, schedule="constant"),
         3,

@@ -11,7 +11,7 @@ import pytest
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest
 from helpers.train import Recipe, Stage, State, build_optimizer, callbacks, recipes, train
-from helpers.train.__main__ import build_parser, recipe_from
+from helpers.train.flags import build_parser, recipe_from
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 PUBLISHED = recipes.PUBLISHED_ATTRIBUTES

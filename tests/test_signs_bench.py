@@ -14,7 +14,7 @@ from benchmarks.signs import COLUMNS, compare_recipes, divided, train_and_score,
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import RECIPES, Recipe, change
-from helpers.train.__main__ import build_parser, recipe_from
+from helpers.train.flags import build_parser, recipe_from
 from tests.test_bench import InProcess
 
 TRACKS, FRAMES = 8, 3

@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from helpers.common import WorkshopError, read_json
 from helpers.manifest import Labels, Manifest
-from helpers.model import load_model
+from helpers.model import class_counts, load_model
 from helpers.train import (
     OneCycle,
     Recipe,
@@ -36,6 +36,7 @@ from helpers.train.callbacks import (
     epochs_without_progress,
     log_loss,
 )
+from helpers.train.data import read_data
 from helpers.train.runs import check_data
 from helpers.train.stages import build_stage_model, compile_model
 from helpers.train.state import State
@@ -276,8 +277,9 @@ def test_a_killed_run_ends_as_an_unbroken_one(
 
 def test_the_state_holds_the_optimizer(trained: Run, people: Manifest) -> None:
     stage = trained.recipe.stages[0]
-    model = build_stage_model(trained, stage)
-    compile_model(model, people.subset("train"), trained.recipe, stage, 12)
+    model = build_stage_model(trained.labels, trained.recipe, stage)
+    counts = class_counts(people.subset("train"))
+    compile_model(model, trained.labels, counts, trained.recipe, stage, 12)
     model.optimizer.build(model.trainable_variables)
     model.load_weights(next((trained.folder / "state").glob("*.h5")))
     assert int(model.optimizer.iterations) == 12
@@ -324,7 +326,7 @@ def test_resume_does_not_ask_for_the_test_images_or_the_place(
 ) -> None:
     moved = people.frame.assign(image_path="elsewhere/" + people.frame["image_path"])
     moved = moved[moved["split"] != "test"].reset_index(drop=True)
-    check_data(trained, replace(people, frame=moved))
+    check_data(trained, read_data(replace(people, frame=moved)))
 
 
 # Where a run may go
@@ -394,8 +396,9 @@ def test_overwrite_replaces_a_run(tmp_path: Path, capsys) -> None:
 def assert_saved_is_average(run: Run, manifest: Manifest) -> None:
     """The state keeps raw weights and averages apart; the epoch's model has the averages."""
     stage = run.recipe.stages[0]
-    model = build_stage_model(run, stage)
-    compile_model(model, manifest.subset("train"), run.recipe, stage, 4)
+    model = build_stage_model(run.labels, run.recipe, stage)
+    counts = class_counts(manifest.subset("train"))
+    compile_model(model, run.labels, counts, run.recipe, stage, 4)
     model.optimizer.build(model.trainable_variables)
     model.load_weights(run.folder / "state" / "epoch-001.weights.h5")
     saved = [w.numpy() for w in load_model(run.epoch_path(1)).trainable_variables]

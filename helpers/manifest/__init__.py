@@ -6,6 +6,7 @@ from helpers.common import front_door
 
 if TYPE_CHECKING:
     from helpers.manifest.checks import check_split, validate
+    from helpers.manifest.digest import describe_split
     from helpers.manifest.images import (
         EXIF_ORIENTATION,
         EXIF_SIDEWAYS,

@@ -116,7 +116,8 @@ def compute_sampling_weights(manifest: Manifest, sampling: str) -> np.ndarray | 
         sampling_weights = sizes[group] ** -0.5
     else:
         manifest = manifest.select([sampling])
-        targets, weights = manifest.targets(sampling), balance(class_counts(manifest))[sampling]
+        weights = balance(class_counts(manifest))[sampling]
+        targets = manifest.targets(sampling)
         sampling_weights = np.where(targets >= 0, weights[targets], 1.0)  # 1 is the mean weight
     return sampling_weights / sampling_weights.sum()
 

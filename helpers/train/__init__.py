@@ -5,9 +5,16 @@ from typing import TYPE_CHECKING
 from helpers.common import front_door
 
 if TYPE_CHECKING:
-    from helpers.train.__main__ import EXPORT_SECONDS, RUN, build_parser, read_and_check, where
     from helpers.train.callbacks import BatchLog, EpochRecorder, seed_dropout
-    from helpers.train.flags import add_recipe_arguments, recipe_from
+    from helpers.train.flags import (
+        EXPORT_SECONDS,
+        RUN,
+        add_recipe_arguments,
+        build_parser,
+        read_and_check,
+        recipe_from,
+        where,
+    )
     from helpers.train.idea import Idea
     from helpers.train.loop import (
         ENDLESS,

@@ -24,10 +24,9 @@ MIN_PROGRESS = 1e-3  # a smaller gain of the mean validation accuracy is no prog
 
 
 class BatchLog(keras.callbacks.Callback):
-    """Shows a progress bar for each epoch and writes a line for each batch.
+    """Shows a progress bar for each epoch and writes a line for each batch, of Keras's means.
 
-    The losses and accuracies are means since the start of the epoch, as Keras gives them. `until`
-    stands behind the number of an epoch; from `state` the bar tells how far all stages are.
+    `until` stands after the number of an epoch; from `state` the bar shows the progress of the run.
     """
 
     def __init__(self, path: Path, until: str, state: State | None = None):
@@ -38,8 +37,11 @@ class BatchLog(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Opens the bar."""
         self._epoch = epoch + 1
-        done = _progress_of_run(self._state) if self._state else ""
-        text = f"{done}epoch {self._epoch}{self._until}"
+        text = f"epoch {self._epoch}{self._until}"
+        if (state := self._state) and (stages := len(state.run.recipe.stages)) > 1:
+            epochs = state.epoch - state.stage_start
+            done = share_done(state.run.recipe, state.stage, epochs, state.seconds)
+            text = f"{done:.0%} of all, stage {state.stage + 1}/{stages}, {text}"
         self._bar = progress_bar(total=self.params["steps"], desc=text, unit="batch")
 
     def on_train_batch_end(self, batch, logs=None):
@@ -49,8 +51,9 @@ class BatchLog(keras.callbacks.Callback):
             kept = self._lines_of_whole_epochs()
             write_text(self._path, kept)
             self._file = self._path.open("a", newline="", encoding="utf-8")
-            columns = ["epoch", "batch", *logs]
-            self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
+            self._writer = csv.DictWriter(
+                self._file, ["epoch", "batch", *logs], lineterminator="\n"
+            )
             if not kept:
                 self._writer.writeheader()
         self._writer.writerow({"epoch": self._epoch, "batch": batch + 1, **logs})
@@ -58,7 +61,7 @@ class BatchLog(keras.callbacks.Callback):
         self._bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
     def _lines_of_whole_epochs(self) -> str:
-        """Returns the log without the epoch (and the line) that a killed run left unfinished."""
+        """Returns the log without what a killed run left unfinished."""
         if not self._path.exists():
             return ""
         header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
@@ -74,14 +77,6 @@ class BatchLog(keras.callbacks.Callback):
         """Closes the file."""
         if self._file:
             self._file.close()
-
-
-def _progress_of_run(state: State) -> str:
-    recipe = state.run.recipe
-    if (count := len(recipe.stages)) == 1:
-        return ""
-    done = share_done(recipe, state.stage, state.epoch - state.stage_start, state.seconds)
-    return f"{done:.0%} of all, stage {state.stage + 1}/{count}, "
 
 
 class EpochRecorder(keras.callbacks.Callback):
@@ -111,7 +106,7 @@ class EpochRecorder(keras.callbacks.Callback):
             self._inference = keras.Model(self.model.input, self.model.output, name="multi_task")
 
     def on_epoch_end(self, epoch, logs=None):
-        """Does it all, in the order that loses nothing when the process is killed in between."""
+        """Does it all, in the order that loses nothing when the process is killed."""
         trained = time.perf_counter() - self._started
         with averaged_weights(self.model):
             probabilities = self._inference.predict(self._batches, verbose=0)
@@ -149,10 +144,8 @@ class EpochRecorder(keras.callbacks.Callback):
     def _validation_columns(
         self, scores: pd.DataFrame, probabilities: Mapping[str, np.ndarray]
     ) -> dict[str, float]:
-        tasks = self._run.labels.tasks
-        losses = {
-            task: log_loss(self._validation.targets(task), probabilities[task]) for task in tasks
-        }
+        tasks, part = self._run.labels.tasks, self._validation
+        losses = {task: log_loss(part.targets(task), probabilities[task]) for task in tasks}
         return {
             "val_loss": float(np.nansum(list(losses.values()))),
             "val_accuracy": float(scores["accuracy"].mean()),
@@ -176,19 +169,18 @@ class EpochRecorder(keras.callbacks.Callback):
         if self._after_epoch:
             self._after_epoch(row)
 
+    def _accuracies(self) -> list[float]:
+        return [row["val_accuracy"] for row in self._state.rows[self._state.stage_start :]]
+
     def _lower(self, accuracy: float) -> None:
-        before = [row["val_accuracy"] for row in self._state.rows[self._state.stage_start :]]
-        waited = epochs_without_progress([*before, accuracy])
+        waited = epochs_without_progress([*self._accuracies(), accuracy])
         if self._stage.schedule == "plateau" and waited and waited % PLATEAU_EPOCHS == 0:
             self.model.optimizer.learning_rate *= PLATEAU_FACTOR
 
     def has_stopped(self) -> bool:
         """Whether the stage has already waited long enough for progress."""
-        rows = self._state.rows[self._state.stage_start :]
         patience = self._stage.early_stopping
-        return bool(patience and rows) and (
-            epochs_without_progress(row["val_accuracy"] for row in rows) >= patience
-        )
+        return patience > 0 and epochs_without_progress(self._accuracies()) >= patience
 
 
 def epochs_without_progress(accuracies: Iterable[float]) -> int:
@@ -202,7 +194,7 @@ def epochs_without_progress(accuracies: Iterable[float]) -> int:
 
 
 def seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
-    """Sets what is dropped by seed and epoch alone: Keras saves no state of its random numbers."""
+    """Makes dropout depend on seed and epoch alone: Keras saves no state of its generators."""
     for number, layer in enumerate(model._flatten_layers()):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
@@ -212,7 +204,7 @@ def seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
 
 @contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Puts the moving average of the weights, if there is one, in their place for a while."""
+    """Puts the moving average of the weights, if there is one, in their place."""
     variables = model.trainable_variables if model.optimizer.use_ema else []
     kept = [variable.numpy() for variable in variables]
     if variables:

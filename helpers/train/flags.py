@@ -1,13 +1,18 @@
-"""The flags of a recipe, made from its fields, and the recipe that they ask for."""
+"""The command line of a training; the flags of a recipe are made from its fields."""
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from helpers.common import WorkshopError
+from helpers.manifest import Manifest, check_split, read_manifest, validate
 from helpers.train.recipe import Recipe, Stage
 from helpers.train.recipes import RECIPES, change, find_recipe
+from helpers.train.runs import can_go_on
 
+RUN = "run"  # the run's folder below that of the checkpoints
+EXPORT_SECONDS = 12  # of --minutes: what the export takes on two cores
 # What no flag changes: the stages as such, and which of them train towers and heads only.
 WITHOUT_FLAG = ("stages", "freeze_backbone")
 
@@ -20,23 +25,15 @@ def add_recipe_arguments(add: Callable[..., Any]) -> None:
         for name, field in type(owner).model_fields.items():
             if name not in WITHOUT_FLAG:
                 number = field.annotation if field.annotation in (int, float) else str
-                text = f"{field.description}{_shown(getattr(owner, name))}"
-                add(f"--{name.replace('_', '-')}", type=number, help=text)
-
-
-def _shown(default: Any) -> str:
-    if default in ("", None):
-        return ""
-    shown = "x".join(map(str, default)) if isinstance(default, tuple) else default
-    return f" (default {shown})"
+                shown = getattr(owner, name)
+                if isinstance(shown, tuple):
+                    shown = "x".join(map(str, shown))
+                text = "" if shown in ("", None) else f" (default {shown})"
+                add(f"--{name.replace('_', '-')}", type=number, help=field.description + text)
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe | None:
-    """Builds the recipe: the file's or the default, changed by the flags that were given.
-
-    Returns:
-        None where neither file nor flag asks for one.
-    """
+    """Builds the recipe that file and flags ask for, or None where they ask for nothing."""
     names = {*Stage.model_fields, *Recipe.model_fields}
     changes = {n: v for n, v in vars(arguments).items() if n in names and v is not None}
     if "image_size" in changes:
@@ -56,3 +53,45 @@ def _parse_size(text: str) -> tuple[int, int]:
             f"expected --image-size such as 160x64 (height x width), found {text!r}"
         )
     return int(height), int(width)
+
+
+def build_parser(
+    name: str = "helpers.train", in_job: bool = False, checkpoints: Path | None = None
+) -> argparse.ArgumentParser:
+    """Returns the command line; in a job no flag has to say where manifest and run are."""
+    about = "Trains a multi-task network from a manifest and exports the best epoch."
+    add = (parser := argparse.ArgumentParser(name, description=about)).add_argument
+    add("--manifest", required=not in_job, help="the manifest CSV")
+    where = parser.add_mutually_exclusive_group(required=not in_job)
+    where.add_argument("--out", help="the folder of the run")
+    text = "keep the run below this folder; the same command goes on there after a stop"
+    where.add_argument("--checkpoints", default=checkpoints, help=text)
+    add("--tasks", help="only these tasks, such as gender,top_color; all by default")
+    add("--resume", action="store_true", help="go on after the last whole epoch of --out")
+    add("--overwrite", action="store_true", help="replace a run that is in --out")
+    add("--no-check", action="store_true", help="do not look at every image first")
+    add("--no-export", action="store_true", help="do not export the best epoch at the end")
+    add_recipe_arguments(parser.add_argument_group("recipe").add_argument)
+    return parser
+
+
+def read_and_check(
+    arguments: argparse.Namespace, manifest: Manifest | None = None, whole: bool = True
+) -> Manifest:
+    """Reads or takes a manifest, and checks it; a `whole` one has examples of every class."""
+    tasks = arguments.tasks.split(",") if arguments.tasks else None
+    if arguments.manifest or manifest is None:
+        manifest = read_manifest(Path(arguments.manifest), tasks=tasks)
+    check_split(manifest)
+    if not arguments.no_check:
+        for warning in validate(manifest, check_classes=whole):
+            print(f"note: {warning}")
+    return manifest
+
+
+def where(arguments: argparse.Namespace) -> tuple[Path, bool]:
+    """Returns the folder of the run, and whether to go on with what is there."""
+    if arguments.out:
+        return Path(arguments.out), arguments.resume
+    folder = Path(arguments.checkpoints) / RUN
+    return folder, can_go_on(folder) and not arguments.overwrite

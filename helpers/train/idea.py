@@ -7,10 +7,10 @@ from helpers.manifest import Labels, Manifest
 
 
 class Idea:
-    """Something to try in a training: override what it changes; the rest stays as the recipe says.
+    """Something to try in a training: override what it changes; the rest is the recipe's.
 
-    A stage that starts from a former one, and a run that resumes, need the same idea again. A layer
-    of your own is found in a saved model by `keras.saving.register_keras_serializable`.
+    A run that resumes needs the same idea again, and a layer of your own in a saved model needs
+    `keras.saving.register_keras_serializable`.
     """
 
     def weights(self, training: Manifest) -> np.ndarray | None:
@@ -18,10 +18,9 @@ class Idea:
         return None
 
     def batches(self, batches: tf.data.Dataset, labels: Labels) -> tf.data.Dataset:
-        """Returns the batches to train on.
+        """Returns the batches to train on, as `helpers.pipeline.training_batches` returns them.
 
-        They hold images, uint8 (batch, height, width, 3), and a dict from task to int32 (batch,),
-        -1 where missing. Targets may become float (batch, classes).
+        Targets may become float (batch, classes).
         """
         return batches
 

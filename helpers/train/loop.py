@@ -7,21 +7,22 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.common import expected, keras
-from helpers.manifest import Manifest, check_split
+from helpers.manifest import Manifest
 from helpers.model import (
     compute_sampling_weights,
     load_model,
     parse_task_weights,
     set_pixel_statistics,
 )
-from helpers.pipeline import channel_statistics, load_images, steps_per_epoch
+from helpers.pipeline import channel_statistics, load_images
 from helpers.train.callbacks import BatchLog, EpochRecorder
+from helpers.train.data import Data, read_data
 from helpers.train.idea import Idea
 from helpers.train.recipe import Recipe, Stage
 from helpers.train.recipes import describe_stage
 from helpers.train.runs import Run, check_data, check_folder, check_labels, create_run, open_run
 from helpers.train.schedules import Clock, StagePlan
-from helpers.train.stages import build_stage_model, compile_model, stage_batches, trace_once
+from helpers.train.stages import build_stage_model, compile_model, stage_data, trace_once
 from helpers.train.state import State
 
 ENDLESS = 2**20  # epochs
@@ -41,25 +42,24 @@ def train(
 ) -> Run:
     """Trains on the split `train` and validates on `validation` after every epoch.
 
-    It uses the default recipe where `recipe` is None; a run that resumes keeps its own, and goes on
-    after its last whole epoch. For stages with `minutes`, these `began` on `time.monotonic` (now
-    where None), and some seconds `afterwards` are left for what comes after training. `after_epoch`
-    gets the log's line of every epoch, when the epoch is kept.
+    A resumed run keeps its recipe and goes on after its last whole epoch. Stages with `minutes`
+    `began` on `time.monotonic` (now where None) and leave some seconds `afterwards` for what comes
+    after training. `after_epoch` gets the log's line of every epoch, when the epoch is kept.
 
     Raises:
-        WorkshopError: a manifest without split or with a group on two sides; a folder that is
-            not empty; a run of other labels or another recipe.
+        WorkshopError: a manifest or folder that no run, or not this one, can use.
         KeyboardInterrupt: on Ctrl-C; everything up to the last whole epoch is kept.
     """
     began = time.monotonic() if began is None else began
-    check_split(manifest)
-    run = open_or_create(manifest, Path(folder), recipe, resume, overwrite, idea)
+    run, data = open_or_create(manifest, Path(folder), recipe, resume, overwrite, idea)
     state, stages = State(run), run.recipe.stages
-    data = manifest.select(list(run.labels.tasks))
     try:
         while state.stage < len(stages):
-            kept = afterwards if state.stage + 1 == len(stages) else 0.0
-            _train_stage(data, state, began, kept, after_epoch, idea)
+            stage, clock = stages[state.stage], None
+            if stage.minutes:
+                kept = afterwards if state.stage + 1 == len(stages) else 0.0
+                clock = Clock(stage, began, state.seconds, kept)
+            _train_stage(data, state, clock, after_epoch, idea)
             began = time.monotonic()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -76,93 +76,75 @@ def open_or_create(
     resume: bool,
     overwrite: bool,
     idea: Idea | None = None,
-) -> Run:
+) -> tuple[Run, Data]:
     """Opens the run to go on with, or makes a new one; the arguments are those of `train`."""
+    data = read_data(manifest)
     if not resume or not (folder / "run.json").exists():
         recipe = recipe or Recipe()
         check_folder(folder, overwrite)
-        _try_out(manifest, Run(folder, manifest.labels, recipe), idea)
-        return create_run(folder, manifest, recipe, overwrite)
+        _try_out(data, recipe, idea)
+        return create_run(folder, data, recipe, overwrite), data
     run = open_run(folder)
-    check_labels(run, manifest)
-    check_data(run, manifest)
+    check_labels(run, data.training)
+    data = data.select(list(run.labels.tasks))
+    check_data(run, data)
     if recipe and recipe != run.recipe:
         old, new = run.recipe.to_json(), recipe.to_json()
         changed = ", ".join(name for name in old if old[name] != new[name])
-        raise expected(
-            f"the recipe that {folder} was started with",
-            f"another {changed}",
-            "Resume without those flags, or train into another --out.",
-        )
-    return run
+        what = f"the recipe that {folder} was started with"
+        fix = "Resume without those flags, or train into another --out."
+        raise expected(what, f"another {changed}", fix)
+    return run, data
 
 
-def _try_out(manifest: Manifest, run: Run, idea: Idea | None) -> None:
+def _try_out(data: Data, recipe: Recipe, idea: Idea | None) -> None:
     """Meets bad input before anything is written, or a run that is there is replaced."""
-    training, validation = manifest.subset("train"), manifest.subset("validation")
+    training, validation = data.training, data.validation
     if all((validation.targets(task) < 0).all() for task in validation.tasks):
-        raise expected(
-            "labels in the split validation",
-            "none",
-            "The best epoch could not be told from the others. Fill some in, or split again.",
-            manifest.name,
-        )
-    if run.recipe.task_weights != "uncertainty":
-        parse_task_weights(run.recipe.task_weights, run.labels)
-    compute_sampling_weights(training, run.recipe.sampling)
-    for stage in run.recipe.stages:
-        build_stage_model(run, stage, idea)
-        load_images(training, stage.image_size)
-        load_images(validation, stage.image_size)
+        fix = "The best epoch could not be told from the others. Fill some in, or split again."
+        raise expected("labels in the split validation", "none", fix, validation.name)
+    if recipe.task_weights != "uncertainty":
+        parse_task_weights(recipe.task_weights, data.labels)
+    compute_sampling_weights(training, recipe.sampling)
+    for stage in recipe.stages:
+        build_stage_model(data.labels, recipe, stage, idea)
+        for part in (training, validation):
+            load_images(part, stage.image_size)
 
 
 def _train_stage(
-    manifest: Manifest,
-    state: State,
-    began: float,
-    afterwards: float,
-    after_epoch: Callable[[Mapping[str, float]], None] | None,
-    idea: Idea | None,
+    data: Data, state: State, clock: Clock | None, after_epoch: Callable | None, idea: Idea | None
 ) -> None:
-    stage, training = state.run.recipe.stages[state.stage], manifest.subset("train")
-    clock = Clock(stage, began, state.seconds, afterwards) if stage.minutes else None
-    validation = manifest.subset("validation")
-    recorder = EpochRecorder(state.run, stage, state, validation, clock, after_epoch)
+    run, stage = state.run, state.run.recipe.stages[state.stage]
+    recorder = EpochRecorder(run, stage, state, data.validation, clock, after_epoch)
     last = state.stage_start + (ENDLESS if clock else stage.epochs)
     is_over = clock.share >= 1 if clock and state.seconds else state.epoch >= last
     if is_over or recorder.has_stopped():  # killed after the last epoch, perhaps not yet marked
-        state.run.mark_best(pd.DataFrame(state.rows))
+        run.mark_best(pd.DataFrame(state.rows))
     else:
         until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
-        log = BatchLog(state.run.folder / "batches.csv", until, state)
+        log = BatchLog(run.folder / "batches.csv", until, state)
         watch = clock or StagePlan(stage, last - state.epoch)
-        _fit(training, state, last, [watch, log, recorder], idea)
+        _fit(data.training, state, last, [watch, log, recorder], idea)
     state.start_next_stage()
 
 
-def _fit(
-    training: Manifest,
-    state: State,
-    last: int,
-    callbacks: list[keras.callbacks.Callback],
-    idea: Idea | None,
-) -> None:
+def _fit(training: Manifest, state: State, last: int, callbacks: list, idea: Idea | None) -> None:
     """Trains the stage that the run stands at, up to its `last` epoch."""
     run, recipe, stage = state.run, state.run.recipe, state.run.recipe.stages[state.stage]
     keras.utils.set_random_seed(recipe.seed)  # here, so that a run resumed in stage 2 is the same
-    model = build_stage_model(run, stage, idea)
+    model = build_stage_model(run.labels, recipe, stage, idea)
     start_from_before(model, run, stage, state, training)
-    steps = steps_per_epoch(training, stage.batch_size)
-    compile_model(model, training, recipe, stage, steps * stage.epochs, idea=idea)
+    data = stage_data(training, recipe, stage, state.epoch, idea)
+    compile_model(model, run.labels, data.counts, recipe, stage, data.steps * stage.epochs, idea)
     model.optimizer.build(model.trainable_variables)
     state.restore(model)
-    batches = stage_batches(training, recipe, stage, state.epoch, idea)
     if len(recipe.stages) > 1:
         print(describe_stage(recipe, state.stage), flush=True)
-    trace_once(model, batches)
+    trace_once(model, data.batches)
     model.fit(
-        batches,
-        steps_per_epoch=steps,
+        data.batches,
+        steps_per_epoch=data.steps,
         initial_epoch=state.epoch,
         epochs=last,
         shuffle=False,  # the batches come shuffled
@@ -174,7 +156,7 @@ def _fit(
 def start_from_before(
     model: keras.Model, run: Run, stage: Stage, state: State, training: Manifest
 ) -> None:
-    """Gives the network of a stage what comes before: the best epoch, or at first the pixels."""
+    """Starts a stage's network from the best epoch so far, or from the statistics of the pixels."""
     if not state.epoch:
         if run.recipe.pixels == "dataset":
             set_pixel_statistics(model, *channel_statistics(training, stage.image_size))

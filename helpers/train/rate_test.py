@@ -2,9 +2,8 @@
 
     python -m helpers.train.rate_test --manifest M --out FOLDER [--recipe NAME] [flags of a recipe]
 
-The learning rate range test (Smith 2017): where the rate is too low nothing happens, then the loss
-falls, and where it is too high the loss rises. It writes a table and an image of the curve, and
-proposes a rate for the middle of a cycle.
+The learning rate range test (Smith 2017): with too low a rate the loss stays, then it falls, and
+with too high a rate it rises. It writes a table and the curve, and proposes a rate.
 """
 
 import argparse
@@ -36,13 +35,9 @@ def rate_range(
     lowest: float = LOWEST,
     highest: float = HIGHEST,
 ) -> pd.DataFrame:
-    """Trains a fresh network of a recipe's first stage with a rising rate.
+    """Trains a new network of a recipe's first stage with a rising rate, until the loss diverges.
 
-    It takes the split train where there is one, and ends earlier where the loss rises out of reach.
-
-    Returns:
-        A row for each step: rate, loss, and smooth, the mean of the losses so far in which the
-        last ones weigh most.
+    Returns a row for each step: rate, loss, and smooth, a moving average of the losses.
     """
     if not (0 < lowest < highest and steps >= 2):
         found = f"{lowest:g}, {highest:g} and {steps}"
@@ -77,7 +72,7 @@ def _losses(manifest: Manifest, recipe: Recipe, rates: np.ndarray) -> Iterator[t
 
 
 def proposed_rate(table: pd.DataFrame) -> float:
-    """Returns the rate for the top of a cycle: a third of that with the lowest smooth loss."""
+    """Returns the rate for the top of a cycle, from a table of `rate_range`."""
     finite = table[np.isfinite(table["smooth"])]
     return float(finite["rate"][finite["smooth"].idxmin()] / SAFETY)
 
@@ -100,9 +95,9 @@ def main() -> None:
     from helpers.plots import learning_rate_range
 
     write_text(folder / "rate_range.csv", table.to_csv(index=False))
-    learning_rate_range(table, proposed_rate(table)).savefig(folder / "rate_range.png", dpi=150)
-    print(f"the curve is in {folder / 'rate_range.png'}; propose --learning-rate", end=" ")
-    print(f"{proposed_rate(table):.1g}")
+    rate, curve = proposed_rate(table), folder / "rate_range.png"
+    learning_rate_range(table, rate).savefig(curve, dpi=150)
+    print(f"the curve is in {curve}; propose --learning-rate {rate:.1g}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ RETIRED = ("mix", "focal", "logit_adjustment", "normalization")
 
 
 class Stage(Declared):
-    """A part of a run with one image size, one learning rate plan and one set of trained layers."""
+    """A part of a run with one image size, one schedule and one set of trained layers."""
 
     epochs: int = Field(ge=1, description="of each stage, at most")
     image_size: tuple[int, int] = Field((160, 64), strict=False, description="height x width")
@@ -44,7 +44,7 @@ class Stage(Declared):
 
 
 class Recipe(Declared):
-    """Everything that decides what a run ends with, apart from its data."""
+    """Everything but the data that decides what a run ends with."""
 
     # one after the other; each starts from the best weights of the one before
     stages: tuple[Stage, ...] = Field((Stage(epochs=10),), strict=False, min_length=1)

@@ -44,10 +44,9 @@ LENET = Recipe(
     **_BARE,
 )
 
-# What the five stages of the published person attributes have in common: a stage ends after 8
-# epochs without 1e-3 more, its rate falls by .7 after 3, and rectangles of .01 to .2 of the area
-# are erased. Publication gives the rate of the third stage only, and no number of epochs: the
-# others have Adam's default rate, and 50 epochs that early stopping cuts short.
+# Of the published person attributes: a stage ends after 8 epochs without 1e-3 more, its rate falls
+# by .7 after 3, and rectangles of .01 to .2 of the area are erased. Only the third stage's rate is
+# published: the others have Adam's default, and 50 epochs that early stopping cuts short.
 _SMALL = Stage(
     epochs=50, image_size=(100, 100), batch_size=64, learning_rate=1e-3, schedule="plateau",
     augmentation="erasing", early_stopping=8,
@@ -96,7 +95,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def as_table(recipe: Recipe) -> pd.DataFrame:
-    """Returns the stages as a table to read and to edit: a row for each, numbered from 1."""
+    """Returns the stages as a table to edit, numbered from 1."""
     rows = [vars(stage) for stage in recipe.stages]
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="stage"), columns=COLUMNS)
 
@@ -115,10 +114,7 @@ def with_stages(recipe: Recipe, table: pd.DataFrame) -> Recipe:
 
 
 def change(recipe: Recipe, **changes) -> Recipe:
-    """Returns the recipe with some fields changed; those of a stage change in every stage.
-
-    `minutes` is what all stages have together, see `in_minutes`.
-    """
+    """Changes fields of the recipe and of every stage; `minutes` are those of all stages."""
     in_stage = {name: changes.pop(name) for name in COLUMNS if name in changes}
     minutes = in_stage.pop("minutes", None)
     stages = tuple(stage.replace(**in_stage) for stage in recipe.stages)
@@ -130,31 +126,27 @@ def in_minutes(recipe: Recipe, minutes: float) -> Recipe:
     """Shortens every stage so that all end within some minutes, each with its `shares_of_work`."""
     counted = tuple(stage.replace(minutes=0.0) for stage in recipe.stages)
     shares = shares_of_work(recipe.replace(stages=counted)) * minutes
-    stages = (stage.replace(minutes=float(own)) for stage, own in zip(counted, shares))
-    return recipe.replace(stages=tuple(stages))
+    stages = tuple(stage.replace(minutes=float(own)) for stage, own in zip(counted, shares))
+    return recipe.replace(stages=stages)
 
 
 def scaled(recipe: Recipe, factor: float) -> Recipe:
     """Makes the images of every stage smaller or larger: both sides times `factor`."""
-    stages = []
-    for stage in recipe.stages:
-        size = (max(round(side * factor), SMALLEST_SIDE) for side in stage.image_size)
-        stages.append(stage.replace(image_size=tuple(size)))
-    return recipe.replace(stages=tuple(stages))
+    sizes = np.round(np.multiply([stage.image_size for stage in recipe.stages], factor))
+    sizes = np.maximum(sizes, SMALLEST_SIDE).astype(int).tolist()
+    pairs = zip(recipe.stages, sizes)
+    return recipe.replace(stages=tuple(s.replace(image_size=tuple(size)) for s, size in pairs))
 
 
 def shares_of_work(recipe: Recipe) -> np.ndarray:
     """Returns the fraction of the work that each stage is, (stages,), which sum to 1.
 
-    By its minutes where all stages have them, else by epochs and pixels: a stage of large images is
-    more than one of small ones, one with a frozen backbone less.
+    By the minutes where all stages have them, otherwise by epochs, pixels and frozen layers.
     """
-    stages = recipe.stages
-    if all(stage.minutes for stage in stages):
-        work = np.array([stage.minutes for stage in stages])
-    else:
-        steps = np.array([FROZEN_WORK if stage.freeze_backbone else 1 for stage in stages])
-        work = steps * [stage.epochs * np.prod(stage.image_size) for stage in stages]
+    work = np.array([stage.minutes for stage in recipe.stages])
+    if not work.all():
+        steps = np.array([FROZEN_WORK if stage.freeze_backbone else 1 for stage in recipe.stages])
+        work = steps * [stage.epochs * np.prod(stage.image_size) for stage in recipe.stages]
     return work / work.sum()
 
 
@@ -169,14 +161,12 @@ def describe_stage(recipe: Recipe, number: int) -> str:
     """Returns a line that says what a stage does."""
     stage = recipe.stages[number]
     height, width = stage.image_size
-    parts = [
-        f"stage {number + 1} of {len(recipe.stages)}: {height}x{width}",
-        "towers and heads only" if stage.freeze_backbone else "all layers",
-        f"augmentation {stage.augmentation}",
-        f"rate {stage.learning_rate:g} ({stage.schedule})",
-        f"{stage.minutes:.1f} minutes" if stage.minutes else f"at most {stage.epochs} epochs",
-    ]
-    return ", ".join(parts)
+    layers = "towers and heads only" if stage.freeze_backbone else "all layers"
+    time = f"{stage.minutes:.1f} minutes" if stage.minutes else f"at most {stage.epochs} epochs"
+    return (
+        f"stage {number + 1} of {len(recipe.stages)}: {height}x{width}, {layers}, augmentation "
+        f"{stage.augmentation}, rate {stage.learning_rate:g} ({stage.schedule}), {time}"
+    )
 
 
 def main() -> None:

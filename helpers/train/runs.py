@@ -11,9 +11,7 @@ RUN/run.json           recipe, manifest, a digest of its rows, and versions
     export/            what serving needs
 """
 
-import hashlib
 import io
-import os
 import platform
 import shutil
 from dataclasses import dataclass
@@ -23,7 +21,8 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.common import WorkshopError, expected, read_json, whole_file, write_json, write_text
-from helpers.manifest import GROUP, LABELS_FILE, Labels, Manifest
+from helpers.manifest import LABELS_FILE, Labels, Manifest
+from helpers.train.data import Data
 from helpers.train.recipe import Recipe
 
 VERSIONS_OF = ("tensorflow", "keras", "numpy", "pandas")
@@ -90,11 +89,7 @@ class Run:
 
 
 def check_folder(folder: Path, overwrite: bool = False) -> bool:
-    """Tells whether a new run in `folder` would replace one.
-
-    Raises:
-        WorkshopError: the folder holds something, and `overwrite` is not set or it is no run.
-    """
+    """Returns whether a new run would replace one; WorkshopError where the folder is in use."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     is_run = (folder / "run.json").exists()
@@ -105,73 +100,49 @@ def check_folder(folder: Path, overwrite: bool = False) -> bool:
     return True
 
 
-def create_run(folder: Path, manifest: Manifest, recipe: Recipe, overwrite: bool = False) -> Run:
-    """Makes the folder of a new run, as far as `check_folder` allows it."""
+def create_run(folder: Path, data: Data, recipe: Recipe, overwrite: bool = False) -> Run:
+    """Makes the folder of a new run where `check_folder` allows it."""
     if check_folder(folder, overwrite):
         shutil.rmtree(folder)
     try:
         (folder / "epochs").mkdir(parents=True)
     except FileNotFoundError as error:  # e.g. in /proc, where nobody can make a folder
         raise WorkshopError(f"{folder}: no folder can be made there. Use another --out.") from error
-    manifest.labels.write(folder / LABELS_FILE)
+    data.labels.write(folder / LABELS_FILE)
     value = {
         "recipe": recipe.to_json(),
-        "manifest": str(manifest.source or ""),
-        "data": _describe_data(manifest),
+        "manifest": str(data.training.source or ""),
+        "data": data.description,
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in VERSIONS_OF},
     }
     write_json(folder / "run.json", value)
-    return Run(folder, manifest.labels, recipe)
+    return open_run(folder)
 
 
-def _describe_data(manifest: Manifest) -> dict[str, int | str]:
-    """Tells one split of one dataset from others, wherever its images lie.
-
-    Counts the images of train and validation and digests their file names, groups and labels; test
-    images may come and go.
-    """
-    digest, counts = hashlib.sha256(), {}
-    for name in ("train", "validation"):
-        part = manifest.subset(name)
-        counts[name] = len(part)
-        digest.update("\n".join(map(os.path.basename, part.paths)).encode())
-        if GROUP in part.frame:
-            digest.update("\n".join(part.frame[GROUP]).encode())
-        for task in part.tasks:
-            digest.update(part.targets(task).astype("<i4").tobytes())
-    return {**counts, "digest": digest.hexdigest()[:32]}
-
-
-def check_data(run: Run, manifest: Manifest) -> None:
+def check_data(run: Run, data: Data) -> None:
     """Refuses a manifest with other images, labels or split than the run began with."""
     began = read_json(run.folder / "run.json").get("data")  # runs of before 2026-11-22 have none
-    found = _describe_data(manifest.select(list(run.labels.tasks)))
-    if began and began != found:
-        told = [
-            f"{data['train']:,} to train on, {data['validation']:,} to validate"
-            for data in (began, found)
-        ]
-        other = told[1] if told[0] != told[1] else "as many, but other rows, labels or order"
-        raise expected(
-            f"the images that {run.folder} was started with ({told[0]})",
-            f"{other} in {manifest.name}",
-            "Resume with that manifest, or train into another --out.",
-        )
+    if began and began != data.description:
+        text = "{train:,} to train on, {validation:,} to validate"
+        before, now = text.format(**began), text.format(**data.description)
+        other = now if before != now else "as many, but other rows, labels or order"
+        what = f"the images that {run.folder} was started with ({before})"
+        fix = "Resume with that manifest, or train into another --out."
+        raise expected(what, f"{other} in {data.training.name}", fix)
 
 
 def open_run(folder: Path) -> Run:
     """Opens the folder of a run; WorkshopError where it holds none."""
-    folder = Path(folder)
+    folder, what = Path(folder), "the folder of a run"
     try:
         recipe = Recipe.from_json(read_json(folder / "run.json")["recipe"])
     except FileNotFoundError as error:
-        found = f"no run.json in {folder}"
         fix = "Train one with: python -m helpers.train --manifest M --out RUN"
-        raise expected("the folder of a run", found, fix) from error
+        raise expected(what, f"no run.json in {folder}", fix) from error
     except (WorkshopError, ValueError, KeyError, TypeError) as error:
         found = f"a damaged run.json in {folder} ({error})"
-        raise expected("the folder of a run", found, "Train it again.") from error
+        raise expected(what, found, "Train it again.") from error
     return Run(folder, Labels.read(folder / LABELS_FILE), recipe)
 
 
@@ -181,18 +152,13 @@ def check_labels(run: Run, manifest: Manifest) -> None:
         found = manifest.labels.tasks.get(task)
         if found != classes:
             what = "no such task" if found is None else f"the classes {', '.join(found)}"
-            raise WorkshopError(
-                f"{run.folder} belongs to other labels: expected the task {task!r} with the "
-                f"classes {', '.join(classes)}, found {what} in {manifest.name}. Use the manifest "
-                "of that run, or another run."
-            )
+            wanted = f"the task {task!r} with the classes {', '.join(classes)}"
+            found, where = f"{what} in {manifest.name}", f"{run.folder} belongs to other labels"
+            raise expected(wanted, found, "Use the manifest of that run, or another run.", where)
 
 
 def is_whole_run(folder: Path) -> bool:
-    """Tells whether a run can go on: what its state names is there.
-
-    SageMaker copies checkpoints file by file, so an interruption may leave some of them behind.
-    """
+    """Returns whether all that the state names is there: SageMaker copies file by file."""
     try:
         run, state = open_run(folder), folder / "state"
         found = read_json(state / "state.json") if state.is_dir() else {}
@@ -206,7 +172,7 @@ def is_whole_run(folder: Path) -> bool:
 
 
 def can_go_on(folder: Path) -> bool:
-    """Tells whether a run that can go on lies in `folder`; removes the rest of one that cannot."""
+    """Returns whether a run in `folder` can go on; removes the rest of one that cannot."""
     if is_whole_run(folder):
         return True
     if any((folder / name).exists() for name in ("run.json", LABELS_FILE)):

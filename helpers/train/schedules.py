@@ -18,13 +18,12 @@ RESERVED_SHARE = 0.02  # of a stage's minutes, until a validation has been timed
 
 
 class _Planned(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that knows its highest rate and its length in steps."""
+    """A schedule from a step, counted from 0, to its rate."""
 
     def __init__(self, highest: float, steps: int):
         self.highest, self.steps = highest, steps
 
     def get_config(self) -> dict:
-        """Returns what rebuilds the schedule."""
         return {"highest": self.highest, "steps": self.steps}
 
 
@@ -32,7 +31,7 @@ class OneCycle(_Planned):
     """Up and down to almost nothing along a cosine (Smith & Topin 2018, as fastai has it)."""
 
     def __call__(self, step):
-        """Returns the rate of a step, counted from 0."""
+        """Returns the rate of a step."""
         ops = keras.ops
         step = ops.cast(step, "float32")
         top = WARM_UP_SHARE * self.steps
@@ -46,7 +45,7 @@ class Cyclic(_Planned):
     """Up and down along lines, each time half as high (Smith 2017, "triangular2")."""
 
     def __call__(self, step):
-        """Returns the rate of a step, counted from 0."""
+        """Returns the rate of a step."""
         ops = keras.ops
         place = ops.clip(ops.cast(step, "float32") / self.steps, 0.0, 1.0) * CYCLES
         cycle = ops.minimum(ops.floor(place), CYCLES - 1.0)
@@ -60,63 +59,46 @@ def _cosine(start: float, end: float, share):
 
 
 def learning_rate(stage: Stage, steps: int):
-    """Returns what an optimizer takes as its rate for a stage of `steps` steps in all."""
-    planned = {
-        "one-cycle": OneCycle,
-        "cyclic": Cyclic,
-        "cosine": keras.optimizers.schedules.CosineDecay,
-    }
+    """Returns what an optimizer takes as its rate for a stage of `steps` steps."""
+    cosine = keras.optimizers.schedules.CosineDecay
+    planned = {"one-cycle": OneCycle, "cyclic": Cyclic, "cosine": cosine}
     # `Clock` changes the rate of a stage with minutes, and `EpochRecorder` that of a plateau.
     if stage.minutes or stage.schedule not in planned:
         return stage.learning_rate
     return planned[stage.schedule](stage.learning_rate, steps)
 
 
-class _StepTimer(keras.callbacks.Callback):
-    """Tells once, after `MEASURED_STEPS` steps, what to expect of a stage."""
+class StagePlan(keras.callbacks.Callback):
+    """Prints once, after `MEASURED_STEPS` steps, how long a stage and its `epochs` will take."""
 
-    def __init__(self, stage: Stage):
+    def __init__(self, stage: Stage, epochs: int = 0):
         super().__init__()
-        self._stage, self._batches = stage, []
+        self._stage, self._epochs, self._batches = stage, epochs, []
 
     def on_train_batch_end(self, batch, logs=None):
-        """Measures the first steps, and tells."""
+        """Measures the first steps."""
         if len(self._batches) < MEASURED_STEPS:
             self._batches.append(time.monotonic())
             if len(self._batches) == MEASURED_STEPS:
                 step = float(np.median(np.diff(self._batches)))
-                speed = self._stage.batch_size / step
-                told = self.told(step * self.params["steps"])
-                print(f"{speed:.0f} images/s: {told}", flush=True)
+                forecast = self.forecast(step * self.params["steps"])
+                print(f"{self._stage.batch_size / step:.0f} images/s: {forecast}", flush=True)
 
-    def told(self, epoch_seconds: float) -> str:
-        """Says what to expect where the steps of an epoch take so long."""
-        raise NotImplementedError
-
-
-class StagePlan(_StepTimer):
-    """Tells how long a stage that counts epochs takes at most, and in how much memory."""
-
-    def __init__(self, stage: Stage, epochs: int):
-        super().__init__(stage)
-        self._epochs = epochs  # that it has left
-
-    def told(self, epoch_seconds: float) -> str:
-        """Says minutes and memory."""
+    def forecast(self, epoch_seconds: float) -> str:
+        """Returns minutes and memory."""
         return (
             f"at most {epoch_seconds * self._epochs / 60:.1f} minutes of training for "
             f"{self._epochs} epochs; {peak_memory():.1f} GB of memory so far"
         )
 
 
-class Clock(_StepTimer):
+class Clock(StagePlan):
     """Leads a stage with `minutes` through its schedule by the clock, and ends it in time.
 
-    Steps are not counted, because a machine that others use is twice as fast in one minute as in
-    the next: a plan in steps, made from the first of them, would miss its minute.
+    Steps are not counted: on a shared machine they take twice as long in one minute as in the next.
 
-    The stage `began`, on `time.monotonic`, before the images were decoded; it has `used` so many
-    seconds before an interruption, and leaves some `afterwards` for what follows the training.
+    The stage `began` on `time.monotonic`, `used` so many seconds before an interruption, and leaves
+    some `afterwards` for what follows the training.
     """
 
     def __init__(self, stage: Stage, began: float, used: float = 0.0, afterwards: float = 0.0):
@@ -142,7 +124,7 @@ class Clock(_StepTimer):
         return self.elapsed / max(self._seconds - self._reserve, 1e-3)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Learns from the epoch before how long a validation takes."""
+        """Measures the validation of the epoch before."""
         if self._epoch_ended:
             self._reserve = time.monotonic() - self._epoch_ended
 
@@ -162,9 +144,8 @@ class Clock(_StepTimer):
         """Notes when validation began."""
         self._epoch_ended = time.monotonic()
 
-    def told(self, epoch_seconds: float) -> str:
-        """Says for how many more epochs the time is enough."""
+    def forecast(self, epoch_seconds: float) -> str:
+        """Returns for how many more epochs the time is enough."""
         left = (self._seconds - self._reserve - self.elapsed) / epoch_seconds
-        return (
-            f"about {max(left, 0):.1f} more epochs until {self._stage.minutes:g} minutes are over"
-        )
+        minutes = f"{self._stage.minutes:g} minutes"
+        return f"about {max(left, 0):.1f} more epochs until {minutes} are over"

@@ -1,12 +1,12 @@
 """What a stage trains: its network, compiled, and its batches."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from helpers.common import keras, steady, tf
-from helpers.manifest import Manifest
+from helpers.manifest import Labels, Manifest
 from helpers.model import (
     MaskedAccuracy,
     balance,
@@ -20,15 +20,15 @@ from helpers.model import (
 from helpers.pipeline import AUGMENTATIONS, batches_in_order, steps_per_epoch, training_batches
 from helpers.train.idea import Idea
 from helpers.train.recipe import Recipe, Stage
-from helpers.train.runs import Run
 from helpers.train.schedules import learning_rate
 
 
-def build_stage_model(run: Run, stage: Stage, idea: Idea | None = None) -> keras.Model:
+def build_stage_model(
+    labels: Labels, recipe: Recipe, stage: Stage, idea: Idea | None = None
+) -> keras.Model:
     """Builds the network of a stage with the recipe's initial weights."""
-    recipe = run.recipe
     model = build_model(
-        run.labels,
+        labels,
         stage.image_size,
         backbone=recipe.backbone,
         weights=recipe.weights,
@@ -48,45 +48,35 @@ def build_stage_model(run: Run, stage: Stage, idea: Idea | None = None) -> keras
 
 def compile_model(
     model: keras.Model,
-    training: Manifest,
+    labels: Labels,
+    counts: Mapping[str, np.ndarray],
     recipe: Recipe,
     stage: Stage,
     steps: int,
-    counts: Mapping[str, np.ndarray] | None = None,
     idea: Idea | None = None,
 ) -> None:
-    """Gives a network its optimizer for all `steps` of a stage, and a loss for each task.
-
-    `counts` are the class counts where `training` has but a part of the rows.
-    """
-    losses, loss_weights = losses_of(model, training, recipe, counts, idea)
-    model.compile(
-        optimizer=build_optimizer(recipe, stage, steps),
-        loss=losses,
-        loss_weights=loss_weights,
-        metrics={task: [MaskedAccuracy(name="accuracy")] for task in training.labels.tasks},
-    )
+    """Gives a network its optimizer for all `steps` of a stage, and losses; see `class_counts`."""
+    optimizer = build_optimizer(recipe, stage, steps)
+    losses, loss_weights = losses_of(model, labels, counts, recipe, idea)
+    metrics = {task: [MaskedAccuracy(name="accuracy")] for task in labels.tasks}
+    model.compile(optimizer, losses, loss_weights=loss_weights, metrics=metrics)
 
 
 def losses_of(
     model: keras.Model,
-    training: Manifest,
+    labels: Labels,
+    counts: Mapping[str, np.ndarray],
     recipe: Recipe,
-    counts: Mapping[str, np.ndarray] | None = None,
     idea: Idea | None = None,
 ) -> tuple[dict[str, keras.losses.Loss], dict[str, float]]:
     """Returns a loss for each task and its weight in the sum; arguments as in `compile_model`."""
-    class_weights = None
-    if recipe.class_weights == "balanced" or idea:
-        counts = counts or class_counts(training)
-    if recipe.class_weights == "balanced":
-        class_weights = balance(counts)
-    losses = build_losses(training.labels, class_weights, recipe.label_smoothing)
+    class_weights = balance(counts) if recipe.class_weights == "balanced" else None
+    losses = build_losses(labels, class_weights, recipe.label_smoothing)
     if idea:
         losses = {task: idea.loss(task, loss, counts[task]) for task, loss in losses.items()}
     if recipe.task_weights == "uncertainty":
         return weigh_by_uncertainty(model, losses), dict.fromkeys(losses, 1.0)
-    return losses, parse_task_weights(recipe.task_weights, training.labels)
+    return losses, parse_task_weights(recipe.task_weights, labels)
 
 
 def build_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizers.Optimizer:
@@ -104,14 +94,19 @@ def build_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizer
     return optimizer
 
 
-def stage_batches(
-    training: Manifest,
-    recipe: Recipe,
-    stage: Stage,
-    first_epoch: int = 0,
-    idea: Idea | None = None,
-) -> tf.data.Dataset:
-    """Returns the batches of a stage, from an epoch on; see `helpers.pipeline.training_batches`."""
+@dataclass(frozen=True)
+class StageData:
+    """What a stage takes of the training images."""
+
+    batches: tf.data.Dataset  # endless, see `helpers.pipeline.training_batches`
+    steps: int  # of an epoch
+    counts: dict[str, np.ndarray]  # images of each class, for each task
+
+
+def stage_data(
+    training: Manifest, recipe: Recipe, stage: Stage, first_epoch: int = 0, idea: Idea | None = None
+) -> StageData:
+    """Prepares the training images for a stage, from an epoch on."""
     weights = idea.weights(training) if idea else None
     if weights is None:
         weights = compute_sampling_weights(training, recipe.sampling)
@@ -124,33 +119,31 @@ def stage_batches(
         seed=recipe.seed,
         first_epoch=first_epoch,
     )
-    return steady(idea.batches(batches, training.labels).prefetch(1)) if idea else batches
+    if idea:
+        batches = steady(idea.batches(batches, training.labels).prefetch(1))
+    return StageData(batches, steps_per_epoch(training, stage.batch_size), class_counts(training))
 
 
 def compiled_model(manifest: Manifest, recipe: Recipe, fixed_rate: bool = False) -> keras.Model:
-    """Returns the network of a recipe's first stage, ready to be trained on all of a manifest.
-
-    With `fixed_rate` its optimizer has no schedule, but a rate that one can set.
-    """
+    """Returns the network of a recipe's first stage; `fixed_rate` leaves the rate to be set."""
     stage = recipe.stages[0]
     if fixed_rate:
         stage = stage.replace(schedule="constant")
-    model = build_stage_model(Run(Path("unused"), manifest.labels, recipe), stage)
+    model = build_stage_model(manifest.labels, recipe, stage)
     steps = steps_per_epoch(manifest, stage.batch_size) * stage.epochs
-    compile_model(model, manifest, recipe, stage, steps)
+    compile_model(model, manifest.labels, class_counts(manifest), recipe, stage, steps)
     return model
 
 
 def recipe_batches(manifest: Manifest, recipe: Recipe) -> tf.data.Dataset:
     """Returns the batches of a recipe's first stage from all of a manifest."""
-    return stage_batches(manifest, recipe, recipe.stages[0])
+    return stage_data(manifest, recipe, recipe.stages[0]).batches
 
 
 def trace_once(model: keras.Model, batches: tf.data.Dataset) -> None:
-    """Lets `fit` trace its training step once instead of twice; each takes seconds on two cores.
+    """Lets `fit` trace its training step once: Keras traces twice, each time for seconds.
 
-    Keras wraps the step in two functions and creates the metrics' variables while it traces, which
-    makes TensorFlow trace again. Here everything is built beforehand, and one function is set.
+    It creates the metrics' variables in the first trace; here they are built beforehand.
     """
     model._symbolic_build(data_batch=next(iter(batches.take(1))))
     model.train_function = tf.function(lambda iterator: model.train_step(next(iterator)))

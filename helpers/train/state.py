@@ -9,11 +9,7 @@ from helpers.train.runs import Run
 
 
 class State:
-    """Where a run stands, on the disk.
-
-    `state/state.json` names the weights file that belongs to it, and is replaced in one move
-    after everything else of an epoch is on the disk.
-    """
+    """Where a run stands. Its file names the weights, and is replaced after all else is written."""
 
     def __init__(self, run: Run):
         self.run = run

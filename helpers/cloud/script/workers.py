@@ -74,7 +74,7 @@ def _open(
     run, state = None, None
     with hosts.all_or_none():
         if hosts.is_first:
-            run = train.open_or_create(manifest, folder, recipe, **how)
+            run, _ = train.open_or_create(manifest, folder, recipe, **how)
             state = train.State(run)
     recipe = train.Recipe.from_json(hosts.share(run and run.recipe.to_json()))
     data = manifest.select(hosts.share(run and list(run.labels.tasks)))
@@ -153,10 +153,11 @@ class SharedStage:
         recipe, steps = self.run.recipe, self.steps * self.stage.epochs
         keras.utils.set_random_seed(recipe.seed)
         with self.hosts.strategy.scope():
-            self.model = train.build_stage_model(self.run, self.stage)
+            self.model = train.build_stage_model(self.run.labels, recipe, self.stage)
             self.optimizer = train.build_optimizer(recipe, self.stage, steps)
             self.optimizer.build(self.model.trainable_variables)
-        self.losses, self.weights = train.losses_of(self.model, self.training, recipe, self.counts)
+        labels = self.run.labels
+        self.losses, self.weights = train.losses_of(self.model, labels, self.counts, recipe)
         self.twin = self._build_twin(steps) if self.hosts.is_first else None
         ours = _variables(self.model, self.optimizer)
         theirs = _variables(self.twin, self.twin.optimizer) if self.twin else ours
@@ -168,9 +169,9 @@ class SharedStage:
         """Builds the network where the run stands: from the state, or the best stage before."""
         run, state = self.run, self.state
         keras.utils.set_random_seed(run.recipe.seed)
-        twin = train.build_stage_model(run, self.stage)
+        twin = train.build_stage_model(run.labels, run.recipe, self.stage)
         train.start_from_before(twin, run, self.stage, state, self.training)
-        train.compile_model(twin, self.training, run.recipe, self.stage, steps, self.counts)
+        train.compile_model(twin, run.labels, self.counts, run.recipe, self.stage, steps)
         twin.optimizer.build(twin.trainable_variables)
         state.restore(twin)
         return twin
