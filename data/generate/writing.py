@@ -63,7 +63,7 @@ def draw_all(
         work: What is done; it and its results can be sent to a process.
         plan: Its inputs.
         workers: Processes; with 1 all is done in this one.
-        prepare: Done once before the processes start, so that they share it, and once in each.
+        prepare: Done once in each process.
         bar: Options of the progress bar, which moves by what is made.
     """
     done = []
@@ -80,6 +80,6 @@ def _map_in_order(
     if workers == 1:
         yield from map(work, plan)
         return
-    prepare()
-    with multiprocessing.Pool(workers, initializer=prepare) as pool:
+    # Spawned: a fork of a process whose BLAS or TensorFlow has threads may wait for ever.
+    with multiprocessing.get_context("spawn").Pool(workers, initializer=prepare) as pool:
         yield from pool.imap(work, plan)
