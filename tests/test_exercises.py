@@ -77,34 +77,34 @@ def test_leak_exercise_counts_validation_images_of_known_persons():
 def test_cloud_exercises():
     manifest = people(sign=["stop", "stop", "yield", "yield"], group=["a", "b", "c", "c"])
     manifest.frame.loc[4] = {"image_path": "e", "sign": "stop", "group": "d"}
-    assert exercises.is_right("05-tracks", 1, manifest)
-    assert not exercises.is_right("05-tracks", 3, manifest)
+    assert exercises.is_right("07-tracks", 1, manifest)
+    assert not exercises.is_right("07-tracks", 3, manifest)
     price = price_per_hour("ml.c5.xlarge") * 3  # three machine-hours
-    assert exercises.is_right("05-price", price)
-    assert not exercises.is_right("05-price", price / 3)
-    assert exercises.is_right("05-pattern", r"test sign accuracy=([0-9.]+);")
-    assert not exercises.is_right("05-pattern", r"sign accuracy=([0-9.]+);")
-    assert exercises.is_right("06-limit", 52)
-    assert not exercises.is_right("06-limit", 69)
+    assert exercises.is_right("07-price", price)
+    assert not exercises.is_right("07-price", price / 3)
+    assert exercises.is_right("07-pattern", r"test sign accuracy=([0-9.]+);")
+    assert not exercises.is_right("07-pattern", r"sign accuracy=([0-9.]+);")
+    assert exercises.is_right("08-limit", 52)
+    assert not exercises.is_right("08-limit", 69)
     by_class = pd.DataFrame({"precision": [0.5, 0.9, np.nan]}, index=["stop", "yield", "never"])
-    assert exercises.is_right("06-precision", "stop", by_class)
-    assert not exercises.is_right("06-precision", "never", by_class)
-    assert exercises.is_right("06-status", 413)
+    assert exercises.is_right("08-precision", "stop", by_class)
+    assert not exercises.is_right("08-precision", "never", by_class)
+    assert exercises.is_right("08-status", 413)
 
 
 def test_published_recipe_exercises():
     outputs = sum(len(classes) for classes in hvc.TASKS.values())
-    assert exercises.is_right("07-outputs", outputs)
-    assert not exercises.is_right("07-outputs", outputs - 1)
+    assert exercises.is_right("09-outputs", outputs)
+    assert not exercises.is_right("09-outputs", outputs - 1)
     shares = shares_of_work(PUBLISHED_ATTRIBUTES)
-    right = [exercises.is_right("07-work", number) for number in range(1, len(shares) + 1)]
+    right = [exercises.is_right("09-work", number) for number in range(1, len(shares) + 1)]
     assert right == (shares == shares.max()).tolist()
 
 
 def test_boxes_and_epochs_exercises():
     one = {"boxes": np.array([[0.1, 0.25, 0.6, 0.75], [0, 0, 1, 1]])}
-    assert exercises.is_right("08-pixels", 240, one, 480)
-    assert not exercises.is_right("08-pixels", 135, one, 480)
+    assert exercises.is_right("10-pixels", 240, one, 480)
+    assert not exercises.is_right("10-pixels", 135, one, 480)
     log = pd.DataFrame({"epoch": [1, 2, 3], "val_gender_accuracy": [0.5, 0.8, 0.8]})
     assert exercises.is_right("02-epoch", 3, log)
     assert not exercises.is_right("02-epoch", 1, log)

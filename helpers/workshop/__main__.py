@@ -1,7 +1,7 @@
 """Runs the workshop from start to end: notebooks 01 to 04 in full, then the scores.
 
 python -m helpers.workshop            the main line
-python -m helpers.workshop 08 09 10   these notebooks
+python -m helpers.workshop 10 11 12   these notebooks
 """
 
 import argparse

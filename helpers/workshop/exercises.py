@@ -166,63 +166,63 @@ EXERCISES: dict[str, Exercise] = {
         "LiteRT, from files",
         "which ways start from the bytes of a file, and which of these run without TensorFlow?",
     ),
-    "05-tracks": Exercise(
+    "07-tracks": Exercise(
         _tracks,
         "value_counts() of the column sign names the rarest; count the different groups of its "
         "rows with nunique().",
     ),
-    "05-price": Exercise(
+    "07-price": Exercise(
         lambda answer: _near(answer, 4 * 0.75 * 0.204),
         "prices.price_per_hour gives the price of one machine for an hour. How many machine-hours "
         "are 4 machines in 45 minutes?",
     ),
-    "05-pattern": Exercise(
+    "07-pattern": Exercise(
         _pattern,
         "a text with the name of the metric, an equals sign, and ([0-9.]+) for the number. It must "
         "not find the validation accuracy.",
     ),
-    "06-limit": Exercise(
+    "08-limit": Exercise(
         4 * 1024 * 1024 // (60_000 // 3 * 4),
         "how many letters does one file become? A part of a file does not fit.",
     ),
-    "06-precision": Exercise(
+    "08-precision": Exercise(
         lambda answer, by_class: by_class["precision"][answer] == by_class["precision"].min(),
         "by_class['precision'].idxmin() leaves out what is nan.",
     ),
-    "06-status": Exercise(
+    "08-status": Exercise(
         lambda answer: int(answer) == 413,
         "4xx is the sender's mistake; which of them says that a body is too large?",
     ),
-    "07-outputs": Exercise(
+    "09-outputs": Exercise(
         2 + 3 + 5 + 4 + 3 + 3 + 4 + 3,
         "every class of every task has an output; hvc.TASKS holds the classes of each task.",
     ),
-    "07-work": Exercise(
+    "09-work": Exercise(
         4, "how many times as many pixels does a 200x200 image have as a 100x100 one?"
     ),
-    "07-floor": Exercise(
+    "09-floor": Exercise(
         lambda answer, scores: scores["lift"][answer] == scores["lift"].min(),
         "the answer is the name of a row of scores; its column lift has an idxmin().",
     ),
-    "08-difficult": Exercise(
+    "10-difficult": Exercise(
         lambda answer, found: answer == sum(box.difficult for one in found for box in one.boxes),
         "each image of found has boxes, and each box says whether it is difficult.",
     ),
-    "08-pixels": Exercise(
+    "10-pixels": Exercise(
         lambda answer, one, width: _near(answer, np.diff(one["boxes"][0][1::2])[0] * width, 0.6),
         "the order is ymin, xmin, ymax, xmax, and x counts along the width.",
     ),
-    "09-anchors": Exercise(
+    "11-anchors": Exercise(
         2 * (32**2 + 16**2 + 8**2),
         "how many cells does each of the three maps have? Every cell has an anchor for each ratio.",
     ),
-    "09-iou": Exercise(
+    "11-iou": Exercise(
         lambda answer: _near(answer, 1 / 3),
         "the shared area by what both cover together; do not count the shared part twice.",
     ),
-    "10-strict": Exercise(
+    "12-strict": Exercise(
         lambda answer, found: answer == sum(person.score >= 0.9 for person in found.people),
         "go through found.people and look at the score of each.",
     ),
-    "10-batch": Exercise(24, "a batch that is not full is padded; how many does a batch hold?"),
+    "12-batch": Exercise(24, "a batch that is not full is padded; how many does a batch hold?"),
 }
