@@ -12,26 +12,26 @@ from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
 from helpers.train import PUBLISHED_ATTRIBUTES, shares_of_work
 from helpers.workshop import exercises
-from helpers.workshop.exercises import EXERCISES, NOT_ANSWERED, RIGHT, Exercise
+from helpers.workshop.exercises import NOT_ANSWERED, RIGHT, Exercise, all_exercises
 from tests.notebook_form import NOTEBOOKS, code_cells, prose, read
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", all_exercises())
 def test_three_dots_are_not_an_answer(name, capsys):
     exercises.check(name, ...)
     assert capsys.readouterr().out.strip() == NOT_ANSWERED
     assert not exercises.is_right(name, ...)
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", all_exercises())
 @pytest.mark.parametrize("answer", [None, "", -1, [], object(), "what?"])
 def test_nonsense_gets_the_hint_and_never_a_traceback(name, answer):
-    assert exercises.verdict(name, answer) == f"not yet: {EXERCISES[name].hint}"
+    assert exercises.verdict(name, answer) == f"not yet: {all_exercises()[name].hint}"
 
 
 def test_right_answer_with_data_of_the_notebook(monkeypatch):
     longest = Exercise(lambda answer, words: answer == max(words, key=len), "count the letters")
-    monkeypatch.setitem(EXERCISES, "99-longest", longest)
+    monkeypatch.setitem(all_exercises(), "99-longest", longest)
     words = ["to", "three"]
     assert exercises.verdict("99-longest", "three", words) == RIGHT
     assert exercises.is_right("99-longest", "three", words)
@@ -121,7 +121,7 @@ def test_disagreement_exercise_counts_people_with_two_labels():
     assert not exercises.is_right("01-disagreement", 2, manifest)
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("name", all_exercises())
 def test_what_a_hint_names_is_given_to_the_exercise_or_imported(name):
     """Variables of the cells of the exercise, and what the notebook or its text imports."""
     (path,) = NOTEBOOKS.glob(f"{name[:2]}_*.ipynb")
@@ -133,7 +133,7 @@ def test_what_a_hint_names_is_given_to_the_exercise_or_imported(name):
     for node in (node for source in sources for node in ast.walk(ast.parse(source))):
         if isinstance(node, ast.Import | ast.ImportFrom):
             known |= {alias.asname or alias.name for alias in node.names}
-    named = re.findall(r"(?<![\w.'])([a-z_]\w*)(?=\.[A-Za-z_]|\[')", EXERCISES[name].hint)
+    named = re.findall(r"(?<![\w.'])([a-z_]\w*)(?=\.[A-Za-z_]|\[')", all_exercises()[name].hint)
     assert set(named) <= known, f"{path.name} has no {set(named) - known}"
 
 
