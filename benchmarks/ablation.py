@@ -137,7 +137,7 @@ def run_ideas(
     common.write_json(path, noted)
     plan = plan._replace(tasks=plan.tasks or list(read_manifest(plan.manifest).tasks))
     path = folder / "runs.csv"
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    rows = common.read_numbers(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
     # seeds outside, so that a run that is stopped early has compared something
     pairs = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]

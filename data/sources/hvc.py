@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from data.sources.files import is_file, make_manifest, tell
-from helpers.common import WorkshopError, expected, read_table
+from data.sources.table import read_named
+from helpers.common import WorkshopError, expected
 from helpers.manifest import GROUP, IMAGE, Manifest, first_few
 
 DESCRIPTION = "the person-attribute set: hvc_annotations.csv and resized/N.jpg"
@@ -77,7 +78,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
     """
     path = arguments.annotations or root / ANNOTATIONS
     fix = "Name it with --annotations."
-    frame, lines = read_table(path, what="the annotation CSV", fix=fix)
+    frame, lines = read_named(path, what="the annotation CSV", fix=fix)
     _check_columns(path, list(frame.columns))
     _check_classes(path, frame, lines)
     missing = [name for name in frame[IMAGE] if not is_file(root / name)]

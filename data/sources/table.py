@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from data.sources.files import is_file, make_manifest, tell
@@ -38,9 +39,7 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
         WorkshopError: No CSV or several, or a column that is not there.
     """
     path = find_csv(root, arguments.csv)
-    frame, _ = read_table(path)
-    # the numbers that pandas writes before the first column have no name
-    frame.columns = [name or f"Unnamed: {number}" for number, name in enumerate(frame.columns)]
+    frame, _ = read_named(path)
     image = _column(path, frame, arguments.image_column, (IMAGE, *IMAGE_ALIASES), "image")
     frame = _renamed(path, frame, image, IMAGE)
     if arguments.group_column or GROUP in frame:
@@ -62,6 +61,13 @@ def find_csv(root: Path, name: str | None) -> Path:
         there = printable(first_few(path.name for path in root.glob("*.csv")))
         raise expected(name or "one CSV", there or "none", "Name it with --csv.", root)
     return found[0]
+
+
+def read_named(path: Path, **options: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Reads a CSV with `read_table`; a column without a name, as pandas' row numbers, gets one."""
+    frame, lines = read_table(path, **options)
+    frame.columns = [name or f"Unnamed: {number}" for number, name in enumerate(frame.columns)]
+    return frame, lines
 
 
 def _renamed(path: Path, frame: pd.DataFrame, old: str, new: str) -> pd.DataFrame:

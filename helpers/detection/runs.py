@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, expected, keras, whole_file
+from helpers.common import WorkshopError, expected, keras, read_numbers, whole_file
 from helpers.detection.config import CONFIG_FILE, Config
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -34,7 +34,7 @@ class DetectionRun:
     def log(self) -> pd.DataFrame:
         """A row for each checkpoint; empty before the first."""
         path = self.folder / LOG_FILE
-        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+        return read_numbers(path) if path.exists() else pd.DataFrame()
 
     @property
     def checkpoints(self) -> list[Path]:
