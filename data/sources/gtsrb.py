@@ -27,6 +27,7 @@ from helpers.manifest import (
     ManifestError,
     Problem,
     describe,
+    first_few,
     map_in_threads,
 )
 
@@ -142,6 +143,9 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
         signs += found
         problems += wrong
     _refuse(root, problems)
+    if not signs:
+        found = f"none in {first_few(path.name for path, *_ in tables)}"
+        raise expected("a line per image", found, "Unpack the archive again.", root)
     folder = arguments.images or arguments.out.parent / "images"
     paths = _images(root, signs, folder, arguments.region)
     signs, paths = _without_twins(signs, paths)
