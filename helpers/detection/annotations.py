@@ -304,7 +304,9 @@ def _read_penn_fudan(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
         [match.groups() for match in map(pattern.match, lines) if match]
         for pattern in (_FILE, _SIZE, _COUNT, _BOX)
     )
-    if [len(named), len(size), len(counted)] != [1, 1, 1] or int(counted[0][0]) != len(found):
+    begun = sum(line.startswith("Bounding box") for line in lines)
+    once = [len(named), len(size), len(counted)] == [1, 1, 1]
+    if not once or not int(counted[0][0]) == len(found) == begun:
         found = f"{len(found)} boxes" + (f" instead of {counted[0][0]}" if counted else "")
         what = "file name, size and number of objects, each once, and a box for each object"
         raise BadFileError("unreadable annotation", found, what, "Restore the file.")

@@ -23,7 +23,7 @@ SMALL = "small"  # the backbone for two cores
 STRIDES = (8, 16, 32)  # of the pyramid's levels
 BACKBONES = (SMALL, "ResNet50", "ResNet101")
 LOSSES = ("objectness", "proposal_box", "class", "box")
-MOST_BYTES = 100_000  # PyYAML takes a second or two for them
+MOST_BYTES, LONGEST_VALUE = 100_000, 4_000  # PyYAML takes a second or two; paths are no longer
 PATHS = ("label_map", "train", "val", "checkpoint")
 GLOBS = "a glob of records, or a list of them"
 Number = int | float  # 1 in a file is written back as 1, not as 1.0
@@ -42,8 +42,11 @@ class _PlainLoader(yaml.SafeLoader):
     """Refuses aliases, of which a few lines make billions of values, and a name given twice."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
-        if self.check_event(yaml.AliasEvent):
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError("an alias (*name); write the value out")
+        if len(getattr(event, "value", "")) > LONGEST_VALUE:
+            raise yaml.YAMLError(f"a value of more than {LONGEST_VALUE:,} characters")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:

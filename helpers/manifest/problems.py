@@ -49,7 +49,7 @@ class Problem:
     def __str__(self) -> str:
         where = ", ".join(filter(None, [f"row {self.row}" if self.row else "", self.file]))
         text = f"found {self.found}; expected {self.expected}. {self.fix}"
-        return f"{where}: {text}" if where else text
+        return printable(f"{where}: {text}" if where else text)
 
 
 class ManifestError(WorkshopError):
