@@ -25,8 +25,8 @@ import pandas as pd
 from benchmarks import measures
 from benchmarks.ablation import HELPED, PEERS, TOGETHER, Plan, run_ideas, scores_of
 from benchmarks.command import markdown, publish, shared
-from helpers.common import WorkshopError, artifacts_folder, progress_bar, read_numbers
-from helpers.manifest import Manifest, read_manifest
+from helpers.common import WorkshopError, artifacts_folder, progress_bar
+from helpers.manifest import Manifest, read_manifest, read_numbers
 from helpers.train import PUBLISHED, Recipe
 
 VERSIONS_OF = (

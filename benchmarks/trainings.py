@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.ideas import find_idea
 from benchmarks.measures import FOREVER, Measured, sequence_batches
 from helpers import model, pipeline, train
-from helpers.common import artifacts_folder, read_numbers
-from helpers.manifest import Manifest
+from helpers.common import artifacts_folder
+from helpers.manifest import Manifest, read_numbers
 from helpers.scores import score_manifest
 from helpers.train import Recipe
 

@@ -25,12 +25,21 @@ from scipy.io import savemat
 import tests.hostile.annotations as hostile_annotations
 from data.sources import gtsrb, hvc, market1501, peta, table
 from data.sources.__main__ import main as sources
-from helpers.common import WorkshopError, read_json, read_numbers, read_table
+from helpers.common import WorkshopError, read_json
 from helpers.detection import annotations
 from helpers.detection.annotations import BadFileError, read_annotations, read_groups
 from helpers.detection.config import Config
 from helpers.detection.label_map import LabelMap
-from helpers.manifest import Labels, Manifest, read_manifest, split_by_group, summarize, validate
+from helpers.manifest import (
+    Labels,
+    Manifest,
+    read_manifest,
+    read_numbers,
+    read_table,
+    split_by_group,
+    summarize,
+    validate,
+)
 from tests.detection_data import make_voc, voc_xml
 from tests.hostile import Tally, csvs
 
@@ -115,12 +124,12 @@ def test_a_manifest_reads_back_as_it_was_written(file: Path, rows: list, header:
         ('p,t\na,"x\ny"\nb\n', "row 4: expected 2 cells as in the header, found 1"),
         ('p,t\na,"x\nb,y\n', "unexpected end of data"),
         ('p,t\na,"x"y\n', "',' expected after"),
-        ("p,t\na\0,x\n", "line 2: expected a line of text, found a NUL character"),
+        ("p,t\na\0,x\n", "line 2: expected text of .*, found a NUL character"),
         ("p,t,t\na,x,y\n", "each once, found t twice"),
         ("p;t\na;x\n", "expected commas between columns"),
         ("\n\n", "found an empty file"),
         ("p,t\na," + "x" * 200_000, "field larger than field limit"),
-        (",".join(f"c{i}" for i in range(10_001)), "expected at most 10,000 columns"),
+        (",".join(f"c{i}" for i in range(10_001)), "expected at most .* rows of 10,000 columns"),
     ],
 )
 def test_a_table_that_would_have_to_be_guessed_is_refused(file: Path, content: str, message: str):
@@ -152,12 +161,12 @@ def test_a_packed_table_is_read_and_a_bomb_is_not(tmp_path: Path, monkeypatch):
     path.write_bytes(gzip.compress(b"\xef\xbb\xbfp,t\n\na,NA\n"))
     frame, lines = read_table(path)
     assert frame.to_dict("records") == [{"p": "a", "t": "NA"}] and lines.tolist() == [3]
-    monkeypatch.setattr("helpers.common.tables.MOST_CHARACTERS", 1000)
+    monkeypatch.setattr("helpers.manifest.cells.MOST_CHARACTERS", 1000)
     path.write_bytes(gzip.compress(b",\n" * 10_000))
-    with pytest.raises(WorkshopError, match="expected at most 1,000 characters"):
+    with pytest.raises(WorkshopError, match="expected text of at most 1,000 characters"):
         read_table(path)
     path.write_bytes(gzip.compress(b"p,t\n" + b" " * 20_000_000))
-    with pytest.raises(WorkshopError, match="10,000,000 characters or more"):
+    with pytest.raises(WorkshopError, match="10,000,000 in a line, found more"):
         read_table(path)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from PIL import Image
 
 from data.sources.files import is_file, tell
-from helpers.common import WorkshopError, expected, read_table, whole_file
+from helpers.common import WorkshopError, expected, whole_file
 from helpers.manifest import (
     GROUP,
     IMAGE,
@@ -29,6 +29,7 @@ from helpers.manifest import (
     describe,
     first_few,
     map_in_threads,
+    read_table,
 )
 
 DESCRIPTION = "German traffic signs (GTSRB), the official layout or Kaggle's"

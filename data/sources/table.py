@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.sources.files import is_file, make_manifest, tell
-from helpers.common import expected, read_table
+from helpers.common import expected
 from helpers.manifest import (
     GROUP,
     IMAGE,
@@ -18,6 +18,7 @@ from helpers.manifest import (
     did_you_mean,
     first_few,
     printable,
+    read_table,
 )
 
 DESCRIPTION = "a CSV with an image per line, in any column"

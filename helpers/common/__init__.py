@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         is_fast,
         need,
     )
-    from helpers.common.tables import read_numbers, read_table
     from helpers.common.terminal import progress_bar, standard_error_silenced
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -6,14 +6,15 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody who writes
+
 
 def open_input(path: Path | str) -> BinaryIO:
-    """Opens a plain file to read bytes; OSError says also that it is a pipe or a device.
-
-    Those would wait for a writer, or never end.
-    """
+    """Opens a plain file to read bytes; OSError also for a pipe or a device, which may not end."""
     try:
-        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller's
+        file = os.fdopen(
+            os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | _NO_WAITING), "rb"
+        )
     except ValueError:
         raise OSError(errno.EINVAL, "a path with a NUL character", str(path)) from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -29,7 +30,3 @@ def read_input(path: Path | str, most: int) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
     return data
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

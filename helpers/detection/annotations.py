@@ -18,7 +18,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from PIL import Image, ImageOps
 
-from helpers.common import expected, open_input, read_input, read_table
+from helpers.common import expected, open_input, read_input
 from helpers.manifest import (
     EXIF_ORIENTATION,
     EXIF_SIDEWAYS,
@@ -31,6 +31,7 @@ from helpers.manifest import (
     images_in,
     map_in_threads,
     printable,
+    read_table,
 )
 
 MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, expected, keras, read_numbers, whole_file
+from helpers.common import WorkshopError, expected, keras, whole_file
 from helpers.detection.config import CONFIG_FILE, Config
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
+from helpers.manifest import read_numbers
 
 TRAIN = "python -m helpers.detection.train --config CONFIG --out RUN"
 LOG_FILE = "log.csv"

@@ -59,11 +59,10 @@ class Labels:
         """Reads a `labels.json`."""
         try:
             return cls.from_json(read_json(Path(path)))
-        except FileNotFoundError:
-            raise WorkshopError(f"{path}: no such file. It holds the tasks and classes.") from None
         except (OSError, ValueError) as error:
             found = getattr(error, "strerror", None) or error
-            raise WorkshopError(f"{path}: expected JSON, found {found}. Fix the file.") from None
+            fix = "Restore or fix the file: it holds the tasks and classes."
+            raise expected("JSON", found, fix, path) from None
         except WorkshopError as error:
             raise WorkshopError(f"{path}: {error}") from None
 

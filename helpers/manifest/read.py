@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.common import WorkshopError, expected, read_table
+from helpers.common import WorkshopError, expected
+from helpers.manifest.cells import read_table
 from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, Labels
 from helpers.manifest.problems import did_you_mean
 from helpers.manifest.table import Manifest

@@ -157,15 +157,11 @@ class Manifest:
             found = f"{len(wrong):,} others, such as {printable(wrong[0])}"
             raise expected("paths in UTF-8", found, "Rename those files or folders.", path)
         # Python quotes a carriage return by itself only from 3.13 on
-        quoting = csv.QUOTE_ALL if _has_return(frame) else csv.QUOTE_MINIMAL
+        has_return = any("\r" in text for text in [*frame.columns, *frame.to_numpy().flat])
+        quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
         with whole_file(path) as draft, whole_file(beside) as labels_draft:
             frame.to_csv(draft, index=False, lineterminator="\n", quoting=quoting)
             write_json(labels_draft, self.labels.to_json())
-
-
-def _has_return(frame: pd.DataFrame) -> bool:
-    texts = (cell for column in frame for cell in [column, *frame[column]])
-    return any("\r" in text for text in texts)
 
 
 def summarize(manifest: Manifest) -> str:

@@ -20,16 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.common import (
-    WorkshopError,
-    expected,
-    read_json,
-    read_numbers,
-    whole_file,
-    write_json,
-    write_text,
-)
-from helpers.manifest import LABELS_FILE, Labels, Manifest
+from helpers.common import WorkshopError, expected, read_json, whole_file, write_json, write_text
+from helpers.manifest import LABELS_FILE, Labels, Manifest, read_numbers
 from helpers.train.data import Data
 from helpers.train.recipe import Recipe
 
