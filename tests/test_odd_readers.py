@@ -209,6 +209,7 @@ def test_any_json_is_labels_or_refused(file: Path, value: object):
         '{"tasks": ' * 100_000,
         '{"tasks": {"t": ["\\ud800", "b"]}}',
         '{"tasks": {"t": ["a", "b"]}, "display": {"t": {"a": 5}}}',
+        '{"tasks": {"t": ["a", "b"]}, "display": {"t": {"a": "\\ud800"}}}',
         '{"tasks": ' + "9" * 5000 + "}",
         "\xff\xfe",
     ],

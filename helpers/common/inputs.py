@@ -6,15 +6,11 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody who writes
-
 
 def open_input(path: Path | str) -> BinaryIO:
     """Opens a plain file to read bytes; OSError also for a pipe or a device, which may not end."""
     try:
-        file = os.fdopen(
-            os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | _NO_WAITING), "rb"
-        )
+        file = open(path, "rb", opener=_open)  # noqa: SIM115 - the caller closes it
     except ValueError:
         raise OSError(errno.EINVAL, "a path with a NUL character", str(path)) from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -30,3 +26,7 @@ def read_input(path: Path | str, most: int) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
     return data
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe waits for one who writes

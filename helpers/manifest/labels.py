@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,7 @@ def _check_task(task: str, classes: Sequence[str]) -> None:
             f"{task!r} cannot be a task's name: expected text without '/' (it names a Keras layer) "
             f"other than {IMAGE}, {GROUP} and {SPLIT}. Rename it."
         )
-    if wrong := [name for name in (task, *classes) if printable(name) != name]:
-        raise expected("names in UTF-8", printable(wrong[0]), "Rename it.", "A task or class")
+    _check_text([task, *classes])
     twice = sorted(name for name, count in Counter(classes).items() if count > 1)
     if twice or "" in classes:
         found = f"twice {first_few(twice)}" if twice else "an empty one"
@@ -113,9 +112,15 @@ def _check_task(task: str, classes: Sequence[str]) -> None:
 
 def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) -> None:
     known = set(classes)
+    _check_text(names.values())
     for name in names:
         if name not in known:
             raise WorkshopError(
                 f"labels.json shows a name for {task} {name!r}, which is no class there. "
                 f"{did_you_mean(name, classes)}Fix `display`."
             )
+
+
+def _check_text(names: Iterable[str]) -> None:
+    if wrong := [name for name in names if printable(name) != name]:
+        raise expected("names in UTF-8", printable(wrong[0]), "Rename it.", "A task or class")

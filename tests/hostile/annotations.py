@@ -206,7 +206,10 @@ def _try(folder: Path, draw: random.Random, in_a_process: bool) -> str:
         return "outside"
     if outcome != "ok":
         return outcome if outcome != "refused" else "wrong"  # the other two are good
-    return "ok" if _is_right(written(out), data) else "wrong"
+    found = written(out)
+    if not _is_right(found, data):
+        return "wrong"
+    return "ok" if "a.png" in found else "left out"
 
 
 def _make_special(path: Path, draw: random.Random) -> None:
