@@ -35,7 +35,7 @@ Weight = Annotated[Number, Field(ge=0, le=1000)]
 
 
 # what PyYAML raises for a date or a number that is none, and for the tag of another type
-_OTHER_FORMS = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_OTHER_FORMS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -59,8 +59,9 @@ def _lines(path: Path, file: TextIO) -> Iterator[str]:
     for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), ""), 1):
         left -= len(line)
         if "\0" in line or len(line) == LONGEST_LINE or left < 0:
-            found = "a NUL character" if "\0" in line else "more"
-            what = f"text of at most {MOST_CHARACTERS:,} characters, {LONGEST_LINE:,} in a line"
+            found = "a NUL character in it" if "\0" in line else "more"
+            most = f"at most {MOST_CHARACTERS:,} characters, {LONGEST_LINE:,} in a line"
+            what = "text" if "\0" in line else most
             raise expected(what, found, "Restore or divide it.", f"{path}, line {number}")
         yield line
 

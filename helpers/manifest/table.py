@@ -154,7 +154,7 @@ class Manifest:
         names = [own and os.path.normpath(name).removeprefix(inside) for own, name in paths]
         frame = self.frame.assign(**{IMAGE: names})
         if wrong := [name for name in names if printable(name) != name]:
-            found = f"{len(wrong):,} others, such as {printable(wrong[0])}"
+            found = f"{len(wrong):,} that are not: {printable(first_few(wrong))}"
             raise expected("paths in UTF-8", found, "Rename those files or folders.", path)
         # Python quotes a carriage return by itself only from 3.13 on
         has_return = any("\r" in text for text in [*frame.columns, *frame.to_numpy().flat])
