@@ -21,7 +21,7 @@ from benchmarks import ideas as objects
 from benchmarks.command import markdown, publish, shared
 from benchmarks.trainings import KEPT, SCORES, fewer_groups, scored_training
 from helpers import common
-from helpers.manifest import SPLIT, Manifest, did_you_mean, read_manifest
+from helpers.manifest import SPLIT, Manifest, did_you_mean, read_manifest, read_numbers
 from helpers.train import Recipe, change, find_recipe, in_minutes
 
 DEFAULT = "the default recipe"  # or the one that --recipe names
@@ -137,7 +137,7 @@ def run_ideas(
     common.write_json(path, noted)
     plan = plan._replace(tasks=plan.tasks or list(read_manifest(plan.manifest).tasks))
     path = folder / "runs.csv"
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    rows = read_numbers(path).to_dict("records") if path.exists() else []
     done = {(row["recipe"], row["seed"]) for row in rows}
     # seeds outside, so that a run that is stopped early has compared something
     pairs = [(idea, seed) for seed in seeds for idea in (DEFAULT, *names)]

@@ -26,7 +26,7 @@ from benchmarks import measures
 from benchmarks.ablation import HELPED, PEERS, TOGETHER, Plan, run_ideas, scores_of
 from benchmarks.command import markdown, publish, shared
 from helpers.common import WorkshopError, artifacts_folder, progress_bar
-from helpers.manifest import Manifest, read_manifest
+from helpers.manifest import Manifest, read_manifest, read_numbers
 from helpers.train import PUBLISHED, Recipe
 
 VERSIONS_OF = (
@@ -120,7 +120,7 @@ def run_training(plan: Plan, seeds: Sequence[int]) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         run_ideas(plan, [HELPED] if plan.tasks else [], seeds, Path(folder))
         run_ideas(plan, TOGETHER["peers"], seeds[:1], Path(folder), PEERS)
-        return scores_of(pd.read_csv(Path(folder) / "runs.csv"), "accuracy")
+        return scores_of(read_numbers(Path(folder) / "runs.csv"), "accuracy")
 
 
 def mean_and_spread(runs: pd.DataFrame) -> pd.DataFrame:

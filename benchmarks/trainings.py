@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.ideas import find_idea
 from benchmarks.measures import FOREVER, Measured, sequence_batches
 from helpers import model, pipeline, train
 from helpers.common import artifacts_folder
-from helpers.manifest import Manifest
+from helpers.manifest import Manifest, read_numbers
 from helpers.scores import score_manifest
 from helpers.train import Recipe
 
@@ -67,7 +66,7 @@ def training(
             run = train.train(manifest, folder, plan, idea=idea, overwrite=True)
             best = how.get("best") or len(plan.stages) > 1
             network = model.load_model(run.best_path if best else run.epoch_path(len(run.log)))
-            steps = len(pd.read_csv(folder / "batches.csv"))
+            steps = len(read_numbers(folder / "batches.csv"))
         wall, cpu = time.monotonic() - wall, time.process_time() - cpu
         return {
             "minutes": wall / 60,

@@ -16,6 +16,7 @@ from helpers.common import WorkshopError, expected, keras, whole_file
 from helpers.detection.config import CONFIG_FILE, Config
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
+from helpers.manifest import read_numbers
 
 TRAIN = "python -m helpers.detection.train --config CONFIG --out RUN"
 LOG_FILE = "log.csv"
@@ -34,7 +35,7 @@ class DetectionRun:
     def log(self) -> pd.DataFrame:
         """A row for each checkpoint; empty before the first."""
         path = self.folder / LOG_FILE
-        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+        return read_numbers(path) if path.exists() else pd.DataFrame()
 
     @property
     def checkpoints(self) -> list[Path]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from helpers.common import front_door
 
 if TYPE_CHECKING:
+    from helpers.manifest.cells import read_numbers, read_table
     from helpers.manifest.checks import check_split, validate
     from helpers.manifest.digest import describe_split
     from helpers.manifest.images import (
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         Problem,
         describe,
         did_you_mean,
+        first_few,
+        printable,
         problems_table,
     )
     from helpers.manifest.read import IMAGE_ALIASES, read_manifest

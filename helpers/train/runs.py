@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.common import WorkshopError, expected, read_json, whole_file, write_json, write_text
-from helpers.manifest import LABELS_FILE, Labels, Manifest
+from helpers.manifest import LABELS_FILE, Labels, Manifest, read_numbers
 from helpers.train.data import Data
 from helpers.train.recipe import Recipe
 
@@ -60,7 +60,7 @@ class Run:
         """One row for each finished epoch; empty before the first has ended."""
         if not self.log_path.exists():
             return pd.DataFrame()
-        return pd.read_csv(self.log_path, float_precision="round_trip")
+        return read_numbers(self.log_path)
 
     @property
     def best_epoch(self) -> int:

@@ -8,13 +8,18 @@ module here has `COUNT`, how many tries its long run makes, and `run(tally, coun
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from helpers.common import run_command
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 BAD = ("traceback", "hang", "outside", "wrong")  # what must never be counted
@@ -69,3 +74,28 @@ def command(module: str, arguments: Sequence[object], seconds: float = 60, **var
 def files_below(folder: Path) -> dict[str, bytes]:
     """Returns the files below a folder with their bytes: what a try may not change."""
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def call(main: Callable[[], None], arguments: Sequence[object], seconds: int = 20) -> str:
+    """Runs a command's `main` as `command` does, but in this process: 50 times as fast."""
+
+    def too_long(*_: object) -> None:
+        raise TimeoutError("hang")
+
+    old, usual = sys.argv, signal.signal(signal.SIGALRM, too_long)
+    sys.argv = ["command", *map(str, arguments)]
+    signal.alarm(seconds)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            run_command(main)
+    except SystemExit as stop:
+        return {None: "ok", 0: "ok", 2: "refused"}.get(stop.code, "traceback")
+    except TimeoutError:
+        return "hang"
+    except Exception:
+        return "traceback"
+    finally:
+        signal.alarm(0)
+        sys.argv = old
+        signal.signal(signal.SIGALRM, usual)
+    return "ok"
