@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import tarfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import requests
 from helpers.cloud.processes import Guarded
 from helpers.cloud.rehearsal.jobs import split_uri
 from helpers.cloud.rehearsal.world import wait_for_port
-from helpers.common import ROOT
+from helpers.common import ROOT, extract
 
 START_SECONDS = 150  # for a container to load the model
 LIMITS = {"real-time": 6 * 2**20, "serverless": 4 * 2**20}  # bytes of a body, as AWS has them
@@ -75,8 +74,7 @@ class Endpoint:
         self._folder.mkdir(parents=True)
         path = self._folder / "model.tar.gz"
         self._s3.download_file(bucket, key, str(path))
-        with tarfile.open(path) as archive:
-            archive.extractall(self._folder / "model", filter="data")
+        extract(path, self._folder / "model")
         return "serverless" if "ServerlessConfig" in variant else "real-time"
 
     def work(self, source: str, target: str, headers: Mapping[str, str]) -> None:
