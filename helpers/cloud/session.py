@@ -127,7 +127,7 @@ def _rehearse() -> CloudSession:
     from helpers.cloud.rehearsal.world import Rehearsal
 
     rehearsal = Rehearsal(REGION)
-    boto = loopback_session(rehearsal.address)
+    boto = rehearsal.boto
     boto.events.register("before-call.sagemaker-runtime.InvokeEndpoint", rehearsal.route)
     bucket, ledger = f"{PREFIX}-{ACCOUNT}-{REGION}", Ledger.of("rehearsal")
     return CloudSession("rehearsal", boto, ACCOUNT, ROLE, bucket, ledger, rehearsal)
@@ -140,20 +140,6 @@ def create_bucket(session: CloudSession) -> None:
     s3 = session.client("s3")
     s3.create_bucket(Bucket=session.bucket, **({} if session.region == "us-east-1" else elsewhere))
     s3.put_bucket_tagging(Bucket=session.bucket, Tagging={"TagSet": [TAG]})
-
-
-def loopback_session(address: str) -> boto3.Session:
-    """Returns a boto3 session whose clients all talk to the rehearsal.
-
-    The environment does not have the address: other code of this process keeps the AWS it means.
-    """
-
-    class LoopbackSession(boto3.Session):
-        def client(self, service_name: str, *positional: Any, **options: Any) -> Any:
-            options["endpoint_url"] = options.get("endpoint_url") or address
-            return super().client(service_name, *positional, **options)
-
-    return LoopbackSession("rehearsal", "rehearsal", region_name=REGION)
 
 
 def quiet_sdk() -> None:

@@ -2,14 +2,15 @@
 
     python -m helpers.cloud.rehearsal.server FOLDER REGION
 
-Writes its port into FOLDER/port, and serves until it is ended. Subclasses of moto's responses add
-what moto leaves out. Jobs and endpoints change moto's records of themselves, so that its Describe
-and List are true: moto by itself reports a job as Completed when it is created.
+Writes its address into FOLDER/address, and serves until it is ended. Subclasses of moto's responses
+add what moto leaves out. Jobs and endpoints change moto's records of themselves, so that its
+Describe and List are true: moto by itself reports a job as Completed when it is created.
 """
 
 import importlib
 import json
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -18,19 +19,26 @@ import uuid
 from pathlib import Path
 from typing import Any, ClassVar
 
-import boto3
+from botocore.credentials import Credentials
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.responses import IamResponse
 from moto.logs.models import logs_backends
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from moto.sagemaker.exceptions import ConflictException, ResourceNotFound
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
-from moto.server import ThreadedMotoServer
 from moto.servicequotas.responses import ServiceQuotasResponse
+from werkzeug.serving import make_server
 
+from helpers.cloud.rehearsal.door import Door
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
-from helpers.cloud.rehearsal.world import ATTRIBUTES
+from helpers.cloud.rehearsal.world import ADDRESS, ATTRIBUTES, loopback_session
+from helpers.common import write_text
 
 # Instances of each kind that may run at once: none of the large types, as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
@@ -157,6 +165,12 @@ class Quotas(ServiceQuotasResponse):
         return json.dumps({"Quotas": quotas})
 
 
+class Handler(MotoRequestHandler):
+    """moto's, which does not wait for ever."""
+
+    timeout = 60  # seconds without a byte
+
+
 def main() -> None:
     """Serves until it is ended."""
     folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
@@ -165,13 +179,14 @@ def main() -> None:
     for answers in (ControlPlane, Runtime, Permissions, Quotas):
         urls = importlib.import_module(".urls", answers.__base__.__module__.rpartition(".")[0])
         urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    boto = boto3.Session("rehearsal", "rehearsal", region_name=region)
-    ControlPlane.s3 = boto.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+    key = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    moto = Door(DomainDispatcherApplication(create_backend_app), Credentials(*key))
+    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    ControlPlane.s3 = loopback_session(address, region, *key).client("s3")
     ControlPlane.folder = folder
-    (folder / "port").write_text(str(port))
+    write_text(folder / ADDRESS, address)
     end.wait()
     for thing in (*jobs.values(), *endpoints.values()):
         thing.stop()
