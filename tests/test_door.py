@@ -137,7 +137,7 @@ def test_a_changed_request_does_not_get_in(guarded, service: str, change: str):
         if change == "path":
             request.url += "elsewhere"
         else:
-            request.body = bytes(request.body).replace(b"one", b"two")
+            request.body = b"two" if service == "s3" else request.body.replace(b"one", b"two")
 
     client = session(port).client(service)
     client.meta.events.register(f"before-send.{service}", spoil)

@@ -5,10 +5,12 @@ also set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio th
 `WORKSHOP_BUCKET`.
 """
 
+import importlib
 import logging
 import os
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 
@@ -143,6 +145,15 @@ def create_bucket(session: CloudSession) -> None:
 
 
 def quiet_sdk() -> None:
-    """Lets the SageMaker SDK say errors only: it prints boxes, and names its own internals."""
+    """Imports the SageMaker SDK, and lets it say errors only: it prints boxes and internals.
+
+    When imported it opens a session of its own, which nothing uses, with the profile and the files
+    of this machine; the rehearsal does not need them to be right.
+    """
+    nothing = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
+    with patch.dict(os.environ, nothing):
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+            os.environ.pop(name, None)
+        importlib.import_module("sagemaker.core.image_uris")
     for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.core.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
