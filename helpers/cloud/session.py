@@ -14,7 +14,14 @@ from unittest.mock import patch
 
 import boto3
 
-from helpers.cloud.checks import check_bucket, check_credentials, check_region, check_role
+from helpers.cloud.checks import (
+    check_bucket,
+    check_credentials,
+    check_form,
+    check_region,
+    check_role,
+    told_what_is_wrong,
+)
 from helpers.cloud.ledger import Ledger
 from helpers.common import cloud_world
 
@@ -103,7 +110,16 @@ def open_session(world: str | None = None) -> CloudSession:
 
     The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
     """
-    session = _rehearse() if (world or cloud_world()) == "rehearsal" else _connect()
+    if (world or cloud_world()) == "rehearsal":
+        session = _ready(_rehearse())
+    else:
+        with told_what_is_wrong():
+            session = _ready(_connect())
+    print(session.describe())
+    return session
+
+
+def _ready(session: CloudSession) -> CloudSession:
     try:
         if session.rehearsal:
             session.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
@@ -113,13 +129,14 @@ def open_session(world: str | None = None) -> CloudSession:
     except BaseException:
         session.close()
         raise
-    print(session.describe())
     return session
 
 
 def _connect() -> CloudSession:
     boto = boto3.Session()
-    region, account = check_region(boto), check_credentials(boto)
+    region = check_region(boto)
+    check_form(boto)
+    account = check_credentials(boto)
     bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
     role = os.environ.get("WORKSHOP_ROLE", "")
     return CloudSession("aws", boto, account, role, bucket, Ledger.of("aws"))
