@@ -36,20 +36,21 @@ class Rehearsal:
         if importlib.util.find_spec("moto") is None:
             message = "the rehearsal expected the package moto, found none. Install it: "
             raise WorkshopError(f"{message}pip install -r requirements.txt")
-        self.folder = Path(tempfile.mkdtemp(prefix="workshop-rehearsal-"))
+        self.folder = Path(tempfile.gettempdir(), f"workshop-rehearsal-{token_hex(8)}")
         key = {"AWS_ACCESS_KEY_ID": f"REHEARSAL{token_hex(8)}".upper()}
         key["AWS_SECRET_ACCESS_KEY"] = token_hex(32)
         environment = inherited() | key | {"PYTHONPATH": str(ROOT)}
         environment["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no page of a browser is meant
         command = [sys.executable, "-m", "helpers.cloud.rehearsal.server", str(self.folder), region]
-        with (self.folder / "server.log").open("wb") as log:
-            self._process = Guarded(command, environment, ROOT, log)
+        log = tempfile.TemporaryFile()  # noqa: SIM115 (it has no name, so nobody has to remove it)
+        self._process = Guarded(command, environment, ROOT, log, own=self.folder)
         self.pid = self._process.pid
         atexit.register(self.close)
         self.address = wait_for_address(self.folder, self._process, START_SECONDS)
         if not self.address:
-            said = (self.folder / "server.log").read_text(errors="replace").splitlines()
             self.close()
+            log.seek(0)
+            said = log.read().decode(errors="replace").splitlines()
             last = "\n".join(said[-5:]).strip() or "nothing"
             what = f"the rehearsal to start within {START_SECONDS} s"
             found = f"that its process ended. It said: {last}"
