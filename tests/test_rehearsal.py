@@ -239,6 +239,19 @@ def test_other_kinds_of_endpoint_are_one_flag(client, session, export, people, t
         other.predict_file(file)
 
 
+@pytest.mark.parametrize("name", ["../../outside", "..", "a/b", "a" * 64, "a\n"])
+def test_a_name_that_aws_does_not_allow(session, name):
+    sagemaker, before = session.client("sagemaker"), sorted(session.rehearsal.folder.rglob("*"))
+    with pytest.raises(sagemaker.exceptions.ClientError, match="ValidationException"):
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="x")
+    what = {"AlgorithmSpecification": {"TrainingInputMode": "File"}, "RoleArn": session.role}
+    what["OutputDataConfig"] = {"S3OutputPath": session.uri("out")}
+    what["ResourceConfig"] = {"InstanceCount": 1, "InstanceType": "x", "VolumeSizeInGB": 1}
+    with pytest.raises(sagemaker.exceptions.ClientError, match="ValidationException"):
+        sagemaker.create_training_job(TrainingJobName=name, StoppingCondition={}, **what)
+    assert sorted(session.rehearsal.folder.rglob("*")) == before
+
+
 def test_an_archive_that_cannot_be_served_is_told(session, tmp_path):
     import tarfile
 

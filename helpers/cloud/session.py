@@ -14,14 +14,7 @@ from unittest.mock import patch
 
 import boto3
 
-from helpers.cloud.checks import (
-    check_bucket,
-    check_credentials,
-    check_form,
-    check_region,
-    check_role,
-    told_what_is_wrong,
-)
+import helpers.cloud.checks as checks
 from helpers.cloud.ledger import Ledger
 from helpers.common import cloud_world
 
@@ -113,7 +106,7 @@ def open_session(world: str | None = None) -> CloudSession:
     if (world or cloud_world()) == "rehearsal":
         session = _ready(_rehearse())
     else:
-        with told_what_is_wrong():
+        with checks.told_what_is_wrong():
             session = _ready(_connect())
     print(session.describe())
     return session
@@ -123,8 +116,8 @@ def _ready(session: CloudSession) -> CloudSession:
     try:
         if session.rehearsal:
             session.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
-        session.role = check_role(session.boto, session.role)
-        if not check_bucket(session.boto, session.bucket, session.account):
+        session.role = checks.check_role(session.boto, session.role)
+        if not checks.check_bucket(session.boto, session.bucket, session.account):
             create_bucket(session)
     except BaseException:
         session.close()
@@ -134,9 +127,9 @@ def _ready(session: CloudSession) -> CloudSession:
 
 def _connect() -> CloudSession:
     boto = boto3.Session()
-    region = check_region(boto)
-    check_form(boto)
-    account = check_credentials(boto)
+    region = checks.check_region(boto)
+    checks.check_form(boto)
+    account = checks.check_credentials(boto)
     bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
     role = os.environ.get("WORKSHOP_ROLE", "")
     return CloudSession("aws", boto, account, role, bucket, Ledger.of("aws"))

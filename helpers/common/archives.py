@@ -93,23 +93,23 @@ def _members(archive: Path) -> Iterator[_Member]:
 
 def _check(archive: Path, root: Path) -> list[Path]:
     """Returns where each member goes; refuses the archive for one that may not be in it."""
+
+    def refuse(what: str, found: object) -> WorkshopError:
+        return expected(what, found, "Nothing was unpacked; do not use this archive.", archive)
+
     targets, files, folders, left = [], set(), set(), LEAST_ROOM + TIMES * archive.stat().st_size
     for member in _members(archive):
         target = _target(member.name, root)
-        left -= max(member.size, 0)
         if not member.is_plain or member.size < 0 or target is None or target in files:
-            fix = "Nothing was unpacked; do not use this archive."
-            raise expected(f"plain files below {root}", repr(member.name[:200]), fix, archive)
+            raise refuse(f"plain files below {root}", repr(member.name[:200]))
+        left -= member.size
         if left < 0 or len(targets) == MOST_MEMBERS:
-            what = f"at most {MOST_MEMBERS:,} members, and {TIMES} times its own bytes"
-            raise expected(what, "more", "Nothing was unpacked; do not use this archive.", archive)
+            raise refuse(f"{MOST_MEMBERS:,} members, and {TIMES} times its own bytes", "more")
         targets.append(target)
-        if not member.is_folder:
-            files.add(target)
-        folders.update([target] if member.is_folder else [], target.parents)
+        (folders if member.is_folder else files).add(target)
+        folders.update(target.parents)
     if both := files & folders:
-        fix = "Nothing was unpacked; do not use this archive."
-        raise expected("a file or a folder", f"both at {min(both)}", fix, archive)
+        raise refuse("a file or a folder", f"both at {min(both)}")
     return targets
 
 

@@ -11,6 +11,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,7 +29,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
-from moto.sagemaker.exceptions import ConflictException, ResourceNotFound
+from moto.sagemaker.exceptions import AWSValidationException, ConflictException, ResourceNotFound
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
@@ -43,6 +44,7 @@ from helpers.common import write_text
 # Instances of each kind that may run at once: none of the large types, as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
 QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
+NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"  # of a job or endpoint, as AWS has it
 USES = ("training job usage", "spot training job usage", "endpoint usage")
 
 jobs: dict[str, RunningJob] = {}
@@ -66,13 +68,14 @@ class ControlPlane(SageMakerResponse):
     def create_training_job(self) -> ActionResult:
         """Starts the job."""
         name, given = self._get_param("TrainingJobName"), self._get_param("AlgorithmSpecification")
+        place = self._place("jobs", name)
         definitions = given.get("MetricDefinitions", [])
         answer = super().create_training_job()
         record = self.sagemaker_backend.training_jobs[name]
         record.algorithm_specification["MetricDefinitions"] = definitions  # moto has its own there
         record.environment = self._get_param("Environment")
         logs = logs_backends[self.current_account][self.region]
-        jobs[name] = RunningJob(record, self.s3, logs, self.folder / "jobs" / name)
+        jobs[name] = RunningJob(record, self.s3, logs, place)
         return answer
 
     def stop_training_job(self) -> ActionResult:
@@ -88,6 +91,12 @@ class ControlPlane(SageMakerResponse):
         del jobs[name], records[name]
         return EmptyResult()
 
+    def _place(self, kind: str, name: str) -> Path:
+        """Returns the folder for something; moto takes any name, such as one that leads out."""
+        if not re.fullmatch(NAME, name):
+            raise AWSValidationException(f"The name {name!r} does not satisfy {NAME}")
+        return self.folder / kind / name
+
     def _job(self) -> RunningJob:
         name = self._get_param("TrainingJobName")
         if name not in jobs:
@@ -96,9 +105,9 @@ class ControlPlane(SageMakerResponse):
 
     def create_endpoint(self) -> ActionResult:
         """Starts the endpoint's container."""
-        answer = super().create_endpoint()
         name, backend = self._get_param("EndpointName"), self.sagemaker_backend
-        place = self.folder / "endpoints" / name
+        place = self._place("endpoints", name)
+        answer = super().create_endpoint()
         endpoints[name] = Endpoint(backend.endpoints[name], backend, self.s3, place)
         return answer
 

@@ -42,16 +42,16 @@ class Rehearsal:
         environment = inherited() | key | {"PYTHONPATH": str(ROOT)}
         environment["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no page of a browser is meant
         command = [sys.executable, "-m", "helpers.cloud.rehearsal.server", str(self.folder), region]
-        log = tempfile.TemporaryFile()  # noqa: SIM115 (it has no name, so nobody has to remove it)
-        self._process = Guarded(command, environment, ROOT, log, own=self.folder)
-        self.pid = self._process.pid
-        atexit.register(self.close)
-        self.address = wait_for_address(self.folder, self._process, START_SECONDS)
+        with tempfile.TemporaryFile() as log:  # it has no name, so nobody has to remove it
+            self._process = Guarded(command, environment, ROOT, log, own=self.folder)
+            self.pid = self._process.pid
+            atexit.register(self.close)
+            self.address = wait_for_address(self.folder, self._process, START_SECONDS)
+            log.seek(0)
+            said = "" if self.address else log.read().decode(errors="replace").strip()
         if not self.address:
             self.close()
-            log.seek(0)
-            said = log.read().decode(errors="replace").splitlines()
-            last = "\n".join(said[-5:]).strip() or "nothing"
+            last = "\n".join(said.splitlines()[-5:]) or "nothing"
             what = f"the rehearsal to start within {START_SECONDS} s"
             found = f"that its process ended. It said: {last}"
             raise expected(what, found, "Free some memory, and run the cell again.")

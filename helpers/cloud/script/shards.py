@@ -22,14 +22,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.common import (
-    WorkshopError,
-    expected,
-    extract,
-    progress_bar,
-    read_json,
-    whole_folder,
-)
+from helpers.common import WorkshopError, expected, extract, progress_bar, read_json, whole_folder
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, IMAGES = "manifest.csv", "images"
