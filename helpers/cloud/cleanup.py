@@ -2,7 +2,7 @@
 
     python -m helpers.cloud.cleanup [--list]
 
-What was made is known from the ledger, a file that outlives the notebook, and from the tag that
+What was made is known from the ledger, which outlives the notebook, and from the tag that
 everything carries. Deleting twice does no harm.
 """
 
