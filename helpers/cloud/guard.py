@@ -36,7 +36,8 @@ def _end_with_starter(program: subprocess.Popen) -> None:
     _end(program)
 
 
-def _remove(folder: str) -> None:
+def remove(folder: str) -> None:
+    """Removes a folder in which something may still be at work."""
     for _ in range(50):  # what the program started may end after it, and still write
         shutil.rmtree(folder, ignore_errors=True)
         if not os.path.exists(folder):  # noqa: PTH110 (pathlib takes its time to import)
@@ -68,7 +69,7 @@ def main() -> None:
     code = program.wait()
     _end(program)
     if folder:
-        _remove(folder)
+        remove(folder)
     os._exit(code if code >= 0 else 128 - code)
 
 

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
@@ -35,6 +34,7 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
 from werkzeug.serving import make_server
 
+from helpers.cloud.guard import remove
 from helpers.cloud.rehearsal.door import Door
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
@@ -199,7 +199,7 @@ def main() -> None:
     end.wait()
     for thing in (*jobs.values(), *endpoints.values()):
         thing.stop()
-    shutil.rmtree(folder, ignore_errors=True)  # the notebook may have been killed
+    remove(str(folder))  # the guard may have been killed
 
 
 if __name__ == "__main__":
