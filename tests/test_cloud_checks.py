@@ -1,5 +1,9 @@
 """What each mistake prints before anything is created: expected, found, what to do next."""
 
+import os
+import re
+import traceback
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import boto3
@@ -101,6 +105,95 @@ def test_credentials_that_do_not_work(boto, found):
     with pytest.raises(WorkshopError, match=found) as raised:
         check_credentials(boto)
     assert "aws configure" in str(raised.value)
+
+
+SECRET = "FIRSTPART\nSECONDPART"
+BROKEN_FILE = "[default]\naws_secret_access_key FIRSTPART\nSECONDPART = [["
+WRONG = {
+    "the token": ({"AWS_SESSION_TOKEN": SECRET}, "expected session token of letters"),
+    "the id": ({"AWS_ACCESS_KEY_ID": SECRET}, "expected access key id of letters"),
+    "the secret": ({"AWS_SECRET_ACCESS_KEY": SECRET}, "expected secret access key of letters"),
+    "an umlaut": ({"AWS_SESSION_TOKEN": "FIRSTPARTü"}, "expected session token of letters"),
+    "a space": ({"AWS_ACCESS_KEY_ID": " FIRSTPART"}, "expected access key id of letters"),
+    "a return": ({"AWS_SESSION_TOKEN": "FIRSTPART\r"}, "expected session token of letters"),
+    "half": ({"AWS_ACCESS_KEY_ID": "FIRSTPART", "AWS_SECRET_ACCESS_KEY": None}, "found none"),
+    "the profile": ({"AWS_PROFILE": "FIRSTPART"}, "expected a profile of ~/.aws/config"),
+    "no endpoint": ({"AWS_ENDPOINT_URL": "FIRSTPART"}, "Look at .*AWS_ENDPOINT_URL"),
+    "a port": ({"AWS_ENDPOINT_URL": "http://FIRSTPART@localhost:99999"}, "AWS_ENDPOINT_URL"),
+    "nobody there": ({"AWS_ENDPOINT_URL": "http://FIRSTPART@127.0.0.1:9"}, "expected to reach AWS"),
+    "attempts": ({"AWS_MAX_ATTEMPTS": "FIRSTPART"}, "Look at .*AWS_MAX_ATTEMPTS"),
+    "retries": ({"AWS_RETRY_MODE": "FIRSTPART"}, "Look at .*AWS_RETRY_MODE"),
+    "defaults": ({"AWS_DEFAULTS_MODE": "FIRSTPART"}, "Look at .*AWS_DEFAULTS_MODE"),
+    "certificates": ({"AWS_CA_BUNDLE": "/FIRSTPART"}, "expected"),
+    "the region": ({"AWS_DEFAULT_REGION": "us east\n1"}, "expected a region"),
+    "no region": ({"AWS_DEFAULT_REGION": ""}, "expected a region"),
+    "a folder": ({"AWS_CONFIG_FILE": "/"}, "expected"),
+}
+FILES = {
+    "broken": ("AWS_SHARED_CREDENTIALS_FILE", BROKEN_FILE),
+    "broken config": ("AWS_CONFIG_FILE", BROKEN_FILE),
+    "bytes": ("AWS_SHARED_CREDENTIALS_FILE", "[default]\nx = \udcff"),
+    "twice": ("AWS_SHARED_CREDENTIALS_FILE", "[default]\n[default]\nx = FIRSTPART"),
+}
+
+
+@pytest.fixture
+def account(monkeypatch, tmp_path):
+    """Whole settings of an account, which a test spoils; nothing answers there."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    settings = {
+        "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "whole",
+        "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+    }  # fmt: skip
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def opened(command: Callable) -> str:
+    """What opening a session in an account prints when it is refused."""
+    code, out, err = command(lambda: cloud.open_session("aws"))
+    assert code == 2 and err.startswith("error: ") and "Traceback" not in err
+    assert "FIRSTPART" not in out + err and "SECONDPART" not in out + err
+    return err
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_setting_is_told_and_no_secret(name, account, command, monkeypatch):
+    settings, message = WRONG[name]
+    for variable, value in settings.items():
+        if value is None:
+            monkeypatch.delenv(variable)
+        else:
+            monkeypatch.setenv(variable, value)
+    assert re.search(message, opened(command))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_broken_file_is_told_and_no_secret(name, account, command, monkeypatch):
+    variable, text = FILES[name]
+    path = account / "broken"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    monkeypatch.setenv(variable, str(path))
+    assert f"expected AWS's settings in {path}, found a file that cannot" in opened(command)
+
+
+def test_a_traceback_has_no_secret_either(account, monkeypatch):
+    """A notebook shows one, with all that led to the error."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", SECRET)
+    with pytest.raises(WorkshopError) as raised:
+        check_credentials(boto3.Session())  # which does not look at the form
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "FIRSTPART" not in shown and "SECONDPART" not in shown
+
+
+def test_a_name_that_no_bucket_may_have():
+    with pytest.raises(WorkshopError, match="expected a name that a bucket may have"):
+        check_bucket(session(), "No Bucket!", ACCOUNT)
 
 
 @mock_aws

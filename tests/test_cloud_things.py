@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,12 +19,12 @@ from helpers.cloud.client import as_arrays, refusal
 from helpers.cloud.data import digest, files_of
 from helpers.cloud.endpoint import upload_archive
 from helpers.cloud.job import Job, JobError, run_here
-from helpers.cloud.ledger import Ledger
+from helpers.cloud.ledger import Entry, Ledger
 from helpers.cloud.script import __main__ as script
 from helpers.cloud.script.metrics import metric_definitions, metric_line
 from helpers.cloud.session import TAG, create_bucket
 from helpers.cloud.source import copy_source
-from helpers.common import WorkshopError
+from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Labels
 from tests.conftest import small_recipe
 
@@ -104,6 +106,98 @@ def test_the_ledger_outlives_the_session_and_is_sorted(tmp_path):
     assert not path.exists()
     with pytest.raises(ValueError, match="no kind"):
         Ledger(path).add("planet", "x", REGION)
+
+
+WRITER = """
+import sys
+from helpers.cloud.ledger import Entry, Ledger
+ledger = Ledger(sys.argv[1])
+for number in range(60):
+    ledger.add("model", f"workshop-{sys.argv[2]}-{number}", "us-east-1")
+    if number % 3 == 0:
+        ledger.remove("model", f"workshop-{sys.argv[2]}-{number}")
+"""
+
+
+def test_two_writers_lose_nothing(tmp_path):
+    path = tmp_path / "ledger.json"
+    old = [{"kind": "model", "name": "workshop-old", "region": REGION, "made": "2025"}]
+    path.write_text(json.dumps(old))
+    command = [sys.executable, "-c", WRITER, str(path)]
+    writers = [subprocess.Popen([*command, name], cwd=ROOT) for name in "abc"]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    names = {entry.name for entry in Ledger(path).entries}
+    kept = {f"workshop-{w}-{number}" for w in "abc" for number in range(60) if number % 3}
+    assert names == kept | {"workshop-old"}
+
+
+def test_the_ledger_of_an_older_version_counts(tmp_path):
+    path = tmp_path / "ledger.json"
+    old = [Entry("bucket", "b", REGION, "2025"), Entry("model", "m", REGION, "2025")]
+    path.write_text(json.dumps([entry._asdict() for entry in old]))
+    ledger = Ledger(path)
+    assert ledger.entries == old[::-1] and ledger.damaged == []
+    ledger.add("model", "m", REGION)
+    assert [entry.name for entry in ledger.entries] == ["m", "b"]
+    ledger.remove("model", "m")
+    assert [entry.name for entry in ledger.entries] == ["b"]
+    ledger.remove("bucket", "b")
+    assert ledger.entries == [] and not path.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[",
+        "\0\0\0",
+        "null",
+        "[1, null]",
+        "[" * 100_000,
+        json.dumps({"kind": "model", "name": "workshop-other", "region": REGION, "made": "x"}),
+        json.dumps({"kind": "planet", "name": "x", "region": REGION, "made": "x"}),
+        json.dumps({"kind": "training job", "name": "", "region": REGION, "made": "x"}),
+        json.dumps({"kind": "model", "name": ["x"], "region": REGION, "made": "x"}),
+        json.dumps({"kind": "model"}),
+    ],
+)
+def test_a_damaged_entry_hides_no_other(tmp_path, text):
+    ledger = Ledger(tmp_path / "ledger.json")
+    ledger.add("model", "workshop-signs", REGION)
+    damaged = ledger.folder / "0123.json"
+    damaged.write_text(text)
+    assert [entry.name for entry in ledger.entries] == ["workshop-signs"]
+    assert ledger.damaged == [damaged]
+    ledger.remove("model", "workshop-signs")
+    assert ledger.entries == []
+
+
+def test_a_damaged_entry_does_not_stop_the_clean_up(session, capsys):
+    make_endpoint(session, "workshop-signs", tags=[])
+    for kind in ("endpoint", "endpoint config", "model"):
+        session.ledger.add(kind, "workshop-signs", REGION)
+    damaged = next(session.ledger.folder.iterdir())
+    whole = damaged.read_text()
+    damaged.write_text(whole.replace("workshop", "workshup"))
+    cleanup.delete_all(session)
+    assert session.ledger.entries == [] and session.ledger.damaged == [damaged]
+    assert f"cannot read all of {damaged}" in capsys.readouterr().out
+
+
+def test_a_damaged_entry_of_an_older_version_hides_no_other(session, capsys):
+    good = Entry("s3 prefix", f"s3://{session.bucket}/workshop/x", REGION, "2025")._asdict()
+    session.ledger.path.write_text(json.dumps([good, {"kind": "model"}, good | {"kind": 3}]))
+    session.client("s3").put_object(Bucket=session.bucket, Key="workshop/x/y", Body=b"")
+    cleanup.delete_all(session)
+    assert "deleted s3 prefix s3://workshop-bucket/workshop/x" in capsys.readouterr().out
+    assert session.ledger.entries == [] and session.ledger.damaged == [session.ledger.path]
+
+
+def test_a_name_that_aws_does_not_allow_was_never_made(session):
+    for kind in ("bucket", "s3 prefix", "log", "endpoint", "training job"):
+        session.ledger.add(kind, "s3:// \n?", REGION)
+    cleanup.delete_all(session)
+    assert session.ledger.entries == []
 
 
 def make_endpoint(session: CloudSession, name: str, tags: list | None = None) -> None:

@@ -222,6 +222,9 @@ def test_endpoint_answers_each_image_and_names_the_broken_one(detector, monkeypa
     assert alone["objects"] == []
 
 
+JSON = "application/json"
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "attributes", "status", "match"),
     [
@@ -230,6 +233,10 @@ def test_endpoint_answers_each_image_and_names_the_broken_one(detector, monkeypa
         (image(), "text/csv", "", 415, "content type"),
         (image(), "image/jpeg", "threshold=2", 400, "threshold from 0 to 1"),
         (image(), "image/jpeg", "max_boxes=nan", 400, "max_boxes"),
+        (b'{"instances": [""], "max_boxes": ' + b"9" * 400 + b"}", JSON, "", 400, "max_boxes"),
+        (b'{"instances": [""], "threshold": -' + b"9" * 400 + b"}", JSON, "", 400, "threshold"),
+        (b'{"instances": [""], "max_boxes": ' + b"9" * 9000 + b"}", JSON, "", 400, "no JSON"),
+        (image(), "image/jpeg", "max_boxes=" + "9" * 400, 400, "max_boxes"),
         (b'{"instances": "x"}', "application/json", "", 400, "instances"),
         (b"[" * 90_000, "application/json", "", 400, "no JSON"),
         (

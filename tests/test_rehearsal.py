@@ -3,13 +3,13 @@
 One rehearsal and one trained job serve all tests of this file; each takes seconds to start.
 """
 
+import contextlib
 import os
-import shutil
-import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +239,19 @@ def test_other_kinds_of_endpoint_are_one_flag(client, session, export, people, t
         other.predict_file(file)
 
 
+@pytest.mark.parametrize("name", ["../../outside", "..", "a/b", "a" * 64, "a\n"])
+def test_a_name_that_aws_does_not_allow(session, name):
+    sagemaker, before = session.client("sagemaker"), sorted(session.rehearsal.folder.rglob("*"))
+    with pytest.raises(sagemaker.exceptions.ClientError, match="ValidationException"):
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="x")
+    what = {"AlgorithmSpecification": {"TrainingInputMode": "File"}, "RoleArn": session.role}
+    what["OutputDataConfig"] = {"S3OutputPath": session.uri("out")}
+    what["ResourceConfig"] = {"InstanceCount": 1, "InstanceType": "x", "VolumeSizeInGB": 1}
+    with pytest.raises(sagemaker.exceptions.ClientError, match="ValidationException"):
+        sagemaker.create_training_job(TrainingJobName=name, StoppingCondition={}, **what)
+    assert sorted(session.rehearsal.folder.rglob("*")) == before
+
+
 def test_an_archive_that_cannot_be_served_is_told(session, tmp_path):
     import tarfile
 
@@ -262,24 +275,87 @@ def test_at_the_end_nothing_is_left(client, session):
     assert not Path(folder).exists()
 
 
-KILLED = """
-import os, signal
-from helpers.cloud.rehearsal.world import Rehearsal
-print(Rehearsal("us-east-1").folder, flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
+NOTEBOOK = """
+import time
+from helpers.cloud import open_session
+session = open_session("rehearsal")
+what = {"AlgorithmSpecification": {"TrainingImage": "x", "TrainingInputMode": "File"}}
+what["AlgorithmSpecification"]["ContainerEntrypoint"] = ["sh", "-c", "sleep 600 & sleep 600"]
+what["OutputDataConfig"] = {"S3OutputPath": session.uri("out")}
+what["ResourceConfig"] = {"InstanceCount": 1, "InstanceType": "x", "VolumeSizeInGB": 1}
+what["StoppingCondition"] = {"MaxRuntimeInSeconds": 900}
+session.client("sagemaker").create_training_job(
+    TrainingJobName="sleeper", RoleArn=session.role, **what
+)
+name = {"TrainingJobName": "sleeper"}
+while session.client("sagemaker").describe_training_job(**name)["SecondaryStatus"] != "Training":
+    time.sleep(0.1)
+print("ready", session.rehearsal.address.rpartition(":")[2], flush=True)
+time.sleep(600)
 """
 
 
+def numbers_with(text: str) -> list[int]:
+    """Running processes whose command line or working folder has `text`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if text in line or text in os.readlink(path / "cwd"):  # noqa: PTH115
+                found.append(int(path.name))
+    return found
+
+
+def wait_until(what: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not (found := what()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc (Linux)")
-def test_a_killed_notebook_leaves_no_process():
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert killed.returncode == -signal.SIGKILL
-    folder = killed.stdout.strip()
-    assert wait_until_none(folder) == []
-    shutil.rmtree(folder, ignore_errors=True)
+@pytest.mark.parametrize(
+    ("victim", "moment"),
+    [
+        ("notebook", 0.0),  # seconds after the first process of the rehearsal is there
+        ("notebook", 1.0),
+        ("notebook", None),  # while a job runs
+        ("guard", None),
+        ("server", None),
+    ],
+)
+def test_whoever_is_killed_no_process_port_or_folder_stays(tmp_path, victim, moment):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", NOTEBOOK]
+    notebook = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert wait_until(lambda: bool(numbers_with(f"{tmp_path}/workshop-rehearsal-")))
+        port = 0
+        if moment is None:
+            port = int(next(line for line in notebook.stdout if line[:5] == "ready").split()[1])
+            assert is_open(port)
+            assert wait_until(lambda: len(numbers_with(str(tmp_path))) >= 6)  # two guards and all
+        else:
+            time.sleep(moment)
+        lines = {
+            number: Path(f"/proc/{number}/cmdline").read_text()
+            for number in numbers_with(f"{tmp_path}/workshop-rehearsal-")
+        }
+        serving = [number for number, line in lines.items() if "rehearsal.server" in line]
+        guards = [number for number in serving if "guard.py" in lines[number]]
+        rest = [number for number in serving if number not in guards]
+        os.kill({"notebook": [notebook.pid], "guard": guards, "server": rest}[victim][0], 9)
+        assert wait_until(lambda: not numbers_with(str(tmp_path))), "a process is left"
+        assert wait_until(lambda: not list(tmp_path.glob("workshop-rehearsal-*")), 15)
+        assert not port or wait_until(lambda: not is_open(port), 15)  # a process closes it last
+    finally:
+        notebook.kill()
+        notebook.wait()
 
 
 def test_a_guarded_program_ends_with_its_owner_and_all_that_it_started(tmp_path):

@@ -6,15 +6,13 @@ An archive that is there and whole is not fetched again, and a command that was 
 """
 
 import argparse
-import stat
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pooch
 import requests
 
-from helpers.common import WorkshopError, expected, progress_bar, run_command, whole_file
+from helpers.common import WorkshopError, expected, extract, progress_bar, run_command
 
 ARCHIVES = "archives"  # folder below --out where the archives stay
 CHUNK = 1 << 20  # bytes between two moves of a bar
@@ -79,41 +77,8 @@ def fetch(url: str, path: Path, checksum: str) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks a zip; files that are there with the right size stay.
-
-    pooch's `Unzip` neither refuses names that lead out of the folder, nor goes on where it was
-    stopped.
-
-    Raises:
-        WorkshopError: It is not a zip, is damaged, or has such a name.
-    """
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            members = [member for member in zipped.infolist() if not member.is_dir()]
-            targets = [_target(folder, member, archive) for member in members]  # all, before any
-            pairs = progress_bar(
-                iterable=zip(members, targets), total=len(members), desc=f"unpacking {archive.name}"
-            )
-            for member, target in pairs:
-                if not (target.is_file() and target.stat().st_size == member.file_size):
-                    with whole_file(target) as draft:
-                        draft.write_bytes(zipped.read(member))
-    except zipfile.BadZipFile as error:
-        raise WorkshopError(
-            f"expected a whole zip in {archive}, found: {error}. Delete it and run this again."
-        ) from error
-
-
-def _target(folder: Path, member: zipfile.ZipInfo, archive: Path) -> Path:
-    """Returns where a member goes; refuses what is no plain file below `folder`."""
-    name = PurePosixPath(member.filename.replace("\\", "/"))
-    target = (folder / name).resolve()
-    is_link = stat.S_ISLNK(member.external_attr >> 16)
-    inside = target.is_relative_to(folder.resolve())
-    if name.is_absolute() or ".." in name.parts or ":" in name.parts[0] or is_link or not inside:
-        fix = "Nothing was unpacked; do not use this archive."
-        raise expected(f"plain files below {folder}", repr(member.filename), fix, archive)
-    return target
+    """Unpacks an archive, and shows a bar; see `helpers.common.extract`."""
+    extract(archive, folder, show=True)
 
 
 def main() -> None:

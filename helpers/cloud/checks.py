@@ -1,6 +1,10 @@
 """Finds mistakes before anything is created; nothing here changes anything."""
 
 import difflib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from botocore import exceptions as boto_errors
@@ -27,21 +31,52 @@ def check_region(boto: Any) -> str:
     raise expected(what, repr(region) if region else "none", fix)
 
 
-def check_credentials(boto: Any) -> str:
-    """Returns the number of the account; refuses credentials that do not work."""
+@contextmanager
+def told_what_is_wrong() -> Iterator[None]:
+    """Tells what boto3 raises for credentials and settings: no value, as it may be a secret."""
     try:
-        return boto.client("sts").get_caller_identity()["Account"]
+        yield
     except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError):
         what, found = "credentials for AWS", "none"
     except (boto_errors.TokenRetrievalError, boto_errors.SSOError):
         what, found = "credentials for AWS", "that your sign-in has ended"
     except ClientError as error:
         what, code = "credentials that AWS accepts", error.response["Error"]["Code"]
-        found = f"that it refuses them ({code}): they are wrong, or have expired"
-    except (boto_errors.EndpointConnectionError, boto_errors.ConnectTimeoutError):
-        fix = f"Look at the network and the region. {REHEARSE}"
-        raise expected(f"to reach AWS in {boto.region_name}", "no way there", fix) from None
-    raise expected(what, found, SIGN_IN)
+        found = f"that it refuses them ({code}): they are wrong, have expired, or may not do this"
+    except boto_errors.ProfileNotFound:
+        what, found = "a profile of ~/.aws/config as AWS_PROFILE", "another name"
+    except boto_errors.ConfigParseError as error:
+        what, found = f"AWS's settings in {error.kwargs['path']}", "a file that cannot be read"
+    except (boto_errors.ConnectionError, boto_errors.HTTPClientError) as error:
+        what, found = "to reach AWS", f"no way there ({type(error).__name__})"
+        fix = f"Look at the network, the region, AWS_ENDPOINT_URL and the proxy. {REHEARSE}"
+        raise expected(what, found, fix) from None
+    except (boto_errors.BotoCoreError, ValueError, OSError) as error:
+        names = ", ".join(sorted(name for name in os.environ if name.startswith("AWS_")))
+        what, found = "settings for AWS that boto3 takes", f"others ({type(error).__name__})"
+        fix = f"Look at {names or 'the environment'} and at the files in ~/.aws. {REHEARSE}"
+        raise expected(what, found, fix) from None
+    else:
+        return
+    raise expected(what, found, SIGN_IN) from None
+
+
+def check_form(boto: Any) -> None:
+    """Refuses credentials with a line break or the like, which an error would show as they are."""
+    found = boto.get_credentials()
+    names = ("access key id", "secret access key", "session token")
+    for name, value in zip(names, found.get_frozen_credentials() if found else ()):
+        if value and not re.fullmatch("[!-~]+", value):
+            others = "one with others, such as a space or a line break"
+            place = f"AWS_{name.replace(' ', '_').upper()} or ~/.aws/credentials"
+            fix = f"Copy it again, into {place}. {REHEARSE}"
+            raise expected(f"{name} of letters, digits and signs", others, fix)
+
+
+def check_credentials(boto: Any) -> str:
+    """Returns the number of the account; refuses credentials that do not work."""
+    with told_what_is_wrong():
+        return boto.client("sts").get_caller_identity()["Account"]
 
 
 def check_role(boto: Any, name: str) -> str:
@@ -81,8 +116,11 @@ def _role_of_caller(boto: Any) -> str:
 
 def check_bucket(boto: Any, bucket: str, account: str) -> bool:
     """Returns whether the bucket exists; refuses one of another account or region."""
+    fix = "Choose another name: export WORKSHOP_BUCKET=<a name that nobody has>."
     try:
         boto.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
+    except boto_errors.ParamValidationError:
+        raise expected("a name that a bucket may have", repr(bucket), fix) from None
     except ClientError as error:
         answer = error.response["ResponseMetadata"]
         status = answer["HTTPStatusCode"]
@@ -95,7 +133,6 @@ def check_bucket(boto: Any, bucket: str, account: str) -> bool:
         if status == 301:
             wanted = f"in {boto.region_name}"
             found = f"it in {answer['HTTPHeaders'].get('x-amz-bucket-region') or 'another region'}"
-        fix = "Choose another name: export WORKSHOP_BUCKET=<a name that nobody has>."
         raise expected(f"the bucket {bucket!r} {wanted}", found, fix) from None
     return True
 

@@ -2,7 +2,7 @@
 
     python -m helpers.cloud.cleanup [--list]
 
-What was made is known from the ledger, a file that outlives the notebook, and from the tag that
+What was made is known from the ledger, which outlives the notebook, and from the tag that
 everything carries. Deleting twice does no harm.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pandas as pd
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from helpers.cloud.ledger import KINDS
 from helpers.cloud.session import PREFIX, TAG, CloudSession, open_session
@@ -33,6 +33,8 @@ STOP_SECONDS = 180  # for a job to stop
 
 def list_all(session: CloudSession) -> pd.DataFrame:
     """Returns what the workshop made and what is still there: `kind`, `name` and `known by`."""
+    for path in session.ledger.damaged:
+        print(f"cannot read all of {path}: look for what it names in the console, then delete it")
     rows = [
         {"kind": kind, "name": name, "known by": " and ".join(by)}
         for (kind, name), by in _noted(session).items()
@@ -150,6 +152,8 @@ def _call(session: CloudSession, verb: str, kind: str, name: str) -> None:
 def _gone_is_fine() -> Iterator[None]:
     try:
         yield
+    except ParamValidationError:
+        return  # a name that AWS does not allow: there never was such a thing
     except ClientError as error:
         found = error.response["Error"]
         if found["Code"] not in GONE:

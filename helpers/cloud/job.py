@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections import deque
@@ -25,7 +24,7 @@ from helpers.cloud.script.environment import CHECKPOINTS
 from helpers.cloud.script.metrics import metric_definitions
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
-from helpers.common import ROOT, WorkshopError, expected, progress_bar, whole_folder
+from helpers.common import ROOT, WorkshopError, expected, extract, progress_bar, whole_folder
 
 IMAGE = {"framework": "tensorflow", "version": "2.21.0", "py_version": "py312"}
 INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
@@ -297,7 +296,6 @@ class Job:
             packed = draft / "model.tar.gz"
             with progress_bar(total=size, unit="B", unit_scale=True, desc="fetching") as bar:
                 s3.download_file(bucket, key, str(packed), Callback=bar.update)
-            with tarfile.open(packed) as archive:
-                archive.extractall(draft, filter="data")
+            extract(packed, draft)
             packed.unlink()
         return Path(folder)

@@ -16,16 +16,22 @@ class Guarded(subprocess.Popen):
 
     It inherits nothing of the environment. Its standard output and error go to `output`: a file,
     `subprocess.PIPE` (read it at `stdout`), or None for where the owner's go. `pid` is its guard's;
-    `wait` returns its exit code, 128 and more for a signal.
+    `wait` returns its exit code, 128 and more for a signal. It runs in `folder`; its guard makes
+    the folder `own` for it, and removes it at the end.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], folder: Path, output: Any
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        output: Any,
+        own: Path | str = "",
     ):
         pipes = {"stdin": subprocess.PIPE, "stdout": output, "stderr": subprocess.STDOUT}
         how = {"env": dict(environment), "cwd": folder}
         how["start_new_session"] = True  # a Ctrl-C in the terminal is for the owner
-        super().__init__([sys.executable, "-S", str(GUARD), *command], **pipes, **how)
+        super().__init__([sys.executable, "-S", str(GUARD), str(own), *command], **pipes, **how)
 
     def running(self) -> bool:
         """Whether it has not ended."""

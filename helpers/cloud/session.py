@@ -5,14 +5,16 @@ also set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio th
 `WORKSHOP_BUCKET`.
 """
 
+import importlib
 import logging
 import os
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 
-from helpers.cloud.checks import check_bucket, check_credentials, check_region, check_role
+import helpers.cloud.checks as checks
 from helpers.cloud.ledger import Ledger
 from helpers.common import cloud_world
 
@@ -101,23 +103,33 @@ def open_session(world: str | None = None) -> CloudSession:
 
     The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
     """
-    session = _rehearse() if (world or cloud_world()) == "rehearsal" else _connect()
+    if (world or cloud_world()) == "rehearsal":
+        session = _ready(_rehearse())
+    else:
+        with checks.told_what_is_wrong():
+            session = _ready(_connect())
+    print(session.describe())
+    return session
+
+
+def _ready(session: CloudSession) -> CloudSession:
     try:
         if session.rehearsal:
             session.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
-        session.role = check_role(session.boto, session.role)
-        if not check_bucket(session.boto, session.bucket, session.account):
+        session.role = checks.check_role(session.boto, session.role)
+        if not checks.check_bucket(session.boto, session.bucket, session.account):
             create_bucket(session)
     except BaseException:
         session.close()
         raise
-    print(session.describe())
     return session
 
 
 def _connect() -> CloudSession:
     boto = boto3.Session()
-    region, account = check_region(boto), check_credentials(boto)
+    region = checks.check_region(boto)
+    checks.check_form(boto)
+    account = checks.check_credentials(boto)
     bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
     role = os.environ.get("WORKSHOP_ROLE", "")
     return CloudSession("aws", boto, account, role, bucket, Ledger.of("aws"))
@@ -127,7 +139,7 @@ def _rehearse() -> CloudSession:
     from helpers.cloud.rehearsal.world import Rehearsal
 
     rehearsal = Rehearsal(REGION)
-    boto = loopback_session(rehearsal.address)
+    boto = rehearsal.boto
     boto.events.register("before-call.sagemaker-runtime.InvokeEndpoint", rehearsal.route)
     bucket, ledger = f"{PREFIX}-{ACCOUNT}-{REGION}", Ledger.of("rehearsal")
     return CloudSession("rehearsal", boto, ACCOUNT, ROLE, bucket, ledger, rehearsal)
@@ -142,21 +154,16 @@ def create_bucket(session: CloudSession) -> None:
     s3.put_bucket_tagging(Bucket=session.bucket, Tagging={"TagSet": [TAG]})
 
 
-def loopback_session(address: str) -> boto3.Session:
-    """Returns a boto3 session whose clients all talk to the rehearsal.
-
-    The environment does not have the address: other code of this process keeps the AWS it means.
-    """
-
-    class LoopbackSession(boto3.Session):
-        def client(self, service_name: str, *positional: Any, **options: Any) -> Any:
-            options["endpoint_url"] = options.get("endpoint_url") or address
-            return super().client(service_name, *positional, **options)
-
-    return LoopbackSession("rehearsal", "rehearsal", region_name=REGION)
-
-
 def quiet_sdk() -> None:
-    """Lets the SageMaker SDK say errors only: it prints boxes, and names its own internals."""
+    """Imports the SageMaker SDK, and lets it say errors only: it prints boxes and internals.
+
+    When imported it opens a session of its own, which nothing uses, with the profile and the files
+    of this machine; the rehearsal does not need them to be right.
+    """
+    nothing = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
+    with patch.dict(os.environ, nothing):
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+            os.environ.pop(name, None)
+        importlib.import_module("sagemaker.core.image_uris")
     for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.core.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)

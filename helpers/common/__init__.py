@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from helpers.common.lazy import front_door
 
 if TYPE_CHECKING:
+    from helpers.common.archives import extract
     from helpers.common.backend import keras, layers, steady, tf
     from helpers.common.errors import WorkshopError, expected, run_command
     from helpers.common.files import read_json, whole_file, whole_folder, write_json, write_text

@@ -52,7 +52,7 @@ def _number(said: dict, name: str, usual: float, least: float, most: float) -> f
         value = float(found)
         if isinstance(found, bool) or not least <= value <= most:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last for an integer of 400 digits
         wanted = f"expected {name} from {least:g} to {most:g}"
         raise requested.RefusedError(400, f"{wanted}, found {str(found)[:40]!r}") from None
     return value

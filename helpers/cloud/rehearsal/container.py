@@ -2,31 +2,39 @@
 
     python -m helpers.cloud.rehearsal.container FOLDER LIMIT
 
-FOLDER/model is an unpacked `model.tar.gz`; the port goes into FOLDER/port when the model is
-loaded. Like AWS's Python service (https://github.com/aws/sagemaker-tensorflow-serving-container,
-python_service.py) it imports `code/inference.py`, sets the status 200, calls `handler`, and answers
-500 where that raises; without the script, bodies go to TensorFlow Serving as they are. AWS starts
+FOLDER/model is an unpacked `model.tar.gz`; the address goes into FOLDER/address when the model is
+loaded: its path begins with a token, and nobody gets in without. Like AWS's Python service
+(https://github.com/aws/sagemaker-tensorflow-serving-container, python_service.py) it imports
+`code/inference.py`, sets the status 200, calls `handler`, and answers 500 where that raises;
+without the script, bodies go to TensorFlow Serving as they are. AWS starts
 `tensorflow_model_server`, which no package registry has: its `:predict` in rows is here, over the
 real SavedModel, with its status codes (https://www.tensorflow.org/tfx/serving/api_rest).
 """
 
 import base64
+import contextlib
 import importlib.util
 import io
 import json
 import sys
 from collections import namedtuple
 from collections.abc import Callable
+from hmac import compare_digest
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from secrets import token_hex
 from types import ModuleType
 from typing import Any
 
 import requests
 
-from helpers.cloud.rehearsal.world import ATTRIBUTES
-from helpers.common import tf
+from helpers.cloud.rehearsal.door import is_from_here, refuse_length
+from helpers.cloud.rehearsal.world import ADDRESS, ATTRIBUTES
+from helpers.common import tf, write_text
 
+LARGEST = 3 * 2**29  # bytes of a body from inside: an asynchronous request's GB in base64
+BODY_SECONDS = 10  # to wait for more of a body
 PREDICT = "/v1/models/model:predict"  # of TensorFlow Serving
 JSON = "application/json"
 
@@ -109,6 +117,7 @@ class Handler(BaseHTTPRequestHandler):
     call: Callable
     predict: Callable[[Any], dict[str, Any]]
     limit: int  # bytes of a body
+    token: str  # before every path
 
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16  # an answer goes out in one piece; in two, each hop waits 40 ms
@@ -118,17 +127,57 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Logs nothing: answers have all that counts."""
 
+    def parse_request(self) -> bool:
+        """Reads the head of a request; answers it here where nobody else shall."""
+        if not super().parse_request():
+            return False
+        token, _, path = self.path[1:].partition("/")
+        self.path = f"/{path}"
+        if status := self._look(token):
+            self._refuse(status)
+        return not status
+
+    def _look(self, token: str) -> int:
+        """Returns the status to refuse a request with, or 0."""
+        lengths = self.headers.get_all("Content-Length", ["0"])
+        is_known = compare_digest(token.encode(), self.token.encode())
+        if not is_known or not is_from_here(self.headers, self.server.server_port):
+            return 403
+        if self.command != "POST":
+            return 405
+        if len(lengths) > 1 or "Transfer-Encoding" in self.headers:
+            return 400
+        return refuse_length(lengths[0], LARGEST if self._is_direct() else self.limit)
+
+    def _refuse(self, status: int) -> None:
+        """Answers at once, takes what is still sent, so that the answer arrives, and hangs up."""
+        self.close_connection = True
+        self._fail(status, HTTPStatus(status).name, HTTPStatus(status).description)
+        self.wfile.flush()
+        self.connection.settimeout(1)
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                if not self.connection.recv(1 << 20):
+                    break
+
+    def _is_direct(self) -> bool:
+        """Whether a request comes from inside, and not as a client of SageMaker."""
+        return self.path in (PREDICT, "/invocations")
+
     def do_POST(self) -> None:
         """Answers a request."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length, body = int(self.headers.get("Content-Length", 0)), b""
+        self.connection.settimeout(BODY_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            body = self.rfile.read(length)
+        self.connection.settimeout(self.timeout)
+        if len(body) < length:
+            return self._refuse(400)
         if self.path == PREDICT:
             return self._answer(*self._serve(body))
-        direct = self.path == "/invocations"  # and not as a client of SageMaker
-        if len(body) > self.limit and not direct:
-            return self._fail(413, "PayloadTooLarge", "Request body is over the limit.")
         response = self._handle(body)
         status, said = int(response.status[:3]), response.body
-        if status == 200 or direct:
+        if status == 200 or self._is_direct():
             return self._answer(status, said, response.content_type)
         said = said if isinstance(said, str) else said.decode("utf-8", "replace")
         side = "client" if status < 500 else "server"
@@ -144,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _handle(self, body: bytes) -> Response:
         res = Response()  # its name is part of the interface: see helpers.cloud.inference
-        uri = f"http://127.0.0.1:{self.server.server_port}{PREDICT}"
+        uri = f"http://127.0.0.1:{self.server.server_port}/{self.token}{PREDICT}"
         kinds = (self.headers.get(name) or JSON for name in ("Content-Type", "Accept"))
         attributes = self.headers.get(ATTRIBUTES)
         context = Context(None, None, "predict", uri, None, None, attributes, *kinds, len(body))
@@ -167,18 +216,20 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
 
 
 def main() -> None:
     """Serves until it is ended."""
-    folder, Handler.limit = Path(sys.argv[1]), int(sys.argv[2])
+    folder, Handler.limit, Handler.token = Path(sys.argv[1]), int(sys.argv[2]), token_hex(16)
     Handler.predict = load_model(find_model(folder / "model"))
     script = load_script(folder / "model")
     Handler.call = script.handler if script else pass_on
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    (folder / "port").write_text(str(server.server_port))
+    write_text(folder / ADDRESS, f"http://127.0.0.1:{server.server_port}/{Handler.token}")
     server.serve_forever()
 
 

@@ -1,9 +1,7 @@
 """Endpoints that answer: each archive in a container of its own."""
 
-import os
 import shutil
 import sys
-import tarfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +11,8 @@ import requests
 
 from helpers.cloud.processes import Guarded
 from helpers.cloud.rehearsal.jobs import split_uri
-from helpers.cloud.rehearsal.world import wait_for_port
-from helpers.common import ROOT
+from helpers.cloud.rehearsal.world import ADDRESS, inherited, wait_for_address
+from helpers.common import ROOT, extract
 
 START_SECONDS = 150  # for a container to load the model
 LIMITS = {"real-time": 6 * 2**20, "serverless": 4 * 2**20}  # bytes of a body, as AWS has them
@@ -49,8 +47,8 @@ class Endpoint:
             module = "helpers.cloud.rehearsal.container"
             command = [sys.executable, "-m", module, str(self._folder), str(limit)]
             with log.open("wb") as output:
-                self._container = Guarded(command, os.environ, ROOT, output)
-            if not wait_for_port(self._folder, self._container, START_SECONDS):
+                self._container = Guarded(command, inherited(), ROOT, output)
+            if not wait_for_address(self._folder, self._container, START_SECONDS):
                 raise RuntimeError("the container ended")
         except Exception as error:
             lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
@@ -62,7 +60,7 @@ class Endpoint:
             self.record.endpoint_status = "InService"
             self._container.wait()
             self.record.endpoint_status = "Failed"
-            (self._folder / "port").unlink(missing_ok=True)  # requests go to moto, which says so
+            (self._folder / ADDRESS).unlink(missing_ok=True)  # requests go to moto, which says so
 
     def _unpack(self) -> str:
         """Puts the archive into the folder; returns the kind of endpoint."""
@@ -75,15 +73,14 @@ class Endpoint:
         self._folder.mkdir(parents=True)
         path = self._folder / "model.tar.gz"
         self._s3.download_file(bucket, key, str(path))
-        with tarfile.open(path) as archive:
-            archive.extractall(self._folder / "model", filter="data")
+        extract(path, self._folder / "model")
         return "serverless" if "ServerlessConfig" in variant else "real-time"
 
     def work(self, source: str, target: str, headers: Mapping[str, str]) -> None:
         """Passes what lies in S3 to the container, and puts its answer there."""
         bucket, key = split_uri(source)
         body = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        uri = f"http://127.0.0.1:{(self._folder / 'port').read_text()}/invocations"
+        uri = f"{(self._folder / ADDRESS).read_text()}/invocations"
         answer = requests.post(uri, data=body, headers=headers)
         bucket, key = split_uri(target)
         if answer.status_code != 200:

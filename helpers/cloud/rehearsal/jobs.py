@@ -17,6 +17,7 @@ from typing import Any
 from moto.core.utils import utcnow
 
 from helpers.cloud.processes import Guarded, free_port
+from helpers.cloud.rehearsal.world import without_proxy
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LOOK_SECONDS = 0.5  # between two looks at the hosts
@@ -94,6 +95,7 @@ class Host:
             "PYTHONUNBUFFERED": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "WORKSHOP_HOST_ADDRESSES": self._addresses,  # nobody here knows where algo-1 is
+            **without_proxy(),
             **{name: self._here(value) for name, value in given.items()},
         }
 

@@ -2,15 +2,16 @@
 
     python -m helpers.cloud.rehearsal.server FOLDER REGION
 
-Writes its port into FOLDER/port, and serves until it is ended. Subclasses of moto's responses add
-what moto leaves out. Jobs and endpoints change moto's records of themselves, so that its Describe
-and List are true: moto by itself reports a job as Completed when it is created.
+Writes its address into FOLDER/address, and serves until it is ended. Subclasses of moto's responses
+add what moto leaves out. Jobs and endpoints change moto's records of themselves, so that its
+Describe and List are true: moto by itself reports a job as Completed when it is created.
 """
 
 import importlib
 import json
 import logging
-import shutil
+import os
+import re
 import signal
 import sys
 import threading
@@ -18,23 +19,32 @@ import uuid
 from pathlib import Path
 from typing import Any, ClassVar
 
-import boto3
+from botocore.credentials import Credentials
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.responses import IamResponse
 from moto.logs.models import logs_backends
-from moto.sagemaker.exceptions import ConflictException, ResourceNotFound
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from moto.sagemaker.exceptions import AWSValidationException, ConflictException, ResourceNotFound
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
-from moto.server import ThreadedMotoServer
 from moto.servicequotas.responses import ServiceQuotasResponse
+from werkzeug.serving import make_server
 
+from helpers.cloud.guard import remove
+from helpers.cloud.rehearsal.door import Door
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
-from helpers.cloud.rehearsal.world import ATTRIBUTES
+from helpers.cloud.rehearsal.world import ADDRESS, ATTRIBUTES, loopback_session
+from helpers.common import write_text
 
 # Instances of each kind that may run at once: none of the large types, as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
 QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
+NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"  # of a job or endpoint, as AWS has it
 USES = ("training job usage", "spot training job usage", "endpoint usage")
 
 jobs: dict[str, RunningJob] = {}
@@ -58,13 +68,14 @@ class ControlPlane(SageMakerResponse):
     def create_training_job(self) -> ActionResult:
         """Starts the job."""
         name, given = self._get_param("TrainingJobName"), self._get_param("AlgorithmSpecification")
+        place = self._place("jobs", name)
         definitions = given.get("MetricDefinitions", [])
         answer = super().create_training_job()
         record = self.sagemaker_backend.training_jobs[name]
         record.algorithm_specification["MetricDefinitions"] = definitions  # moto has its own there
         record.environment = self._get_param("Environment")
         logs = logs_backends[self.current_account][self.region]
-        jobs[name] = RunningJob(record, self.s3, logs, self.folder / "jobs" / name)
+        jobs[name] = RunningJob(record, self.s3, logs, place)
         return answer
 
     def stop_training_job(self) -> ActionResult:
@@ -80,6 +91,12 @@ class ControlPlane(SageMakerResponse):
         del jobs[name], records[name]
         return EmptyResult()
 
+    def _place(self, kind: str, name: str) -> Path:
+        """Returns the folder for something; moto takes any name, such as one that leads out."""
+        if not re.fullmatch(NAME, name):
+            raise AWSValidationException(f"The name {name!r} does not satisfy {NAME}")
+        return self.folder / kind / name
+
     def _job(self) -> RunningJob:
         name = self._get_param("TrainingJobName")
         if name not in jobs:
@@ -88,9 +105,9 @@ class ControlPlane(SageMakerResponse):
 
     def create_endpoint(self) -> ActionResult:
         """Starts the endpoint's container."""
-        answer = super().create_endpoint()
         name, backend = self._get_param("EndpointName"), self.sagemaker_backend
-        place = self.folder / "endpoints" / name
+        place = self._place("endpoints", name)
+        answer = super().create_endpoint()
         endpoints[name] = Endpoint(backend.endpoints[name], backend, self.s3, place)
         return answer
 
@@ -157,6 +174,12 @@ class Quotas(ServiceQuotasResponse):
         return json.dumps({"Quotas": quotas})
 
 
+class Handler(MotoRequestHandler):
+    """moto's, which does not wait for ever."""
+
+    timeout = 60  # seconds without a byte
+
+
 def main() -> None:
     """Serves until it is ended."""
     folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
@@ -165,17 +188,18 @@ def main() -> None:
     for answers in (ControlPlane, Runtime, Permissions, Quotas):
         urls = importlib.import_module(".urls", answers.__base__.__module__.rpartition(".")[0])
         urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    boto = boto3.Session("rehearsal", "rehearsal", region_name=region)
-    ControlPlane.s3 = boto.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+    key = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    moto = Door(DomainDispatcherApplication(create_backend_app), Credentials(*key))
+    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    ControlPlane.s3 = loopback_session(address, region, *key).client("s3")
     ControlPlane.folder = folder
-    (folder / "port").write_text(str(port))
+    write_text(folder / ADDRESS, address)
     end.wait()
     for thing in (*jobs.values(), *endpoints.values()):
         thing.stop()
-    shutil.rmtree(folder, ignore_errors=True)  # the notebook may have been killed
+    remove(str(folder))  # the guard may have been killed
 
 
 if __name__ == "__main__":

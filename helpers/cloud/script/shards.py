@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.common import WorkshopError, expected, progress_bar, read_json, whole_folder
+from helpers.common import WorkshopError, expected, extract, progress_bar, read_json, whole_folder
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, IMAGES = "manifest.csv", "images"
@@ -140,7 +140,7 @@ def _unpacked(shard: Path, folder: Path) -> Manifest:
             with whole_folder(folder) as draft:
                 _unpack(shard, draft)
                 (draft / STAMP_FILE).write_text(json.dumps(stamp))
-        except (tarfile.TarError, WorkshopError) as error:
+        except WorkshopError as error:
             what = "a whole shard as helpers.cloud.write_shards makes it"
             fix = "Copy it again, or write the shards again."
             raise WorkshopError(f"{shard}: expected {what}, found: {error} {fix}") from error
@@ -149,26 +149,13 @@ def _unpacked(shard: Path, folder: Path) -> Manifest:
 
 def _unpack(shard: Path, folder: Path) -> None:
     """Unpacks a shard; refuses whatever `write_shards` does not write."""
-    with tarfile.open(shard, "r:") as archive:  # "r:": no compression, so no bomb
-        names = set()
-        for member in archive.getmembers():
-            good = MEMBER_NAME.fullmatch(member.name) and member.isreg() and not member.issparse()
-            if not good or member.name in names:
-                raise WorkshopError(f"a member {member.name!r} that does not belong there.")
-            names.add(member.name)
-        for name in sorted({LABELS_FILE, MANIFEST_FILE} - names):
-            raise WorkshopError(f"no {name}.")
-        archive.extractall(folder, filter=_safe)
+    names = set(extract(shard, folder))
+    for name in sorted(name for name in names if not MEMBER_NAME.fullmatch(name))[:1]:
+        raise WorkshopError(f"a member {name!r} that does not belong there.")
+    for name in sorted({LABELS_FILE, MANIFEST_FILE} - names):
+        raise WorkshopError(f"no {name}.")
     manifest = read_manifest(folder / MANIFEST_FILE, labels=Labels.read(folder / LABELS_FILE))
     rows = set(manifest.frame[IMAGE])
     for name in sorted(rows ^ (names - {LABELS_FILE, MANIFEST_FILE}))[:1]:
         missing = "no image" if name in rows else "no row of the manifest"
         raise WorkshopError(f"{missing} for {name!r}.")
-
-
-def _safe(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
-    """Lets nothing out of `folder`, and gives files the time of now.
-
-    All members bear the same time; the cache of decoded images tells files apart by theirs.
-    """
-    return tarfile.data_filter(member, folder).replace(mtime=None, deep=False)

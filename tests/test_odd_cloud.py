@@ -1,0 +1,83 @@
+"""Whatever an archive, a ledger or a request says: it is taken or refused, and nothing breaks."""
+
+import io
+import json
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from helpers.cloud.ledger import KINDS, Entry, Ledger
+from helpers.cloud.rehearsal.door import refuse_length
+from helpers.common import WorkshopError, extract
+
+few = settings(max_examples=50, derandomize=True, deadline=None)
+PARTS = some.sampled_from(["a", "b", "..", ".", "", "~", "C:", "\\..", "a\\..\\..", "ü", " ", "-"])
+NAMES = some.lists(PARTS, min_size=1, max_size=5).map("/".join) | some.text(min_size=1, max_size=9)
+KINDS_OF_MEMBER = some.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, b"1", b"2", b"3", b"6"])
+
+
+def unpacked(archive: Path) -> None:
+    """Unpacks; nothing but what is below `out` may come of it, and no link."""
+    folder = archive.parent
+    try:
+        extract(archive, folder / "out")
+    except WorkshopError:
+        assert not (folder / "out").exists()
+    assert {path.name for path in folder.iterdir()} <= {archive.name, "out"}
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+
+
+@few
+@given(some.lists(some.tuples(NAMES, KINDS_OF_MEMBER, NAMES, some.binary(max_size=9)), max_size=5))
+def test_members_of_a_tar(members):
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(Path(folder, "a.tar"), "w") as archive:
+            for name, kind, link, content in members:
+                member = tarfile.TarInfo(name)
+                member.type, member.linkname = kind, link
+                member.size = len(content) if kind == tarfile.REGTYPE else 0
+                archive.addfile(member, io.BytesIO(content))
+        unpacked(Path(folder, "a.tar"))
+
+
+@few
+@given(some.dictionaries(NAMES, some.tuples(some.binary(max_size=9), some.integers(0, 0xFFFF))))
+def test_members_of_a_zip(members):
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(Path(folder, "a.zip"), "w") as archive:
+            for name, (content, mode) in members.items():
+                member = zipfile.ZipInfo(name)
+                member.external_attr = mode << 16
+                archive.writestr(member, content)
+        unpacked(Path(folder, "a.zip"))
+
+
+VALUES = some.none() | some.booleans() | some.integers() | some.text(max_size=5)
+OTHERS = dict.fromkeys(Entry._fields[1:], VALUES)
+ENTRIES = some.fixed_dictionaries({"kind": some.sampled_from([*KINDS, "planet"]), **OTHERS})
+JSON = some.recursive(VALUES | ENTRIES, lambda inner: some.lists(inner, max_size=4), max_leaves=8)
+
+
+@few
+@given(JSON.map(json.dumps) | some.text(max_size=20), some.sampled_from(["old.json", "one.json"]))
+def test_what_a_ledger_may_hold(text, name):
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder, "old.json"))
+        ledger.add("model", "workshop-signs", "us-east-1")
+        path = ledger.path if name == "old.json" else ledger.folder / name
+        path.write_text(text, encoding="utf-8")
+        assert "workshop-signs" in [entry.name for entry in ledger.entries]
+        for entry in ledger.entries:
+            ledger.remove(entry.kind, entry.name)
+        assert ledger.entries == []
+
+
+@few
+@given(some.none() | some.text() | some.integers().map(str))
+def test_lengths_of_a_body(text):
+    plain = text is None or (text.isascii() and text.isdigit())
+    assert refuse_length(text, 1000) in ((0, 413) if plain else (400,))
