@@ -43,7 +43,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "03-interval": Exercise(
         _interval,
-        "`rows = truth == worst` chooses the images. On them, `predicted == worst` is what to "
+        "`truth == worst` chooses the images. On them, `predicted == worst` is what to "
         "average, and gender_people needs the same rows. Hand both to interval.",
     ),
     "03-prior": Exercise(

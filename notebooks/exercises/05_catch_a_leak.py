@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
 
 from helpers.workshop import Exercise
 
@@ -36,11 +37,16 @@ def _fix(answer: Any, pool: Any, people: Any, age: Any) -> bool:
     train, validation = map(np.asarray, answer)
     whole = np.array_equal(np.sort(np.concatenate([train, validation])), np.sort(pool))
     apart = not set(people[train]) & set(people[validation])
-    sizes = 0.15 < len(validation) / len(pool) < 0.35
-    ages = [name for name in np.unique(age[pool]) if name]
-    fractions = [[np.mean(age[rows] == name) for name in ages] for rows in (train, validation)]
-    even = np.ptp(fractions, axis=0).max() < 0.15
-    return whole and apart and sizes and even
+    sizes = 0.1 < len(validation) / len(pool) < 0.45
+    best = next(StratifiedGroupKFold(4).split(pool, age[pool], people[pool]))
+    reached = _unevenness(age, [pool[rows] for rows in best])  # few people cannot be even
+    return whole and apart and sizes and _unevenness(age, answer) <= max(0.1, reached)
+
+
+def _unevenness(age: Any, split: Any) -> float:
+    """The largest difference between the two sides in the fraction of an age."""
+    fractions = [[np.mean(age[rows] == name) for name in np.unique(age)] for rows in split]
+    return np.ptp(fractions, axis=0).max()
 
 
 EXERCISES: dict[str, Exercise] = {
