@@ -8,8 +8,8 @@ calibration   how far to trust a probability, before and after temperature scali
 cameras       the accuracy by camera, and where no image of that camera was trained on
 people       what fewer people cost, and what training half as long costs
 
-The images of one run are committed in images/real, for those who do not have the data. Notebook 03
-shows yours instead where WORKSHOP_REAL names the same manifest as --manifest.
+The figures of one run are committed in images/real, for those who do not have the data. Notebook 03
+shows one of them, and notebook 05 reads the numbers of the leak.
 """
 
 import os

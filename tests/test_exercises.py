@@ -55,25 +55,6 @@ def people(**columns):
     return Manifest(pd.DataFrame(frame | columns), labels, Path())
 
 
-def test_floor_exercise_leaves_empty_cells_out():
-    assert exercises.is_right("03-floor", "bag", people())
-    assert not exercises.is_right("03-floor", "hat", people())
-
-
-def test_quality_exercise_wants_the_value_with_the_lowest_accuracy():
-    manifest = people(imagequality=["Good", "Good", "Bad", "Bad"])
-    says_yes = {"hat": np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1]])}
-    assert exercises.is_right("03-quality", "Bad", manifest, says_yes, "hat")
-    assert not exercises.is_right("03-quality", "Good", manifest, says_yes, "hat")
-
-
-def test_leak_exercise_counts_validation_images_of_known_persons():
-    split = ["train", "validation", "validation", "validation"]
-    manifest = people(group=["p1", "p1", "p2", "p3"], split=split)
-    assert exercises.is_right("03-leak", 1 / 3, manifest)
-    assert not exercises.is_right("03-leak", 0.5, manifest)
-
-
 def test_cloud_exercises():
     manifest = people(sign=["stop", "stop", "yield", "yield"], group=["a", "b", "c", "c"])
     manifest.frame.loc[4] = {"image_path": "e", "sign": "stop", "group": "d"}

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
         expected_calibration_error,
         fit_temperature,
     )
-    from helpers.scores.errors import confusion, likely_label_errors, per_class, worst_mistakes
+    from helpers.scores.errors import confusion, likely_label_errors, per_class
     from helpers.scores.priors import co_occurrence, without_prior
     from helpers.scores.scores import (
-        accuracy_difference,
         at_majority_baseline,
         score_by,
         score_lines,

@@ -1,4 +1,4 @@
-"""Where a network is wrong: class by class, image by image, and where the label may be."""
+"""Where a network is wrong: class by class, and where the label may be."""
 
 from collections.abc import Sequence
 
@@ -29,19 +29,6 @@ def confusion(
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (known, probabilities.argmax(axis=1)), 1)
     return pd.DataFrame(counts, classes, classes).rename_axis(index="truth", columns="prediction")
-
-
-def worst_mistakes(
-    targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], count: int = 12
-) -> pd.DataFrame:
-    """Lists the `count` most confident mistakes; `row` is the position in the arrays."""
-    known, probabilities, rows = labelled(targets, probabilities, classes)
-    predicted, names = probabilities.argmax(axis=1), np.asarray(classes, object)
-    table = pd.DataFrame({"row": rows, "truth": names[known], "predicted": names[predicted]})
-    table["confidence"] = probabilities.max(axis=1)
-    table["truth_probability"] = probabilities[np.arange(len(known)), known]
-    table = table[predicted != known].sort_values("confidence", ascending=False, kind="stable")
-    return table[:count].reset_index(drop=True)
 
 
 def likely_label_errors(

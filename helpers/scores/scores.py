@@ -37,15 +37,6 @@ class TaskScore:
     calibration_error: float = math.nan  # expected calibration error over 15 bins
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The accuracy of one network minus that of another, with its 95 % interval."""
-
-    difference: float
-    low: float
-    high: float
-
-
 def score_task(
     targets: np.ndarray,
     probabilities: np.ndarray,
@@ -142,11 +133,11 @@ def score_by(
 ) -> pd.DataFrame:
     """Scores a task separately for each value of another column (camera, gender, age).
 
-    A row per value that has a labelled row. An empty value becomes "not known".
+    A row per value that has a labelled row. An empty value becomes "missing".
     """
     _, _, groups = labelled(targets, probabilities, groups=groups)
     known, probabilities, by = labelled(targets, probabilities, groups=np.asarray(by, str))
-    by = np.where(by == "", "not known", by)
+    by = np.where(by == "", "missing", by)
     classes, scores = range(probabilities.shape[1]), {}
     for value in np.unique(by):
         rows = by == value
@@ -154,26 +145,6 @@ def score_by(
         scores[str(value)] = score_task(*given)
     columns = ["labelled", "accuracy", "accuracy_low", "accuracy_high"]
     return pd.DataFrame.from_dict(scores, orient="index").reindex(columns=columns)
-
-
-def accuracy_difference(
-    targets: np.ndarray,
-    probabilities_a: np.ndarray,
-    probabilities_b: np.ndarray,
-    groups: np.ndarray | None = None,
-) -> Difference:
-    """Compares two networks on the same rows: the accuracy of a minus that of b.
-
-    Both are resampled together (paired bootstrap over groups), so what is hard for both cancels.
-    """
-    known, probabilities_a, groups_a = labelled(targets, probabilities_a, groups=groups)
-    _, probabilities_b, _ = labelled(targets, probabilities_b)
-    if not len(known):
-        return Difference(math.nan, math.nan, math.nan)
-    correct_a, correct_b = (p.argmax(axis=1) == known for p in (probabilities_a, probabilities_b))
-    gains = correct_a.astype(int) - correct_b
-    means = _resampled_means(gains[:, None], groups_a, BOOTSTRAPS)[:, 0]
-    return Difference(float(gains.mean()), *_interval(means))
 
 
 def at_majority_baseline(scores: pd.DataFrame) -> list[str]:

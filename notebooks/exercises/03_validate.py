@@ -3,43 +3,52 @@
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import f1_score
 
-from helpers.scores import score_by
-from helpers.workshop import Exercise, near
-
-
-def _majority(manifest: Any, task: str) -> float:
-    names = manifest.frame[task]
-    return names[names != ""].value_counts(normalize=True).max()
+from helpers.workshop import Exercise
 
 
-def _quality(answer: Any, manifest: Any, probabilities: Any, task: str) -> bool:
-    values = manifest.frame["imagequality"]
-    table = score_by(manifest.targets(task), probabilities[task], values, bootstraps=0)
-    return table.loc[answer, "accuracy"] == table["accuracy"].min()
+def _f1(answer: Any) -> bool:
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(4, size=(2, 200))
+    counts = np.zeros((4, 4), int)
+    np.add.at(counts, (truth, predicted), 1)
+    return np.allclose(answer(counts), f1_score(truth, predicted, average=None))
 
 
-def _leak(answer: Any, manifest: Any) -> bool:
-    known, people = manifest.subset("train").groups, manifest.subset("validation").groups
-    return near(answer, np.isin(people, known).mean())
+def _interval(answer: Any, truth: Any, predicted: Any, people: Any, worst: int) -> bool:
+    rows = truth == worst
+    found, (_, person) = predicted[rows] == worst, np.unique(people[rows], return_inverse=True)
+    sums = np.column_stack([np.bincount(person, found), np.bincount(person)])
+    drawn = np.random.default_rng(1).integers(len(sums), size=(2000, len(sums)))
+    right, count = sums[drawn].sum(axis=1).T
+    return np.allclose(answer, np.percentile(right / count, [2.5, 97.5]), atol=0.04)
+
+
+def _prior(answer: Any, probabilities: Any, train_targets: Any) -> bool:
+    """Whether each class gained the same factor on every image, and the rarest one the most."""
+    fractions = np.bincount(train_targets[train_targets >= 0], minlength=probabilities.shape[1])
+    gain = np.asarray(answer) / np.maximum(probabilities, 1e-12)
+    gain = gain / gain[:, :1]
+    same = np.allclose(gain, gain[0], rtol=1e-2)
+    sums = np.allclose(np.sum(answer, axis=1), 1, atol=1e-3)
+    return same and sums and gain[0].argmax() == fractions.argmin() and gain[0].max() > 1.01
 
 
 EXERCISES: dict[str, Exercise] = {
-    "03-floor": Exercise(
-        lambda answer, manifest: (
-            _majority(manifest, answer) == max(_majority(manifest, task) for task in manifest.tasks)
-        ),
-        "go through every_task.tasks. Of each, take the column of every_task.frame, drop the empty "
-        "cells, and let value_counts(normalize=True) give the fractions.",
+    "03-f1": Exercise(
+        _f1,
+        "answer is the function itself, without brackets. `np.diag(confusion)` is the diagonal; "
+        "sum(axis=1) adds up each row and sum(axis=0) each column.",
     ),
-    "03-quality": Exercise(
-        _quality,
-        "metrics.score_by takes targets, probabilities and test.frame['imagequality']. The answer "
-        "is the index of the row with the lowest accuracy: idxmin().",
+    "03-interval": Exercise(
+        _interval,
+        "`truth == worst` chooses the images. On them, `predicted == worst` is what to "
+        "average, and gender_people needs the same rows. Hand both to interval.",
     ),
-    "03-leak": Exercise(
-        _leak,
-        "shuffled.subset('train').groups are the people of the training images. Ask of each "
-        "of shuffled.subset('validation').groups whether it is among them; take the mean.",
+    "03-prior": Exercise(
+        _prior,
+        "`np.bincount(train_targets[train_targets != -1])` counts the classes; make fractions of "
+        "them, divide by them, and then divide each row by its sum: sum(axis=1, keepdims=True).",
     ),
 }
