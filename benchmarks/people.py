@@ -1,6 +1,6 @@
 """Draws the first picture of the README: eight sharp test images and what the network says.
 
-    python -m data.generate.eight_people --run artifacts/full/runs/multi_task \
+    python -m benchmarks people --run artifacts/full/runs/multi_task \
         --manifest artifacts/full/people/manifest.csv
 
 writes images/probabilities.png: for each task the three most probable classes, the label marked.
@@ -18,8 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers.common import ROOT, expected, keras, run_command, whole_file
+from benchmarks.command import shared
+from helpers.common import ROOT, expected, whole_file
 from helpers.manifest import Manifest, read_manifest
+from helpers.model import load_model
 from helpers.plots import GRAY, ORANGE, PAINT, STYLE, NotebookFigure
 from helpers.train import open_run, predict_manifest
 
@@ -28,6 +30,10 @@ ROWS, COLUMNS = 2, 4
 BEST = 3  # bars of a task
 SIZE = (11.6, 6.6)  # inches
 DPI, COLORS = 100, 256  # half of the bytes of an image of all colors
+FLAGS = shared("manifest") | {
+    "--run": {"type": Path, "required": True, "help": "the run of notebook 02"},
+    "--out": {"type": Path, "default": ROOT / "images" / "probabilities.png", "help": "the PNG"},
+}
 
 
 def measure_sharpness(path: str) -> float:
@@ -90,15 +96,10 @@ def draw(manifest: Manifest, probabilities: dict[str, np.ndarray], rows: list[in
     return figure
 
 
-def main() -> None:
+def run(given: argparse.Namespace) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True, help="of notebook 02")
-    parser.add_argument("--manifest", type=Path, required=True, help="of notebook 01")
-    parser.add_argument("--out", type=Path, default=ROOT / "images" / "probabilities.png")
-    given = parser.parse_args()
     test = read_manifest(given.manifest).subset("test")
-    model = keras.saving.load_model(open_run(given.run).best_path, compile=False)
+    model = load_model(open_run(given.run).best_path)
     rows = choose_people(test)
     probabilities = predict_manifest(model, test.select(TASKS))
     buffer = io.BytesIO()
@@ -107,7 +108,3 @@ def main() -> None:
         image = Image.open(buffer).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
         image.save(draft, "PNG", optimize=True)
     print(f"{given.out}: {given.out.stat().st_size / 1024:.0f} KB")
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
 
-from data.generate.eight_people import TASKS, choose_people, draw
+from benchmarks.people import TASKS, choose_people, draw
 from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
 
