@@ -82,24 +82,10 @@ def test_published_recipe_exercises():
     assert right == (shares == shares.max()).tolist()
 
 
-def test_boxes_and_epochs_exercises():
+def test_boxes_exercises():
     one = {"boxes": np.array([[0.1, 0.25, 0.6, 0.75], [0, 0, 1, 1]])}
     assert exercises.is_right("10-pixels", 240, one, 480)
     assert not exercises.is_right("10-pixels", 135, one, 480)
-    log = pd.DataFrame({"epoch": [1, 2, 3], "val_gender_accuracy": [0.5, 0.8, 0.8]})
-    assert exercises.is_right("02-epoch", 3, log)
-    assert not exercises.is_right("02-epoch", 1, log)
-
-
-def test_disagreement_exercise_counts_people_with_two_labels():
-    frame = {
-        "image_path": list("abcdef"),
-        "top_color": ["red", "blue", "red", "", "red", "red"],
-        "group": ["p1", "p1", "p2", "p2", "p3", "p3"],
-    }
-    manifest = Manifest(pd.DataFrame(frame), Labels({"top_color": ("red", "blue")}), Path())
-    assert exercises.is_right("01-disagreement", 1, manifest)
-    assert not exercises.is_right("01-disagreement", 2, manifest)
 
 
 @pytest.mark.parametrize("name", all_exercises())

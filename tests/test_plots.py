@@ -90,7 +90,7 @@ def test_class_shares_counts_every_class_and_what_is_not_known(tasks, folder):
     for task, axes in zip(tasks, shown.values()):
         counts = manifest.frame[task].value_counts()
         assert widths(axes)[-1] == counts[""] == 12
-        assert labels_of(axes)[-1] == "not known"
+        assert labels_of(axes)[-1] == "missing"
         assert widths(axes)[:-1] == sorted(widths(axes)[:-1], reverse=True)
         assert len(axes.containers[0]) == len(tasks[task]) + 1
         assert any(f"  {12 / 120:.1%}" in text for text in texts(axes))
@@ -165,14 +165,6 @@ def test_images_of_groups_has_a_row_for_each(folder):
     assert sum(bool(axes.images) for axes in figure.axes) == 4
     captions = [text for axes in figure.axes for text in texts(axes)]
     assert captions[0] == "person-0\n3 images\n(1 not shown)"
-
-
-def test_images_per_group_counts_groups(folder):
-    manifest = manifest_of(THREE, folder, rows=7)
-    axes = drawn(plots.images_per_group(manifest)).axes[0]
-    bars = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in axes.patches}
-    assert bars == {3: 2, 1: 1}
-    assert axes.get_title("left") == "3 groups, 7 images, median 3"
 
 
 def log_of(tasks, epochs=5):

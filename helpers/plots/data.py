@@ -48,10 +48,11 @@ def shares_by_split(manifest: Manifest) -> Figure:
     tables = [_split_shares(manifest, task, splits) for task in manifest.labels.tasks]
     figure, panels, _ = packed_panels([[*table.index] for table in tables], axis=1)
     for axes, task, table in zip(panels, manifest.labels.tasks, tables):
-        rows = range(len(table))
+        rows = np.arange(len(table))
         axes.hlines(rows, table.min(axis=1), table.max(axis=1), color=style.GRAY, lw=1)
-        for name, color, marker in zip(splits, (style.BLUE, style.ORANGE, style.GREEN), "o^s"):
-            axes.plot(table[name], rows, marker, color=color, ms=6, label=name, alpha=0.9)
+        looks = zip((style.BLUE, style.ORANGE, style.GREEN), "o^s", (-0.3, 0, 0.3))
+        for name, (color, marker, lower) in zip(splits, looks):  # none hides another
+            axes.plot(table[name], rows + lower, marker, color=color, ms=3.5, label=name)
         axes.set_yticks(rows, [style.clipped(name) for name in table.index])
         axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(-0.03 * table.to_numpy().max(), None))
         axes.xaxis.set_major_formatter("{x:.0%}")
@@ -90,20 +91,4 @@ def co_occurrence(table: pd.DataFrame) -> Figure:
     ticks = np.arange(-limit, limit + 1)
     bar.set_ticks(ticks, labels=[f"×{2**tick:g}" for tick in ticks])
     bar.outline.set_visible(False)
-    return figure
-
-
-@style.styled
-def images_per_group(manifest: Manifest) -> Figure:
-    """Draws how many groups (people) have one image, two, three..."""
-    sizes = pd.Series(manifest.groups).value_counts()
-    counts = sizes.value_counts().sort_index()
-    figure, axes = one_panel(2.8)
-    bars = axes.bar(counts.index, counts.to_numpy(), color=style.BLUE, width=0.8)
-    if len(counts) <= 25:
-        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=9)
-        axes.set_xticks(counts.index)
-    axes.margins(y=0.12)
-    title = f"{len(sizes):,} groups, {len(manifest):,} images, median {sizes.median():g}"
-    axes.set(xlabel="images of the same group", ylabel="groups", title=title)
     return figure

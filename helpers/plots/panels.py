@@ -13,7 +13,7 @@ from matplotlib.textpath import TextPath
 
 import helpers.plots.style as style
 
-NOT_KNOWN = "not known"
+NOT_KNOWN = "missing"
 OVERHEAD = 1.9  # rows of bars that a panel's title and margin take
 ROW = 0.235  # inches per bar
 

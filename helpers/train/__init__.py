@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from helpers.train.loop import (
         ENDLESS,
         open_or_create,
-        single_task_twins,
         start_from_before,
         train,
     )

@@ -163,12 +163,3 @@ def start_from_before(
     elif not state.weights:  # a later stage starts from the best of those before
         best = run.mark_best(pd.DataFrame(state.rows))
         model.set_weights(load_model(run.epoch_path(best)).get_weights())
-
-
-def single_task_twins(recipe: Recipe, manifest: Manifest, folder: Path) -> dict[str, Run]:
-    """Trains for each task a network that differs in nothing but in having that task alone."""
-    runs = {}
-    for task in manifest.labels.tasks:
-        print(f"single task: {task}")
-        runs[task] = train(manifest.select([task]), Path(folder) / task, recipe, overwrite=True)
-    return runs
