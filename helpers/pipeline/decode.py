@@ -156,5 +156,5 @@ def _read(path: tf.Tensor | str, image_size: tuple[int, int]) -> tf.Tensor:
     return decode_image(tf.ensure_shape(data, ()), image_size)
 
 
-def _checked(path: bytes) -> bytes:
-    return open_image(os.fsdecode(path))[1]
+def _checked(path: np.ndarray | bytes) -> bytes:
+    return open_image(os.fsdecode(np.asarray(path, object).item()))[1]
