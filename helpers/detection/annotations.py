@@ -146,7 +146,7 @@ def _read_one(
         image = _find_image(folder, images, path, named)
         if finding := check_image(image):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
-        real = open_image(image)[0].size
+        real = open_image(image)[0][1:3]  # width, height
         if class_from == "file":
             boxes = [replace(box, name=_class_of_file(image)) for box in boxes]
         notes = []

@@ -7,11 +7,7 @@ from helpers.common import front_door
 if TYPE_CHECKING:
     from helpers.manifest.checks import check_split, validate
     from helpers.manifest.digest import describe_split
-    from helpers.manifest.image_header import (
-        ADOBE,
-        MAX_PIXELS,
-        ORIENTATION,
-    )
+    from helpers.manifest.image_header import ADOBE, MAX_PIXELS, ORIENTATION
     from helpers.manifest.images import (
         IMAGE_HEADER,
         SUFFIXES,

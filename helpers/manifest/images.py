@@ -20,7 +20,14 @@ import numpy as np
 from PIL import Image
 
 from helpers.common import CORES, WorkshopError, progress_bar
-from helpers.manifest.image_header import MAX_PIXELS, Header, ImageError, check_size, read_header
+from helpers.manifest.image_header import (
+    DAMAGED,
+    MAX_PIXELS,
+    Header,
+    ImageError,
+    check_size,
+    read_header,
+)
 from helpers.manifest.problems import Problem
 
 IMAGE_HEADER = Path(__file__).with_name("image_header.py")  # goes into an endpoint's archive
@@ -31,8 +38,7 @@ OTHERS = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"RIFF": "WEBP", b"8BPS": "PSD", b
 SAVE_AGAIN = "Save it again as an RGB JPEG or PNG, e.g. Image.open(old).convert('RGB').save(new)."
 RESTORE, LEAVE = "Restore the file, or leave it out.", "Leave it out."
 ADVICE = {  # kind of problem: what was expected, and what to do
-    "special file": ("a file with an image in it", LEAVE),
-    "unreadable file": ("a readable file", "Change its permissions."),
+    "unreadable file": ("a readable file", f"Change its permissions. {LEAVE}"),
     "unreadable image": ("a whole image", RESTORE),
     "too large": (f"at most {MAX_PIXELS // 10**6} million pixels", f"Make it smaller. {LEAVE}"),
     "format": ("JPEG, PNG, BMP or a still GIF", SAVE_AGAIN),
@@ -79,7 +85,7 @@ def decode(header: Header, data: bytes, times: int = 1) -> np.ndarray:
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | reduced
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
-        raise UnreadableError("unreadable image", "an image that is damaged")
+        raise UnreadableError("unreadable image", DAMAGED)
     if header.layers == 4:  # 0 to 2 levels lighter than in TensorFlow, as OpenCV rounds up
         pixels = cv2.subtract(pixels, (1, 1, 1, 0))
     rows, columns = ((1, 1), (1, -1), (-1, -1), (-1, 1))[(header.orientation - 1) % 4]
@@ -109,22 +115,17 @@ def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
 def _read_file(path: Path) -> bytes:
     """Reads a regular file; never waits, as the end of a pipe or of a device may never come."""
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        if path.is_dir() or not path.exists():
+            raise _missing(path, "a folder" if path.is_dir() else "no such file")
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ImageError("special file", "a pipe or a device")
+                raise ImageError("unreadable file", "a pipe or a device")
             if status.st_size > MAX_BYTES:
                 raise ImageError("too large", f"a file of {status.st_size / 1e6:,.0f} MB")
             return file.read(status.st_size)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        is_folder = isinstance(error, IsADirectoryError)
-        raise _missing(path, "a folder" if is_folder else "no such file") from None
     except (OSError, ValueError) as error:  # also a socket, or a name that no file can have
         raise ImageError("unreadable file", f"one that cannot be read ({error})") from None
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _convert(data: bytes) -> tuple[Header, bytes]:
@@ -145,13 +146,10 @@ def _convert(data: bytes) -> tuple[Header, bytes]:
             file = io.BytesIO()
             image.convert("RGB").save(file, "BMP")
             return Header("BMP", *image.size, 3), file.getvalue()
-    except Image.DecompressionBombError:
-        raise ImageError("too large", "more pixels than Pillow opens") from None
-    except ImageError:
-        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError("too large", f"one that Pillow refuses: {error}") from None
     except (OSError, SyntaxError, ValueError, IndexError, EOFError, StructError) as error:
-        found = f"an image that ends early or is damaged ({error})"
-        raise ImageError("unreadable image", found) from None
+        raise ImageError("unreadable image", f"{DAMAGED} ({error})") from None
 
 
 def _missing(path: Path, found: str) -> UnreadableError:

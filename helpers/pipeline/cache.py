@@ -89,7 +89,8 @@ def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> No
 def _undecodable(paths: list[str]) -> WorkshopError:
     for path in paths:
         if problem := check_image(path):
-            return expected(problem.expected, problem.found, problem.fix, path)
+            fix = f"{problem.fix} python -m helpers.manifest names every such file."
+            return expected(problem.expected, problem.found, fix, path)
     return WorkshopError(f"an image between {paths[0]} and {paths[-1]} changed while it was read.")
 
 

@@ -46,11 +46,8 @@ def _reduction(size: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
 
 def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientation: tf.Tensor):
     shape = tf.io.extract_jpeg_shape(image_bytes)
-    has_adobe = tf.size(tf.strings.split(image_bytes, ADOBE)) > 1
-    message = "expected a CMYK JPEG with Adobe's marker, found one without"
-    asserted = tf.debugging.Assert((shape[2] != 4) | has_adobe, [message])
-    with tf.control_dependencies([asserted, _small_enough(shape[:2])]):
-        image_bytes = tf.identity(image_bytes)
+    has_colors = (shape[2] != 4) | (tf.size(tf.strings.split(image_bytes, ADOBE)) > 1)
+    image_bytes = _checked(image_bytes, shape[:2], has_colors)
     size = tf.where(orientation >= 5, shape[1::-1], shape[:2])  # these swap height and width
     # as Pillow and browsers do; TensorFlow's default is a faster transform whose pixels differ
     decode = partial(tf.io.decode_jpeg, image_bytes, 3, dct_method="INTEGER_ACCURATE")
@@ -59,8 +56,7 @@ def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientatio
 
 
 def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]):
-    with tf.control_dependencies([_small_enough(_promised_size(image_bytes))]):
-        image_bytes = tf.identity(image_bytes)
+    image_bytes = _checked(image_bytes, _promised_size(image_bytes))
     image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     image = tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
     size = tf.shape(image)[:2]
@@ -73,21 +69,26 @@ def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]):
 
 
 def _promised_size(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Reads height and width from the head of a PNG, GIF or BMP: (2,)."""
+    """Reads height and width, in either order, from the head of a PNG, GIF or BMP: int32 (2,)."""
     head = tf.strings.substr(tf.strings.join([image_bytes, "\0" * 26]), 0, 26)
-    data = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.float64)
-    powers = tf.constant([1, 2**8, 2**16, 2**24], tf.float64)
-    png = tf.linalg.matvec(tf.reshape(data[16:24], (2, 4)), powers[::-1])
-    gif = tf.linalg.matvec(tf.reshape(data[6:10], (2, 2)), powers[:2])
-    bmp = tf.linalg.matvec(tf.reshape(data[18:26], (2, 4)), powers)
-    bmp = tf.minimum(bmp, 2.0**32 - bmp)  # a negative height: from the top
-    return tf.where(data[0] == 0x89, png, tf.where(data[0] == ord("G"), gif, bmp))
+    png = tf.io.decode_raw(tf.strings.substr(head, 16, 8), tf.int32, little_endian=False)
+    gif = tf.cast(tf.io.decode_raw(tf.strings.substr(head, 6, 4), tf.uint16), tf.int32)
+    bmp = tf.io.decode_raw(tf.strings.substr(head, 18, 8), tf.int32)
+    is_png, is_gif = (tf.strings.substr(head, 0, 1) == first for first in (b"\x89", b"G"))
+    return tf.where(is_png, png, tf.where(is_gif, gif, bmp))
 
 
-def _small_enough(size: tf.Tensor) -> tf.Operation:
-    pixels = tf.reduce_prod(tf.cast(size, tf.float64))
-    message = f"expected an image of at most {MAX_PIXELS} pixels, found"
-    return tf.debugging.Assert(pixels <= MAX_PIXELS, [message, pixels])
+def _checked(image_bytes: tf.Tensor, size: tf.Tensor, has_colors: tf.Tensor | bool = True):
+    """Returns the bytes, or stops before they are decoded."""
+    pixels = tf.abs(tf.reduce_prod(tf.cast(size, tf.float64)))  # BMP: negative from the top
+    large = f"expected an image of at most {MAX_PIXELS} pixels, found"
+    inverted = "expected a CMYK JPEG with Adobe's marker, found one without"
+    asserts = [
+        tf.debugging.Assert(pixels <= MAX_PIXELS, [large, pixels]),
+        tf.debugging.Assert(has_colors, [inverted]),
+    ]
+    with tf.control_dependencies(asserts):
+        return tf.identity(image_bytes)
 
 
 def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -152,9 +153,9 @@ def read_images(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.nd
 
 def _read(path: tf.Tensor | str, image_size: tuple[int, int]) -> tf.Tensor:
     """Reads a file as the manifest's check does: what that refuses is refused here."""
-    data = tf.numpy_function(_checked, [path], tf.string, stateful=False)
+    data = tf.numpy_function(_opened, [path], tf.string, stateful=False)
     return decode_image(tf.ensure_shape(data, ()), image_size)
 
 
-def _checked(path: np.ndarray | bytes) -> bytes:
+def _opened(path: np.ndarray | bytes) -> bytes:
     return open_image(os.fsdecode(np.asarray(path, object).item()))[1]

@@ -19,7 +19,7 @@ def decode_image(image: Path | bytes, image_size: tuple[int, int]) -> np.ndarray
     A file that is broken, or no image, raises a `WorkshopError`.
     """
     header, data = open_image(image)
-    times = reduction(header.size[::-1], image_size)
+    times = reduction((header.height, header.width), image_size)
     pixels = decode(header, data, times)
     if header.kind != "JPEG" and times > 1:
         pixels = _average(pixels.astype(np.float32), times)
@@ -40,10 +40,9 @@ def reduction(shape: Sequence[int], image_size: tuple[int, int]) -> int:
 
 
 def _average(pixels: np.ndarray, times: int) -> np.ndarray:
-    height, width = -(-pixels.shape[0] // times), -(-pixels.shape[1] // times)
-    missing = ((0, height * times - pixels.shape[0]), (0, width * times - pixels.shape[1]), (0, 0))
-    blocks = np.pad(pixels, missing, "symmetric").reshape(height, times, width, times, 3)
-    return blocks.mean(axis=(1, 3))
+    below, right = -pixels.shape[0] % times, -pixels.shape[1] % times
+    padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT)
+    return cv2.resize(padded, None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
 
 
 def need_export(folder: Path, name: str) -> Path:

@@ -147,7 +147,7 @@ def run(tally: Tally, count: int, seed: int) -> None:
                     good = is_right(answer[0], wanted[one]), is_right(answer[2], wanted[other])
                     return all(good) and list(answer[1]) == ["error"]
 
-                body = in_json(GOOD[one], GOOD[one][:-300], GOOD[other])
+                body = in_json(GOOD[one], FILES["baseline.jpg"][:-300], GOOD[other])
                 return judge(mine.client, body, JSON, (200,), are_right)
             right = lambda answer: is_right(answer[0], wanted[one])  # noqa: E731
             return judge(mine.client, GOOD[one], JPEG, (200,), right)
@@ -163,8 +163,7 @@ def run(tally: Tally, count: int, seed: int) -> None:
                 after = memory_of(session)
         finally:
             delete_all(session)
-        print(
-            f"memory of all servers: {before:.0f} MB after {early} requests, {after:.0f} MB after all"
-        )
+        early_mb, all_mb = f"{before:.0f} MB after {early} requests", f"{after:.0f} MB after all"
+        print(f"memory of all servers: {early_mb}, {all_mb}")
         if after - before > GROWTH / 1000:
             tally.add("wrong", f"{after - before:.0f} MB more memory")
