@@ -10,6 +10,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.cloud import image_requests
+from helpers.cloud.image_requests import RefusedError
 from helpers.common import WorkshopError
 from helpers.manifest import check_image
 from helpers.manifest.image_header import (
@@ -30,6 +32,7 @@ SIZE = (32, 16)
 HEADS = [FILES[name] for name in ("baseline.jpg", "progressive.jpg", "grey.jpg", "turned.jpg")]
 HEADS += [FILES["cmyk.jpg"], FILES["palette.png"], FILES["sixteen_bit.png"], turned(6, camera=True)]
 HIDDEN = b"\xff\x00\x00\x0b\x08\0\x08\0\x08\x01\x01\x11\x00"  # a frame header that is none
+SKIPPED, SMALL = b"\xff\0", b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0"
 TEXT = b"\xff\xfe\0\x04ab\0\0\0"  # and bytes that belong to no segment
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -75,13 +78,21 @@ def test_the_size_is_the_one_that_tensorflow_sees_or_the_file_is_refused(head: i
 
 
 @pytest.mark.parametrize(
-    "hidden", [b"", HIDDEN, b"\xff\xfe\0\x04ab\0\0\0", b"\xff\xff", b"\xff\xd0", b"\xff\x01"]
+    "hidden",
+    [b"", HIDDEN, SKIPPED, TEXT, b"\xff\xff", b"\xff\xd0", b"\xff\x01"],
 )
 def test_no_bomb_hides_its_size(hidden: bytes) -> None:
     lies = with_sides(FILES["baseline.jpg"], 30_000, 30_000)
+    if hidden == SKIPPED:  # as a segment it would end inside of a comment with another frame
+        frame = lies[(at := hostile.jpeg_frame(lies) - 5) : at + 19]
+        comment = b"\xff\xfe" + struct.pack(">H", 2 + len(SMALL)) + SMALL
+        hidden += struct.pack(">H", 2 + len(frame) + 4) + frame + comment
     with pytest.raises(ImageError) as raised:
         read_header(lies[:2] + hidden + lies[2:])
     assert raised.value.kind == "too large" and raised.value.pixels == 900_000_000
+    with pytest.raises(RefusedError) as refused:
+        image_requests._look_at([lies[:2] + hidden + lies[2:]])
+    assert refused.value.status == 413
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "bmp", "gif"])

@@ -115,8 +115,8 @@ def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
 def _read_file(path: Path) -> bytes:
     """Reads a regular file; never waits, as the end of a pipe or of a device may never come."""
     try:
-        if path.is_dir() or not path.exists():
-            raise _missing(path, "a folder" if path.is_dir() else "no such file")
+        if path.is_dir():
+            raise _missing(path, "a folder")
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -124,6 +124,8 @@ def _read_file(path: Path) -> bytes:
             if status.st_size > MAX_BYTES:
                 raise ImageError("too large", f"a file of {status.st_size / 1e6:,.0f} MB")
             return file.read(status.st_size)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(path, "no such file") from None
     except (OSError, ValueError) as error:  # also a socket, or a name that no file can have
         raise ImageError("unreadable file", f"one that cannot be read ({error})") from None
 

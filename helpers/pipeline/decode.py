@@ -46,7 +46,8 @@ def _reduction(size: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
 
 def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientation: tf.Tensor):
     shape = tf.io.extract_jpeg_shape(image_bytes)
-    has_colors = (shape[2] != 4) | (tf.size(tf.strings.split(image_bytes, ADOBE)) > 1)
+    has_adobe = lambda: tf.size(tf.strings.split(image_bytes, ADOBE)) > 1  # noqa: E731
+    has_colors = tf.cond(shape[2] == 4, has_adobe, lambda: tf.constant(True))
     image_bytes = _checked(image_bytes, shape[:2], has_colors)
     size = tf.where(orientation >= 5, shape[1::-1], shape[:2])  # these swap height and width
     # as Pillow and browsers do; TensorFlow's default is a faster transform whose pixels differ
