@@ -61,7 +61,7 @@ BAD = {
     "cut.png": (GOOD["rgb.png"][:-200], "unreadable image", "ends early"),
     "cut_end.png": (GOOD["rgb.png"][:-12], "unreadable image", "a PNG without its end"),
     "header_only.jpg": (GOOD["rgb.jpg"][:30], "unreadable image", ""),
-    "bomb.png": (png_bomb(20_000, 20_000), "too large", "more pixels"),
+    "bomb.png": (png_bomb(20_000, 20_000), "too large", "20000 x 20000 pixels"),
     "large.png": (png_bomb(10_000, 5_001), "too large", "10000 x 5001 pixels"),
     "bare_cmyk.jpg": (without_adobe_marker(GOOD["cmyk.jpg"]), "color", "CMYK"),
     "palette.bmp": (encoded(COLORS.convert("P"), "BMP"), "color", "palette"),

@@ -1,7 +1,8 @@
 """What every endpoint of images does with a request, before and after its network.
 
-It is in `model.tar.gz` as `code/image_requests.py`, beside the `inference.py` that uses it: AWS's
-container has `code` on its path (see its serve.py). Neither may import what the container lacks.
+It is in `model.tar.gz` as `code/image_requests.py`, beside the `inference.py` that uses it and the
+`image_header.py` that it uses: AWS's container has `code` on its path (see its serve.py). None may
+import what the container lacks.
 
     image/jpeg, image/png   the bytes of one file
     application/json        {"instances": [{"b64": "..."}, ...]}, files as base64
@@ -13,17 +14,19 @@ request without any good image gets 400, a wrong type 415, too much at once 413,
 import base64
 import functools
 import json
-import struct
 import sys
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-MAX_PIXELS = 50_000_000  # in a request: decoding holds 12 bytes a pixel, and cameras stay below
+try:
+    import image_header  # beside this file, in an archive
+except ImportError:
+    from helpers.manifest import image_header
+
 IMAGE_TYPES = ("image/jpeg", "image/png")
 JSON_TYPE = "application/json"
 EXPECTED = 'expected {"instances": [{"b64": "..."}, ...]} with JPEG or PNG files as base64'
-PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 class RefusedError(Exception):
@@ -108,44 +111,19 @@ def _look_at(files: Sequence[bytes]) -> dict[int, str]:
     """Checks sizes before anything is decoded; returns image number to error."""
     errors, pixels = {}, 0
     for number, file in enumerate(files):
-        size = image_size(file)
-        if size is None or 0 in size:
-            found = f"{len(file)} bytes that are neither" if file else "nothing that can be read"
+        found = f"{len(file)} bytes that are neither" if file else "nothing that can be read"
+        try:
+            if header := image_header.read_header(file):
+                pixels, found = pixels + header.width * header.height, ""
+        except image_header.ImageError as error:  # it may be a large one all the same
+            pixels, found = pixels + error.pixels, error.found
+        if found:
             errors[number] = f"image {number}: expected a JPEG or PNG file, found {found}"
-        else:
-            pixels += size[0] * size[1]
-    if pixels > MAX_PIXELS:
-        limit = MAX_PIXELS // 1_000_000
+    if pixels > image_header.MAX_PIXELS:
+        limit = image_header.MAX_PIXELS // 1_000_000
         found = f"expected at most {limit} million pixels in a request, found {pixels:,}"
         raise RefusedError(413, f"{found}. Send smaller images, or fewer of them")
     return errors
-
-
-def image_size(file: bytes) -> tuple[int, int] | None:
-    """Reads (width, height) from the head of a JPEG or PNG file; None where it is neither."""
-    if file[:8] == PNG_START:
-        is_whole = file[12:16] == b"IHDR" and len(file) >= 24
-        return struct.unpack(">II", file[16:24]) if is_whole else None
-    return _jpeg_size(file) if file[:2] == b"\xff\xd8" else None
-
-
-def _jpeg_size(file: bytes) -> tuple[int, int] | None:
-    """Walks from segment to segment to the frame header, which has the size."""
-    at = 2
-    while at + 9 <= len(file):
-        if file[at] != 0xFF:
-            return None
-        marker = file[at + 1]
-        if marker == 0xFF:  # padding
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", file[at + 5 : at + 9])
-            return width, height
-        elif marker in (0x01, *range(0xD0, 0xD9)):  # without a length
-            at += 2
-        else:
-            at += 2 + int.from_bytes(file[at + 2 : at + 4], "big")
-    return None
 
 
 def _ask_serving(

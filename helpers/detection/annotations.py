@@ -13,23 +13,22 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from xml.etree.ElementTree import Element, ParseError
 
-import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
-from PIL import Image, ImageOps
+from PIL import Image
 
 from helpers.common import expected, open_input, read_input
 from helpers.manifest import (
-    EXIF_ORIENTATION,
-    EXIF_SIDEWAYS,
     GROUP,
     IMAGE,
     Problem,
     check_image,
+    decode,
     did_you_mean,
     first_few,
     images_in,
     map_in_threads,
+    open_image,
     printable,
     read_table,
 )
@@ -145,19 +144,14 @@ def read_groups(path: Path) -> dict[str, str]:
 
 def rgb_file(path: Path) -> tuple[bytes, str]:
     """Returns the bytes of an upright RGB JPEG or PNG, converted if necessary, and its format."""
-    data = path.read_bytes()
-    with Image.open(io.BytesIO(data)) as image:
-        kind = {"JPEG": "jpeg", "MPO": "jpeg"}.get(image.format, "png")
-        is_upright = image.getexif().get(EXIF_ORIENTATION, 1) == 1
-        if image.mode == "RGB" and image.format in ("JPEG", "PNG") and is_upright:
-            return data, kind
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16-bit gray: convert() would clip it
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        file = io.BytesIO()
-        options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
-        image.convert("RGB").save(file, kind, **options)
-        return file.getvalue(), kind
+    header, data = open_image(path)
+    kind = "jpeg" if header.kind == "JPEG" else "png"
+    if header.kind != "BMP" and header.layers == 3 and header.orientation == 1:
+        return data, kind
+    file = io.BytesIO()
+    options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
+    Image.fromarray(decode(header, data)).save(file, kind, **options)
+    return file.getvalue(), kind
 
 
 def _read_one(
@@ -177,9 +171,7 @@ def _read_one(
             raise BadFileError("file name", *texts)
         if finding := check_image(image):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
-        with Image.open(image) as opened:
-            is_sideways = opened.getexif().get(EXIF_ORIENTATION, 1) in EXIF_SIDEWAYS
-            real = opened.size[::-1] if is_sideways else opened.size
+        real = open_image(image)[0][1:3]  # width, height
         if class_from == "file":
             boxes = [replace(box, name=_class_of_file(image)) for box in boxes]
         notes = []

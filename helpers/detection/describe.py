@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image
 
 from helpers.common import (
     WorkshopError,
@@ -31,7 +31,7 @@ from helpers.common import (
 from helpers.detection.drawing import Person, draw_people
 from helpers.detection.inference import EDGES
 from helpers.detection.serving import MOST, THRESHOLD, Detector
-from helpers.manifest import check_size
+from helpers.manifest import decode, open_image
 from helpers.predict import LiteRTPredictor, find_images, fit_pixels, named, reduction
 
 PERSON = "person"
@@ -111,11 +111,10 @@ class Describer:
     def describe_file(self, path: Path) -> Described:
         """Describes the people of an image file; raises WorkshopError if it cannot be read."""
         try:
-            data, start = Path(path).read_bytes(), time.perf_counter()
-            image = _open(data)
+            start = time.perf_counter()
+            header, data = open_image(path)
+            image = Image.fromarray(decode(header, data))
             return self._describe(image, data, str(path), time.perf_counter() - start)
-        except OSError as error:
-            raise WorkshopError(f"{path}: {error.strerror}. Check the path.") from None
         except WorkshopError as error:
             raise WorkshopError(f"{path}: {error}") from None
 
@@ -154,18 +153,6 @@ class Describer:
             rows = [{task: values[i] for task, values in found.items()} for i in range(len(some))]
             predictions += [named(self.predictor.labels, row) for row in rows]
         return predictions
-
-
-def _open(data: bytes) -> Image.Image:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            check_size(image)
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except WorkshopError:
-        raise
-    except Exception as error:  # Pillow raises many kinds for a broken file
-        found, fix = f"none that can be read ({error})", "Restore the file, or leave it out."
-        raise expected("a JPEG, PNG, BMP or GIF image", found, fix) from None
 
 
 def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:

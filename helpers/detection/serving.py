@@ -13,6 +13,7 @@ from helpers.detection.images import fit_image, scale_of
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.detection.runs import DetectionRun
+from helpers.manifest import open_image
 from helpers.predict import archive_folder
 
 THRESHOLD, MOST = inference.THRESHOLD, inference.MOST
@@ -94,8 +95,9 @@ class Detector:
             wanted = "expected a threshold from 0 to 1 and 1 or more boxes"
             raise WorkshopError(f"{wanted}, found {threshold} and {most}.")
         limits = {"threshold": tf.constant(threshold, tf.float32), "most": tf.constant(most)}
+        images = [open_image(file)[1] for file in files]
         try:
-            found = self._detect(image_bytes=tf.constant(list(files)), **limits)
+            found = self._detect(image_bytes=tf.constant(images), **limits)
         except tf.errors.InvalidArgumentError as error:
             what, why = "JPEG, PNG, BMP or GIF images", "at least one that cannot be read"
             raise expected(what, why, "Send them one by one to see which.") from error

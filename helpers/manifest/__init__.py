@@ -8,15 +8,17 @@ if TYPE_CHECKING:
     from helpers.manifest.cells import read_numbers, read_table
     from helpers.manifest.checks import check_split, validate
     from helpers.manifest.digest import describe_split
+    from helpers.manifest.image_header import ADOBE, MAX_PIXELS, ORIENTATION
     from helpers.manifest.images import (
-        EXIF_ORIENTATION,
-        EXIF_SIDEWAYS,
+        IMAGE_HEADER,
         SUFFIXES,
         THREADS,
+        UnreadableError,
         check_image,
-        check_size,
+        decode,
         images_in,
         map_in_threads,
+        open_image,
     )
     from helpers.manifest.labels import (
         GROUP,

@@ -1,29 +1,59 @@
-"""Checks image files before TensorFlow reads them: complete, not too large, right colors.
+"""Opens image files: judges them before anything is decoded, and decodes them without TensorFlow.
 
-TensorFlow 2.21 silently inverts CMYK JPEG without Adobe's marker and shows palette BMP in wrong
-colors, so both are refused. Grey, RGBA, palette and 16-bit PNG and other CMYK JPEG come out right.
+Everything that reads images does it by `open_image`, an endpoint by the same `read_header`: what
+training reads with is what the manifest is checked with. OpenCV has the libjpeg and libpng of
+TensorFlow, and the same pixels. TensorFlow shows palette BMP in wrong colors and has its own ways
+with broken GIF, so those are decoded by Pillow for all.
 """
 
+import io
+import os
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import error as StructError
-from typing import Any, BinaryIO
+from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+import cv2
+import numpy as np
+from PIL import Image
 
-from helpers.common import CORES, expected, progress_bar
+from helpers.common import CORES, WorkshopError, progress_bar
+from helpers.manifest.image_header import (
+    DAMAGED,
+    MAX_PIXELS,
+    Header,
+    ImageError,
+    check_size,
+    read_header,
+)
 from helpers.manifest.problems import Problem
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")  # what tf.io.decode_image reads; MPO is JPEG inside
-EXIF_ORIENTATION = 0x0112  # the tag: 1 is upright, or none
-EXIF_SIDEWAYS = (5, 6, 7, 8)  # orientations in which width and height change places
+IMAGE_HEADER = Path(__file__).with_name("image_header.py")  # goes into an endpoint's archive
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")  # what such files are called, in lower case
-MAX_PIXELS = 50_000_000  # decoding holds 12 bytes a pixel as float32: 600 MB; cameras stay below
-SMALL = (32, 32)  # a JPEG is decoded at its smallest scale: it is all read, but 4 times as fast
-PNG_END = b"IEND\xaeB`\x82"  # its last chunk, with the checksum
-THREADS = min(8, 2 * CORES)  # Pillow frees the lock while it reads and decodes
+MAX_BYTES = 8 * MAX_PIXELS + 2**20  # what so many pixels take at most, uncompressed
+THREADS = min(8, 2 * CORES)  # OpenCV and Pillow free the lock while they decode
+OTHERS = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"RIFF": "WEBP", b"8BPS": "PSD", b"%!PS": "EPS"}
 SAVE_AGAIN = "Save it again as an RGB JPEG or PNG, e.g. Image.open(old).convert('RGB').save(new)."
+RESTORE, LEAVE = "Restore the file, or leave it out.", "Leave it out."
+ADVICE = {  # kind of problem: what was expected, and what to do
+    "unreadable file": ("a readable file", f"Change its permissions. {LEAVE}"),
+    "unreadable image": ("a whole image", RESTORE),
+    "too large": (f"at most {MAX_PIXELS // 10**6} million pixels", f"Make it smaller. {LEAVE}"),
+    "format": ("JPEG, PNG, BMP or a still GIF", SAVE_AGAIN),
+    "color": ("an image in RGB or grey", SAVE_AGAIN),
+}
+_REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}  # flags of OpenCV that decode a JPEG at a smaller scale
+
+
+class UnreadableError(WorkshopError):
+    """Says what is wrong with an image file."""
+
+    def __init__(self, kind: str, found: str, wanted: str = "", fix: str = ""):
+        wanted, fix = (wanted, fix) if wanted else ADVICE[kind]
+        super().__init__(f"expected {wanted}, found {found}. {fix}")
+        self.problem = Problem(None, "", found, wanted, fix, kind=kind)
 
 
 def images_in(folder: Path, deep: bool = False) -> list[Path]:
@@ -32,26 +62,44 @@ def images_in(folder: Path, deep: bool = False) -> list[Path]:
     return sorted(p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def check_image(path: Path | str) -> Problem | None:
-    """Decodes an image and returns what is wrong with it; judges the header's size before that."""
+def open_image(image: Path | str | bytes) -> tuple[Header, bytes]:
+    """Reads and judges an image file, or its bytes; returns bytes that all decoders read alike.
+
+    Raises:
+        UnreadableError: no regular file, no image, damaged, too large, or seen in two ways.
+    """
     try:
-        with Path(path).open("rb") as file:
-            if not file.read(1):
-                return _broken("a file of 0 bytes")
-            file.seek(0)
-            with Image.open(file) as image:
-                return _wrong_form(image) or _decode(image, file)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        return _missing(Path(path), "a folder" if isinstance(error, IsADirectoryError) else None)
-    except PermissionError:
-        found = "no permission to read it"
-        return _problem("unreadable file", found, "a readable file", "Change its permissions.")
-    except UnidentifiedImageError:
-        return _broken("a file that is no image, whatever its name says")
-    except Image.DecompressionBombError:
-        return _too_large("more pixels than Pillow opens")
-    except (OSError, SyntaxError, ValueError, IndexError, StructError, EOFError) as error:
-        return _broken(f"an image that ends early or is damaged ({error})")
+        data = image if isinstance(image, bytes) else _read_file(Path(image))
+        header = read_header(data)
+        return (header, data) if header else _convert(data)
+    except ImageError as error:
+        raise UnreadableError(error.kind, error.found) from None
+
+
+def decode(header: Header, data: bytes, times: int = 1) -> np.ndarray:
+    """Decodes what `open_image` returned: uint8 (height, width, 3), RGB, upright.
+
+    A JPEG comes at 1 / `times` (1, 2, 4 or 8). One that is damaged raises `UnreadableError`.
+    """
+    reduced = _REDUCED[times] if header.kind == "JPEG" else 0
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | reduced
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise UnreadableError("unreadable image", DAMAGED)
+    if header.layers == 4:  # 0 to 2 levels lighter than in TensorFlow, as OpenCV rounds up
+        pixels = cv2.subtract(pixels, (1, 1, 1, 0))
+    rows, columns = ((1, 1), (1, -1), (-1, -1), (-1, 1))[(header.orientation - 1) % 4]
+    upright = pixels.transpose(1, 0, 2) if header.orientation >= 5 else pixels
+    return np.ascontiguousarray(upright[::rows, ::columns])
+
+
+def check_image(path: Path | str) -> Problem | None:
+    """Decodes an image and returns what is wrong with it; judges its head before that."""
+    try:
+        decode(*open_image(path), 8)  # at this scale a JPEG is all read, but 4 times as fast
+    except UnreadableError as error:
+        return error.problem
+    return None
 
 
 def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
@@ -64,57 +112,52 @@ def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
             raise
 
 
-def check_size(image: Image.Image) -> None:
-    """Raises `WorkshopError` for an opened image of more than `MAX_PIXELS`, before decoding it."""
-    if image.width * image.height > MAX_PIXELS:
-        found = f"{image.width:,} x {image.height:,}"
-        raise expected(f"at most {MAX_PIXELS:,} pixels", found, "Make the image smaller.")
+def _read_file(path: Path) -> bytes:
+    """Reads a regular file; never waits, as the end of a pipe or of a device may never come."""
+    try:
+        if path.is_dir():
+            raise _missing(path, "a folder")
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError("unreadable file", "a pipe or a device")
+            if status.st_size > MAX_BYTES:
+                raise ImageError("too large", f"a file of {status.st_size / 1e6:,.0f} MB")
+            return file.read(status.st_size)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(path, "no such file") from None
+    except (OSError, ValueError) as error:  # also a socket, or a name that no file can have
+        raise ImageError("unreadable file", f"one that cannot be read ({error})") from None
 
 
-def _wrong_form(image: Image.Image) -> Problem | None:
-    kind, mode = image.format, image.mode
-    if kind not in FORMATS:
-        return _problem("format", f"a {kind} file", "JPEG, PNG, BMP or a still GIF", SAVE_AGAIN)
-    if image.width * image.height > MAX_PIXELS:
-        return _too_large(f"{image.width} x {image.height} pixels")
-    if kind == "GIF" and getattr(image, "is_animated", False):
-        return _problem("format", "an animated GIF", "one image per file", SAVE_AGAIN)
-    if kind == "BMP" and mode not in ("RGB", "L"):
-        found = f"a BMP with a palette (mode {mode}), which TensorFlow shows in wrong colors"
-        return _problem("color", found, "an RGB or grey BMP", SAVE_AGAIN)
-    if mode == "CMYK" and "adobe" not in image.info:
-        found = "a CMYK JPEG without Adobe's marker, which TensorFlow shows in inverted colors"
-        return _problem("color", found, "an RGB or grey JPEG", SAVE_AGAIN)
-    return None
+def _convert(data: bytes) -> tuple[Header, bytes]:
+    """Decodes a BMP or GIF, and encodes it again as an RGB BMP."""
+    if kind := OTHERS.get(data[:4]):
+        raise ImageError("format", f"a {kind} file")
+    if not data.startswith((b"BM", b"GIF8")):
+        found = "a file that is no image, whatever its name says" if data else "a file of 0 bytes"
+        raise ImageError("unreadable image", found)
+    try:
+        with Image.open(io.BytesIO(data), formats=("BMP", "GIF")) as image:
+            check_size(*image.size)
+            if getattr(image, "is_animated", False):
+                raise ImageError("format", "an animated GIF")
+            if image.format == "BMP" and image.mode not in ("RGB", "L"):
+                found = f"a BMP with a palette (mode {image.mode})"
+                raise ImageError("color", f"{found}, which TensorFlow shows in wrong colors")
+            file = io.BytesIO()
+            image.convert("RGB").save(file, "BMP")
+            return Header("BMP", *image.size, 3), file.getvalue()
+    except Image.DecompressionBombError as error:
+        raise ImageError("too large", f"one that Pillow refuses: {error}") from None
+    except (OSError, SyntaxError, ValueError, IndexError, EOFError, StructError) as error:
+        raise ImageError("unreadable image", f"{DAMAGED} ({error})") from None
 
 
-def _decode(image: Image.Image, file: BinaryIO) -> Problem | None:
-    image.draft(None, SMALL)  # JPEG only
-    image.load()  # raises where the pixels end early
-    if image.format == "PNG":  # Pillow stops after the pixels; TensorFlow wants the end as well
-        file.seek(0)
-        if PNG_END not in file.read():
-            return _broken("a PNG without its end")
-    return None
-
-
-def _missing(path: Path, found: str | None) -> Problem:
+def _missing(path: Path, found: str) -> UnreadableError:
     fix = "Correct the path (it is relative to the CSV's folder), or restore the file."
     names = (name for suffix in SUFFIXES for name in (suffix, suffix.upper()) if path.suffix)
     twins = (twin.name for twin in map(path.with_suffix, names) if twin.exists() and twin != path)
     if twin := next(twins, None):
         fix = f"Did you mean {twin!r}? {fix}"
-    return _problem("missing file", found or "no such file", "an image", fix)
-
-
-def _broken(found: str) -> Problem:
-    return _problem("unreadable image", found, "a whole image", "Restore it, or delete its row.")
-
-
-def _too_large(found: str) -> Problem:
-    wanted = f"at most {MAX_PIXELS // 1_000_000} million pixels"
-    return _problem("too large", found, wanted, "Make it smaller, or delete its row.")
-
-
-def _problem(kind: str, found: str, wanted: str, fix: str) -> Problem:
-    return Problem(None, "", found, wanted, fix, kind=kind)
+    return UnreadableError("missing file", found, "an image", fix)

@@ -11,13 +11,13 @@ from typing import BinaryIO
 import numpy as np
 
 from helpers.common import ROOT, WorkshopError, expected, progress_bar, tf, whole_file
-from helpers.manifest import Manifest
-from helpers.pipeline.decode import decode_image, decoded
+from helpers.manifest import Manifest, check_image
+from helpers.pipeline.decode import decoded
 
 CACHE_FOLDER = ROOT / "artifacts" / "cache"
 CACHE_BYTES = 20e9  # of decoded images; beyond it, those go that were used longest ago
 IN_USE_SECONDS = 3600  # after a use: another process may be about to open the file
-CACHE_VERSION = 2  # raise it when decode_image changes, so that no old images are used
+CACHE_VERSION = 3  # raise it when decode_image changes, so that no old images are used
 DECODE_BATCH = 64  # images decoded between two moves of the progress bar
 
 
@@ -88,11 +88,9 @@ def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> No
 
 def _undecodable(paths: list[str]) -> WorkshopError:
     for path in paths:
-        try:
-            decode_image(tf.io.read_file(path), (8, 8))
-        except tf.errors.OpError:
-            fix = "Run python -m helpers.manifest on your manifest: it names every such file."
-            return expected("a JPEG, PNG, BMP or GIF image", f"none in {path}", fix)
+        if problem := check_image(path):
+            fix = f"{problem.fix} python -m helpers.manifest names every such file."
+            return expected(problem.expected, problem.found, fix, path)
     return WorkshopError(f"an image between {paths[0]} and {paths[-1]} changed while it was read.")
 
 

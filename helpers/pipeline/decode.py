@@ -1,12 +1,13 @@
 """Decodes image files; the same graph serves training, the exported model and the endpoint."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
 from helpers.common import CORES, steady, tf
-from helpers.manifest import EXIF_ORIENTATION, Manifest
+from helpers.manifest import ADOBE, MAX_PIXELS, ORIENTATION, Manifest, open_image
 
 
 def decode_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -28,9 +29,10 @@ def decode_reduced(
     image_bytes: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes as `decode_image` does, unstretched; also returns the full size, int32 (2,)."""
-    orientation = exif_orientation(image_bytes)
+    is_jpeg = tf.io.is_jpeg(image_bytes)
+    orientation = tf.cond(is_jpeg, lambda: exif_orientation(image_bytes), lambda: tf.constant(1))
     image, size = tf.cond(
-        tf.io.is_jpeg(image_bytes),
+        is_jpeg,
         lambda: _decode_jpeg(image_bytes, image_size, orientation),
         lambda: _decode_other(image_bytes, image_size),
     )
@@ -44,6 +46,9 @@ def _reduction(size: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
 
 def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientation: tf.Tensor):
     shape = tf.io.extract_jpeg_shape(image_bytes)
+    has_adobe = lambda: tf.size(tf.strings.split(image_bytes, ADOBE)) > 1  # noqa: E731
+    has_colors = tf.cond(shape[2] == 4, has_adobe, lambda: tf.constant(True))
+    image_bytes = _checked(image_bytes, shape[:2], has_colors)
     size = tf.where(orientation >= 5, shape[1::-1], shape[:2])  # these swap height and width
     # as Pillow and browsers do; TensorFlow's default is a faster transform whose pixels differ
     decode = partial(tf.io.decode_jpeg, image_bytes, 3, dct_method="INTEGER_ACCURATE")
@@ -52,6 +57,7 @@ def _decode_jpeg(image_bytes: tf.Tensor, image_size: tuple[int, int], orientatio
 
 
 def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]):
+    image_bytes = _checked(image_bytes, _promised_size(image_bytes))
     image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     image = tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
     size = tf.shape(image)[:2]
@@ -61,6 +67,29 @@ def _decode_other(image_bytes: tf.Tensor, image_size: tuple[int, int]):
     missing = [[0, height * times - size[0]], [0, width * times - size[1]], [0, 0]]
     blocks = tf.reshape(tf.pad(image, missing, "SYMMETRIC"), (height, times, width, times, 3))
     return tf.reduce_mean(blocks, axis=(1, 3)), size
+
+
+def _promised_size(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Reads height and width, in either order, from the head of a PNG, GIF or BMP: int32 (2,)."""
+    head = tf.strings.substr(tf.strings.join([image_bytes, "\0" * 26]), 0, 26)
+    png = tf.io.decode_raw(tf.strings.substr(head, 16, 8), tf.int32, little_endian=False)
+    gif = tf.cast(tf.io.decode_raw(tf.strings.substr(head, 6, 4), tf.uint16), tf.int32)
+    bmp = tf.io.decode_raw(tf.strings.substr(head, 18, 8), tf.int32)
+    is_png, is_gif = (tf.strings.substr(head, 0, 1) == first for first in (b"\x89", b"G"))
+    return tf.where(is_png, png, tf.where(is_gif, gif, bmp))
+
+
+def _checked(image_bytes: tf.Tensor, size: tf.Tensor, has_colors: tf.Tensor | bool = True):
+    """Returns the bytes, or stops before they are decoded."""
+    pixels = tf.abs(tf.reduce_prod(tf.cast(size, tf.float64)))  # BMP: negative from the top
+    large = f"expected an image of at most {MAX_PIXELS} pixels, found"
+    inverted = "expected a CMYK JPEG with Adobe's marker, found one without"
+    asserts = [
+        tf.debugging.Assert(pixels <= MAX_PIXELS, [large, pixels]),
+        tf.debugging.Assert(has_colors, [inverted]),
+    ]
+    with tf.control_dependencies(asserts):
+        return tf.identity(image_bytes)
 
 
 def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -91,7 +120,7 @@ def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
     entries = tf.minimum(number(offset), (4096 - 12 - offset) // 12)
     places = offset + 2 + 12 * tf.range(entries)  # a directory entry has 12 bytes
     values = number(places + 8)
-    found = (number(places) == EXIF_ORIENTATION) & (values >= 1) & (values <= 8)
+    found = (number(places) == ORIENTATION) & (values >= 1) & (values <= 8)
     return tf.reduce_max(tf.concat([tf.where(found, values, 1), [1]], axis=0))
 
 
@@ -124,4 +153,10 @@ def read_images(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.nd
 
 
 def _read(path: tf.Tensor | str, image_size: tuple[int, int]) -> tf.Tensor:
-    return decode_image(tf.io.read_file(path), image_size)
+    """Reads a file as the manifest's check does: what that refuses is refused here."""
+    data = tf.numpy_function(_opened, [path], tf.string, stateful=False)
+    return decode_image(tf.ensure_shape(data, ()), image_size)
+
+
+def _opened(path: np.ndarray | bytes) -> bytes:
+    return open_image(os.fsdecode(np.asarray(path, object).item()))[1]

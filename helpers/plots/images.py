@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
 
 import helpers.plots.style as style
 from helpers.common import expected
-from helpers.manifest import Manifest
+from helpers.manifest import Manifest, decode, open_image
 from helpers.plots.panels import new_figure, text_width
 
 ImageLike = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of an image
@@ -22,8 +21,7 @@ def read_image(image: ImageLike) -> np.ndarray:
     if isinstance(image, np.ndarray):
         array = np.clip(image, 0, 255).astype(np.uint8)
         return np.stack([array] * 3, axis=-1) if array.ndim == 2 else array[..., :3]
-    with Image.open(image) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    return decode(*open_image(image))
 
 
 def show_image(axes: Axes, array: np.ndarray, right: bool | None = None) -> None:

@@ -7,7 +7,6 @@ export/
     labels.json    the class names of every output
 """
 
-import io
 import logging
 import tarfile
 import tempfile
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from helpers.common import (
     LITERT_FILE,
@@ -31,7 +29,7 @@ from helpers.common import (
     whole_file,
     whole_folder,
 )
-from helpers.manifest import LABELS_FILE, Labels, check_size
+from helpers.manifest import IMAGE_HEADER, LABELS_FILE, Labels, open_image
 from helpers.model import load_model
 from helpers.pipeline import decode_image
 from helpers.predict.litert import need_export
@@ -134,26 +132,15 @@ class SavedModelPredictor:
 
         One that is no image, or larger than `helpers.manifest` allows, raises a `WorkshopError`.
         """
-        for file in files:
-            _refuse_large(file)
+        images = [open_image(file)[1] for file in files]
         try:
-            answers = self._serve(image_bytes=tf.constant(list(files)))
+            answers = self._serve(image_bytes=tf.constant(images))
         except tf.errors.InvalidArgumentError as error:
             raise WorkshopError(
                 "expected JPEG, PNG, BMP or GIF images, found at least one that cannot be read. "
                 "Send them one by one to see which."
             ) from error
         return {task: answers[task].numpy() for task in self.labels.tasks}
-
-
-def _refuse_large(file: bytes) -> None:
-    try:
-        image = Image.open(io.BytesIO(file))
-    except Image.DecompressionBombError as error:
-        raise WorkshopError(f"expected a smaller image: {error}") from None
-    except Exception:  # broken, in one of many ways: TensorFlow refuses it
-        return
-    check_size(image)
 
 
 def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -> Path:
@@ -166,7 +153,7 @@ def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -
     path = Path(f"{str(path).removesuffix('.tar.gz')}.tar.gz")
     with whole_file(path) as draft, tarfile.open(draft, "w:gz") as archive:
         archive.add(saved_model, "1")
-        for file in code:
+        for file in (*code, IMAGE_HEADER) if code else ():
             archive.add(file, f"code/{file.name}")
         if code and labels.exists():  # the names that the code answers with
             archive.add(labels, f"code/{LABELS_FILE}")

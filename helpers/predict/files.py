@@ -25,7 +25,7 @@ def find_images(names: list[str]) -> list[Path]:
             if not (found := images_in(name, deep=True)):
                 raise WorkshopError(f"expected images below {name}, found none.")
             paths += found
-        elif name.is_file():
+        elif name.exists():
             paths.append(name)
         else:
             raise WorkshopError(f"expected an image or a folder, found nothing at {name}.")
@@ -58,8 +58,8 @@ def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tup
 
 def _read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:
     try:
-        return decode_image(path.read_bytes(), image_size)
-    except (WorkshopError, OSError) as error:
+        return decode_image(path, image_size)
+    except WorkshopError as error:
         return str(error)
 
 

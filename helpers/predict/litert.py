@@ -1,34 +1,28 @@
 """Predicts with LiteRT and OpenCV, without importing TensorFlow: a start of tenths of a second."""
 
-import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from struct import error as StructError
 
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image, ImageOps
 
 from helpers.common import LITERT_FILE, expected, standard_error_silenced
-from helpers.manifest import EXIF_ORIENTATION, EXIF_SIDEWAYS, LABELS_FILE, Labels, check_size
+from helpers.manifest import LABELS_FILE, Labels, decode, open_image
 
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-PLAIN_BYTES = 2**17  # of a JPEG that may be decoded whole: a few megapixels at most
-HEAD_BYTES = 4096  # of a JPEG, in which the markers are that need care
 HOW = "with helpers.predict.export_run"
-# What Pillow raises for a file that is no image, or a broken one, depending on where it notices.
-_DAMAGED = (OSError, SyntaxError, ValueError, IndexError, EOFError, StructError)
 
 
-def decode_image(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
+def decode_image(image: Path | bytes, image_size: tuple[int, int]) -> np.ndarray:
     """Decodes a file as `helpers.pipeline.decode_image` does: uint8 (height, width, 3), RGB.
 
     A file that is broken, or no image, raises a `WorkshopError`.
     """
-    if (pixels := _decode_plain_jpeg(image_bytes, image_size)) is None:
-        pixels = _decode_with_care(image_bytes, image_size)
+    header, data = open_image(image)
+    times = reduction((header.height, header.width), image_size)
+    pixels = decode(header, data, times)
+    if header.kind != "JPEG" and times > 1:
+        pixels = _average(pixels.astype(np.float32), times)
     return fit_pixels(pixels, image_size)
 
 
@@ -45,54 +39,10 @@ def reduction(shape: Sequence[int], image_size: tuple[int, int]) -> int:
     return max(step for step in (1, 2, 4, 8) if step <= max(times, 1))
 
 
-def _decode_plain_jpeg(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray | None:
-    """Decodes a small JPEG with OpenCV: the pixels that Pillow gives, in a fifth of the time.
-
-    None for an image that needs care: cut off, with an orientation (Exif), perhaps CMYK (Adobe),
-    or large enough to be decoded at a lower scale.
-    """
-    whole = image_bytes.startswith(JPEG_START) and image_bytes.endswith(JPEG_END)
-    head = image_bytes[:HEAD_BYTES]
-    if not whole or len(image_bytes) > PLAIN_BYTES or b"Exif" in head or b"Adobe" in head:
-        return None
-    pixels = cv2.imdecode(np.frombuffer(image_bytes, np.uint8), cv2.IMREAD_COLOR_RGB)
-    return None if pixels is None or reduction(pixels.shape, image_size) > 1 else pixels
-
-
-def _decode_with_care(image_bytes: bytes, image_size: tuple[int, int]) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(image_bytes)) as image:
-            check_size(image)
-            return _load_reduced(image, image_size)
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
-        text = re.sub(r" ?<_io.BytesIO object at \w+>", "", str(error))  # a name that helps nobody
-        found = f"none that can be read ({text})"
-        fix = "Restore the file, or leave it out."
-        raise expected("a JPEG, PNG, BMP or GIF image", found, fix) from error
-
-
-def _load_reduced(image: Image.Image, image_size: tuple[int, int]) -> np.ndarray:
-    """Decodes at the smallest of the scales 1, 1/2, 1/4, 1/8 that covers `image_size`."""
-    is_jpeg = image.format in ("JPEG", "MPO")  # MPO: a camera's JPEG with a second one behind it
-    lying = is_jpeg and image.getexif().get(EXIF_ORIENTATION) in EXIF_SIDEWAYS
-    times = reduction(image.size if lying else image.size[::-1], image_size)
-    if is_jpeg:
-        # draft() takes the smallest JPEG scale that is not below this size
-        image.draft("RGB", (image.width // times, image.height // times))
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255, not scale
-        grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.float32)
-        pixels = np.repeat(grey[..., None], 3, axis=2)
-    else:
-        pixels = np.asarray(image.convert("RGB"))
-    return _average(pixels.astype(np.float32), times) if times > 1 else pixels
-
-
 def _average(pixels: np.ndarray, times: int) -> np.ndarray:
-    height, width = -(-pixels.shape[0] // times), -(-pixels.shape[1] // times)
-    missing = ((0, height * times - pixels.shape[0]), (0, width * times - pixels.shape[1]), (0, 0))
-    blocks = np.pad(pixels, missing, "symmetric").reshape(height, times, width, times, 3)
-    return blocks.mean(axis=(1, 3))
+    below, right = -pixels.shape[0] % times, -pixels.shape[1] % times
+    padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT)
+    return cv2.resize(padded, None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
 
 
 def need_export(folder: Path, name: str) -> Path:
