@@ -2,12 +2,13 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
 from data.sources import folders, gtsrb, hvc, market1501, peta, table
-from helpers.common import WorkshopError, run_command
-from helpers.manifest import summarize
+from helpers.common import WorkshopError, check_file, run_command
+from helpers.manifest import LABELS_FILE, summarize
 
 SOURCES = {
     "csv": table,
@@ -39,6 +40,12 @@ def main() -> None:
             f"--root {arguments.root}: expected the folder of the data, found "
             f"{'a file' if arguments.root.exists() else 'nothing there'}. Unpack the data first."
         )
+    given = [arguments.root / str(name) for name in vars(arguments).values() if name]
+    out = arguments.out
+    inside = Path(os.path.realpath(out)).is_relative_to(os.path.realpath(arguments.root))
+    theirs = out.is_file() and inside and not (out.parent / LABELS_FILE).is_file()
+    # a table of the data itself has no labels.json beside it
+    check_file(out, [path for path in given if path != arguments.root / out] + [out] * theirs)
     manifest = SOURCES[arguments.name].read(arguments.root, arguments)
     manifest.write(arguments.out)
     print(summarize(manifest))

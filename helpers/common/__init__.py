@@ -7,11 +7,26 @@ from helpers.common.lazy import front_door
 if TYPE_CHECKING:
     from helpers.common.backend import keras, layers, steady, tf
     from helpers.common.errors import WorkshopError, expected, run_command
-    from helpers.common.files import read_json, whole_file, whole_folder, write_json, write_text
+    from helpers.common.files import (
+        EXPORT_FILES,
+        Draft,
+        Output,
+        check_file,
+        check_out,
+        read_json,
+        sweep,
+        temporary_draft,
+        whole_file,
+        whole_folder,
+        write_json,
+        write_text,
+    )
     from helpers.common.memory import peak_memory
     from helpers.common.models import Declared
     from helpers.common.settings import (
         CORES,
+        EVENT_NAMES,
+        EXPORT_NAMES,
         LITERT_FILE,
         ONNX_FILE,
         ROOT,
