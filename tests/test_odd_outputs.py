@@ -1,11 +1,14 @@
 """What an --out may replace, whatever stands there; and drafts that a kill left behind."""
 
+import gc
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -294,3 +297,23 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path, command: Callable) -> N
     code, _, error = command(main)
     assert code == 2 and error.count("\n") == 1 and "Free some space" in error
     assert not any(tmp_path.iterdir())
+
+
+def test_weights_that_do_not_fit_on_the_disk_end_in_an_error_alone(
+    trained, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    from helpers.model import load_model
+    from helpers.train import State
+
+    model = load_model(trained.best_path)
+    state = State(replace(trained, folder=tmp_path))
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            state.save_epoch(model, {"epoch": 1})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    gc.collect()
+    assert "h5py" not in capfd.readouterr().err
+    assert not drafts(tmp_path / "state")

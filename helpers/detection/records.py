@@ -10,6 +10,7 @@ report.csv with every file left out. Features are named as in TensorFlow's Objec
 import argparse
 import glob
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,7 +138,12 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _check(name: str, shards: int, val_share: float) -> None:
-    if Path(name).name != name or not name.isprintable() or len(name.encode()) > 200:
+    if (
+        {*"/\\"} & {*name}
+        or name in ("", ".", "..")
+        or not name.isprintable()
+        or len(os.fsencode(name)) > 200
+    ):
         fix = "Choose another one: it begins the names of the files."
         raise expected("a name without folders", repr(name), fix, "--name")
     if not 1 <= shards <= MOST_SHARDS:

@@ -118,7 +118,13 @@ def _prepare(kind: str, place: Path) -> Callable[[], object]:
         from helpers.cloud.source import copy_source
         from helpers.common import temporary_draft
 
-        return lambda: [copy_source(temporary_draft("source").path / "code") for _ in range(20)]
+        def stage() -> None:
+            held = []  # as a `JobPlan` holds its own
+            for _ in range(20):
+                held.append(temporary_draft("source"))
+                copy_source(held[-1].path / "code")
+
+        return stage
     import helpers.model.network
     import helpers.pipeline.batches
     from helpers.manifest import read_manifest
