@@ -265,11 +265,12 @@ def test_temporary_drafts_are_swept_and_held(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     left = older(tmp_path, "workshop-source-ab12cd_9", "code")
+    mine = older(tmp_path, "workshop-source-checkout", "setup.py")
     first = files.temporary_draft("source")
     second = files.temporary_draft("source")
     assert not left.exists() and first.path.is_dir() and second.path.is_dir()
     del first
-    assert len([*tmp_path.iterdir()]) == 1
+    assert len([*tmp_path.iterdir()]) == 2 and mine.exists()
 
 
 def test_no_folder_can_be_made(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ except ImportError:  # Windows
 
 DRAFT, LOCK, NEW, OLD = ".draft", "lock", "new", "old"
 UNLOCKED = "unlocked"  # the lock's name before it is locked
-OLDER_DRAFT = re.compile(r"\.(.+)-[a-z0-9_]{8}")  # of before 2026-11-24, never locked
+OLDER_DRAFT = re.compile(
+    r"(?:\.(.+)|workshop-source)-[a-z0-9_]{8}"
+)  # of before 2026-11-24, never locked
 DAY = 86_400  # seconds; an older draft without a lock belongs to nobody
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ANOTHER = "To keep what is there, choose another --out."
@@ -83,7 +85,7 @@ def _is_draft(path: Path) -> bool:
         return False
     with suppress(OSError):  # no folder, or just removed
         inside = {part.name for part in path.iterdir()}
-        return inside <= ({older[1]} if older else {LOCK, UNLOCKED, NEW, OLD})
+        return inside <= ({older[1] or "code"} if older else {LOCK, UNLOCKED, NEW, OLD})
     return False
 
 
@@ -238,7 +240,7 @@ def _remove(draft: Path, lock: int | None) -> None:
 def temporary_draft(name: str) -> Draft:
     """Returns a draft in the folder for temporary files, after a sweep of those of this name."""
     place, name = Path(tempfile.gettempdir()), f"workshop-{name}-"
-    _sweep(path for path in place.glob(f"{name}*") if path.is_dir() and not path.is_symlink())
+    _sweep(path for path in place.glob(f"{name}*") if _is_draft(path))
     return Draft(place, name)
 
 

@@ -138,12 +138,8 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _check(name: str, shards: int, val_share: float) -> None:
-    if (
-        {*"/\\"} & {*name}
-        or name in ("", ".", "..")
-        or not name.isprintable()
-        or len(os.fsencode(name)) > 200
-    ):
+    is_short = 0 < len(os.fsencode(name)) <= 200
+    if name in (".", "..") or {*"/\\"} & {*name} or not (name.isprintable() and is_short):
         fix = "Choose another one: it begins the names of the files."
         raise expected("a name without folders", repr(name), fix, "--name")
     if not 1 <= shards <= MOST_SHARDS:

@@ -24,7 +24,7 @@ from tests.hostile import PROJECT, Tally, files_below
 COUNT = 40
 KINDS = ("train", "cache", "records", "export", "source")
 EPOCHS = 3
-LAST = 120  # seconds until a command counts as hanging
+LAST = 600  # seconds until a command counts as hanging
 
 
 def run(tally: Tally, count: int, seed: int, kinds: tuple[str, ...] = KINDS) -> None:
