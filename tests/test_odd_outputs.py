@@ -318,3 +318,20 @@ def test_weights_that_do_not_fit_on_the_disk_end_in_an_error_alone(
     gc.collect()
     assert "h5py" not in capfd.readouterr().err
     assert not drafts(tmp_path / "state")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_sources_never_write_over_the_table_that_they_read(
+    people_csv: Path, command: Callable, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from data.sources.__main__ import main
+
+    monkeypatch.chdir(people_csv.parent)
+    before = files_below(people_csv.parent)
+    flags = ("--csv", "manifest.csv") if named else ()
+    for root, out in ((".", "manifest.csv"), (people_csv.parent, people_csv)):
+        code, _, error = command(main, "csv", "--root", root, "--out", out, *flags)
+        assert code == 2 and "belongs to the input" in error
+    code, _, error = command(main, "csv", "--root", ".", "--out", "images/001.png", *flags)
+    assert code == 2 and "belongs to the input" in error
+    assert files_below(people_csv.parent) == before

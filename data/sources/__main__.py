@@ -31,6 +31,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_out(arguments: argparse.Namespace) -> None:
+    """Refuses an --out that is of the data: a file that is named, or in --root without labels."""
+    root, out = arguments.root, arguments.out
+    given = [root / str(value) for name, value in vars(arguments).items() if name != "out"]
+    inside = Path(os.path.realpath(out)).is_relative_to(os.path.realpath(root))
+    is_found = arguments.name == "csv" and not arguments.csv  # the only CSV there is read
+    if inside and (is_found or not (out.parent / LABELS_FILE).is_file()):
+        given += [out] if out.exists() else []
+    check_file(out, given)
+
+
 def main() -> None:
     """Reads a source, writes manifest and labels, and prints what is in them."""
     arguments = _parser().parse_args()
@@ -40,12 +51,7 @@ def main() -> None:
             f"--root {arguments.root}: expected the folder of the data, found "
             f"{'a file' if arguments.root.exists() else 'nothing there'}. Unpack the data first."
         )
-    given = [arguments.root / str(name) for name in vars(arguments).values() if name]
-    out = arguments.out
-    inside = Path(os.path.realpath(out)).is_relative_to(os.path.realpath(arguments.root))
-    theirs = out.is_file() and inside and not (out.parent / LABELS_FILE).is_file()
-    # a table of the data itself has no labels.json beside it
-    check_file(out, [path for path in given if path != arguments.root / out] + [out] * theirs)
+    _check_out(arguments)
     manifest = SOURCES[arguments.name].read(arguments.root, arguments)
     manifest.write(arguments.out)
     print(summarize(manifest))

@@ -275,15 +275,11 @@ def main() -> None:
     arguments = _parser().parse_args()
     if arguments.fps <= 0:
         raise WorkshopError(f"--fps: expected more than 0, found {arguments.fps:g}.")
-    check_out(
-        arguments.out,
-        DESCRIBED,
-        [*arguments.places, arguments.detector, arguments.attributes],
-        inside=True,
-    )
-    write_json(arguments.out / "people.json", [])
+    inputs = [*arguments.places, arguments.detector, arguments.attributes]
+    check_out(arguments.out, DESCRIBED, inputs, inside=True)
     exports = arguments.detector / "export", arguments.attributes / "export"
     describer = Describer(*exports, arguments.threshold, arguments.most)
+    write_json(arguments.out / "people.json", [])  # a folder of half the images is known by it
     tables, values, failed = [], [], []
     for number, one in enumerate(describe_places(describer, arguments.places, arguments.fps)):
         if isinstance(one, tuple):
