@@ -50,7 +50,7 @@ class Output:
         """Returns what in `folder` is not of this output, such as the path of a file, or ""."""
         if not (first := next(_names(folder), "")):
             return ""
-        if not self.is_whole(folder):
+        if not any(folder.glob(self.mark)):
             return f"{first}, and no {self.mark}"
         try:
             listed = self.listed and {*self.listed(folder)}
@@ -58,10 +58,6 @@ class Output:
             return f"a table of others: {error}"
         names = _names(folder)
         return next((n for n in names if not self.owns(n) or (listed and n not in listed)), "")
-
-    def is_whole(self, folder: Path) -> bool:
-        """Returns whether the mark is there."""
-        return any(folder.glob(self.mark))
 
     def owns(self, name: str) -> bool:
         """Returns whether a file may belong to it, by its path alone."""
@@ -164,7 +160,7 @@ def sweep(folder: Path, output: Output | None = None) -> None:
     found = [path for path in beside if path.name.endswith(DRAFT) and _is_draft(path)]
     for path in beside if output else ():  # with the mark it may be somebody's copy
         older = OLDER_DRAFT.fullmatch(path.name)
-        if older and older[1] == folder.name and path.is_dir() and not output.is_whole(path):
+        if older and older[1] == folder.name and path.is_dir() and not any(path.glob(output.mark)):
             found += [path] if all(map(output.owns, _names(path))) else []
     for place, folders, _ in os.walk(folder):
         found += (drafts := [path for name in folders if _is_draft(path := Path(place, name))])
@@ -213,9 +209,8 @@ class Draft:
             parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(DRAFT, name, parent))
         except FileNotFoundError as error:  # e.g. in /proc, where nobody can make a folder
-            raise WorkshopError(
-                f"{parent}: no folder can be made there. Choose another --out."
-            ) from error
+            what = f"{parent}: no folder can be made there. Choose another --out."
+            raise WorkshopError(what) from error
         lock = _hold(folder / UNLOCKED, os.O_CREAT)
         if lock is not None:  # renamed after: whoever finds a lock finds it locked
             (folder / UNLOCKED).replace(folder / LOCK)
@@ -268,13 +263,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(
-    path: Path, output: Output | None = None, inputs: Iterable[Path] = ()
-) -> Iterator[Path]:
+def whole_folder(path: Path, output: Output | None = None) -> Iterator[Path]:
     """Gives a temporary folder, which replaces `path` only if all went well; see `check_out`."""
     path = Path(path)
     if output:
-        check_out(path, output, inputs)
+        check_out(path, output)
     with _drafted(path) as draft:
         new = draft.path / path.name
         new.mkdir()

@@ -95,7 +95,7 @@ def write_records(
     check_out(out, RECORDS, [folder])
     found, label_map, problems = _read(folder, label_map, class_from, groups)
     sides = _split(found, label_map, val_share, seed)
-    with whole_folder(out, RECORDS, [folder]) as draft:
+    with whole_folder(out, RECORDS) as draft:
         counts: dict[str, int] = {}
         for split, side in sides.items():
             counts |= _write_shards(side, draft / f"{name}_{split}.record", shards, label_map)
