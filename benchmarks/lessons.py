@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from benchmarks.command import shared
 from benchmarks.trainings import fewer_groups, train_apart
 from helpers import plots, scores
-from helpers.common import artifacts_folder, expected, whole_folder, write_json
+from helpers.common import Output, artifacts_folder, check_out, expected, whole_folder, write_json
 from helpers.manifest import Manifest, read_manifest, split_at_random, split_by_group
 from helpers.train import Recipe, Stage, change
 
@@ -33,11 +33,13 @@ CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the people
 FEWEST = 100  # labelled images of a camera that is shown
 SEED = 0
+FIGURES = Output("the lessons' figures", "lessons.json", r"\w+\.png|lessons\.json")
 Probabilities = Mapping[str, np.ndarray]
 
 
 def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     """Writes a PNG for each lesson, and `lessons.json` with the figures in them, all or nothing."""
+    check_out(folder, FIGURES, filter(None, [manifest.source]))
     column, stage = camera_column(manifest), Stage(epochs=epochs, image_size=(96, 40))
     recipe = Recipe(stages=(stage,), seed=SEED, sampling="")  # no training may know the people
     tests = split_by_group(manifest, {"train": 0.8, "test": 0.2}, seed=SEED)
@@ -62,7 +64,7 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
         "cameras": plots.two_scores_by(cameras, f"{unseen.tasks[0]}, by {column}"),
         "people": plots.learning_curve(people),
     }
-    with whole_folder(folder) as draft:
+    with whole_folder(folder, FIGURES) as draft:
         for name, figure in figures.items():
             figure.savefig(draft / f"{name}.png", dpi=110)
         write_json(draft / "lessons.json", _figures_of(leak, cameras, people))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import run_command, write_json
+from helpers.common import check_file, run_command, write_json
 from helpers.manifest import Manifest, read_manifest
 from helpers.scores import per_class, score_manifest
 from helpers.train import Run, check_labels, open_run
@@ -65,6 +65,9 @@ def main() -> None:
 
     run = open_run(Path(arguments.run))
     manifest = read_manifest(Path(arguments.manifest), labels=run.labels)
+    if arguments.json:
+        kept = [path for path in run.folder.iterdir() if path.name != "scores.json"]
+        check_file(arguments.json, [arguments.manifest, *kept, *manifest.paths])
     if arguments.split != "all":
         manifest = manifest.subset(arguments.split)
     scores, probabilities = evaluate(run, manifest, arguments.epoch)

@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,9 @@ from PIL import Image
 
 from helpers.common import WorkshopError, tf
 from helpers.detection import LabelMap, images, read_annotations, records
+from tests import hostile
 from tests.detection_data import SIZE, make_records, make_voc, voc_xml
+from tests.hostile import files_below
 
 
 def spoil(folder, xml: str | bytes, name: str = "000"):
@@ -286,3 +291,98 @@ def test_two_hundred_damaged_inputs_end_in_a_report(tmp_path):
     found, problems = read_annotations(folder)
     assert found == []
     assert len({p.file for p in problems if p.severity == "error"}) == 200
+
+
+def test_records_never_replace_what_they_did_not_write(tmp_path, command):
+    voc = make_voc(tmp_path / "voc")
+    LabelMap({"cup": 1, "lamp": 2}).write(voc / "label_map.pbtxt")
+    before = files_below(tmp_path)
+    code, _, error = command(records.main, "--voc", voc, "--out", voc)
+    assert code == 2 and "choose another --out" in error and files_below(tmp_path) == before
+    run = tmp_path / "run"  # of a detector: it has a label map as well
+    shutil.copytree(make_records(tmp_path / "other").folder, run)
+    (run / "config.yaml").write_text("train: x")
+    code, _, error = command(records.main, "--voc", voc, "--out", run)
+    assert code == 2 and "config.yaml" in error and (run / "config.yaml").exists()
+
+
+def test_records_of_before_are_replaced_where_they_are_whole(tmp_path):
+    voc = make_voc(tmp_path / "voc")
+    out = records.write_records(voc, tmp_path / "out", shards=2).folder
+    (out / records.SHARDS_FILE).unlink()
+    assert records.write_records(voc, out, shards=3).folder == out
+    assert len([*out.glob("*-of-00003")]) == 6 and not any(out.glob("*-of-00002"))
+    (out / records.SHARDS_FILE).unlink()
+    (out / "theirs_train.record-00000-of-00001").write_bytes(b"")
+    with pytest.raises(WorkshopError, match="one dataset"):
+        records.write_records(voc, out)
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "/x", "..", ".", "a\nb", "x" * 250, "a\0b"])
+def test_the_name_of_records_stays_in_the_folder(tmp_path, name):
+    voc = make_voc(tmp_path / "voc")
+    before = files_below(tmp_path)
+    with pytest.raises(WorkshopError, match="--name"):
+        records.write_records(voc, tmp_path / "out", name=name)
+    assert files_below(tmp_path) == before and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(
+    "harm", ["missing", "extra", "cut at a record", "cut in a record", "empty"]
+)
+def test_check_notices_a_shard_that_is_not_as_it_was_written(tmp_path, command, harm, old):
+    if old and harm in ("cut at a record", "empty"):
+        pytest.skip("only shards.json says how many records there were")
+    out = records.write_records(make_voc(tmp_path / "voc"), tmp_path / "out", shards=2).folder
+    assert command(records.main, "--check", out)[0] == 0
+    if old:
+        (out / records.SHARDS_FILE).unlink()
+        assert command(records.main, "--check", out)[0] == 0
+    shard = sorted(out.glob("*_train.record-*"))[0]
+    data = shard.read_bytes()
+    first = 16 + int.from_bytes(data[:8], "little")  # length, its checksum, data, its checksum
+    assert len(data) > first
+    if harm == "missing":
+        shard.unlink()
+    elif harm == "extra":
+        shutil.copy(shard, shard.with_name(shard.name.replace("00000-of", "00007-of")))
+    else:
+        shard.write_bytes(data[: {"cut at a record": first, "empty": 0}.get(harm, first - 5)])
+    places = [out] if harm == "extra" and not old else [out, f"{out}/*_train.record-*"]
+    for place in places:
+        code, _, error = command(records.main, "--check", place)
+        assert code == 2 and shard.name[:-14] in error
+
+
+def test_records_are_the_same_bytes_in_another_process(tmp_path):
+    voc = make_voc(tmp_path / "voc")
+    here = records.write_records(voc, tmp_path / "here", shards=2).folder
+    arguments = ["--voc", voc, "--out", tmp_path / "there", "--shards", 2]
+    done = hostile.command("helpers.detection.records", arguments, 600, PYTHONHASHSEED="1")
+    assert done == "ok"
+    first, second = (files_below(folder) for folder in (here, tmp_path / "there"))
+    assert [*first.values()] == [*second.values()] and len(first) == 6
+
+
+def test_the_features_of_a_record_are_written_in_one_order(tmp_path):
+    """The fields of a map otherwise come in an order that differs between processes."""
+    written = make_records(tmp_path)
+    for file in records.shard_files(written.pattern("train")):
+        for raw in tf.data.TFRecordDataset(file).as_numpy_iterator():
+            places = [raw.index(b"image/" + key) for key in (b"encoded", b"filename", b"width")]
+            assert places == sorted(places)
+
+
+def test_a_full_disk_stops_records_in_one_line(tmp_path):
+    voc = make_voc(tmp_path / "voc", 24)
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
+    code += "from helpers.common import run_command; import helpers.detection.records as r;"
+    done = subprocess.run(
+        [sys.executable, "-c", code + "run_command(r.main)", "--voc", voc, "--shards", "1",
+         "--out", tmp_path / "out"],
+        cwd=hostile.PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "error: File too large" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["voc"]

@@ -132,6 +132,6 @@ def test_numbers_out_of_range_are_refused(tmp_path, options, told):
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(WorkshopError, match="not a generated dataset"):
+    with pytest.raises(WorkshopError, match=r"generated signs, found other files .*thesis"):
         signs.generate_signs(tmp_path, count=129)
     assert (tmp_path / "thesis.txt").read_text() == "mine"

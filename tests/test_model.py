@@ -11,12 +11,7 @@ from keras.applications import imagenet_utils
 from helpers.common import WorkshopError
 from helpers.manifest import Labels
 from helpers.model import build_backbone, build_model, load_model, pool, street_features
-from helpers.model.layers import (
-    EvenLight,
-    FusedBatchNormalization,
-    ScalePixels,
-    TaskUncertainty,
-)
+from helpers.model.layers import EvenLight, FusedBatchNormalization, ScalePixels, TaskUncertainty
 from helpers.model.network import _SCALING, OWN_BACKBONES, STRIPES, backbone_names
 from tests.conftest import IMAGE_SIZE, LABELS
 

@@ -14,12 +14,7 @@ from helpers.cloud import image_requests
 from helpers.cloud.image_requests import RefusedError
 from helpers.common import WorkshopError
 from helpers.manifest import check_image
-from helpers.manifest.image_header import (
-    JPEG_START,
-    MAX_PIXELS,
-    ImageError,
-    read_header,
-)
+from helpers.manifest.image_header import JPEG_START, MAX_PIXELS, ImageError, read_header
 from helpers.pipeline import decode_image, read_images
 from helpers.pipeline.decode import exif_orientation
 from helpers.predict import litert

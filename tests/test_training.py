@@ -1,6 +1,7 @@
 """A run: its files, its log against numpy, and a killed run that goes on as if nothing had been."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -342,6 +343,16 @@ def test_a_folder_of_other_files_is_never_touched(
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_run_with_somebodys_file_is_never_replaced(
+    trained: Run, people: Manifest, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
+    (folder / "export" / "thesis.txt").write_text("years of work")
+    with pytest.raises(WorkshopError, match=r"other files in .*export/thesis\.txt"):
+        train(people, folder, small_recipe(), overwrite=True)
+    assert (folder / "best.keras").exists()
+
+
 def test_a_run_is_not_replaced_unasked(trained: Run, people: Manifest) -> None:
     with pytest.raises(WorkshopError, match=r"found a run in .* --resume .* --overwrite"):
         train(people, trained.folder, small_recipe())
@@ -380,12 +391,12 @@ def test_overwrite_replaces_a_run(tmp_path: Path, capsys) -> None:
     from helpers.manifest import read_manifest
 
     manifest = read_manifest(make_people(tmp_path / "people")).select(["gender"])
-    (tmp_path / "run").mkdir()
-    for name in ("run.json", "old.txt"):
+    (tmp_path / "run" / "epochs").mkdir(parents=True)
+    for name in ("run.json", "epochs/epoch-007.keras"):
         (tmp_path / "run" / name).write_text("{}")
     recipe = small_recipe(epochs=1, augmentation="none", schedule="constant", ema=0.9)
     run = train(manifest, tmp_path / "run", recipe, overwrite=True)
-    assert not (run.folder / "old.txt").exists()
+    assert not run.epoch_path(7).exists()
     row = run.log.iloc[0]
     assert row["gender_loss"] == row["loss"] and 0 < row["gender_accuracy"] <= 1
     assert row["val_accuracy"] == row["val_gender_accuracy"] and "accuracy" not in row.index

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from helpers.common import ROOT, WorkshopError, run_command, whole_file
+from helpers.common import ROOT, WorkshopError, check_file, run_command, whole_file
 from helpers.manifest import Manifest, check_image, read_manifest
 
 CELL = (150, 64)  # height and width of an image on a sheet of people
@@ -128,6 +128,8 @@ def draw_sheets(
     """Writes a sheet for each task and one of all to `out`; returns their paths."""
     if len(manifest) == 0:
         raise WorkshopError("The manifest has no images. Expected at least one row.")
+    for name in (*manifest.tasks, overview):
+        check_file(out / f"{name}.jpg", [manifest.source or out, *manifest.paths])
     sheets = {task: draw_class_sheet(manifest, task, seed) for task in manifest.tasks}
     sheets[overview] = draw_overview(manifest, seed)
     written = []

@@ -13,13 +13,19 @@ import numpy as np
 import pandas as pd
 
 from data.generate import camera, cloth, looks, scenes
-from data.generate.writing import check_folder, check_numbers, draw_all, options_parser
-from helpers.common import run_command, whole_folder, write_json
+from data.generate.writing import check_numbers, draw_all, listed_files, options_parser
+from helpers.common import Output, run_command, whole_folder, write_json
 
 EMPTY_SHARE = 0.03  # of the labels of each task: nobody filled them in
 WRONG_SHARE = 0.015  # of the labels of each task: somebody chose another class
 MOST_PICTURES = 10  # of one person
 SHRINKS = (1.0, 1.5, 2.0, 2.8, 4.0)  # about the reductions of camera.FAULTS
+FILES = Output(
+    "generated people",
+    "answers.csv",
+    r"images/\d{5}\.jpg|(manifest|answers)\.csv|labels\.json",
+    listed_files("answers.csv", ["manifest.csv", "labels.json"]),
+)
 
 
 def generate_people(
@@ -42,9 +48,8 @@ def generate_people(
     """
     check_numbers({"--count": (count, 1), "--height": (height, 48), "--width": (width, 20),
                    "--workers": (workers, 1), "--per-person": (per_person, 1)})  # fmt: skip
-    check_folder(out)
     plan = list(plan_persons(count, seed, per_person))
-    with whole_folder(out) as draft:
+    with whole_folder(Path(out), FILES) as draft:
         (draft / "images").mkdir()
         size = {"height": height, "width": width}
         work = partial(draw_person_pictures, folder=draft / "images", **size, clear=clear)

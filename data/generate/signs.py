@@ -14,13 +14,19 @@ import numpy as np
 import pandas as pd
 
 from data.generate.sign_camera import outline, take_track
-from data.generate.writing import check_folder, check_numbers, draw_all, options_parser
+from data.generate.writing import check_numbers, draw_all, listed_files, options_parser
 from data.sources.gtsrb import SIGNS, TASK, TRAINING_IMAGES
-from helpers.common import run_command, whole_folder, write_json
+from helpers.common import Output, run_command, whole_folder, write_json
 
 FRAMES = 15  # most of a track; half as many as in GTSRB, so that there are twice as many signs
 FEWEST_TRACKS = 3  # of a class, so that a split by track finds one for each side
 COLUMNS = ["image_path", TASK, "group", "frame"]
+FILES = Output(
+    "generated signs",
+    "manifest.csv",
+    r"images/\d{5}_\d{5}\.png|manifest\.csv|labels\.json",
+    listed_files("manifest.csv", ["labels.json"], COLUMNS),
+)
 
 
 def generate_signs(
@@ -36,9 +42,8 @@ def generate_signs(
     """
     check_numbers({"--count": (count, FEWEST_TRACKS * len(SIGNS)), "--workers": (workers, 1),
                    "--frames": (frames, 1)})  # fmt: skip
-    check_folder(out)
     plan = plan_tracks(count, seed, frames)
-    with whole_folder(out) as draft:
+    with whole_folder(Path(out), FILES) as draft:
         (draft / "images").mkdir()
         work = partial(draw_track, folder=draft / "images")
         bar = {"total": count, "unit": "image", "desc": f"{len(plan)} signs"}

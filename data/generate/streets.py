@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from data.generate import camera, looks, people, scenes
 from data.generate.looks import Look, View
 from data.generate.render import Framing, Light, render_person
-from data.generate.writing import check_folder, check_numbers, draw_all, options_parser
-from helpers.common import run_command, whole_folder, write_json
+from data.generate.writing import check_numbers, draw_all, listed_files, options_parser
+from helpers.common import Output, run_command, whole_folder, write_json
 
 PERSON = "person"
 PER_PLACE = 4  # scenes of one place: other people, another light
@@ -38,6 +38,20 @@ QUALITIES = {"Good": 0.45, "Average": 0.42, "Bad": 0.13}
 AVERAGE_FROM, BAD_FROM = 1.3, 2.3
 THINGS = {"poster": 0.2, "statue": 0.16, "tree": 0.16, "bin": 0.16, "post": 0.2, "car": 0.12}
 MANY_THINGS = (0.25, 0.35, 0.25, 0.15)  # chances of 0 to 3 of them
+
+
+def _listed(folder: Path) -> list[str]:
+    files = listed_files("pictures.csv", ["people.csv", "labels.json"])(folder)
+    images = [Path(file).stem for file in files if file.startswith("images/")]
+    return files + [f"annotations/{stem}.xml" for stem in images]
+
+
+FILES = Output(
+    "generated streets",
+    "pictures.csv",
+    r"images/\d{5}\.jpg|annotations/\d{5}\.xml|(pictures|people)\.csv|labels\.json",
+    _listed,
+)
 
 
 @dataclass(frozen=True)
@@ -105,9 +119,8 @@ def generate_streets(
     check_numbers({"--count": (count, 1, 99_999), "--width": (width, 96, 4096),
                    "--height": (height, 64, 4096), "--workers": (workers, 1, 64),
                    "--people": (people_each or 0, 0, 40)})  # fmt: skip
-    check_folder(Path(out), "pictures.csv", "no generated streets")
     plan = [(seed, first, min(PER_PLACE, count - first)) for first in range(0, count, PER_PLACE)]
-    with whole_folder(Path(out)) as draft:
+    with whole_folder(Path(out), FILES) as draft:
         (draft / "images").mkdir()
         (draft / "annotations").mkdir()
         work = partial(draw_place, folder=draft, size=(width, height), people_each=people_each)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
+
 from helpers.common import WorkshopError, progress_bar
 
 Plan, Done = TypeVar("Plan"), TypeVar("Done")
@@ -32,22 +34,19 @@ def check_numbers(limits: Mapping[str, tuple[int, ...]]) -> None:
             raise WorkshopError(f"{name} must be {range_}, but is {found}.")
 
 
-def check_folder(
-    out: Path, marker: str = "labels.json", what: str = "not a generated dataset"
-) -> None:
-    """Makes sure that `out` may be written, or replaced as a dataset of the same kind.
+def listed_files(table: str, more: Sequence[str], columns: Sequence[str] | None = None):
+    """Returns the `listed` of an `Output`: a table's images, and the files that are always there.
 
-    Raises:
-        WorkshopError: A file is in its way, or it holds something else: it has no `marker`.
+    Somebody's own dataset may have files of the same names, but other `columns`.
     """
-    for place in (out, *out.parents):
-        if place.exists() and not place.is_dir():
-            raise WorkshopError(f"{place} should be a folder, but is a file. Choose another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / marker).is_file():
-        raise WorkshopError(
-            f"{out} holds files, but {what} (no {marker}). It would be "
-            "replaced: choose another --out, or empty the folder first."
-        )
+
+    def read(folder: Path) -> list[str]:
+        frame = pd.read_csv(folder / table, dtype=str)
+        if columns and list(frame.columns) != list(columns):
+            raise ValueError(f"{table} has the columns {', '.join(frame.columns)}")
+        return [table, *more, *frame["image_path"]]
+
+    return read
 
 
 def draw_all(

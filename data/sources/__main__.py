@@ -2,12 +2,13 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
 from data.sources import folders, gtsrb, hvc, market1501, peta, table
-from helpers.common import WorkshopError, run_command
-from helpers.manifest import summarize
+from helpers.common import WorkshopError, check_file, run_command
+from helpers.manifest import LABELS_FILE, summarize
 
 SOURCES = {
     "csv": table,
@@ -30,6 +31,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_out(arguments: argparse.Namespace) -> None:
+    """Refuses an --out that is of the data: a file that is named, or in --root without labels."""
+    root, out = arguments.root, arguments.out
+    given = [root / str(value) for name, value in vars(arguments).items() if name != "out"]
+    inside = Path(os.path.realpath(out)).is_relative_to(os.path.realpath(root))
+    is_found = arguments.name == "csv" and not arguments.csv  # the only CSV there is read
+    if inside and (is_found or not (out.parent / LABELS_FILE).is_file()):
+        given += [out] if out.exists() else []
+    check_file(out, given)
+
+
 def main() -> None:
     """Reads a source, writes manifest and labels, and prints what is in them."""
     arguments = _parser().parse_args()
@@ -39,6 +51,7 @@ def main() -> None:
             f"--root {arguments.root}: expected the folder of the data, found "
             f"{'a file' if arguments.root.exists() else 'nothing there'}. Unpack the data first."
         )
+    _check_out(arguments)
     manifest = SOURCES[arguments.name].read(arguments.root, arguments)
     manifest.write(arguments.out)
     print(summarize(manifest))

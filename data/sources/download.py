@@ -12,7 +12,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from helpers.common import WorkshopError, expected, extract, progress_bar, run_command
+from helpers.common import WorkshopError, check_out, expected, extract, progress_bar, run_command
 
 ARCHIVES = "archives"  # folder below --out where the archives stay
 CHUNK = 1 << 20  # bytes between two moves of a bar
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder to unpack into")
     parser.add_argument("--base-url", help="a mirror that has the same archives")
     arguments = parser.parse_args()
+    check_out(arguments.out, inside=True)
     out = download(arguments.name, arguments.out, arguments.base_url)
     print(f"unpacked {arguments.name} into {out}. {CITE[arguments.name]}")
     print(f"next: python -m data.sources {arguments.name} --root {out} --out manifest.csv")

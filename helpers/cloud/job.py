@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,17 @@ from helpers.cloud.script.environment import CHECKPOINTS
 from helpers.cloud.script.metrics import metric_definitions
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
-from helpers.common import ROOT, WorkshopError, expected, extract, progress_bar, whole_folder
+from helpers.common import (
+    EXPORT_FILES,
+    ROOT,
+    Draft,
+    WorkshopError,
+    expected,
+    extract,
+    progress_bar,
+    temporary_draft,
+    whole_folder,
+)
 
 IMAGE = {"framework": "tensorflow", "version": "2.21.0", "py_version": "py312"}
 INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
@@ -74,7 +83,7 @@ class JobPlan:
     name: str  # also of its folder in the bucket
     trainer: Any  # the SDK's `ModelTrainer`, ready to start
     metrics: dict[str, str]  # name to pattern
-    source: tempfile.TemporaryDirectory = field(repr=False)  # goes away with the plan
+    source: Draft = field(repr=False)  # goes away with the plan
 
 
 def plan_job(
@@ -104,8 +113,8 @@ def plan_job(
     compute = configs.Compute(**machines, **disk, enable_managed_spot_training=spot)
     wait = {"max_wait_time_in_seconds": 2 * seconds} if spot else {}  # for a spare machine
     end = configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait)
-    source = tempfile.TemporaryDirectory(prefix="workshop-source-")
-    code = copy_source(Path(source.name) / "code")
+    source = temporary_draft("source")
+    code = copy_source(source.path / "code")
     trainer = _trainer(session, unique, code, dict(hyperparameters), compute, end)
     metrics = {item["Name"]: item["Regex"] for item in metric_definitions(tasks)}
     found = [configs.MetricDefinition(name=key, regex=regex) for key, regex in metrics.items()]
@@ -292,7 +301,7 @@ class Job:
         bucket, _, key = self.model_uri.removeprefix("s3://").partition("/")
         s3 = self.session.client("s3")
         size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-        with whole_folder(folder) as draft:
+        with whole_folder(folder, EXPORT_FILES) as draft:
             packed = draft / "model.tar.gz"
             with progress_bar(total=size, unit="B", unit_scale=True, desc="fetching") as bar:
                 s3.download_file(bucket, key, str(packed), Callback=bar.update)

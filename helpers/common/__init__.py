@@ -8,12 +8,27 @@ if TYPE_CHECKING:
     from helpers.common.archives import extract
     from helpers.common.backend import keras, layers, steady, tf
     from helpers.common.errors import WorkshopError, expected, run_command
-    from helpers.common.files import read_json, whole_file, whole_folder, write_json, write_text
+    from helpers.common.files import (
+        EXPORT_FILES,
+        Draft,
+        Output,
+        check_file,
+        check_out,
+        read_json,
+        sweep,
+        temporary_draft,
+        whole_file,
+        whole_folder,
+        write_json,
+        write_text,
+    )
     from helpers.common.inputs import open_input, read_input
     from helpers.common.memory import peak_memory
     from helpers.common.models import Declared
     from helpers.common.settings import (
         CORES,
+        EVENT_NAMES,
+        EXPORT_NAMES,
         LITERT_FILE,
         ONNX_FILE,
         ROOT,

@@ -1,46 +1,284 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what a command may replace with them.
 
+What is not finished lies in a draft, a hidden folder beside its place. A lock in it says that its
+process lives: the kernel ends the lock with the process, however that ends.
+"""
+
+import errno
 import json
+import os
+import re
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers.common.errors import WorkshopError, expected
 from helpers.common.inputs import read_input
+from helpers.common.settings import EXPORT_NAMES, ROOT
 
 MOST_BYTES = 100_000_000  # of a JSON file; a million class names take 20 MB
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+DRAFT, LOCK, NEW, OLD = ".draft", "lock", "new", "old"
+UNLOCKED = "unlocked"  # the lock's name before it is locked
+OLDER_DRAFT = re.compile(
+    r"(?:\.(.+)|workshop-source)-[a-z0-9_]{8}"
+)  # of before 2026-11-24, never locked
+DAY = 86_400  # seconds; an older draft without a lock belongs to nobody
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+ANOTHER = "To keep what is there, choose another --out."
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command writes into a folder, by which it knows the folders that it may replace."""
+
+    what: str  # such as "a run"
+    mark: str  # glob of what a whole one always has
+    names: str  # regular expression of the paths of its files
+    listed: Callable[[Path], Iterable[str]] | None = None  # all these paths, from a table there
+
+    def other(self, folder: Path) -> str:
+        """Returns what in `folder` is not of this output, such as the path of a file, or ""."""
+        if not (first := next(_names(folder), "")):
+            return ""
+        if not any(folder.glob(self.mark)):
+            return f"{first}, and no {self.mark}"
+        try:
+            listed = self.listed and {*self.listed(folder)}
+        except (OSError, ValueError, KeyError, WorkshopError) as error:
+            return f"a table of others: {error}"
+        names = _names(folder)
+        return next((n for n in names if not self.owns(n) or (listed and n not in listed)), "")
+
+    def owns(self, name: str) -> bool:
+        """Returns whether a file may belong to it, by its path alone."""
+        return re.fullmatch(rf"{self.names}|(.*/)?\.DS_Store", name) is not None
+
+
+EXPORT_FILES = Output("an export", "*model*", rf"{EXPORT_NAMES}|log\.csv|scores\.json")
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Yields the path in `folder` of each file and link, apart from drafts."""
+    for place, folders, files in os.walk(folder):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        folders[:] = [name for name in folders if not _is_draft(Path(place, name))]
+        yield from (Path(place, name).relative_to(folder).as_posix() for name in files + links)
+
+
+def _is_draft(path: Path) -> bool:
+    older = OLDER_DRAFT.fullmatch(path.name)
+    if not (path.name.endswith(DRAFT) or older) or path.is_symlink():
+        return False
+    with suppress(OSError):  # no folder, or just removed
+        inside = {part.name for part in path.iterdir()}
+        return inside <= ({older[1] or "code"} if older else {LOCK, UNLOCKED, NEW, OLD})
+    return False
+
+
+def check_out(
+    folder: Path, output: Output | None = None, inputs: Iterable[Path] = (), inside: bool = False
+) -> bool:
+    """Returns whether an older `output` is in `folder`; to be called before any work.
+
+    The folder will be replaced, or with `inside` written into. Drafts there are swept.
+
+    Raises:
+        WorkshopError: it holds anything else, or is or holds one of the `inputs`; or it is to be
+            replaced and is a link, a mount point, or holds the project, the home or current folder.
+    """
+    folder, real = Path(folder), Path(os.path.realpath(folder))
+    _check_parents(folder)
+    kept = () if inside else (ROOT, Path.cwd(), os.path.expanduser("~"))  # noqa: PTH111
+    for place in (Path(os.path.realpath(place)) for place in (*inputs, *kept)):
+        if real in (place, *place.parents):
+            raise expected("a folder of its own", f"one that is or holds {place}", ANOTHER, folder)
+    if not inside:
+        _check_movable(folder, real)
+    if output and folder.is_dir() and (other := output.other(folder)):
+        what = f"an empty or new folder, or {output.what}"
+        raise expected(what, f"other files in {folder} ({other})", ANOTHER)
+    sweep(folder, output)
+    return folder.is_dir() and any(_names(folder))
+
+
+def check_file(path: Path, inputs: Iterable[Path | str] = ()) -> None:
+    """Checks before any work that a file may be written, or replaced; sweeps drafts beside it.
+
+    Raises:
+        WorkshopError: it is one of the `inputs`, or something there is no plain file.
+    """
+    path, own = Path(path), os.path.abspath(path)  # noqa: PTH100
+    _check_parents(path.parent)
+    exists = os.path.lexists(path)
+    if exists and (path.is_symlink() or not path.is_file()):
+        kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "a device"
+        fix = f"Name a file in it, or another file{': ' + os.path.realpath(path)}."
+        raise expected("the name of a file to write", kind, fix, path)
+    for place in inputs:
+        if own == os.path.abspath(place) or (  # noqa: PTH100
+            exists and os.path.exists(place) and os.path.samefile(place, path)  # noqa: PTH110, PTH121
+        ):
+            fix = "It would be replaced: choose another name."
+            raise expected("a file of its own", "one that belongs to the input", fix, path)
+    sweep(path)
+
+
+def _check_parents(folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place) and not place.is_dir():
+            raise WorkshopError(f"{place} should be a folder, but is a file. Choose another --out.")
+
+
+def _check_movable(folder: Path, real: Path) -> None:
+    if folder.is_symlink():
+        raise expected("a folder", "a link to one", f"Name that folder: --out {real}", folder)
+    try:
+        folder.rmdir()  # only to ask: the system refuses a mount point, and what holds anything
+        folder.mkdir()
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            fix = f"Choose a folder in it, such as --out {folder / 'out'}"
+            raise expected("a folder that can be replaced", "a mount point", fix, folder) from None
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def sweep(folder: Path, output: Output | None = None) -> None:
+    """Removes the drafts beside and in `folder` that no living process holds, and says so."""
+    folder = Path(folder)
+    beside = [*folder.parent.iterdir()] if folder.parent.is_dir() else []
+    found = [path for path in beside if path.name.endswith(DRAFT) and _is_draft(path)]
+    for path in beside if output else ():  # with the mark it may be somebody's copy
+        older = OLDER_DRAFT.fullmatch(path.name)
+        if older and older[1] == folder.name and path.is_dir() and not any(path.glob(output.mark)):
+            found += [path] if all(map(output.owns, _names(path))) else []
+    for place, folders, _ in os.walk(folder):
+        found += (drafts := [path for name in folders if _is_draft(path := Path(place, name))])
+        folders[:] = [name for name in folders if Path(place, name) not in drafts]
+    _sweep(found)
+
+
+def _sweep(drafts: Iterable[Path]) -> None:
+    sizes = [size for size in map(_removed, drafts) if size is not None]
+    if sizes:
+        what = f"{len(sizes)} unfinished draft{'s' if len(sizes) > 1 else ''}"
+        print(f"removed {what} ({sum(sizes) / 1e6:,.0f} MB) that no running process holds")
+
+
+def _removed(draft: Path) -> int | None:
+    """Removes a draft and returns its bytes; None where it may be held."""
+    lock = _hold(draft / LOCK)
+    try:
+        status = [path.lstat() for path in (draft, *draft.rglob("*"))]
+        young = time.time() - max(s.st_mtime for s in status) < DAY
+        if lock is None and ((draft / LOCK).exists() or young):
+            return None
+        _remove(draft, lock)
+    except OSError:  # its process was quicker, or it is somebody else's
+        return None
+    return sum(s.st_size for s in status if stat.S_ISREG(s.st_mode)) if not draft.exists() else None
+
+
+def _hold(path: Path, flags: int = 0) -> int | None:
+    """Locks a file while this process lives; returns None where that cannot be done."""
+    with suppress(OSError):
+        file = os.open(path, os.O_RDWR | flags)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except (OSError, AttributeError):  # another holds it; nobody can lock; no fcntl
+            os.close(file)
+    return None
+
+
+class Draft:
+    """A new folder that is removed with this object or, if the process is killed, by `sweep`."""
+
+    def __init__(self, parent: Path, name: str):
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(DRAFT, name, parent))
+        except FileNotFoundError as error:  # e.g. in /proc, where nobody can make a folder
+            what = f"{parent}: no folder can be made there. Choose another --out."
+            raise WorkshopError(what) from error
+        lock = _hold(folder / UNLOCKED, os.O_CREAT)
+        if lock is not None:  # renamed after: whoever finds a lock finds it locked
+            (folder / UNLOCKED).replace(folder / LOCK)
+        self.remove = weakref.finalize(self, _remove, folder, lock)
+        self.old, self.path = folder / OLD, folder / NEW
+        self.path.mkdir()
+
+
+def _remove(draft: Path, lock: int | None) -> None:
+    """Removes a draft, the lock last; what was moved away and has no successor goes back."""
+    for old in (draft / OLD).iterdir() if (draft / OLD).is_dir() else ():
+        for name in (NEW, OLD):  # the new one is whole where the old one has been moved
+            if not os.path.lexists(place := draft.parent / old.name):
+                with suppress(OSError):
+                    (draft / name / old.name).replace(place)
+    for name in (NEW, OLD, ""):
+        shutil.rmtree(draft / name, ignore_errors=True)
+    if lock is not None:
+        os.close(lock)
+
+
+def temporary_draft(name: str) -> Draft:
+    """Returns a draft in the folder for temporary files, after a sweep of those of this name."""
+    place, name = Path(tempfile.gettempdir()), f"workshop-{name}-"
+    _sweep(path for path in place.glob(f"{name}*") if _is_draft(path))
+    return Draft(place, name)
+
+
+@contextmanager
+def _drafted(path: Path) -> Iterator[Draft]:
+    """Gives a draft for `path`; a full disk is an `OSError` whatever library met it."""
+    draft = Draft(path.parent, f".{path.name[:50]}-")
+    try:
+        yield draft
+    except Exception as error:
+        for number in FULL:
+            if os.strerror(number) in str(error) and not isinstance(error, WorkshopError):
+                raise OSError(number, os.strerror(number)) from error
+        raise
+    finally:
+        draft.remove()
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path of the same suffix, which replaces `path` only if all went well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        draft = Path(folder) / path.name
-        yield draft
-        draft.replace(path)
+    with _drafted(Path(path)) as draft:
+        yield draft.path / Path(path).name
+        (draft.path / Path(path).name).replace(path)
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Gives a temporary folder next to `path`, which replaces `path` only if all went well."""
+def whole_folder(path: Path, output: Output | None = None) -> Iterator[Path]:
+    """Gives a temporary folder, which replaces `path` only if all went well; see `check_out`."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    old = draft.with_name(f"{draft.name}-old")
-    try:
-        draft.chmod(0o755)  # mkdtemp makes it private; a learner's other tools must read it too
-        yield draft
+    if output:
+        check_out(path, output)
+    with _drafted(path) as draft:
+        new = draft.path / path.name
+        new.mkdir()
+        yield new
         if path.exists():  # moved aside first: a removal that is interrupted leaves half a folder
-            path.replace(old)
-        draft.replace(path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            draft.old.mkdir()
+            path.replace(draft.old / path.name)
+        new.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,7 +19,9 @@ import pandas as pd
 from PIL import Image
 
 from helpers.common import (
+    Output,
     WorkshopError,
+    check_out,
     expected,
     keras,
     progress_bar,
@@ -44,6 +46,7 @@ BODY_CUT = 0.95  # the same fraction where the lower edge of the image cuts a pe
 NEAR_EDGE = 0.01  # of the image's height: a box that ends there is cut
 BATCH = 8  # people described at once
 SAME_PERSON = 0.5  # least IoU of a detected box and the true one
+DESCRIBED = Output("described images", "people.json", r"\d{5,}_.*\.jpg|people\.(csv|json)")
 STEPS = ("decode", "detect", "describe", "draw")
 
 
@@ -259,8 +262,11 @@ def main() -> None:
     arguments = _parser().parse_args()
     if arguments.fps <= 0:
         raise WorkshopError(f"--fps: expected more than 0, found {arguments.fps:g}.")
+    inputs = [*arguments.places, arguments.detector, arguments.attributes]
+    check_out(arguments.out, DESCRIBED, inputs, inside=True)
     exports = arguments.detector / "export", arguments.attributes / "export"
     describer = Describer(*exports, arguments.threshold, arguments.most)
+    write_json(arguments.out / "people.json", [])  # a folder of half the images is known by it
     tables, values, failed = [], [], []
     for number, one in enumerate(describe_places(describer, arguments.places, arguments.fps)):
         if isinstance(one, tuple):

@@ -8,7 +8,10 @@ report.csv with every file left out. Features are named as in TensorFlow's Objec
 """
 
 import argparse
+import glob
 import hashlib
+import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +23,17 @@ from google.protobuf.message import DecodeError
 
 from helpers.common import (
     CORES,
+    Output,
     WorkshopError,
+    check_out,
     expected,
     progress_bar,
+    read_json,
     run_command,
     steady,
     tf,
     whole_folder,
+    write_json,
     write_text,
 )
 from helpers.detection.annotations import Annotated, read_annotations, read_groups, rgb_file
@@ -34,9 +41,17 @@ from helpers.detection.inference import EDGES
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.manifest import THREADS, Problem, assign_groups, describe, problems_table
 
-REPORT_FILE = "report.csv"
+REPORT_FILE, SHARDS_FILE = "report.csv", "shards.json"  # shards.json: the records in each shard
+SHARD = re.compile(r"(.+\.record)-\d{5}-of-(\d{5})")
+RECORDS = Output(
+    "records",
+    LABEL_MAP_FILE,
+    rf"{LABEL_MAP_FILE}|{REPORT_FILE}|{SHARDS_FILE}|[^/]+_(train|val)\.record-\d{{5}}-of-\d{{5}}",
+    lambda folder: _listed(folder),
+)
 SPLITS = ("train", "val")  # as the API's guides name them
 MOST_SHARDS = 10_000
+AGAIN = "Write them again with python -m helpers.detection.records, or copy them again."
 
 
 @dataclass(frozen=True)
@@ -75,14 +90,16 @@ def write_records(
     Raises:
         WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
     """
-    out = Path(out)
-    _check(out, shards, val_share)
+    out, name = Path(out), name or Path(folder).resolve().name
+    _check(name, shards, val_share)
+    check_out(out, RECORDS, [folder])
     found, label_map, problems = _read(folder, label_map, class_from, groups)
     sides = _split(found, label_map, val_share, seed)
-    with whole_folder(out) as draft:
+    with whole_folder(out, RECORDS) as draft:
+        counts: dict[str, int] = {}
         for split, side in sides.items():
-            path = draft / f"{name or Path(folder).resolve().name}_{split}.record"
-            _write_shards(side, path, shards, label_map)
+            counts |= _write_shards(side, draft / f"{name}_{split}.record", shards, label_map)
+        write_json(draft / SHARDS_FILE, counts)
         label_map.write(draft / LABEL_MAP_FILE)
         if problems:
             write_text(draft / REPORT_FILE, problems_table(problems).to_csv(index=False))
@@ -109,18 +126,26 @@ def _names(side: Sequence[Annotated]) -> Iterator[str]:
     return (box.name for one in side for box in one.boxes)
 
 
-def _check(out: Path, shards: int, val_share: float) -> None:
+def _listed(folder: Path) -> list[str]:
+    """Lists what one call of `write_records` wrote; older records have no table of it."""
+    if (folder / SHARDS_FILE).exists():
+        shards = [*read_json(folder / SHARDS_FILE)]
+    else:
+        shards = [path.name for path in folder.glob("*.record-*")]
+        if len({name.rpartition(".record-")[0] for name in shards}) != len(SPLITS):
+            raise ValueError("not the records of one dataset")
+    return [*shards, LABEL_MAP_FILE, REPORT_FILE, SHARDS_FILE]
+
+
+def _check(name: str, shards: int, val_share: float) -> None:
+    is_short = 0 < len(os.fsencode(name)) <= 200
+    if name in (".", "..") or {*"/\\"} & {*name} or not (name.isprintable() and is_short):
+        fix = "Choose another one: it begins the names of the files."
+        raise expected("a name without folders", repr(name), fix, "--name")
     if not 1 <= shards <= MOST_SHARDS:
         raise WorkshopError(f"--shards: expected 1 to {MOST_SHARDS:,}, found {shards}.")
     if not 0 <= val_share < 1:
         raise WorkshopError(f"--val: expected a fraction from 0 to below 1, found {val_share}.")
-    if out.exists() and not out.is_dir():
-        raise WorkshopError(f"{out} should be a folder, but is a file. Choose another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / LABEL_MAP_FILE).is_file():
-        raise WorkshopError(
-            f"{out} holds files, but no records (no {LABEL_MAP_FILE}). It would be replaced: "
-            "choose another --out, or empty the folder first."
-        )
 
 
 def _split(
@@ -146,18 +171,25 @@ def _split(
     }
 
 
-def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: LabelMap) -> None:
-    def write(number: int) -> None:
-        with tf.io.TFRecordWriter(f"{path}-{number:05d}-of-{shards:05d}") as writer:
-            for one in side[number::shards]:
-                writer.write(_example_of(one, label_map).SerializeToString())
+def _write_shards(
+    side: list[Annotated], path: Path, shards: int, label_map: LabelMap
+) -> dict[str, int]:
+    """Returns the number of records in each shard."""
+
+    def write(number: int) -> tuple[str, int]:
+        shard, part = f"{path}-{number:05d}-of-{shards:05d}", side[number::shards]
+        with tf.io.TFRecordWriter(shard) as writer:
+            for one in part:
+                # deterministic: the features are a map, whose order differs between processes
+                writer.write(_example_of(one, label_map).SerializeToString(deterministic=True))
                 bar.update()
+        return Path(shard).name, len(part)
 
     with (
         progress_bar(total=len(side), desc=f"writing {path.stem}", unit="image") as bar,
         ThreadPoolExecutor(THREADS) as pool,
     ):
-        list(pool.map(write, range(shards)))
+        return dict(pool.map(write, range(shards)))
 
 
 def _example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
@@ -288,9 +320,35 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
         lines = "\n".join(broken)
         raise WorkshopError(
             f"expected whole records, found {len(broken)} broken files of {len(files)}:\n{lines}\n"
-            "Write them again with python -m helpers.detection.records, or copy them again."
+            f"{AGAIN}"
         )
     return counts
+
+
+def require_complete(counts: Mapping[str, int], whole: bool = True) -> None:
+    """Raises WorkshopError where shards are missing or too many, or have lost whole records.
+
+    `counts` is what `require_whole` returned, of all shards of a folder if it is `whole`. A
+    shards.json beside them says what each has; without it the names say how many there are.
+    """
+    wanted: dict[str, int | None] = {}
+    for table in {Path(file).parent / SHARDS_FILE for file in counts}:
+        if table.is_file():
+            wanted |= {str(table.parent / name): n for name, n in read_json(table).items()}
+    found = {file: match for file in counts if (match := SHARD.fullmatch(file))}
+    if not wanted:
+        for name, last in {match.groups() for match in found.values()}:
+            names = (f"{name}-{number:05d}-of-{last}" for number in range(int(last)))
+            wanted = wanted | {file: counts.get(file) for file in names}
+    kept = [f"{match[1]}-" for match in found.values()] if not whole else [""]
+    lines = [
+        f"  {file}: {counts.get(file, 'no')} records, written: {wanted.get(file, 'no such file')}"
+        for file in sorted({*found, *(f for f in wanted if f.startswith((*kept,)))})
+        if file not in counts or file not in wanted or counts[file] != wanted[file]
+    ]
+    if lines:
+        text = "\n".join(lines)
+        raise WorkshopError(f"expected all shards, as they were written, found:\n{text}\n{AGAIN}")
 
 
 def describe_written(written: Written) -> str:
@@ -332,9 +390,10 @@ def main() -> None:
     options = vars(_parser().parse_args())
     place, folder, out = (options.pop(name) for name in ("check", "voc", "out"))
     if place:
-        files = shard_files(f"{place}/*record*" if Path(place).is_dir() else place)
-        for file, count in require_whole(files).items():
+        files = shard_files(f"{glob.escape(place)}/*record*" if Path(place).is_dir() else place)
+        for file, count in (counts := require_whole(files)).items():
             print(f"{file}: {count:,} records")
+        require_complete(counts, Path(place).is_dir())
         return
     if not (folder and out):
         raise WorkshopError("expected --voc and --out, or --check. See --help.")

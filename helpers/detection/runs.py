@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, expected, keras, whole_file
+from helpers.common import (
+    EVENT_NAMES,
+    EXPORT_NAMES,
+    Output,
+    WorkshopError,
+    expected,
+    keras,
+    whole_file,
+)
 from helpers.detection.config import CONFIG_FILE, Config
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -20,6 +28,12 @@ from helpers.manifest import read_numbers
 
 TRAIN = "python -m helpers.detection.train --config CONFIG --out RUN"
 LOG_FILE = "log.csv"
+RUN_FILES = Output(
+    "a detection run",
+    CONFIG_FILE,
+    rf"{CONFIG_FILE}|{LABEL_MAP_FILE}|{LOG_FILE}|checkpoints/step-\d{{6,}}\.npz|{EVENT_NAMES}|"
+    rf"export/{EXPORT_NAMES}",
+)
 STEP = "step"  # beside the variables in a checkpoint
 
 

@@ -8,7 +8,15 @@ import numpy as np
 
 import helpers.detection.inference as inference
 from helpers.cloud import IMAGE_REQUESTS
-from helpers.common import SAVED_MODEL, WorkshopError, expected, keras, tf, whole_folder
+from helpers.common import (
+    EXPORT_FILES,
+    SAVED_MODEL,
+    WorkshopError,
+    expected,
+    keras,
+    tf,
+    whole_folder,
+)
 from helpers.detection.images import fit_image, scale_of
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -42,7 +50,7 @@ def export_run(run: DetectionRun) -> Path:
         archive.track(part)
     archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
     archive.add_endpoint("serving_default", alone)
-    with whole_folder(run.folder / EXPORT) as folder:
+    with whole_folder(run.folder / EXPORT, EXPORT_FILES) as folder:
         run.label_map.write(folder / LABEL_MAP_FILE)
         archive.write_out(str(folder / SAVED_MODEL), verbose=False)
         run.label_map.write(folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from helpers.common import WorkshopError, run_command
+from helpers.common import WorkshopError, check_out, run_command
 from helpers.detection.config import Config
 
 
@@ -35,8 +35,11 @@ def main() -> None:
         add(f"--{name.replace('_', '-')}", metavar="YAML", help=field.description)
     arguments = parser.parse_args()
     config = config_from(arguments)
+    from helpers.detection.runs import RUN_FILES
     from helpers.detection.training import train
 
+    if arguments.config and not arguments.resume:
+        check_out(arguments.out, RUN_FILES, [arguments.config])
     run = train(config, arguments.out, resume=arguments.resume, overwrite=arguments.overwrite)
     print(f"trained: {run.checkpoints[-1]}")
     if not arguments.no_export:

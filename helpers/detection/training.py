@@ -1,6 +1,5 @@
 """Trains the detector by a config: checkpoints, log, TensorBoard, and resuming."""
 
-import shutil
 import time
 from pathlib import Path
 
@@ -8,7 +7,16 @@ import numpy as np
 import pandas as pd
 
 import helpers.detection.runs as runs
-from helpers.common import expected, keras, progress_bar, tf, write_text
+from helpers.common import (
+    check_out,
+    expected,
+    keras,
+    progress_bar,
+    sweep,
+    tf,
+    whole_folder,
+    write_text,
+)
 from helpers.detection.config import CONFIG_FILE, LOSSES, Config
 from helpers.detection.images import Example, training_batches
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
@@ -46,8 +54,8 @@ def train(
 def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool) -> DetectionRun:
     config = config.absolute()
     label_map = config.read_label_map()
-    is_run = (folder / CONFIG_FILE).exists()
-    if resume and is_run:
+    if resume and (folder / CONFIG_FILE).exists():
+        sweep(folder)
         run = runs.open_run(folder)
         free = ("num_steps", "minutes", "keep")
         before = vars(run.config.replace(**{name: getattr(config, name) for name in free}))
@@ -57,14 +65,13 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
             raise expected(what, f"another {found}", fix)
         config.write(folder / CONFIG_FILE)  # it may be longer than before
         return DetectionRun(folder, config, run.label_map)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not (is_run and overwrite):
-            what = f"{'a run' if is_run else 'other files'} in {folder}"
-            ways = "--resume to go on, --overwrite to replace it, or " if is_run else ""
-            raise expected("an empty or new folder", what, f"Use {ways}another --out.")
-        shutil.rmtree(folder)
-    config.write(folder / CONFIG_FILE)
-    label_map.write(folder / LABEL_MAP_FILE)
+    inputs = [config.checkpoint, *config.train, *config.val]
+    if check_out(folder, runs.RUN_FILES, filter(None, inputs)) and not overwrite:
+        fix = "Use --resume to go on, --overwrite to replace it, or another --out."
+        raise expected("an empty or new folder", f"a run in {folder}", fix)
+    with whole_folder(folder, runs.RUN_FILES) as draft:
+        config.write(draft / CONFIG_FILE)
+        label_map.write(draft / LABEL_MAP_FILE)
     return DetectionRun(folder, config, label_map)
 
 

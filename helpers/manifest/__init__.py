@@ -20,15 +20,7 @@ if TYPE_CHECKING:
         map_in_threads,
         open_image,
     )
-    from helpers.manifest.labels import (
-        GROUP,
-        IMAGE,
-        LABELS_FILE,
-        NOT_KNOWN,
-        SPLIT,
-        SPLITS,
-        Labels,
-    )
+    from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, NOT_KNOWN, SPLIT, SPLITS, Labels
     from helpers.manifest.problems import (
         ManifestError,
         Problem,

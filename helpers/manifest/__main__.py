@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from helpers.common import WorkshopError, run_command
+from helpers.common import WorkshopError, check_file, run_command
 from helpers.manifest.checks import validate
-from helpers.manifest.labels import SPLITS
+from helpers.manifest.labels import LABELS_FILE, SPLITS, Labels
 from helpers.manifest.problems import describe
 from helpers.manifest.read import read_manifest
 from helpers.manifest.split import split_by_group
@@ -43,6 +43,15 @@ def main() -> None:
     tasks = arguments.tasks.split(",") if arguments.tasks else None
     # Names of classes and broken images come in one list: `validate` reports both.
     manifest = read_manifest(arguments.manifest, tasks, check_classes=False)
+    inputs = [arguments.manifest, arguments.manifest.parent / LABELS_FILE, *manifest.paths]
+    if arguments.out:
+        check_file(arguments.out, inputs)
+        beside = arguments.out.parent / LABELS_FILE
+        if beside.is_file() and Labels.read(beside) != manifest.labels:
+            check_file(beside, inputs)
+        inputs += [arguments.out, beside]
+    if arguments.report:
+        check_file(arguments.report, inputs)
     if arguments.split and not manifest.unknown_classes(manifest.tasks):
         manifest = split_by_group(manifest, _shares(arguments.split), seed=arguments.seed)
     print(summarize(manifest))

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from helpers.common import ROOT, WorkshopError, expected, progress_bar, tf, whole_file
+from helpers.common import ROOT, WorkshopError, expected, progress_bar, sweep, tf, whole_file
 from helpers.manifest import Manifest, check_image
 from helpers.pipeline.decode import decoded
 
@@ -37,6 +37,7 @@ def load_images(
     if path.exists():
         os.utime(path)  # used just now
     else:
+        sweep(path.parent)
         _forget_oldest(path.parent, int(np.prod(shape)))
         with whole_file(path) as draft:
             _reserve(draft, int(np.prod(shape)))
@@ -47,7 +48,7 @@ def load_images(
 
 def _forget_oldest(folder: Path, wanted: int) -> None:
     files = []
-    for path in folder.glob("*.uint8"):
+    for path in folder.rglob("*.uint8"):  # also those that other processes are writing
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
             status = path.stat()
             files.append((status.st_mtime, status.st_size, path))
@@ -55,8 +56,9 @@ def _forget_oldest(folder: Path, wanted: int) -> None:
     for used, size, path in sorted(files):
         if room >= 0 or time.time() - used < IN_USE_SECONDS:
             return
-        path.unlink(missing_ok=True)
-        room += size
+        if path.parent == folder:
+            path.unlink(missing_ok=True)
+            room += size
 
 
 def _reserve(path: Path, size: int) -> None:
@@ -68,7 +70,7 @@ def _reserve(path: Path, size: int) -> None:
                 os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         raise WorkshopError(
-            f"expected {size / 1e6:,.0f} MB for decoded images in {path.parent.parent}, found: "
+            f"expected {size / 1e6:,.0f} MB for decoded images in {path.parents[2]}, found: "
             f"{error.strerror}. Free some space, or use fewer or smaller images."
         ) from error
 

@@ -9,7 +9,6 @@ export/
 
 import logging
 import tarfile
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +19,14 @@ from typing import Any
 import numpy as np
 
 from helpers.common import (
+    EXPORT_FILES,
     LITERT_FILE,
     ONNX_FILE,
     SAVED_MODEL,
     WorkshopError,
+    check_file,
     keras,
+    temporary_draft,
     tf,
     whole_file,
     whole_folder,
@@ -49,7 +51,7 @@ def export_model(
     """Exports a network of `helpers.model.build_model` into a folder, which it returns."""
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise WorkshopError(f"expected formats of {', '.join(FORMATS)}, found {unknown}.")
-    with whole_folder(folder) as draft:
+    with whole_folder(folder, EXPORT_FILES) as draft:
         labels.write(draft / LABELS_FILE)
         if "saved_model" in formats:
             export_saved_model(model, labels, draft / SAVED_MODEL)
@@ -95,9 +97,13 @@ def convert_to_litert(model: keras.Model) -> bytes:
     def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return model(tf.cast(pixels, tf.float32), training=False)
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        _write_saved_model(model, classify, Path(folder))
-        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    draft = temporary_draft("litert")
+    try:
+        with _quiet():
+            _write_saved_model(model, classify, draft.path)
+            return tf.lite.TFLiteConverter.from_saved_model(str(draft.path)).convert()
+    finally:
+        draft.remove()
 
 
 def export_onnx(model: keras.Model, path: Path) -> None:
@@ -151,6 +157,7 @@ def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -
     saved_model = need_export(export_folder, SAVED_MODEL)
     labels = Path(export_folder) / LABELS_FILE
     path = Path(f"{str(path).removesuffix('.tar.gz')}.tar.gz")
+    check_file(path)
     with whole_file(path) as draft, tarfile.open(draft, "w:gz") as archive:
         archive.add(saved_model, "1")
         for file in (*code, IMAGE_HEADER) if code else ():

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
         where,
     )
     from helpers.train.idea import Idea
-    from helpers.train.loop import (
-        ENDLESS,
-        open_or_create,
-        start_from_before,
-        train,
-    )
+    from helpers.train.loop import ENDLESS, open_or_create, start_from_before, train
     from helpers.train.rate_test import proposed_rate, rate_range
     from helpers.train.recipe import Recipe, Stage
     from helpers.train.recipes import (

@@ -11,6 +11,7 @@ import time
 
 from helpers.common import run_command
 from helpers.train.flags import EXPORT_SECONDS, build_parser, read_and_check, recipe_from, where
+from helpers.train.runs import check_folder
 
 
 def main() -> None:
@@ -19,8 +20,10 @@ def main() -> None:
     arguments = build_parser().parse_args(sys.argv[1:])
     # Bad input is found before TensorFlow is imported, which takes seconds.
     recipe = recipe_from(arguments)
-    manifest = read_and_check(arguments)
     folder, resume = where(arguments)
+    inputs = (arguments.manifest, recipe and recipe.weights)
+    check_folder(folder, resume, arguments.overwrite, inputs)
+    manifest = read_and_check(arguments)
     from helpers.predict import FORMATS, export_run
     from helpers.train.loop import train
 

@@ -79,11 +79,11 @@ def open_or_create(
 ) -> tuple[Run, Data]:
     """Opens the run to go on with, or makes a new one; the arguments are those of `train`."""
     data = read_data(manifest)
-    if not resume or not (folder / "run.json").exists():
+    inputs = (manifest.source, recipe and recipe.weights)
+    if not check_folder(folder, resume, overwrite, inputs):
         recipe = recipe or Recipe()
-        check_folder(folder, overwrite)
         _try_out(data, recipe, idea)
-        return create_run(folder, data, recipe, overwrite), data
+        return create_run(folder, data, recipe), data
     run = open_run(folder)
     check_labels(run, data.training)
     data = data.select(list(run.labels.tasks))

@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import artifacts_folder, expected, progress_bar, run_command, write_text
+from helpers.common import (
+    artifacts_folder,
+    check_file,
+    expected,
+    progress_bar,
+    run_command,
+    write_text,
+)
 from helpers.manifest import Manifest, read_manifest
 from helpers.train.flags import add_recipe_arguments, recipe_from
 from helpers.train.recipe import Recipe
@@ -90,12 +97,15 @@ def main() -> None:
     given = parser.parse_args(sys.argv[1:])
     manifest = read_manifest(given.manifest, tasks=given.tasks.split(",") if given.tasks else None)
     folder = given.out or artifacts_folder("rate_range")
+    curve = folder / "rate_range.png"
+    for path in (table_path := folder / "rate_range.csv", curve):
+        check_file(path, [given.manifest, *manifest.paths])
     sizes = {"steps": given.steps, "lowest": given.lowest, "highest": given.highest}
     table = rate_range(manifest, recipe_from(given), **sizes)
     from helpers.plots import learning_rate_range
 
-    write_text(folder / "rate_range.csv", table.to_csv(index=False))
-    rate, curve = proposed_rate(table), folder / "rate_range.png"
+    write_text(table_path, table.to_csv(index=False))
+    rate = proposed_rate(table)
     learning_rate_range(table, rate).savefig(curve, dpi=150)
     print(f"the curve is in {curve}; propose --learning-rate {rate:.1g}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, expected, read_json, run_command, write_json
+from helpers.common import WorkshopError, check_file, expected, read_json, run_command, write_json
 from helpers.manifest import did_you_mean
 from helpers.train.recipe import Recipe, Stage
 
@@ -178,6 +178,8 @@ def main() -> None:
     add("--scale", type=float, default=1.0, help="both sides of the images times this")
     add("--out", type=Path, help="write the recipe to this JSON file")
     arguments = parser.parse_args()
+    if arguments.out:
+        check_file(arguments.out, [arguments.name])
     recipe = scaled(find_recipe(arguments.name), arguments.scale)
     if arguments.minutes:
         recipe = in_minutes(recipe, arguments.minutes)

@@ -14,18 +14,38 @@ RUN/run.json           recipe, manifest, a digest of its rows, and versions
 import io
 import platform
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
-from helpers.common import WorkshopError, expected, read_json, whole_file, write_json, write_text
+from helpers.common import (
+    EVENT_NAMES,
+    EXPORT_NAMES,
+    Output,
+    WorkshopError,
+    check_out,
+    expected,
+    read_json,
+    sweep,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+)
 from helpers.manifest import LABELS_FILE, Labels, Manifest, read_numbers
 from helpers.train.data import Data
 from helpers.train.recipe import Recipe
 
 VERSIONS_OF = ("tensorflow", "keras", "numpy", "pandas")
+RUN_FILES = Output(
+    "a run",
+    "run.json",
+    r"(run|labels|best|scores)\.json|(log|batches)\.csv|best\.keras|epochs/epoch-\d+\.keras|"
+    rf"state/(state\.json|epoch-\d+\.weights\.h5)|{EVENT_NAMES}|export/{EXPORT_NAMES}",
+)
 
 
 @dataclass(frozen=True)
@@ -88,27 +108,21 @@ class Run:
         return epoch
 
 
-def check_folder(folder: Path, overwrite: bool = False) -> bool:
-    """Returns whether a new run would replace one; WorkshopError where the folder is in use."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    is_run = (folder / "run.json").exists()
-    if not (overwrite and is_run):
-        fix = "Use --resume to go on with it, --overwrite to replace it, or" if is_run else "Use"
-        found = f"{'a run' if is_run else 'other files'} in {folder}"
-        raise expected("an empty or new folder", found, f"{fix} another --out.")
-    return True
+def check_folder(
+    folder: Path, resume: bool, overwrite: bool, inputs: Iterable[Path | str | None] = ()
+) -> bool:
+    """Returns whether to go on with a run in `folder`; WorkshopError where a new one may not go."""
+    if resume and (folder / "run.json").exists():
+        sweep(folder)
+        return True
+    if check_out(folder, RUN_FILES, filter(None, inputs)) and not overwrite:
+        fix = "Use --resume to go on with it, --overwrite to replace it, or another --out."
+        raise expected("an empty or new folder", f"a run in {folder}", fix)
+    return False
 
 
-def create_run(folder: Path, data: Data, recipe: Recipe, overwrite: bool = False) -> Run:
-    """Makes the folder of a new run where `check_folder` allows it."""
-    if check_folder(folder, overwrite):
-        shutil.rmtree(folder)
-    try:
-        (folder / "epochs").mkdir(parents=True)
-    except FileNotFoundError as error:  # e.g. in /proc, where nobody can make a folder
-        raise WorkshopError(f"{folder}: no folder can be made there. Use another --out.") from error
-    data.labels.write(folder / LABELS_FILE)
+def create_run(folder: Path, data: Data, recipe: Recipe) -> Run:
+    """Makes the folder of a new run; what `check_folder` allows there is replaced."""
     value = {
         "recipe": recipe.to_json(),
         "manifest": str(data.training.source or ""),
@@ -116,7 +130,10 @@ def create_run(folder: Path, data: Data, recipe: Recipe, overwrite: bool = False
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in VERSIONS_OF},
     }
-    write_json(folder / "run.json", value)
+    with whole_folder(folder, RUN_FILES) as draft:
+        (draft / "epochs").mkdir()
+        data.labels.write(draft / LABELS_FILE)
+        write_json(draft / "run.json", value)
     return open_run(folder)
 
 
@@ -175,7 +192,10 @@ def can_go_on(folder: Path) -> bool:
     """Returns whether a run in `folder` can go on; removes the rest of one that cannot."""
     if is_whole_run(folder):
         return True
-    if any((folder / name).exists() for name in ("run.json", LABELS_FILE)):
-        print(f"note: the run in {folder} is not whole, so training starts from the beginning")
-        shutil.rmtree(folder)
+    for mark in ("run.json", LABELS_FILE):
+        if (folder / mark).exists():
+            print(f"note: the run in {folder} is not whole, so training starts from the beginning")
+            check_out(folder, replace(RUN_FILES, mark=mark))
+            shutil.rmtree(folder)
+            break
     return False

@@ -1,11 +1,19 @@
 """Where a run stands: what makes a killed run go on as if nothing had been."""
 
+import io
 from collections.abc import Mapping
 
 import pandas as pd
 
 from helpers.common import keras, read_json, whole_file, write_json
 from helpers.train.runs import Run
+
+
+class _InMemory(io.BytesIO):
+    """A file for Keras: on a full disk h5py prints tracebacks, and crashes when Python ends."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
 
 
 class State:
@@ -30,8 +38,9 @@ class State:
         self.run.write_log(pd.DataFrame(self.rows))
         self.epoch = int(row["epoch"])
         name = f"epoch-{self.epoch:03d}.weights.h5"
+        model.save_weights(weights := _InMemory())
         with whole_file(self.path.parent / name) as draft:
-            model.save_weights(draft)
+            draft.write_bytes(weights.getbuffer())
         previous, self.weights = self.weights, name
         self._write()
         if previous and previous != name:

@@ -22,13 +22,24 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.common import WorkshopError, expected, extract, progress_bar, read_json, whole_folder
+from helpers.common import (
+    Output,
+    WorkshopError,
+    check_out,
+    expected,
+    extract,
+    progress_bar,
+    read_json,
+    whole_folder,
+)
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, IMAGES = "manifest.csv", "images"
 STAMP_FILE = "shard.json"  # in an unpacked shard: size and time of the tar that it came from
 SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tar")
 MEMBER_NAME = re.compile(r"labels\.json|manifest\.csv|images/\d{7,}(\.[a-z0-9]{1,5})?")
+SHARDS = Output("older shards", "*-00000-of-*.tar", rf"{SHARD_NAME.pattern}|labels\.json")
+UNPACKED = Output("an unpacked shard", STAMP_FILE, rf"{MEMBER_NAME.pattern}|shard\.json")
 IMAGE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
@@ -46,16 +57,11 @@ def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Pat
         what = f"1 to {len(manifest):,} shards (one image each)"
         raise expected(what, count, "Ask for another number.", where=manifest.name)
     folder = Path(folder)
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    others = sorted(n for n in names if not SHARD_NAME.fullmatch(n) and n != LABELS_FILE)
-    if others:
-        found = others[0] + (f" and {len(others) - 1} more" if len(others) > 1 else "")
-        what = "an empty or new folder, or older shards"
-        raise expected(what, found, "Use another folder.", where=folder)
+    check_out(folder, SHARDS, [manifest.source] if manifest.source else ())
     names = [f"shard-{number:05d}-of-{count:05d}.tar" for number in range(count)]
     order = np.random.default_rng(0).permutation(len(manifest))
     bar = progress_bar(total=len(manifest), desc="packing images", unit="image")
-    with whole_folder(folder) as draft, bar:
+    with whole_folder(folder, SHARDS) as draft, bar:
         for file, rows in zip(names, np.array_split(order, count)):
             _write_shard(manifest, np.sort(rows), draft / file, bar)
         manifest.labels.write(draft / LABELS_FILE)
@@ -137,7 +143,7 @@ def _unpacked(shard: Path, folder: Path) -> Manifest:
     stamp = {"size": status.st_size, "modified": status.st_mtime_ns}
     if not (folder / STAMP_FILE).exists() or read_json(folder / STAMP_FILE) != stamp:
         try:
-            with whole_folder(folder) as draft:
+            with whole_folder(folder, UNPACKED) as draft:
                 _unpack(shard, draft)
                 (draft / STAMP_FILE).write_text(json.dumps(stamp))
         except WorkshopError as error:
