@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from helpers.common.backend import keras, layers, steady, tf
     from helpers.common.errors import WorkshopError, expected, run_command
     from helpers.common.files import read_json, whole_file, whole_folder, write_json, write_text
+    from helpers.common.flags import number_flag, plain_name, seed_flag
     from helpers.common.memory import peak_memory
-    from helpers.common.models import Declared
+    from helpers.common.models import Declared, describe_bounds
     from helpers.common.settings import (
         CORES,
         LITERT_FILE,

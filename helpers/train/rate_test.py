@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import artifacts_folder, expected, progress_bar, run_command, write_text
+from helpers.common import (
+    artifacts_folder,
+    expected,
+    number_flag,
+    progress_bar,
+    run_command,
+    write_text,
+)
 from helpers.manifest import Manifest, read_manifest
 from helpers.train.flags import add_recipe_arguments, recipe_from
 from helpers.train.recipe import Recipe
@@ -84,14 +91,16 @@ def main() -> None:
     add("--manifest", type=Path, required=True, help="the manifest CSV")
     add("--tasks", help="only these tasks")
     add("--out", type=Path, help="folder of the table and the curve")
-    for name, default in (("steps", STEPS), ("lowest", LOWEST), ("highest", HIGHEST)):
-        add(f"--{name}", type=type(default), default=default, help=f"(default {default:g})")
+    add("--steps", **number_flag("each with a higher rate", 2, 100_000, STEPS))
+    add("--lowest", **number_flag("the first step's rate", 1e-12, 1e3, LOWEST))
+    add("--highest", **number_flag("the last step's rate", 1e-12, 1e3, HIGHEST))
     add_recipe_arguments(parser.add_argument_group("recipe").add_argument)
     given = parser.parse_args(sys.argv[1:])
+    recipe = recipe_from(given)
     manifest = read_manifest(given.manifest, tasks=given.tasks.split(",") if given.tasks else None)
     folder = given.out or artifacts_folder("rate_range")
     sizes = {"steps": given.steps, "lowest": given.lowest, "highest": given.highest}
-    table = rate_range(manifest, recipe_from(given), **sizes)
+    table = rate_range(manifest, recipe, **sizes)
     from helpers.plots import learning_rate_range
 
     write_text(folder / "rate_range.csv", table.to_csv(index=False))
