@@ -1,28 +1,30 @@
 """What every source needs: it reports what it finds and makes its rows a manifest."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from helpers.common import expected
-from helpers.manifest import IMAGE, Labels, Manifest
+from helpers.manifest import IMAGE, Labels, Manifest, first_few, printable
 
 logger = logging.getLogger(__name__)
-
-
-def first_few(names: Iterable[object], shown: int = 5) -> str:
-    """Returns "a, b, c and 7 more"."""
-    names = [str(name) for name in names]
-    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
 
 
 def tell(logger: logging.Logger, what: str, names: Sequence[object]) -> None:
     """Logs how many things of a kind were met, and the first few; nothing where there are none."""
     if names:
-        logger.info("note: %s: %s (%s)", what, f"{len(names):,}", first_few(names))
+        some = printable(first_few(names))
+        logger.info("note: %s: %s (%s)", printable(what), f"{len(names):,}", some)
+
+
+def is_file(path: Path) -> bool:
+    """Returns whether a file is there; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:  # e.g. longer than the system allows
+        return False
 
 
 def make_manifest(
@@ -39,14 +41,15 @@ def make_manifest(
     if not rows:
         raise expected("images", "none", "Check --root.", root)
     frame = pd.DataFrame(rows, dtype=str).fillna("")
+    found = {task: set(frame[task]) for task in tasks}
     present = {
-        task: tuple(name for name in classes if name in set(frame[task]))
+        task: tuple(name for name in classes if name in found[task])
         for task, classes in tasks.items()
     }
     useful = {task: classes for task, classes in present.items() if len(classes) > 1}
     if not useful:
-        found = {task: list(classes) for task, classes in present.items()}
-        raise expected("a task with at least two classes", found, "Check --root.", root)
+        some = first_few(f"{task}: {list(classes)}" for task, classes in present.items())
+        raise expected("a task with at least two classes", some or "none", "Check --root.", root)
     others = [task for task in tasks if task not in useful]
     tell(logger, "columns without two classes, information and no tasks", others)
     information = [name for name in frame.columns if name not in (IMAGE, *tasks)]

@@ -16,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from data.sources.files import tell
-from helpers.common import WorkshopError, expected, whole_file
+from data.sources.files import is_file, tell
+from helpers.common import WorkshopError, expected, read_table, whole_file
 from helpers.manifest import (
     GROUP,
     IMAGE,
@@ -180,11 +180,7 @@ def _read_table(
     path: Path, separator: str, folder: Path, is_test: bool
 ) -> tuple[list[Sign], list[Problem]]:
     """Returns the signs of a table, and what is wrong with its other lines."""
-    try:
-        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        what, found = f"a table with {separator!r} between its columns", f"something else ({error})"
-        raise expected(what, found, "Unpack the archive again.", path) from None
+    frame, rows = read_table(path, separator, fix="Unpack the archive again.")
     file = "Path" if "Path" in frame else "Filename"
     lacking = [name for name in (file, *SIZE, *REGION, "ClassId") if name not in frame]
     if lacking:
@@ -193,7 +189,7 @@ def _read_table(
             f"{', '.join(lacking)} not found in {', '.join(frame.columns)}. Is it another table?"
         )
     signs, problems = [], []
-    for row, line in enumerate(frame.to_dict("records"), start=2):
+    for row, line in zip(rows.tolist(), frame.to_dict("records")):
         sign = _sign(line, folder / line[file], is_test, path, row)
         (problems if isinstance(sign, Problem) else signs).append(sign)
     return signs, problems
@@ -206,8 +202,9 @@ def _sign(line: dict[str, str], image: Path, is_test: bool, table: Path, row: in
     def problem(kind: str, found: str, wanted: str) -> Problem:
         return Problem(row, where, found, wanted, FIX, kind=kind)
 
-    if not (line["ClassId"].isdecimal() and int(line["ClassId"]) < len(SIGNS)):
-        return problem("class", f"ClassId {line['ClassId']!r}", f"0 to {len(SIGNS) - 1}")
+    number = line["ClassId"]
+    if not (number.isdecimal() and len(number) < 9 and int(number) < len(SIGNS)):
+        return problem("class", f"ClassId {number[:40]!r}", f"0 to {len(SIGNS) - 1}")
     try:
         width, height = (float(line[name]) for name in SIZE)
         left, top, right, bottom = (float(line[name]) for name in REGION)
@@ -222,10 +219,10 @@ def _sign(line: dict[str, str], image: Path, is_test: bool, table: Path, row: in
     name = TRACK.search(image.name)
     if not is_test and not name:
         return problem("name", f"the name {image.name!r}", "a name such as 00001_00029.ppm")
-    if not image.is_file():
+    if not is_file(image):
         return problem("missing file", f"no image {image.name}", "an image")
     track, frame = ("", "") if is_test else name.groups()
-    return Sign(image, int(line["ClassId"]), track, frame, box, where, row)
+    return Sign(image, int(number), track, frame, box, where, row)
 
 
 def _refuse(root: Path, problems: Sequence[Problem]) -> None:

@@ -5,12 +5,12 @@ import logging
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from data.sources.files import first_few, make_manifest, tell
-from data.sources.table import read_table
-from helpers.common import WorkshopError, expected
-from helpers.manifest import GROUP, IMAGE, Manifest
+from data.sources.files import is_file, make_manifest, tell
+from helpers.common import WorkshopError, expected, read_table
+from helpers.manifest import GROUP, IMAGE, Manifest, first_few
 
 DESCRIPTION = "the person-attribute set: hvc_annotations.csv and resized/N.jpg"
 ANNOTATIONS = "hvc_annotations.csv"
@@ -52,8 +52,8 @@ PUBLISHED_ACCURACY = {
 }
 # images/Set1/5580_2 (3).jpg is detection 2 in video frame 5580 (frames are 30 apart); "(3)" tells
 # apart videos with equal numbers. images/Set1/IMG (219).jpg is image 219 of a row of photographs.
-FRAME = re.compile(r"(Set\d+)/(\d+)_\d+(?: \(\d+\))?\.\w+$")
-PHOTOGRAPH = re.compile(r"(Set\d+)/IMG \((\d+)\)\.\w+$")
+FRAME = re.compile(r"(Set\d{1,9})/(\d{1,9})_\d{1,9}(?: \(\d{1,9}\))?\.\w{1,9}$")
+PHOTOGRAPH = re.compile(r"(Set\d{1,9})/IMG \((\d{1,9})\)\.\w{1,9}$")
 FRAMES_TOGETHER = 300  # ten sampled frames: the time in which somebody crosses the image
 PHOTOGRAPHS_TOGETHER = 10
 logger = logging.getLogger(__name__)
@@ -76,12 +76,11 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
         WorkshopError: No CSV, other columns or classes, or images are absent.
     """
     path = arguments.annotations or root / ANNOTATIONS
-    if not path.is_file():
-        raise expected("the annotation CSV", "no such file", "Name it with --annotations.", path)
-    frame = read_table(path)
+    fix = "Name it with --annotations."
+    frame, lines = read_table(path, what="the annotation CSV", fix=fix)
     _check_columns(path, list(frame.columns))
-    _check_classes(path, frame)
-    missing = [name for name in frame[IMAGE] if not (root / name).is_file()]
+    _check_classes(path, frame, lines)
+    missing = [name for name in frame[IMAGE] if not is_file(root / name)]
     if missing and not arguments.allow_missing:
         raise WorkshopError(
             f"{root}: expected {len(frame):,} images, {len(missing):,} of them are absent: "
@@ -125,10 +124,10 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         )
 
 
-def _check_classes(path: Path, frame: pd.DataFrame) -> None:
+def _check_classes(path: Path, frame: pd.DataFrame, lines: np.ndarray) -> None:
     for task, classes in TASKS.items():
         unknown = frame.index[~frame[task].isin([*classes, ""])]
         if len(unknown):
             wanted = f"{task} to be one of {', '.join(classes)}"
             found = f"{frame[task][unknown[0]]!r} ({len(unknown)} such rows)"
-            raise expected(wanted, found, "Correct the CSV.", f"{path}, row {unknown[0] + 2}")
+            raise expected(wanted, found, "Correct the CSV.", f"{path}, row {lines[unknown[0]]}")

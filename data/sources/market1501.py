@@ -5,6 +5,7 @@ numbers: Lin et al., arXiv:1703.07220, https://github.com/vana77/Market-1501_Att
 """
 
 import argparse
+import io
 import logging
 import re
 from pathlib import Path
@@ -12,10 +13,9 @@ from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from data.sources.files import make_manifest, tell
-from helpers.common import WorkshopError, expected
+from helpers.common import WorkshopError, expected, read_input
 from helpers.manifest import GROUP, IMAGE, Manifest, images_in
 
 DESCRIPTION = "Market-1501: bounding_box_train, bounding_box_test and market_attribute.mat"
@@ -44,7 +44,7 @@ TASKS = {
     "carrying": ["none", *BAGS, "several"],
 }
 YES = 2  # of the columns that say no (1) or yes (2)
-_OTHER_FORMS = (MatReadError, NotImplementedError, ValueError, TypeError, KeyError, AttributeError)
+MOST_BYTES = 10_000_000  # of the attribute file; the published one has 18,000
 logger = logging.getLogger(__name__)
 
 
@@ -90,20 +90,19 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
 def _read_persons(path: Path, part: str) -> dict[str, dict[str, str]]:
     """Returns person ("0002") to (task to class name)."""
     try:
-        content = loadmat(str(path), squeeze_me=True, struct_as_record=False)["market_attribute"]
+        data = io.BytesIO(read_input(path, MOST_BYTES))
+        content = loadmat(data, squeeze_me=True, struct_as_record=False)["market_attribute"]
         table = getattr(content, part)
         numbers = {name: np.atleast_1d(getattr(table, name)) for name in _columns()}
-        people = np.atleast_1d(table.image_index)
+        people = [f"{int(person):04d}" for person in np.atleast_1d(table.image_index)]
+        rows = [{name: int(numbers[name][i]) for name in numbers} for i in range(len(people))]
     except FileNotFoundError:
         fix = f"Get it from {ATTRIBUTES_FROM} or name it with --attributes."
         raise expected("the attribute file", "no such file", fix, path) from None
-    except _OTHER_FORMS as error:
-        what, found = f"market_attribute.{part} as published", f"another form ({error})"
+    except Exception as error:  # SciPy documents none for a damaged file, and raises a dozen kinds
+        what, found = f"market_attribute.{part} as published", f"another form ({error!r})"
         raise expected(what, found, "Get the file anew.", path) from None
-    return {
-        f"{int(person):04d}": _classes({name: int(values[i]) for name, values in numbers.items()})
-        for i, person in enumerate(people)
-    }
+    return dict(zip(people, map(_classes, rows)))
 
 
 def _columns() -> list[str]:

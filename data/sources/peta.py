@@ -12,13 +12,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.sources.files import first_few, make_manifest, tell
-from helpers.common import expected
-from helpers.manifest import GROUP, IMAGE, Manifest, images_in
+from data.sources.files import make_manifest, tell
+from helpers.common import expected, read_input
+from helpers.manifest import GROUP, IMAGE, Manifest, first_few, images_in, printable
 
 DESCRIPTION = "PETA in its official layout: PETA dataset/<subset>/archive/Label.txt"
 FOLDER = "PETA dataset"
 LABELS = "Label.txt"
+MOST_BYTES = 50_000_000  # of them; the largest published one has 700,000
 WHOLE_STEM = ("CUHK",)  # here one image is one person; elsewhere the id ends at the first "_"
 
 COLORS = "Black White Grey Blue Red Green Brown Yellow Purple Pink Orange"
@@ -155,9 +156,9 @@ def read(root: Path, arguments: argparse.Namespace | None = None) -> Manifest:
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     archives = sorted(path.parent for path in folder.glob(f"*/archive/{LABELS}"))
     if not archives:
-        there = first_few(sorted(p.name for p in folder.iterdir())) or "an empty folder"
+        there = printable(first_few(sorted(p.name for p in folder.iterdir())))
         fix = f"Point --root at the folder {FOLDER!r} or the one above it."
-        raise expected(f"{FOLDER}/<subset>/archive/{LABELS}", there, fix, root)
+        raise expected(f"{FOLDER}/<subset>/archive/{LABELS}", there or "an empty folder", fix, root)
     rows = [row for archive in archives for row in _read_subset(archive)]
     return make_manifest(rows, TASKS, root)
 
@@ -165,7 +166,7 @@ def read(root: Path, arguments: argparse.Namespace | None = None) -> Manifest:
 def person_of(subset: str, stem: str) -> str:
     """Returns the person of a file name without suffix; "0053" and "53" are the same one."""
     name = stem if subset in WHOLE_STEM else stem.split("_", maxsplit=1)[0]
-    return str(int(name)) if name.isdecimal() else name
+    return name.lstrip("0") or "0" if name.isdecimal() else name
 
 
 def classes_of(words: Collection[str]) -> dict[str, str]:
@@ -211,7 +212,11 @@ def _read_labels(path: Path, subset: str) -> dict[str, set[str]]:
     """Returns person to words. Where two lines name one person, only what both say is kept."""
     people: dict[str, set[str]] = {}
     again = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    try:
+        text = read_input(path, MOST_BYTES).decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise expected("a list of people", error.strerror, "Restore the file.", path) from None
+    for line in text.splitlines():
         if not line.strip():
             continue
         name, *words = line.split()

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from data.sources.files import first_few, make_manifest, tell
-from helpers.common import expected
-from helpers.manifest import GROUP, IMAGE, IMAGE_ALIASES, SPLIT, Manifest, did_you_mean
+from data.sources.files import is_file, make_manifest, tell
+from helpers.common import expected, read_table
+from helpers.manifest import (
+    GROUP,
+    IMAGE,
+    IMAGE_ALIASES,
+    SPLIT,
+    Manifest,
+    did_you_mean,
+    first_few,
+    printable,
+)
 
 DESCRIPTION = "a CSV with an image per line, in any column"
 logger = logging.getLogger(__name__)
@@ -29,16 +38,18 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
         WorkshopError: No CSV or several, or a column that is not there.
     """
     path = find_csv(root, arguments.csv)
-    frame = read_table(path)
+    frame, _ = read_table(path)
+    # the numbers that pandas writes before the first column have no name
+    frame.columns = [name or f"Unnamed: {number}" for number, name in enumerate(frame.columns)]
     image = _column(path, frame, arguments.image_column, (IMAGE, *IMAGE_ALIASES), "image")
-    frame = frame.rename(columns={image: IMAGE})
+    frame = _renamed(path, frame, image, IMAGE)
     if arguments.group_column or GROUP in frame:
         group = _column(path, frame, arguments.group_column, (GROUP,), "group")
-        frame = frame.rename(columns={group: GROUP})
+        frame = _renamed(path, frame, group, GROUP)
     tasks = [name for name in frame.columns if name not in (IMAGE, GROUP, SPLIT)]
     if arguments.tasks:
         tasks = [_column(path, frame, task, (), "task") for task in arguments.tasks.split(",")]
-    missing = [name for name in frame[IMAGE] if not (root / name).is_file()]
+    missing = [name for name in frame[IMAGE] if not is_file(root / name)]
     tell(logger, f"images that are not below {root}", missing)
     classes = {task: sorted(set(frame[task]) - {""}) for task in tasks}
     return make_manifest(frame.to_dict("records"), classes, root)
@@ -47,24 +58,22 @@ def read(root: Path, arguments: argparse.Namespace) -> Manifest:
 def find_csv(root: Path, name: str | None) -> Path:
     """Returns the CSV of that name below `root`, or the only one there."""
     found = [root / name] if name else sorted(root.glob("*.csv"))
-    if len(found) != 1 or not found[0].is_file():
-        there = first_few(path.name for path in root.glob("*.csv"))
+    if len(found) != 1 or not is_file(found[0]):
+        there = printable(first_few(path.name for path in root.glob("*.csv")))
         raise expected(name or "one CSV", there or "none", "Name it with --csv.", root)
     return found[0]
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Reads a CSV (also .csv.gz) as text; an empty cell stays empty, the class `None` a class."""
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig").fillna("")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        fix = "Save it as 'CSV UTF-8' in your spreadsheet."
-        found = f"something else ({error})"
-        raise expected("a CSV in UTF-8 with commas", found, fix, path) from None
+def _renamed(path: Path, frame: pd.DataFrame, old: str, new: str) -> pd.DataFrame:
+    if old != new and new in frame:
+        found = f"also a column {new!r}"
+        raise expected(f"one column for {new!r}, {old!r}", found, "Rename that column.", path)
+    return frame.rename(columns={old: new})
 
 
 def _column(path: Path, frame: pd.DataFrame, name: str | None, usual: tuple, what: str) -> str:
-    wanted = [name] if name else [column for column in frame.columns if column.lower() in usual]
+    near = [column for column in frame.columns if column.lower() in usual]
+    wanted = [name] if name else sorted(near, key=lambda column: column not in usual[:1])
     if not wanted or wanted[0] not in frame:
         fix = f"{did_you_mean(name, frame.columns) if name else ''}Name the right one."
         column = f"the {what} column {name or usual[0]!r}"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from helpers.common.errors import WorkshopError, expected, run_command
     from helpers.common.files import read_json, whole_file, whole_folder, write_json, write_text
     from helpers.common.flags import number_flag, plain_name, seed_flag
+    from helpers.common.inputs import open_input, read_input
     from helpers.common.memory import peak_memory
     from helpers.common.models import Declared, describe_bounds
     from helpers.common.settings import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         is_fast,
         need,
     )
+    from helpers.common.tables import read_numbers, read_table
     from helpers.common.terminal import progress_bar, standard_error_silenced
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

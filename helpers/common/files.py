@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from helpers.common.inputs import read_input
+
+MOST_BYTES = 100_000_000  # of a JSON file; a million class names take 20 MB
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -51,5 +55,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Reads a JSON file; OSError or ValueError says why it cannot be read."""
+    try:
+        return json.loads(read_input(path, MOST_BYTES).decode("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("lists within lists, too deep to read") from None

@@ -3,11 +3,10 @@
 Every file that cannot be used is reported. Images are only looked for below the folder.
 """
 
-import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,15 +18,19 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from PIL import Image, ImageOps
 
-from helpers.common import expected
+from helpers.common import expected, open_input, read_input, read_table
 from helpers.manifest import (
     EXIF_ORIENTATION,
     EXIF_SIDEWAYS,
+    GROUP,
+    IMAGE,
     Problem,
     check_image,
     did_you_mean,
+    first_few,
     images_in,
     map_in_threads,
+    printable,
 )
 
 MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less
@@ -35,11 +38,13 @@ MOST_SIDE = 100_000  # pixels; a larger number in an annotation is a mistake
 JPEG_QUALITY = 95  # of images that have to be converted
 SLACK = 2.0  # pixels that a box may be outside of the image: tools count from 0 or from 1
 PENN_FUDAN = b"PASCAL Annotation"  # in the first line of its files
-_SIZE = re.compile(r"Image size.*?:\s*(\d+)\s*x\s*(\d+)")
+# of one line each, from its start: a search in the whole text would take the square of its length
+_SIZE = re.compile(r"Image size[^:]*:\s*(\d{1,9})\s*x\s*(\d{1,9})\b")
 _FILE = re.compile(r'Image filename\s*:\s*"([^"]*)"')
+_COUNT = re.compile(r"Objects with ground truth\s*:\s*(\d{1,6})\b")
 _BOX = re.compile(
-    r'Bounding box for object \d+ "([^"]*)".*?:\s*'
-    r"\((-?\d+),\s*(-?\d+)\)\s*-\s*\((-?\d+),\s*(-?\d+)\)"
+    r'Bounding box for object \d+ "([^"]*)"[^:]*:\s*'
+    r"\((-?\d{1,9}),\s*(-?\d{1,9})\)\s*-\s*\((-?\d{1,9}),\s*(-?\d{1,9})\)"
 )
 MASKS = {"trimaps", "PedMasks", "SegmentationClass", "SegmentationObject"}  # folders
 EXPORT_ANEW = "Export it anew."
@@ -81,6 +86,17 @@ class BadFileError(Exception):
         return Problem(None, str(file), *texts, kind=kind)
 
 
+class _Images:
+    """The images below a folder, by file name and by stem."""
+
+    def __init__(self, folder: Path):
+        self.by_name, self.by_stem = defaultdict(list), defaultdict(list)
+        for path in images_in(folder, deep=True):
+            if not MASKS & set(path.parts):  # these lie beside the images and have their names
+                self.by_name[path.name].append(path)
+                self.by_stem[path.stem].append(path)
+
+
 def read_annotations(
     folder: Path,
     names: Sequence[str] | None = None,
@@ -98,7 +114,8 @@ def read_annotations(
     """
     folder = Path(folder)
     files = _annotation_files(folder)
-    images = _images_by_stem(folder)
+    images = _Images(folder)
+    names = None if names is None else dict.fromkeys(names)
     read = partial(_read_one, folder, images, names, class_from, groups or {})
     found, problems = zip(*map_in_threads(read, files, desc="reading annotations"))
     found, twice = _without_twins(one for one in found if one)
@@ -106,19 +123,23 @@ def read_annotations(
     what = "an annotation of the same name, if need be one without an object"
     texts = "an image without an annotation", what, "Annotate it, or delete it.", "warning"
     lonely = BadFileError("missing annotation", *texts)
-    stems = sorted(set(images) - {path.stem for path in files})
-    return found, problems + [lonely.about(images[stem][0]) for stem in stems]
+    stems = sorted(set(images.by_stem) - {path.stem for path in files})
+    return found, problems + [lonely.about(images.by_stem[stem][0]) for stem in stems]
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Reads a CSV with the columns `image_path` and `group`: file stem to group."""
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            return {Path(row["image_path"]).stem: row["group"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, csv.Error, UnicodeDecodeError) as error:
-        what = "a CSV with the columns image_path and group"
-        fix = "Correct the file, or leave --groups out."
-        raise expected(what, repr(error), fix, path) from None
+    """Reads a CSV with the columns `image_path` and `group`: file stem to group, where given."""
+    frame, lines = read_table(path, fix="Correct the path, or leave --groups out.")
+    if not {IMAGE, GROUP} <= set(frame.columns):
+        fix = "Correct the header, or leave --groups out."
+        raise expected(f"the columns {IMAGE} and {GROUP}", ", ".join(frame.columns), fix, path)
+    groups: dict[str, str] = {}
+    for image, group, line in zip(frame[IMAGE], frame[GROUP], lines):
+        stem = PureWindowsPath(image).stem
+        if group and groups.setdefault(stem, group) != group:
+            found, where = f"{groups[stem]!r} and {group!r}", f"{path}, row {line}"
+            raise expected(f"one group for {stem!r}", found, "Correct one of them.", where)
+    return groups
 
 
 def rgb_file(path: Path) -> tuple[bytes, str]:
@@ -140,8 +161,8 @@ def rgb_file(path: Path) -> tuple[bytes, str]:
 
 def _read_one(
     folder: Path,
-    images: dict[str, list[Path]],
-    names: Sequence[str] | None,
+    images: _Images,
+    names: Collection[str] | None,
     class_from: str,
     groups: Mapping[str, str],
     path: Path,
@@ -150,6 +171,9 @@ def _read_one(
         reader = _read_penn_fudan if path.suffix == ".txt" else _read_voc
         named, size, boxes = reader(_read_bytes(path))
         image = _find_image(folder, images, path, named)
+        if printable(image.name) != image.name:
+            texts = f"an image {printable(image.name)}", "a name in UTF-8", "Rename it."
+            raise BadFileError("file name", *texts)
         if finding := check_image(image):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
         with Image.open(image) as opened:
@@ -189,28 +213,25 @@ def _annotation_files(folder: Path) -> list[Path]:
 
 
 def _is_penn_fudan(path: Path) -> bool:
-    with path.open("rb") as file:
-        return PENN_FUDAN in file.read(200)
+    try:
+        with open_input(path) as file:
+            return PENN_FUDAN in file.read(200)
+    except OSError:
+        return True  # it is read again, and reported
 
 
-def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = defaultdict(list)
-    for path in images_in(folder, deep=True):
-        if not MASKS & set(path.parts):  # these lie beside the images and have their names
-            found[path.stem].append(path)
-    return dict(found)
-
-
-def _find_image(folder: Path, images: dict[str, list[Path]], annotation: Path, named: str) -> Path:
+def _find_image(folder: Path, images: _Images, annotation: Path, named: str) -> Path:
     """Returns the image that an annotation names, or else the one named like the annotation.
 
     Only the last part of the name counts, so that no annotation can point outside the folder.
     """
     wanted = PureWindowsPath(named)  # splits at backslashes too: the file may be from Windows
-    stems = [wanted.stem, annotation.stem]
-    for stem in filter(None, stems):
-        found = images.get(stem, [])
-        found = [p for p in found if p.name == wanted.name] or found
+    for name, paths in (
+        (wanted.name, images.by_name),
+        (wanted.stem, images.by_stem),
+        (annotation.stem, images.by_stem),
+    ):
+        found = paths.get(name, [])
         if len(found) > 1:
             fix = "Separate the images, or give them different names."
             what = f"{len(found)} images {found[0].name}"
@@ -218,7 +239,7 @@ def _find_image(folder: Path, images: dict[str, list[Path]], annotation: Path, n
         if found:
             return found[0]
     what = "the image that the annotation names, or one named like the annotation"
-    fix = f"{did_you_mean(stems[0], images)}Restore it, or delete the annotation."
+    fix = f"{did_you_mean(wanted.stem, images.by_stem)}Restore it, or delete the annotation."
     found = f"no image {named[:80] or annotation.stem!r} below {folder}"
     raise BadFileError("missing image", found, what, fix)
 
@@ -237,12 +258,10 @@ def _without_twins(found: Iterable[Annotated]) -> tuple[list[Annotated], list[Pr
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise BadFileError("too large", f"{size:,} bytes", f"at most {MOST_BYTES:,}", FIX_BOX)
-        return path.read_bytes()
+        return read_input(path, MOST_BYTES)
     except OSError as error:
-        found, fix = str(error.strerror), "Check permissions."
-        raise BadFileError("unreadable annotation", found, "a readable file", fix) from None
+        wanted, fix = f"a file of at most {MOST_BYTES:,} bytes", "Restore it, or its permissions."
+        raise BadFileError("unreadable annotation", error.strerror, wanted, fix) from None
 
 
 def _read_voc(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
@@ -280,18 +299,17 @@ def _number(element: Element, path: str, default: float | None = None) -> float:
 
 
 def _read_penn_fudan(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
-    text = data.decode("utf-8", errors="replace")
-    size, named = _SIZE.search(text), _FILE.search(text)
-    boxes = [
-        Box(name, *(min(float(edge), 1e9) for edge in edges)) for name, *edges in _BOX.findall(text)
-    ]
-    counted = re.search(r"Objects with ground truth\s*:\s*(\d{1,6})\b", text)
-    if not (size and named and counted) or int(counted[1]) != len(boxes):
-        found = f"{len(boxes)} boxes" + (f" instead of {counted[1]}" if counted else "")
-        what = "file name, size, the number of objects and a box for each"
+    lines = [line.strip() for line in data.decode("utf-8", errors="replace").splitlines()]
+    named, size, counted, found = (
+        [match.groups() for match in map(pattern.match, lines) if match]
+        for pattern in (_FILE, _SIZE, _COUNT, _BOX)
+    )
+    if [len(named), len(size), len(counted)] != [1, 1, 1] or int(counted[0][0]) != len(found):
+        found = f"{len(found)} boxes" + (f" instead of {counted[0][0]}" if counted else "")
+        what = "file name, size and number of objects, each once, and a box for each object"
         raise BadFileError("unreadable annotation", found, what, "Restore the file.")
-    width, height = (int(side[:9]) for side in size.groups())
-    return named[1], (width, height), boxes
+    boxes = [Box(name, *map(float, edges)) for name, *edges in found]
+    return named[0][0], tuple(map(int, size[0])), boxes
 
 
 def _class_of_file(image: Path) -> str:
@@ -303,10 +321,10 @@ def _class_of_file(image: Path) -> str:
     return name
 
 
-def _clipped(box: Box, size: tuple[int, int], names: Sequence[str] | None) -> Box:
+def _clipped(box: Box, size: tuple[int, int], names: Collection[str] | None) -> Box:
     """Returns a box clipped to its image; raises where it cannot be used."""
     if not box.name or (names is not None and box.name not in names):
-        what = f"one of {', '.join(names)}" if names else "a name"
+        what = f"one of {first_few(names, 20)}" if names else "a name"
         fix = f"{did_you_mean(box.name, names or ())}Correct it, or add it to the label map."
         raise BadFileError("unknown class", f"the class {box.name[:60]!r}", what, fix)
     xmin, ymin, xmax, ymax = edges = box.xmin, box.ymin, box.xmax, box.ymax

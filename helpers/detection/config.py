@@ -5,6 +5,7 @@ train: records/*_train.record-*
 num_steps: 20                  # a short test; everything else has a default
 """
 
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
@@ -13,16 +14,16 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from helpers.common import Declared, WorkshopError, expected, write_text
+from helpers.common import Declared, WorkshopError, expected, read_input, write_text
 from helpers.detection.label_map import LabelMap
-from helpers.manifest import did_you_mean
+from helpers.manifest import did_you_mean, printable
 
 CONFIG_FILE = "config.yaml"
 SMALL = "small"  # the backbone for two cores
 STRIDES = (8, 16, 32)  # of the pyramid's levels
 BACKBONES = (SMALL, "ResNet50", "ResNet101")
 LOSSES = ("objectness", "proposal_box", "class", "box")
-MOST_BYTES = 1_000_000
+MOST_BYTES = 100_000  # PyYAML takes a second or two for them
 PATHS = ("label_map", "train", "val", "checkpoint")
 GLOBS = "a glob of records, or a list of them"
 Number = int | float  # 1 in a file is written back as 1, not as 1.0
@@ -31,6 +32,25 @@ Side = Annotated[int, Field(ge=64, le=2048, multiple_of=STRIDES[-1])]
 Size = Annotated[Number, Field(ge=4, le=2048)]
 Ratio = Annotated[Number, Field(ge=0.1, le=10)]
 Weight = Annotated[Number, Field(ge=0, le=1000)]
+
+
+# what PyYAML raises for a date or a number that is none, and for the tag of another type
+_OTHER_FORMS = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases, of which a few lines make billions of values, and a name given twice."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*name); write the value out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
+        value = super().construct_mapping(node, deep)
+        if len(value) < len(node.value):
+            raise yaml.YAMLError(f"a name twice among {', '.join(map(str, value))}")
+        return value
 
 
 class Config(Declared):
@@ -88,7 +108,8 @@ class Config(Declared):
             return check(value)
         except ValidationError:
             what = _bounds(field) or field.description
-            raise WorkshopError(f"{info.field_name}: expected {what}, found {value!r}.") from None
+            found = reprlib.repr(value)
+            raise WorkshopError(f"{info.field_name}: expected {what}, found {found}.") from None
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
@@ -102,14 +123,12 @@ class Config(Declared):
         """Reads a YAML file; relative paths in it become absolute."""
         path = Path(path)
         try:
-            if (size := path.stat().st_size) > MOST_BYTES:
-                raise yaml.YAMLError(f"{size:,} bytes")
-            value = yaml.safe_load(path.read_text("utf-8"))
+            value = yaml.load(read_input(path, MOST_BYTES).decode("utf-8-sig"), _PlainLoader)
         except OSError as error:
             found = f"no file that can be read ({error.strerror})"
             raise expected("a config in YAML", found, "Check --config.", path) from None
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise expected("YAML", error, "Fix the file.", path) from None
+        except _OTHER_FORMS as error:
+            raise expected("YAML", str(error) or "lists too deep", "Fix the file.", path) from None
         try:
             return cls.from_dict(value, path.parent.resolve())
         except WorkshopError as error:
@@ -154,6 +173,8 @@ def _absolute(value: Any, folder: Path) -> Any:
         return [_absolute(one, folder) for one in value]
     if not isinstance(value, str) or "://" in value:  # a bucket, not on this disk
         return value
+    if "\0" in value or printable(value) != value:
+        raise expected("a path", ascii(value[:80]), "Correct it.")
     return str(folder / value)
 
 

@@ -3,12 +3,13 @@
 Its items are such as item { id: 1 name: "person" }. Numbers begin with 1; 0 is the background.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2, message_factory, text_format
 
-from helpers.common import WorkshopError, expected, write_text
+from helpers.common import WorkshopError, expected, read_input, write_text
 
 LABEL_MAP_FILE = "label_map.pbtxt"
 MOST_BYTES = 5_000_000  # a thousand classes take 50 KB
@@ -50,12 +51,11 @@ class LabelMap:
         """Reads a label map; raises WorkshopError if it is malformed or has duplicates."""
         path, message = Path(path), _Message()
         try:
-            if (size := path.stat().st_size) > MOST_BYTES:
-                raise _bad(path, f"a file of {size:,} bytes")
-            text_format.Parse(path.read_text("utf-8"), message, allow_unknown_field=True)
+            text = read_input(path, MOST_BYTES).decode()
+            text_format.Parse(text, message, allow_unknown_field=True)
         except OSError as error:
             raise _bad(path, f"no file that can be read ({error.strerror})") from None
-        except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        except (text_format.ParseError, ValueError, RecursionError) as error:
             raise _bad(path, f"another form ({error})") from None
         return cls(_checked(path, [(item.id, item.name) for item in message.item]))
 
@@ -72,7 +72,7 @@ def _checked(path: Path, items: list[tuple[int, str]]) -> dict[str, int]:
     if min(numbers) < 1:
         raise _bad(path, f"the id {min(numbers)}; 0 is the background")
     for values, what in ((numbers, "id"), (names, "name")):
-        twice = sorted({str(value) for value in values if values.count(value) > 1})
+        twice = sorted(str(value) for value, count in Counter(values).items() if count > 1)
         if twice or "" in values:
             raise _bad(path, f"the {what} {twice[0]!r} twice" if twice else f"an empty {what}")
     return {name: number for number, name in sorted(items)}

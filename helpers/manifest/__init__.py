@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         Problem,
         describe,
         did_you_mean,
+        first_few,
+        printable,
         problems_table,
     )
     from helpers.manifest.read import IMAGE_ALIASES, read_manifest

@@ -222,8 +222,9 @@ def _look_alikes(task: str, classes: Sequence[str]) -> Iterator[Problem]:
 
 
 def _single_examples(manifest: Manifest, task: str, counts: pd.Series) -> Iterator[Problem]:
-    for name in counts.index[counts == 1]:
-        index = int(np.flatnonzero(manifest.frame[task] == name)[0])
+    names = manifest.frame[task]
+    single = set(counts.index[counts == 1])
+    for index, name in names[names.isin(single)].items():
         found = f"the only example of {task} {name!r}"
         yield _in_row(manifest, index, "a class with one example", found)
 
@@ -234,6 +235,7 @@ def _absent_classes(manifest: Manifest, task: str) -> Iterator[Problem]:
     if manifest.has_split and (part[SPLIT] == "train").any():
         part = part[part[SPLIT] == "train"]
     where = "in train" if len(part) < len(manifest) else "in the manifest"
+    present = set(part[task])
     for name in manifest.labels.tasks[task]:
-        if name not in set(part[task]):
+        if name not in present:
             yield _in_column(task, "a class without examples", f"no example of {name!r} {where}")

@@ -3,13 +3,14 @@
 {"tasks": {"gender": ["male", "female"]}, "display": {"gender": {"male": "Mann"}}}
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from helpers.common import WorkshopError, expected, read_json, write_json
-from helpers.manifest.problems import did_you_mean
+from helpers.manifest.problems import did_you_mean, first_few, printable
 
 IMAGE, GROUP, SPLIT = "image_path", "group", "split"  # columns of a manifest that are no tasks
 SPLITS = ("train", "validation", "test")
@@ -45,7 +46,7 @@ class Labels:
         match value:
             case {"tasks": dict(tasks)} if tasks and all(map(_is_list_of_text, tasks.values())):
                 display = value.get("display", {})
-                if isinstance(display, dict) and all(isinstance(n, dict) for n in display.values()):
+                if isinstance(display, dict) and all(map(_is_dict_of_text, display.values())):
                     return cls({task: tuple(names) for task, names in tasks.items()}, display)
         raise WorkshopError(
             'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
@@ -60,8 +61,9 @@ class Labels:
             return cls.from_json(read_json(Path(path)))
         except FileNotFoundError:
             raise WorkshopError(f"{path}: no such file. It holds the tasks and classes.") from None
-        except ValueError as error:
-            raise WorkshopError(f"{path}: expected JSON, found {error}. Fix the file.") from None
+        except (OSError, ValueError) as error:
+            found = getattr(error, "strerror", None) or error
+            raise WorkshopError(f"{path}: expected JSON, found {found}. Fix the file.") from None
         except WorkshopError as error:
             raise WorkshopError(f"{path}: {error}") from None
 
@@ -91,22 +93,29 @@ def _is_list_of_text(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _is_dict_of_text(value: Any) -> bool:
+    return isinstance(value, dict) and _is_list_of_text([*value, *value.values()])
+
+
 def _check_task(task: str, classes: Sequence[str]) -> None:
     if task in (IMAGE, GROUP, SPLIT) or not task or "/" in task:
         raise WorkshopError(
             f"{task!r} cannot be a task's name: expected text without '/' (it names a Keras layer) "
             f"other than {IMAGE}, {GROUP} and {SPLIT}. Rename it."
         )
-    twice = sorted({name for name in classes if list(classes).count(name) > 1})
+    if wrong := [name for name in (task, *classes) if printable(name) != name]:
+        raise expected("names in UTF-8", printable(wrong[0]), "Rename it.", "A task or class")
+    twice = sorted(name for name, count in Counter(classes).items() if count > 1)
     if twice or "" in classes:
-        found = f"twice {', '.join(twice)}" if twice else "an empty one"
+        found = f"twice {first_few(twice)}" if twice else "an empty one"
         what = "each class name once and none empty"
         raise expected(what, found, "Fix labels.json.", f"Task {task!r}")
 
 
 def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) -> None:
+    known = set(classes)
     for name in names:
-        if name not in classes:
+        if name not in known:
             raise WorkshopError(
                 f"labels.json shows a name for {task} {name!r}, which is no class there. "
                 f"{did_you_mean(name, classes)}Fix `display`."

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,13 +10,28 @@ import pandas as pd
 from helpers.common import WorkshopError
 
 SHOWN = 20  # problems that a message lists in full: one screen
+MOST_KNOWN, LONGEST_NAME = 1000, 100  # beyond them a search for the nearest name takes seconds
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def first_few(names: Iterable[object], shown: int = 5) -> str:
+    """Returns "a, b, c and 7 more"."""
+    names = [str(name) for name in names]
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
     """Returns "Did you mean 'x'? " for the nearest of `known`, or nothing where none is near."""
-    by_lower = {item.lower(): item for item in known}
+    if len(known) > MOST_KNOWN or len(name) > LONGEST_NAME:
+        return ""
+    by_lower = {item.lower(): item for item in known if len(item) <= LONGEST_NAME}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f"Did you mean {by_lower[near[0]]!r}? " if near else ""
+
+
+def printable(name: object) -> str:
+    """Returns a name or path as text that can be printed and saved: others' bytes are escaped."""
+    return str(name).encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -62,4 +77,5 @@ def describe(problems: Sequence[Problem], shown: int = SHOWN) -> str:
 def problems_table(problems: Sequence[Problem]) -> pd.DataFrame:
     """Returns one row per problem, with the fields of `Problem` as columns."""
     columns = ["severity", "kind", "row", "file", "found", "expected", "fix"]
-    return pd.DataFrame(problems, columns=columns).astype({"row": "Int64"})
+    table = pd.DataFrame(problems, columns=columns).astype({"row": "Int64"})
+    return table.map(lambda cell: printable(cell) if isinstance(cell, str) else cell)

@@ -10,6 +10,8 @@ from helpers.common import WorkshopError, expected
 from helpers.manifest.labels import SPLIT, SPLITS
 from helpers.manifest.table import Manifest
 
+MOST_COUNTS = 100_000_000  # a number for every group and class; 1.6 GB while it works
+
 
 def split_by_group(
     manifest: Manifest, shares: Mapping[str, float] | None = None, seed: int = 0
@@ -114,15 +116,19 @@ def _every_class_elsewhere(counts: np.ndarray, side: np.ndarray, splits: int) ->
     Otherwise a class of three groups would often be missing from validation and have no score.
     """
     holds = counts > 0
+    holders = np.stack([holds[side == split].sum(axis=0) for split in range(splits)])
     for number in range(1, counts.shape[1]):
+        if holders[1:, number].all():
+            continue
+        groups = np.flatnonzero(holds[:, number])
+        groups = groups[np.argsort(counts[groups, 0])]
         for split in range(1, splits):
-            if holds[side == split, number].any():
-                continue
-            for group in np.flatnonzero(holds[:, number])[np.argsort(counts[holds[:, number], 0])]:
-                others = (side == side[group]) & (np.arange(len(side)) != group)
-                if holds[others].any(axis=0)[holds[group]].all():
-                    side[group] = split
-                    break
+            # no class of the group is lost to its own split: another group there has it, too
+            spared = (g for g in groups if (holders[side[g], holds[g]] > 1).all())
+            if not holders[split, number] and (group := next(spared, None)) is not None:
+                holders[side[group]] -= holds[group]
+                holders[split] += holds[group]
+                side[group] = split
     return side
 
 
@@ -141,12 +147,20 @@ def _checked_shares(shares: Mapping[str, float] | None) -> dict[str, float]:
 def _group_counts(manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
     """Returns per group the images and those of each class (groups, 1 + classes), and (n,)."""
     group_of_row, groups = pd.factorize(manifest.groups)
-    columns = [np.bincount(group_of_row, minlength=len(groups))]
-    for task in manifest.tasks:
-        targets = manifest.targets(task)
-        for number in np.unique(targets[targets >= 0]):
-            columns.append(np.bincount(group_of_row[targets == number], minlength=len(groups)))
-    counts = np.stack(columns, axis=1).astype(float)
+    targets = {task: manifest.targets(task) for task in manifest.tasks}
+    present = {task: np.unique(numbers[numbers >= 0]) for task, numbers in targets.items()}
+    if (size := len(groups) * sum(map(len, present.values()))) > MOST_COUNTS:
+        task = max(present, key=lambda task: len(present[task]))
+        wanted = f"groups times classes to be at most {MOST_COUNTS:,}"
+        fix = f"If {task!r} ({len(present[task]):,} classes) is no task, name the others: --tasks"
+        raise expected(wanted, f"{size:,}", fix, manifest.name)
+    columns = [np.bincount(group_of_row, minlength=len(groups))[:, None]]
+    for task, numbers in targets.items():
+        known, width = numbers >= 0, len(present[task])
+        cells = group_of_row[known] * width + np.searchsorted(present[task], numbers[known])
+        table = np.bincount(cells, minlength=len(groups) * width)
+        columns.append(table.reshape(len(groups), width))
+    counts = np.hstack(columns).astype(float)
     # the size of a split weighs as much as one whole task
     counts[:, 0] *= max(1.0, (counts.shape[1] - 1) / max(1, len(manifest.tasks)))
     return counts, group_of_row

@@ -3,7 +3,9 @@
 `data/README.md` describes its columns and the `labels.json` beside it.
 """
 
+import csv
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +15,18 @@ import pandas as pd
 
 from helpers.common import WorkshopError, expected, whole_file, write_json
 from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, SPLIT_AGAIN, SPLITS, Labels
-from helpers.manifest.problems import ManifestError, Problem, describe, did_you_mean
+from helpers.manifest.problems import (
+    SHOWN,
+    ManifestError,
+    Problem,
+    describe,
+    did_you_mean,
+    first_few,
+    printable,
+)
+
+MOST_HINTS = 100  # unknown names of a task that get one; a search can take some milliseconds
+MOST_NAMED = 100  # classes of a task that a summary names
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +98,13 @@ class Manifest:
         for task in tasks:
             classes, names = self.labels.tasks[task], self.frame[task]
             unknown = names[~names.isin([*classes, ""])]
-            for name in dict.fromkeys(unknown):
-                rows = unknown.index[unknown == name]
-                found = f"{name!r} ({len(rows)} row{'s' if len(rows) > 1 else ''}, this one first)"
-                wanted = f"one of {', '.join(classes)}, or empty"
-                fix = f"{did_you_mean(name, classes)}Correct it, or add it to labels.json."
-                place = self.row_number(int(rows[0])), f"column {task}"
+            counts, wanted = Counter(unknown), f"one of {first_few(classes, SHOWN)}, or empty"
+            for number, (row, name) in enumerate(unknown.drop_duplicates().items()):
+                count = counts[name]
+                found = f"{name!r} ({count} row{'s' if count > 1 else ''}, this one first)"
+                near = did_you_mean(name, classes) if number < MOST_HINTS else ""
+                fix = f"{near}Correct it, or add it to labels.json."
+                place = self.row_number(row), f"column {task}"
                 problems.append(Problem(*place, found, wanted, fix, kind="unknown class"))
         return problems
 
@@ -110,7 +124,7 @@ class Manifest:
             raise expected(f"a column {SPLIT!r}", "none", SPLIT_AGAIN, self.name)
         mask = (self.frame[SPLIT] == split).to_numpy()
         if not mask.any():
-            found = f"none (only {sorted(set(self.frame[SPLIT]))})"
+            found = f"none (only {first_few(map(repr, sorted(set(self.frame[SPLIT]))))})"
             fix = "Split again with --split, or fill in the column."
             raise expected(f"rows with split {split!r}", found, fix, self.name)
         return self.rows(mask)
@@ -136,25 +150,39 @@ class Manifest:
                 f"{', '.join(self.labels.tasks)} with the same classes. Write to another folder."
             )
         inside = os.path.abspath(path.parent).rstrip(os.sep) + os.sep  # noqa: PTH100
-        names = [os.path.normpath(name).removeprefix(inside) for name in self.paths]
+        paths = zip(self.frame[IMAGE], self.paths)
+        names = [own and os.path.normpath(name).removeprefix(inside) for own, name in paths]
         frame = self.frame.assign(**{IMAGE: names})
+        if wrong := [name for name in names if printable(name) != name]:
+            found = f"{len(wrong):,} others, such as {printable(wrong[0])}"
+            raise expected("paths in UTF-8", found, "Rename those files or folders.", path)
+        # Python quotes a carriage return by itself only from 3.13 on
+        quoting = csv.QUOTE_ALL if _has_return(frame) else csv.QUOTE_MINIMAL
         with whole_file(path) as draft, whole_file(beside) as labels_draft:
-            frame.to_csv(draft, index=False, lineterminator="\n", encoding="utf-8")
+            frame.to_csv(draft, index=False, lineterminator="\n", quoting=quoting)
             write_json(labels_draft, self.labels.to_json())
+
+
+def _has_return(frame: pd.DataFrame) -> bool:
+    texts = (cell for column in frame for cell in [column, *frame[column]])
+    return any("\r" in text for text in texts)
 
 
 def summarize(manifest: Manifest) -> str:
     """Returns what is in a manifest: images, groups, splits, and the classes of every task."""
     lines = [f"{len(manifest):,} images, {len(set(manifest.groups)):,} groups"]
     if manifest.has_split:
-        for split in [*SPLITS, *sorted(set(manifest.frame[SPLIT]) - set(SPLITS))]:
-            mask = (manifest.frame[SPLIT] == split).to_numpy()
-            groups = len(set(manifest.groups[mask]))
-            lines.append(f"  {split or 'no split'}: {mask.sum():,} images, {groups:,} groups")
+        frame = pd.DataFrame({"group": manifest.groups, "split": manifest.frame[SPLIT]})
+        table = frame.groupby("split")["group"].agg(["size", "nunique"])
+        others = sorted(set(table.index) - set(SPLITS))
+        for split in [*SPLITS, *others[:SHOWN]]:
+            images, groups = table.loc[split] if split in table.index else (0, 0)
+            lines.append(f"  {split or 'no split'}: {images:,} images, {groups:,} groups")
+        lines += [f"  and {len(others) - SHOWN:,} other values"] if len(others) > SHOWN else []
     width = max(len(task) for task in manifest.tasks)
     for task, classes in manifest.labels.tasks.items():
-        counts = manifest.frame[task].value_counts()
-        shown = [f"{name} {counts.get(name, 0):,}" for name in classes]
-        shown += [f"(not known {counts['']:,})"] if "" in counts else []
-        lines.append(f"{task:{width}}  {', '.join(shown)}")
+        counts = Counter(manifest.frame[task])
+        shown = first_few((f"{name} {counts[name]:,}" for name in classes), MOST_NAMED)
+        shown += f", (not known {counts['']:,})" if counts[""] else ""
+        lines.append(f"{task:{width}}  {shown}")
     return "\n".join(lines)
