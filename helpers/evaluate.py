@@ -25,12 +25,10 @@ def evaluate(
     Returns the table of `helpers.scores.score_manifest`, and for each task of the run the
     probabilities, float32 (images, classes).
     """
-    from helpers.model import load_model  # imports TensorFlow, which takes seconds
-    from helpers.train import predict_manifest
+    from helpers.train import predict_manifest  # imports TensorFlow, which takes seconds
 
     check_labels(run, manifest)
-    run.best_epoch  # noqa: B018 - raises where no epoch has ended
-    model = load_model(run.best_path if epoch is None else run.epoch_path(epoch))
+    model = run.load_model(epoch)
     manifest = manifest.select(list(run.labels.tasks))
     probabilities = predict_manifest(model, manifest)
     return score_manifest(manifest, probabilities), probabilities

@@ -6,6 +6,7 @@ from helpers.common.lazy import front_door
 
 if TYPE_CHECKING:
     from helpers.common.backend import keras, layers, steady, tf
+    from helpers.common.damage import check_sums, digest, reading, write_sums
     from helpers.common.errors import WorkshopError, expected, run_command
     from helpers.common.files import read_json, whole_file, whole_folder, write_json, write_text
     from helpers.common.flags import number_flag, plain_name, seed_flag

@@ -25,6 +25,8 @@ def run_command(main: Callable[[], None]) -> None:
     """
     _make_output_accept_all_text()
     try:
+        if any(text.endswith("=--") for text in sys.argv[1:]):  # argparse makes a list of it
+            raise expected("a value", "'--'", "Give the flag another one.", "command line")
         main()
         sys.stdout.flush()
     except KeyboardInterrupt as stop:
@@ -48,6 +50,11 @@ def _make_output_accept_all_text() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Returns whether Python's or TensorFlow's memory has ended."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
 def _message(error: Exception) -> str:
     """Returns what to tell the user; nothing for an error that only we can fix."""
     text, name = str(error), type(error).__name__
@@ -59,7 +66,7 @@ def _message(error: Exception) -> str:
         return f"{error.strerror or text}{where}. {advice}"
     if name == "ResourceExhaustedError" and (full := os.strerror(errno.ENOSPC)) in text:
         return f"{full}. {_ADVICE[errno.ENOSPC]}"
-    if name == "ResourceExhaustedError" or isinstance(error, MemoryError):  # TensorFlow's, Python's
+    if is_out_of_memory(error):
         return f"not enough memory ({text.splitlines()[0] if text else name}). {_MEMORY_ADVICE}"
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         return str(expected("text in UTF-8", ascii(error.object[:200]), "Rename that file."))

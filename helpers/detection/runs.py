@@ -5,14 +5,21 @@
 """
 
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, expected, keras, whole_file
+from helpers.common import (
+    WorkshopError,
+    expected,
+    keras,
+    open_input,
+    read_numbers,
+    reading,
+    whole_file,
+)
 from helpers.detection.config import CONFIG_FILE, Config
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
@@ -34,7 +41,12 @@ class DetectionRun:
     def log(self) -> pd.DataFrame:
         """A row for each checkpoint; empty before the first."""
         path = self.folder / LOG_FILE
-        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+        if not path.exists():
+            return pd.DataFrame()
+        with reading(path, "a line for each checkpoint", "Restore it, or train again."):
+            log = read_numbers(path)
+            log[["step", "seconds"]].astype(float)
+        return log
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -95,13 +107,13 @@ def save_checkpoint(
 
 def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
     """Reads name to value of each variable; raises WorkshopError where that cannot be done."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        found = f"none that can be read at {path} ({error})"
-        fix = "Name another one, or delete it: --resume then takes the one before."
-        raise expected("a checkpoint of helpers.detection.train", found, fix) from None
+    fix = "Name another one, or delete it: --resume then takes the one before."
+    with (
+        reading(path, "a checkpoint of helpers.detection.train", fix),
+        open_input(path) as opened,
+        np.load(opened, allow_pickle=False) as file,
+    ):
+        return {name: file[name] for name in file.files}
 
 
 def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable]) -> list[tuple]:
@@ -124,7 +136,8 @@ def restore(
     for name, shape, found in _assign(values, named_variables(network, optimizer)):
         where, fix = f"{path} belongs to another network", "Start from it with `checkpoint:`"
         raise expected(f"{shape} for {name}", found or "nothing", f"{fix} in the config.", where)
-    return int(values[STEP])
+    with reading(path, "the number of its step in a checkpoint", f"Delete it, or train: {TRAIN}"):
+        return int(values[STEP])
 
 
 def start_from(place: Path, network: FasterRCNN) -> list[str]:

@@ -14,7 +14,7 @@ def config_from(arguments: argparse.Namespace) -> Config:
     flags = {name: getattr(arguments, name) for name in Config.model_fields}
     try:
         given = {name: yaml.safe_load(text) for name, text in flags.items() if text is not None}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise WorkshopError(f"expected values as in YAML, found {error}.") from None
     if arguments.config:
         return Config.read(arguments.config).replace(**given)
