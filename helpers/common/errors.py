@@ -44,7 +44,7 @@ def run_command(main: Callable[[], None]) -> None:
 
 def _make_output_accept_all_text() -> None:
     if sys.stdout is None:  # closed: >&-
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as we run
+        sys.stdout = Path(os.devnull).open("w", errors="replace")  # noqa: SIM115 - as long as we run
     elif isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         # an ASCII terminal, or the name of a file that is not UTF-8: \xe9 instead of a stop
         sys.stdout.reconfigure(errors="backslashreplace")
