@@ -34,7 +34,7 @@ def copy(trained: Run, tmp_path: Path) -> Run:
 
 def test_a_share_of_the_long_run(trained: Run) -> None:
     tally = Tally()
-    runs.run(tally, 6, seed=20, whole=trained.folder)
+    runs.run(tally, 2, seed=20, whole=trained.folder)
     assert not tally.found
 
 
