@@ -1,17 +1,18 @@
 """What the benchmarks' commands share: flags, and tables as Markdown."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from helpers.common import WorkshopError, write_text
+from helpers.common import WorkshopError, number_flag, write_text
 
 
 def seeds(text: str) -> list[int]:
     """Reads "0,1,2"."""
-    if not all(seed.isdecimal() for seed in text.split(",")):
+    if not all(re.fullmatch(r"[0-9]{1,9}", seed) for seed in text.split(",")):
         raise WorkshopError(f"expected --seeds such as 0,1,2, found {text!r}.")
     return [int(seed) for seed in text.split(",")]
 
@@ -19,8 +20,8 @@ def seeds(text: str) -> list[int]:
 SHARED = {
     "manifest": {"type": Path, "required": True, "help": "the manifest CSV"},
     "tasks": {"type": lambda text: text.split(","), "help": "only these, joined by a comma"},
-    "minutes": {"type": float, "default": 0.0, "help": "of each training (default %(default)s)"},
-    "epochs": {"type": int, "default": 0, "help": "of each training (default %(default)s)"},
+    "minutes": number_flag("of each training", 0.0, 10_000.0, 0.0),
+    "epochs": number_flag("of each training", 0, 100_000, 0),
     "seeds": {"type": seeds, "default": [0, 1, 2], "help": "of the trainings (default 0,1,2)"},
     "out": {"type": Path, "help": "folder of what is written (default below artifacts/)"},
 }

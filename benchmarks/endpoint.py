@@ -211,8 +211,8 @@ def run_bench(
 FLAGS = {
     **shared("manifest"),
     "--run": {"type": Path, "required": True, "help": "an exported run"},
-    "--requests": {"type": int, "default": 10_000, "help": "with broken ones (10000)"},
-    "--seconds": {"type": float, "default": SECONDS, "help": "of each way in a round"},
+    "--requests": common.number_flag("with broken ones", 1, 10_000_000, 10_000),
+    "--seconds": common.number_flag("of each way in a round", 0.01, 3600.0, SECONDS),
 }
 
 

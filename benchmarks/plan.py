@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks import measures
 from benchmarks.command import shared
 from helpers import train
+from helpers.common import number_flag
 from helpers.manifest import Manifest, read_manifest
 
 
@@ -38,7 +39,7 @@ def describe_plan(table: pd.DataFrame) -> str:
 
 FLAGS = {
     "name": {"help": "of a recipe, or a JSON file"},
-    "--scale": {"type": float, "default": 1.0, "help": "both sides of the images by this"},
+    "--scale": number_flag("both sides of the images by this", 0.01, 10.0, 1.0),
     **shared("manifest", "minutes"),
 }
 

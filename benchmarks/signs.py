@@ -17,7 +17,7 @@ import pandas as pd
 
 from benchmarks.command import markdown, publish, shared
 from benchmarks.trainings import train_apart
-from helpers.common import WorkshopError, artifacts_folder
+from helpers.common import WorkshopError, artifacts_folder, number_flag, seed_flag
 from helpers.manifest import GROUP, SPLIT, Manifest, read_manifest, split_at_random, split_by_group
 from helpers.scores import per_class
 from helpers.train import Recipe, change, find_recipe
@@ -86,15 +86,13 @@ def compare_recipes(
 
 FLAGS = {
     **shared("manifest", "minutes", "epochs", "out"),
-    "--validation": {"type": float, "default": 0.1, "help": "its fraction (default 0.1)"},
-    "--seed": {"type": int, "default": 0, "help": "of splits and trainings (default 0)"},
+    "--validation": number_flag("its fraction", 0.001, 0.999, 0.1),
+    "--seed": seed_flag("of splits and trainings"),
 }
 
 
 def run(given) -> None:
     """Trains, and writes signs.md."""
-    if given.minutes < 0 or given.epochs < 0 or not 0 < given.validation < 1:
-        raise WorkshopError("expected --minutes and --epochs of 0 or more, --validation below 1.")
     folder, manifest = given.out or artifacts_folder("signs_bench"), read_manifest(given.manifest)
     length = (given.minutes, given.epochs)
     table = compare_recipes(manifest, folder, *length, given.validation, given.seed)

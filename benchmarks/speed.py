@@ -25,7 +25,7 @@ import pandas as pd
 from benchmarks import measures
 from benchmarks.ablation import HELPED, PEERS, TOGETHER, Plan, run_ideas, scores_of
 from benchmarks.command import markdown, publish, shared
-from helpers.common import WorkshopError, artifacts_folder, progress_bar
+from helpers.common import WorkshopError, artifacts_folder, number_flag, progress_bar
 from helpers.manifest import Manifest, read_manifest, read_numbers
 from helpers.train import PUBLISHED, Recipe
 
@@ -143,16 +143,14 @@ def as_page(tables: Mapping[str, pd.DataFrame], images: int, minutes: float) -> 
 
 FLAGS = {
     **shared("manifest", "tasks", "seeds", "out"),
-    "--rounds": {"type": int, "default": 3, "help": "of each part (default 3); 0 for none"},
+    "--rounds": number_flag("of each part; 0 for none", 0, 1000, 3),
     "--only": {"default": "", "help": "only the parts with this text, such as: train"},
-    "--train-minutes": {"type": float, "default": 0, "help": "also train each network so long"},
+    "--train-minutes": number_flag("also train each network so long", 0.0, 10_000.0, 0.0),
 }
 
 
 def run(given) -> None:
     """Measures, and writes speed.md."""
-    if given.rounds < 0 or given.train_minutes < 0:
-        raise WorkshopError("expected --rounds and --train-minutes of 0 or more.")
     manifest, start, tables = read_manifest(given.manifest, tasks=given.tasks), time.monotonic(), {}
     if given.rounds:
         tables["Parts beside a peer or a limit"] = run_bench(

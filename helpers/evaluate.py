@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import check_file, run_command, write_json
+from helpers.common import check_file, number_flag, run_command, write_json
 from helpers.manifest import Manifest, read_manifest
 from helpers.scores import per_class, score_manifest
 from helpers.train import Run, check_labels, open_run
@@ -25,12 +25,10 @@ def evaluate(
     Returns the table of `helpers.scores.score_manifest`, and for each task of the run the
     probabilities, float32 (images, classes).
     """
-    from helpers.model import load_model  # imports TensorFlow, which takes seconds
-    from helpers.train import predict_manifest
+    from helpers.train import predict_manifest  # imports TensorFlow, which takes seconds
 
     check_labels(run, manifest)
-    run.best_epoch  # noqa: B018 - raises where no epoch has ended
-    model = load_model(run.best_path if epoch is None else run.epoch_path(epoch))
+    model = run.load_model(epoch)
     manifest = manifest.select(list(run.labels.tasks))
     probabilities = predict_manifest(model, manifest)
     return score_manifest(manifest, probabilities), probabilities
@@ -58,7 +56,7 @@ def main() -> None:
     parser.add_argument("--run", required=True, help="the folder of the run")
     parser.add_argument("--manifest", required=True, help="the manifest CSV")
     parser.add_argument("--split", default="test", help="train, validation, test (default) or all")
-    parser.add_argument("--epoch", type=int, help="a certain epoch instead of the best")
+    parser.add_argument("--epoch", **number_flag("a certain one instead of the best", 1, 999_999))
     parser.add_argument("--classes", action="store_true", help="also score each class")
     parser.add_argument("--json", help="also write the scores to this file")
     arguments = parser.parse_args()

@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from helpers.common import ROOT, WorkshopError, check_file, run_command, whole_file
+from helpers.common import (
+    ROOT,
+    WorkshopError,
+    check_file,
+    plain_name,
+    run_command,
+    seed_flag,
+    whole_file,
+)
 from helpers.manifest import Manifest, check_image, read_manifest
 
 CELL = (150, 64)  # height and width of an image on a sheet of people
@@ -147,8 +155,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Draw contact sheets of a manifest.")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.csv")
     parser.add_argument("--out", type=Path, default=ROOT / "images" / "contact_sheets")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of images")
-    parser.add_argument("--overview", default="people", help="name of the sheet of all (people)")
+    parser.add_argument("--seed", **seed_flag("of the choice of images"))
+    name = "name of the sheet of all (people)"
+    parser.add_argument("--overview", type=plain_name, default="people", help=name)
     given = parser.parse_args()
     draw_sheets(read_manifest(given.manifest), given.out, given.seed, given.overview)
 

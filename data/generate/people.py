@@ -14,7 +14,7 @@ import pandas as pd
 
 from data.generate import camera, cloth, looks, scenes
 from data.generate.writing import check_numbers, draw_all, listed_files, options_parser
-from helpers.common import Output, run_command, whole_folder, write_json
+from helpers.common import Output, number_flag, run_command, whole_folder, write_json
 
 EMPTY_SHARE = 0.03  # of the labels of each task: nobody filled them in
 WRONG_SHARE = 0.015  # of the labels of each task: somebody chose another class
@@ -124,11 +124,10 @@ def spoil_labels(truth: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 def main() -> None:
     """Runs the command."""
     parser = options_parser("Draw a labelled dataset of street people.", 6000, "images")
-    parser.add_argument("--height", type=int, default=240, help="pixels (default 240)")
-    parser.add_argument("--width", type=int, default=100, help="pixels (default 100)")
-    parser.add_argument(
-        "--per-person", type=int, default=MOST_PICTURES, help="most images of one (default 10)"
-    )
+    parser.add_argument("--height", **number_flag("pixels", 48, 4096, 240))
+    parser.add_argument("--width", **number_flag("pixels", 20, 4096, 100))
+    most = number_flag("most images of one", 1, MOST_PICTURES, MOST_PICTURES)
+    parser.add_argument("--per-person", **most)
     parser.add_argument(
         "--clear", action="store_true", help="ages, builds and bags show more than in life"
     )

@@ -247,7 +247,8 @@ def draw_car(rng: np.random.Generator, pen: ImageDraw.ImageDraw, x: int, y: int,
         pen.ellipse(
             (cx - radius / 2, y - radius * 1.2, cx + radius / 2, y - radius * 0.2), (130, 132, 136)
         )
-    pen.rectangle((x + 2, y - tall * 0.5, x + wide * 0.05, y - tall * 0.4), (230, 220, 180))
+    lamp = max(2, wide * 0.05)  # a tiny car has one, too
+    pen.rectangle((x + 2, y - tall * 0.5, x + lamp, y - tall * 0.4), (230, 220, 180))
 
 
 def _shade(color: np.ndarray, factor: float) -> tuple[int, ...]:

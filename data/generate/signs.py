@@ -16,7 +16,7 @@ import pandas as pd
 from data.generate.sign_camera import outline, take_track
 from data.generate.writing import check_numbers, draw_all, listed_files, options_parser
 from data.sources.gtsrb import SIGNS, TASK, TRAINING_IMAGES
-from helpers.common import Output, run_command, whole_folder, write_json
+from helpers.common import Output, number_flag, run_command, whole_folder, write_json
 
 FRAMES = 15  # most of a track; half as many as in GTSRB, so that there are twice as many signs
 FEWEST_TRACKS = 3  # of a class, so that a split by track finds one for each side
@@ -92,8 +92,7 @@ def prepare() -> None:
 def main() -> None:
     """Runs the command."""
     parser = options_parser("Draw a labelled dataset of traffic signs.", 12_000, "images")
-    most = f"most frames of one sign (default {FRAMES})"
-    parser.add_argument("--frames", type=int, default=FRAMES, help=most)
+    parser.add_argument("--frames", **number_flag("most frames of one sign", 1, 1000, FRAMES))
     generate_signs(**vars(parser.parse_args()))
 
 

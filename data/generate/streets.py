@@ -19,7 +19,7 @@ from data.generate import camera, looks, people, scenes
 from data.generate.looks import Look, View
 from data.generate.render import Framing, Light, render_person
 from data.generate.writing import check_numbers, draw_all, listed_files, options_parser
-from helpers.common import Output, run_command, whole_folder, write_json
+from helpers.common import Output, number_flag, run_command, whole_folder, write_json
 
 PERSON = "person"
 PER_PLACE = 4  # scenes of one place: other people, another light
@@ -489,9 +489,9 @@ def main() -> None:
     """Runs the command."""
     parser = options_parser("Draw street scenes with boxes and attributes.", 800, "scenes")
     add = parser.add_argument
-    add("--width", type=int, default=480, help="pixels (default 480)")
-    add("--height", type=int, default=270, help="pixels (default 270)")
-    add("--people", type=int, dest="people_each", help="in every scene (default: 0 to 9)")
+    add("--width", **number_flag("pixels", 96, 4096, 480))
+    add("--height", **number_flag("pixels", 64, 4096, 270))
+    add("--people", dest="people_each", **number_flag("in every scene, not by chance", 0, 40))
     generate_streets(**vars(parser.parse_args()))
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from helpers.common import WorkshopError, progress_bar
+from helpers.common import WorkshopError, number_flag, progress_bar, seed_flag
 
 Plan, Done = TypeVar("Plan"), TypeVar("Done")
 
@@ -17,9 +17,9 @@ def options_parser(description: str, count: int, unit: str) -> argparse.Argument
     """Returns a parser of the options that every generator has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--count", type=int, default=count, help=f"{unit} (default {count})")
-    parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default 1)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--count", **number_flag(unit, 1, 99_999, count))
+    parser.add_argument("--seed", **seed_flag("of everything drawn", 1))
+    parser.add_argument("--workers", **number_flag("processes", 1, 64, 2))
     return parser
 
 

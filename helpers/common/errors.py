@@ -1,10 +1,11 @@
 """Errors that the user can fix, and the one place that turns them into an exit code."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
 
 
 class WorkshopError(Exception):
@@ -17,25 +18,65 @@ def expected(what: str, found: object, fix: str, where: object = "") -> Workshop
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Runs `main`; exits with 2 for bad input, a full or unwritable disk, with 130 for Ctrl-C."""
+    """Runs `main`; exits with 2 for what the user can fix, with 130 for Ctrl-C.
+
+    That is bad input, a path or a disk that will not do, and too little memory. Anything else is a
+    mistake of ours, and keeps its traceback.
+    """
+    _make_output_accept_all_text()
     try:
+        if any(text.endswith("=--") for text in sys.argv[1:]):  # argparse makes a list of it
+            raise expected("a value", "'--'", "Give the flag another one.", "command line")
         main()
-    except WorkshopError as error:
-        _fail(str(error))
+        sys.stdout.flush()
     except KeyboardInterrupt as stop:
         print(f"\nstopped. {stop}".rstrip(), file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # whoever reads has seen enough: predict ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
         sys.exit(0)
-    except OSError as error:
-        if error.errno not in _DISK_ADVICE:
+    except Exception as error:
+        if not (message := _message(error)):
             raise
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _make_output_accept_all_text() -> None:
+    if sys.stdout is None:  # closed: >&-
+        sys.stdout = Path(os.devnull).open("w", errors="replace")  # noqa: SIM115 - as long as we run
+    elif isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # an ASCII terminal, or the name of a file that is not UTF-8: \xe9 instead of a stop
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Returns whether Python's or TensorFlow's memory has ended."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def _message(error: Exception) -> str:
+    """Returns what to tell the user; nothing for an error that only we can fix."""
+    text, name = str(error), type(error).__name__
+    if isinstance(error, WorkshopError):
+        return text
+    if isinstance(error, OSError) and (error.filename or error.errno in _ADVICE):
         where = f": {error.filename}" if error.filename else ""  # a full disk names no file
-        _fail(f"{os.strerror(error.errno)}{where}. {_DISK_ADVICE[error.errno]}")
+        advice = _ADVICE.get(error.errno, "Correct that path.")
+        return f"{error.strerror or text}{where}. {advice}"
+    if name == "ResourceExhaustedError" and (full := os.strerror(errno.ENOSPC)) in text:
+        return f"{full}. {_ADVICE[errno.ENOSPC]}"
+    if is_out_of_memory(error):
+        return f"not enough memory ({text.splitlines()[0] if text else name}). {_MEMORY_ADVICE}"
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return str(expected("text in UTF-8", ascii(error.object[:200]), "Rename that file."))
+    if isinstance(error, ValueError) and text.startswith("embedded null"):  # byte or character
+        return str(expected("a path", "one with a NUL character", "Correct it."))
+    return ""
 
 
-_DISK_ADVICE = {
+_MEMORY_ADVICE = "Use smaller images or batches (--image-size, --batch-size), or a larger machine."
+_ADVICE = {
     errno.ENOSPC: "Free some space or choose another --out, then run the same command again.",
     errno.EDQUOT: "Free some of your quota or choose another --out, then run it again.",
     errno.EACCES: "Choose an --out that you may write to, or change the folder's permissions.",
@@ -43,11 +84,7 @@ _DISK_ADVICE = {
     errno.EROFS: "The file system is read-only. Choose another --out.",
     errno.EFBIG: "A file would be larger than this system allows. Choose another --out.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EMFILE: "Allow more open files (ulimit -n), or use fewer processes.",
     errno.EISDIR: "Name a file in that folder.",
     errno.ENOTDIR: "A part of that path is a file. Choose another --out.",
 }
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)

@@ -43,14 +43,15 @@ def _what_was_expected(field: FieldInfo, error: Any) -> str:
         return str(error["ctx"]["error"])
     if get_origin(field.annotation) is Literal:
         return " or ".join(map(str, get_args(field.annotation)))
-    bounds = _bounds(field)
+    bounds = describe_bounds(field)
     kind, _, problem = error["type"].partition("_")
     if problem and kind in _KINDS:  # another type
         return ", ".join(filter(None, (_KINDS[kind], bounds)))
     return bounds or error["msg"].removeprefix("Input should be ")
 
 
-def _bounds(field: FieldInfo) -> str:
+def describe_bounds(field: FieldInfo) -> str:
+    """Returns what a field declares of a number, such as "1 to 8"; else nothing."""
     names = ("ge", "gt", "le", "lt", "min_length")
     found = {n: getattr(item, n) for item in field.metadata for n in names if hasattr(item, n)}
     low = found.get("ge", found.get("min_length"))

@@ -62,7 +62,9 @@ class Config(Declared):
     label_map: Text = Field(description="the path of a label map")
     train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
     val: tuple[Text, ...] = Field((), description=GLOBS)
-    num_classes: int | None = Field(None, ge=1, description="a whole number from 1 on")
+    num_classes: int | None = Field(
+        None, ge=1, le=100_000, description="a whole number, 1 to 100,000"
+    )
     # of the network's image, into which images are fitted without being stretched
     image_size: tuple[Side, Side] = Field(
         (192, 320), description="[height, width], multiples of 32 from 64 to 2048"
@@ -84,7 +86,7 @@ class Config(Declared):
         description="1 to 9 heights by widths from 0.1 to 10",
     )
     batch_size: int = Field(8, ge=1, le=1024, description="images in a step")
-    num_steps: int = Field(1000, ge=1, description="steps of the whole run")
+    num_steps: int = Field(1000, ge=1, le=100_000_000, description="steps of the whole run")
     # train by the clock instead of counting steps
     minutes: Number | None = Field(None, ge=0.01, le=1e5, description="minutes above 0, or null")
     learning_rate: Number = Field(2e-3, ge=1e-7, le=1, description="the highest of one cycle")
@@ -92,7 +94,9 @@ class Config(Declared):
     flip: bool = Field(True, description="true or false")  # mirror half of the images
     zoom: Number = Field(1.25, ge=1, le=4, description="resize by up to this factor, both ways")
     color: Number = Field(0.2, ge=0, le=0.9, description="change colors by up to this fraction")
-    checkpoint_every: int = Field(250, ge=1, description="steps between two scored checkpoints")
+    checkpoint_every: int = Field(
+        250, ge=1, le=100_000_000, description="steps between two scored checkpoints"
+    )
     keep: int = Field(3, ge=1, le=1000, description="the newest checkpoints that are kept")
     loss_weights: dict[Literal[*LOSSES], Weight] = Field(
         dict.fromkeys(LOSSES, 1.0),

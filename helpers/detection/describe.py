@@ -24,6 +24,7 @@ from helpers.common import (
     check_out,
     expected,
     keras,
+    number_flag,
     progress_bar,
     run_command,
     whole_file,
@@ -31,7 +32,7 @@ from helpers.common import (
     write_text,
 )
 from helpers.detection.drawing import Person, draw_people
-from helpers.detection.inference import EDGES
+from helpers.detection.inference import EDGES, MOST_BOXES
 from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.manifest import decode, open_image
 from helpers.predict import LiteRTPredictor, find_images, fit_pixels, named, reduction
@@ -250,9 +251,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--detector", type=Path, required=True, help="the folder of a detection run")
     add("--attributes", type=Path, required=True, help="the folder of a run of helpers.train")
     add("--out", type=Path, required=True, help="folder for images, people.csv and people.json")
-    add("--threshold", type=float, default=THRESHOLD, help=f"lowest score (default {THRESHOLD})")
-    add("--most", type=int, default=MOST, help=f"people in an image, at most (default {MOST})")
-    add("--fps", type=float, default=FRAMES_PER_SECOND, help="frames per second of a video")
+    add("--threshold", **number_flag("lowest score", 0.0, 1.0, THRESHOLD))
+    add("--most", **number_flag("people in an image, at most", 1, MOST_BOXES, MOST))
+    add("--fps", **number_flag("frames per second of a video", 0.001, 1e3, FRAMES_PER_SECOND))
     add("places", nargs="+", metavar="PLACE", help="an image, a folder, or a video")
     return parser
 
@@ -260,8 +261,6 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Runs the command."""
     arguments = _parser().parse_args()
-    if arguments.fps <= 0:
-        raise WorkshopError(f"--fps: expected more than 0, found {arguments.fps:g}.")
     inputs = [*arguments.places, arguments.detector, arguments.attributes]
     check_out(arguments.out, DESCRIBED, inputs, inside=True)
     exports = arguments.detector / "export", arguments.attributes / "export"

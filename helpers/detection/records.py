@@ -27,9 +27,12 @@ from helpers.common import (
     WorkshopError,
     check_out,
     expected,
+    number_flag,
+    plain_name,
     progress_bar,
     read_json,
     run_command,
+    seed_flag,
     steady,
     tf,
     whole_folder,
@@ -370,11 +373,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--voc", type=Path, help="folder with VOC XML, the pets layout, or Penn-Fudan's")
     add("--out", type=Path, help="folder to write")
-    add("--name", default="", help="name of the records (default: the folder's)")
-    add("--shards", type=int, default=10, help="files of each split (default 10)")
-    fraction = "fraction of images for val (default 0.2)"
-    add("--val", type=float, default=0.2, dest="val_share", metavar="VAL", help=fraction)
-    add("--seed", type=int, default=0, help="for order and split (default 0)")
+    add("--name", type=plain_name, help="name of the records (default: the folder's)")
+    add("--shards", **number_flag("files of each split", 1, 10_000, 10))
+    val = number_flag("fraction of images for val", 0.0, 0.99, 0.2)
+    add("--val", dest="val_share", metavar="VAL", **val)
+    add("--seed", **seed_flag("for order and split"))
     label_map = "the allowed classes (default: all that are found)"
     add("--label-map", type=LabelMap.read, metavar="FILE", help=label_map)
     ways = ("annotation", "file")

@@ -5,7 +5,6 @@
 """
 
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from helpers.common import (
     WorkshopError,
     expected,
     keras,
+    open_input,
+    reading,
     whole_file,
 )
 from helpers.detection.config import CONFIG_FILE, Config
@@ -49,7 +50,12 @@ class DetectionRun:
     def log(self) -> pd.DataFrame:
         """A row for each checkpoint; empty before the first."""
         path = self.folder / LOG_FILE
-        return read_numbers(path) if path.exists() else pd.DataFrame()
+        if not path.exists():
+            return pd.DataFrame()
+        with reading(path, "a line for each checkpoint", "Restore it, or train again."):
+            log = read_numbers(path)
+            log[["step", "seconds"]].astype(float)
+        return log
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -110,13 +116,13 @@ def save_checkpoint(
 
 def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
     """Reads name to value of each variable; raises WorkshopError where that cannot be done."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        found = f"none that can be read at {path} ({error})"
-        fix = "Name another one, or delete it: --resume then takes the one before."
-        raise expected("a checkpoint of helpers.detection.train", found, fix) from None
+    fix = "Name another one, or delete it: --resume then takes the one before."
+    with (
+        reading(path, "a checkpoint of helpers.detection.train", fix),
+        open_input(path) as opened,
+        np.load(opened, allow_pickle=False) as file,
+    ):
+        return {name: file[name] for name in file.files}
 
 
 def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable]) -> list[tuple]:
@@ -139,7 +145,8 @@ def restore(
     for name, shape, found in _assign(values, named_variables(network, optimizer)):
         where, fix = f"{path} belongs to another network", "Start from it with `checkpoint:`"
         raise expected(f"{shape} for {name}", found or "nothing", f"{fix} in the config.", where)
-    return int(values[STEP])
+    with reading(path, "the number of its step in a checkpoint", f"Delete it, or train: {TRAIN}"):
+        return int(values[STEP])
 
 
 def start_from(place: Path, network: FasterRCNN) -> list[str]:

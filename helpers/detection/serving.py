@@ -12,10 +12,13 @@ from helpers.common import (
     EXPORT_FILES,
     SAVED_MODEL,
     WorkshopError,
+    check_sums,
     expected,
     keras,
+    reading,
     tf,
     whole_folder,
+    write_sums,
 )
 from helpers.detection.images import fit_image, scale_of
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
@@ -54,6 +57,7 @@ def export_run(run: DetectionRun) -> Path:
         run.label_map.write(folder / LABEL_MAP_FILE)
         archive.write_out(str(folder / SAVED_MODEL), verbose=False)
         run.label_map.write(folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE)
+        write_sums(folder, SAVED_MODEL)
     return run.folder / EXPORT
 
 
@@ -89,11 +93,15 @@ class Detector:
         folder = Path(export_folder)
         if not (folder / SAVED_MODEL / "saved_model.pb").is_file():
             raise expected(f"a detector's export in {folder}", "none", ADVICE)
+        check_sums(folder, SAVED_MODEL, ADVICE)
         self.label_map = LabelMap.read(folder / LABEL_MAP_FILE)
-        self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
-        if "detect" not in self._model.signatures:
-            raise expected(f"a detector in {folder}", "another model", ADVICE)
-        self._detect = self._model.signatures["detect"]
+        own = folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE
+        if own.is_file() and LabelMap.read(own) != self.label_map:
+            where = folder / LABEL_MAP_FILE
+            raise expected("the classes of this detector", "others", ADVICE, where)
+        with reading(folder / SAVED_MODEL, "a detector", ADVICE):
+            self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
+            self._detect = self._model.signatures["detect"]
 
     def detect_bytes(
         self, files: Sequence[bytes], threshold: float = THRESHOLD, most: int = MOST

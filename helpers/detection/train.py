@@ -5,20 +5,24 @@ from pathlib import Path
 
 import yaml
 
-from helpers.common import WorkshopError, check_out, run_command
+from helpers.common import check_out, expected, run_command
 from helpers.detection.config import Config
 
 
 def config_from(arguments: argparse.Namespace) -> Config:
     """Builds the config from the file and the flags, whose values are those of YAML."""
     flags = {name: getattr(arguments, name) for name in Config.model_fields}
-    try:
-        given = {name: yaml.safe_load(text) for name, text in flags.items() if text is not None}
-    except yaml.YAMLError as error:
-        raise WorkshopError(f"expected values as in YAML, found {error}.") from None
+    given = {name: _value(name, text) for name, text in flags.items() if text is not None}
     if arguments.config:
         return Config.read(arguments.config).replace(**given)
     return Config.from_dict(given, Path.cwd())
+
+
+def _value(name: str, text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise expected("a value as in YAML", error, "Correct that flag.", name) from None
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from helpers.common import WorkshopError, check_file, run_command
+from helpers.common import WorkshopError, check_file, run_command, seed_flag
 from helpers.manifest.checks import validate
 from helpers.manifest.labels import LABELS_FILE, SPLITS, Labels
 from helpers.manifest.problems import describe
@@ -19,7 +19,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--report", type=Path, help="write all problems to this CSV")
     parser.add_argument("--no-images", "--no-pictures", action="store_true", help="open no images")
     parser.add_argument("--split", help="fractions of train,validation,test: 0.7,0.15,0.15")
-    parser.add_argument("--seed", type=int, default=0, help="of the split (0)")
+    parser.add_argument("--seed", **seed_flag("of the split"))
     parser.add_argument("--out", type=Path, help="where to write the split manifest")
     arguments = parser.parse_args()
     if bool(arguments.split) != bool(arguments.out):

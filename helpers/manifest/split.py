@@ -136,7 +136,7 @@ def _checked_shares(shares: Mapping[str, float] | None) -> dict[str, float]:
     if shares is None:
         shares = {"train": 0.7, "validation": 0.15, "test": 0.15}
     good = set(shares) <= set(SPLITS) and "train" in shares and min(shares.values()) > 0
-    if not good or abs(sum(shares.values()) - 1) > 1e-6:
+    if not good or not abs(sum(shares.values()) - 1) <= 1e-6:
         raise WorkshopError(
             f"Expected fractions above 0 that add up to 1 for train and any of validation, test; "
             f"found {shares}. Use for example 0.7, 0.15, 0.15."

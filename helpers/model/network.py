@@ -16,6 +16,7 @@ from helpers.model.backbones import (
     street_features,
 )
 from helpers.model.layers import ScalePixels, StandardizePixels, TaskUncertainty
+from helpers.model.saved import load_model
 
 DEFAULT_BACKBONE = "street"
 DEFAULT_IMAGE_SIZE = (160, 64)  # height, width in pixels
@@ -194,8 +195,9 @@ def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
         raise WorkshopError(
             f"expected --weights to be none, imagenet or a saved .keras model, found no file {path}"
         )
+    model = load_model(path)
     try:
-        source = load_model(path).get_layer("backbone")
+        source = model.get_layer("backbone")
     except ValueError as error:
         message = f"expected {path} to be a model of helpers.train, found no backbone in it."
         raise WorkshopError(message) from error
@@ -203,15 +205,6 @@ def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
         fix = "Use the --backbone that it was trained with."
         raise expected(f"{path} to hold the backbone that you ask for", "another one", fix)
     backbone.set_weights(source.get_weights())
-
-
-def load_model(path: Path) -> keras.Model:
-    """Loads a model that a run saved; WorkshopError where there is none."""
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError) as error:
-        message = f"expected a saved Keras model, found none at {path}: {error}"
-        raise WorkshopError(message) from error
 
 
 def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):

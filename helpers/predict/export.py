@@ -26,23 +26,23 @@ from helpers.common import (
     WorkshopError,
     check_file,
     keras,
+    reading,
     temporary_draft,
     tf,
     whole_file,
     whole_folder,
+    write_sums,
 )
 from helpers.manifest import IMAGE_HEADER, LABELS_FILE, Labels, open_image
-from helpers.model import load_model
 from helpers.pipeline import decode_image
-from helpers.predict.litert import need_export
+from helpers.predict.litert import HOW, need_export, read_labels
 
 FORMATS = ("saved_model", "litert", "onnx")
 
 
 def export_run(run: Any, formats: Sequence[str] = FORMATS) -> Path:
     """Exports the best model of a run and returns the folder; raises where no epoch has ended."""
-    run.best_epoch  # noqa: B018 - raises where no epoch has ended
-    return export_model(load_model(run.best_path), run.labels, run.export_folder, formats)
+    return export_model(run.load_model(), run.labels, run.export_folder, formats)
 
 
 def export_model(
@@ -59,6 +59,7 @@ def export_model(
             (draft / LITERT_FILE).write_bytes(convert_to_litert(model))
         if "onnx" in formats:
             export_onnx(model, draft / ONNX_FILE)
+        write_sums(draft, SAVED_MODEL, LITERT_FILE, ONNX_FILE)
     return folder
 
 
@@ -129,9 +130,12 @@ class SavedModelPredictor:
 
     def __init__(self, export_folder: Path):
         path = need_export(export_folder, SAVED_MODEL)
-        self.labels = Labels.read(path.parent / LABELS_FILE)
-        self._model = tf.saved_model.load(str(path))
-        self._serve = self._model.signatures["serving_default"]
+        with reading(path, "a SavedModel of a run", f"Export the run anew {HOW}."):
+            self._model = tf.saved_model.load(str(path))
+            self._serve = self._model.signatures["serving_default"]
+            outputs = self._serve.structured_outputs.items()
+            heads = {task: int(spec.shape[-1]) for task, spec in outputs}
+        self.labels = read_labels(path.parent, heads)
 
     def predict_bytes(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Predicts a batch of files: for each task float32 (files, classes), rows that sum to 1.

@@ -1,13 +1,20 @@
 """Predicts with LiteRT and OpenCV, without importing TensorFlow: a start of tenths of a second."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from helpers.common import LITERT_FILE, expected, standard_error_silenced
+from helpers.common import (
+    LITERT_FILE,
+    SAVED_MODEL,
+    check_sums,
+    expected,
+    reading,
+    standard_error_silenced,
+)
 from helpers.manifest import LABELS_FILE, Labels, decode, open_image
 
 HOW = "with helpers.predict.export_run"
@@ -50,7 +57,22 @@ def need_export(folder: Path, name: str) -> Path:
     path = Path(folder) / name
     if not path.exists():
         raise expected(f"an export with {name} in {folder}", "none", f"Export the run {HOW}.")
+    check_sums(path.parent, name, f"Export the run anew {HOW}.")
     return path
+
+
+def read_labels(folder: Path, heads: Mapping[str, int]) -> Labels:
+    """Reads the labels of an export, which has outputs `heads`: task to number of classes."""
+    path = folder / LABELS_FILE
+    labels = Labels.read(path)
+    others = [folder / SAVED_MODEL / "assets.extra" / LABELS_FILE]
+    if (folder.parent / "run.json").is_file():
+        others.append(folder.parent / LABELS_FILE)
+    same = all(Labels.read(other).tasks == labels.tasks for other in others if other.is_file())
+    if not same or heads != {task: len(classes) for task, classes in labels.tasks.items()}:
+        what = "the tasks and classes of this export"
+        raise expected(what, "others", f"Export the run anew {HOW}.", path)
+    return labels
 
 
 class LiteRTPredictor:
@@ -58,17 +80,17 @@ class LiteRTPredictor:
 
     def __init__(self, export_folder: Path, threads: int = 2):
         path = need_export(export_folder, LITERT_FILE)
-        self.labels, self._folder = Labels.read(path.parent / LABELS_FILE), path.parent
-        try:
+        self._folder = path.parent
+        with reading(path, "a LiteRT model", f"Export the run anew {HOW}."):
             with standard_error_silenced():  # a notice that a delegate was made
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            found = f"another file at {path} ({error})"
-            raise expected("a LiteRT model", found, f"Export the run anew {HOW}.") from error
-        self._runner = self._interpreter.get_signature_runner("serving_default")
-        shape = self._runner.get_input_details()["pixels"]["shape_signature"]
-        self.image_size = (int(shape[1]), int(shape[2]))
+            self._runner = self._interpreter.get_signature_runner("serving_default")
+            shape = self._runner.get_input_details()["pixels"]["shape_signature"]
+            self.image_size = (int(shape[1]), int(shape[2]))
+            outputs = self._runner.get_output_details().items()
+            heads = {task: int(details["shape_signature"][-1]) for task, details in outputs}
+        self.labels = read_labels(path.parent, heads)
 
     def twin(self, threads: int) -> "LiteRTPredictor":
         """Returns another one of the same export: one thread may use each at a time."""

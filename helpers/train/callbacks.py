@@ -64,9 +64,10 @@ class BatchLog(keras.callbacks.Callback):
         """Returns the log without what a killed run left unfinished."""
         if not self._path.exists():
             return ""
-        header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-        whole = (line for line in lines if line.endswith("\n"))
-        return header + "".join(x for x in whole if int(x.partition(",")[0]) < self._epoch)
+        header, *lines = self._path.read_text("utf-8", "replace").splitlines(keepends=True) or [""]
+        whole = (line.partition(",") for line in lines if line.endswith("\n"))
+        kept = (parts for parts in whole if parts[0].isdecimal() and int(parts[0]) < self._epoch)
+        return header + "".join(map("".join, kept))
 
     def on_epoch_end(self, epoch, logs=None):
         """Closes the bar and puts the lines on the disk."""

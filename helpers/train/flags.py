@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from helpers.common import WorkshopError
+from helpers.common import WorkshopError, describe_bounds
 from helpers.manifest import Manifest, check_split, read_manifest, validate
 from helpers.train.recipe import Recipe, Stage
 from helpers.train.recipes import RECIPES, change, find_recipe
@@ -28,8 +28,9 @@ def add_recipe_arguments(add: Callable[..., Any]) -> None:
                 shown = getattr(owner, name)
                 if isinstance(shown, tuple):
                     shown = "x".join(map(str, shown))
-                text = "" if shown in ("", None) else f" (default {shown})"
-                add(f"--{name.replace('_', '-')}", type=number, help=field.description + text)
+                notes = [describe_bounds(field), "" if shown in ("", None) else f"default {shown}"]
+                text = f"{field.description} ({'; '.join(filter(None, notes))})".replace(" ()", "")
+                add(f"--{name.replace('_', '-')}", type=number, help=text)
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe | None:

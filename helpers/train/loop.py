@@ -8,12 +8,7 @@ import pandas as pd
 
 from helpers.common import expected, keras
 from helpers.manifest import Manifest
-from helpers.model import (
-    compute_sampling_weights,
-    load_model,
-    parse_task_weights,
-    set_pixel_statistics,
-)
+from helpers.model import compute_sampling_weights, parse_task_weights, set_pixel_statistics
 from helpers.pipeline import channel_statistics, load_images
 from helpers.train.callbacks import BatchLog, EpochRecorder
 from helpers.train.data import Data, read_data
@@ -53,6 +48,8 @@ def train(
     began = time.monotonic() if began is None else began
     run, data = open_or_create(manifest, Path(folder), recipe, resume, overwrite, idea)
     state, stages = State(run), run.recipe.stages
+    if state.epoch:  # best.keras may be damaged, or the run was killed before it was there
+        run.mark_best(pd.DataFrame(state.rows))
     try:
         while state.stage < len(stages):
             stage, clock = stages[state.stage], None
@@ -162,4 +159,4 @@ def start_from_before(
             set_pixel_statistics(model, *channel_statistics(training, stage.image_size))
     elif not state.weights:  # a later stage starts from the best of those before
         best = run.mark_best(pd.DataFrame(state.rows))
-        model.set_weights(load_model(run.epoch_path(best)).get_weights())
+        model.set_weights(run.load_model(best).get_weights())

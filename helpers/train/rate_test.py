@@ -19,6 +19,7 @@ from helpers.common import (
     artifacts_folder,
     check_file,
     expected,
+    number_flag,
     progress_bar,
     run_command,
     write_text,
@@ -91,17 +92,19 @@ def main() -> None:
     add("--manifest", type=Path, required=True, help="the manifest CSV")
     add("--tasks", help="only these tasks")
     add("--out", type=Path, help="folder of the table and the curve")
-    for name, default in (("steps", STEPS), ("lowest", LOWEST), ("highest", HIGHEST)):
-        add(f"--{name}", type=type(default), default=default, help=f"(default {default:g})")
+    add("--steps", **number_flag("each with a higher rate", 2, 100_000, STEPS))
+    add("--lowest", **number_flag("the first step's rate", 1e-12, 1e3, LOWEST))
+    add("--highest", **number_flag("the last step's rate", 1e-12, 1e3, HIGHEST))
     add_recipe_arguments(parser.add_argument_group("recipe").add_argument)
     given = parser.parse_args(sys.argv[1:])
+    recipe = recipe_from(given)
     manifest = read_manifest(given.manifest, tasks=given.tasks.split(",") if given.tasks else None)
     folder = given.out or artifacts_folder("rate_range")
     curve = folder / "rate_range.png"
     for path in (table_path := folder / "rate_range.csv", curve):
         check_file(path, [given.manifest, *manifest.paths])
     sizes = {"steps": given.steps, "lowest": given.lowest, "highest": given.highest}
-    table = rate_range(manifest, recipe_from(given), **sizes)
+    table = rate_range(manifest, recipe, **sizes)
     from helpers.plots import learning_rate_range
 
     write_text(table_path, table.to_csv(index=False))

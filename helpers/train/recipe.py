@@ -15,9 +15,9 @@ RETIRED = ("mix", "focal", "logit_adjustment", "normalization")
 class Stage(Declared):
     """A part of a run with one image size, one schedule and one set of trained layers."""
 
-    epochs: int = Field(ge=1, description="of each stage, at most")
+    epochs: int = Field(ge=1, le=100_000, description="of each stage, at most")
     image_size: tuple[int, int] = Field((160, 64), strict=False, description="height x width")
-    batch_size: int = Field(32, ge=2, description="images in a step")
+    batch_size: int = Field(32, ge=2, le=65_536, description="images in a step")
     learning_rate: float = Field(3e-3, gt=0, lt=10, description="the highest of the schedule")
     schedule: Literal["one-cycle", "cosine", "plateau", "constant", "cyclic"] = Field(
         "one-cycle",
@@ -27,19 +27,23 @@ class Stage(Declared):
     )
     augmentation: Literal[*AUGMENTATIONS] = Field("standard", description=", ".join(AUGMENTATIONS))
     freeze_backbone: bool = Field(False, description="train towers and heads only")
-    early_stopping: int = Field(0, ge=0, description="epochs without progress to end at; 0 never")
+    early_stopping: int = Field(
+        0, ge=0, le=100_000, description="epochs without progress to end at; 0 never"
+    )
     # validation and saving included
     minutes: float = Field(
         0.0, ge=0, lt=100_000, description="end all stages after so many; 0 counts epochs"
     )
     # as large a step in the memory of one batch; but batch normalization still sees one batch
-    accumulate: int = Field(1, ge=1, description="batches whose mean gradient makes one step")
+    accumulate: int = Field(
+        1, ge=1, le=10_000, description="batches whose mean gradient makes one step"
+    )
 
     @field_validator("image_size")
     @classmethod
     def _covers_a_network(cls, size: tuple[int, int]) -> tuple[int, int]:
-        if min(size) < 16:
-            raise ValueError("at least 16 pixels")
+        if not 16 <= min(size) <= max(size) <= 4096:
+            raise ValueError("sides of at least 16 pixels, and at most 4096")
         return size
 
 
@@ -56,7 +60,9 @@ class Recipe(Declared):
     pooling: str = Field(
         "average+max+stripes", description="average, max, stripes, flat, joined by +"
     )
-    tower: int = Field(128, ge=0, description="units of the hidden layer before each head")
+    tower: int = Field(
+        128, ge=0, le=65_536, description="units of the hidden layer before each head"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="fraction of units dropped before a head")
     weight_decay: float = Field(1e-2, ge=0, lt=10, description="of AdamW (Loshchilov & Hutter)")
     # the averages are validated and saved

@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import WorkshopError, check_file, expected, read_json, run_command, write_json
+from helpers.common import (
+    WorkshopError,
+    check_file,
+    expected,
+    number_flag,
+    read_json,
+    run_command,
+    write_json,
+)
 from helpers.manifest import did_you_mean
 from helpers.train.recipe import Recipe, Stage
 
@@ -174,8 +182,8 @@ def main() -> None:
     parser = argparse.ArgumentParser("helpers.train.recipes", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("name", help=f"{', '.join(RECIPES)}, or a JSON file")
-    add("--minutes", type=float, help="shorten all stages to so many minutes together")
-    add("--scale", type=float, default=1.0, help="both sides of the images times this")
+    add("--minutes", **number_flag("shorten all stages to so many together", 0.01, 99_999.0))
+    add("--scale", **number_flag("both sides of the images times this", 0.01, 10.0, 1.0))
     add("--out", type=Path, help="write the recipe to this JSON file")
     arguments = parser.parse_args()
     if arguments.out:

@@ -11,24 +11,29 @@ RUN/run.json           recipe, manifest, a digest of its rows, and versions
     export/            what serving needs
 """
 
-import io
+from __future__ import annotations
+
 import platform
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
+from pydantic import Field
 
 from helpers.common import (
     EVENT_NAMES,
     EXPORT_NAMES,
+    Declared,
     Output,
     WorkshopError,
     check_out,
     expected,
     read_json,
+    reading,
     sweep,
     whole_file,
     whole_folder,
@@ -39,6 +44,10 @@ from helpers.manifest import LABELS_FILE, Labels, Manifest, read_numbers
 from helpers.train.data import Data
 from helpers.train.recipe import Recipe
 
+if TYPE_CHECKING:
+    from helpers.common import keras
+
+DAMAGED = "Restore the file, or train again with --overwrite."
 VERSIONS_OF = ("tensorflow", "keras", "numpy", "pandas")
 RUN_FILES = Output(
     "a run",
@@ -46,6 +55,18 @@ RUN_FILES = Output(
     r"(run|labels|best|scores)\.json|(log|batches)\.csv|best\.keras|epochs/epoch-\d+\.keras|"
     rf"state/(state\.json|epoch-\d+\.weights\.h5)|{EVENT_NAMES}|export/{EXPORT_NAMES}",
 )
+
+
+class Progress(Declared):
+    """Where a run stands, as its state.json says."""
+
+    stage: int = Field(0, ge=0)
+    stage_start: int = Field(0, ge=0)  # the epochs before this stage
+    epoch: int = Field(0, ge=0)
+    weights: str = Field("", pattern=r"^(epoch-\d{3,}\.weights\.h5)?$")
+    weights_digest: str = ""
+    log_digest: str = ""
+    seconds: float = Field(0.0, ge=0)  # of the stage, for one with `minutes`
 
 
 @dataclass(frozen=True)
@@ -80,7 +101,12 @@ class Run:
         """One row for each finished epoch; empty before the first has ended."""
         if not self.log_path.exists():
             return pd.DataFrame()
-        return read_numbers(self.log_path)
+        with reading(self.log_path, "a line for each epoch", DAMAGED):
+            log = read_numbers(self.log_path)
+            if list(log["epoch"]) != list(range(1, len(log) + 1)):
+                raise ValueError("epochs are missing, or twice")
+            log["val_accuracy"].astype(float)
+        return log
 
     @property
     def best_epoch(self) -> int:
@@ -89,13 +115,28 @@ class Run:
         if not path.exists():
             fix = "Train it with python -m helpers.train, with --resume if it was stopped."
             raise expected(f"a run with a finished epoch in {self.folder}", "none", fix)
-        return read_json(path)["epoch"]
+        with reading(path, "the number of the best epoch", DAMAGED):
+            epoch = read_json(path)["epoch"]
+            if type(epoch) is not int or epoch < 1:
+                raise ValueError(f"epoch {epoch!r}")
+            return epoch
+
+    def load_model(self, epoch: int | None = None) -> keras.Model:
+        """Loads the best model, or that of an epoch; refuses one with heads of other labels."""
+        from helpers.model import load_model  # imports TensorFlow, which takes seconds
+
+        self.best_epoch  # noqa: B018 - raises where no epoch has ended
+        path = self.best_path if epoch is None else self.epoch_path(epoch)
+        model = load_model(path)
+        with reading(path, f"a model of the tasks and classes in {self.folder}", DAMAGED):
+            heads = {task: head.shape[-1] for task, head in model.output.items()}
+            if heads != {task: len(classes) for task, classes in self.labels.tasks.items()}:
+                raise ValueError(f"heads of {heads}")
+        return model
 
     def write_log(self, log: pd.DataFrame) -> None:
         """Replaces the log."""
-        text = io.StringIO()
-        log.to_csv(text, index=False, lineterminator="\n")
-        write_text(self.log_path, text.getvalue())
+        write_text(self.log_path, log_text(log))
 
     def mark_best(self, log: pd.DataFrame) -> int:
         """Copies the model of the highest mean validation accuracy; returns its epoch."""
@@ -106,6 +147,11 @@ class Run:
         reason = f"highest mean validation accuracy, {row['val_accuracy']:.4f}"
         write_json(self.folder / "best.json", {"epoch": epoch, "because": reason})
         return epoch
+
+
+def log_text(log: pd.DataFrame) -> str:
+    """Returns a log as CSV."""
+    return log.to_csv(index=False, lineterminator="\n")
 
 
 def check_folder(
@@ -125,6 +171,7 @@ def create_run(folder: Path, data: Data, recipe: Recipe) -> Run:
     """Makes the folder of a new run; what `check_folder` allows there is replaced."""
     value = {
         "recipe": recipe.to_json(),
+        "tasks": data.labels.to_json()["tasks"],
         "manifest": str(data.training.source or ""),
         "data": data.description,
         "versions": {"python": platform.python_version()}
@@ -139,10 +186,11 @@ def create_run(folder: Path, data: Data, recipe: Recipe) -> Run:
 
 def check_data(run: Run, data: Data) -> None:
     """Refuses a manifest with other images, labels or split than the run began with."""
-    began = read_json(run.folder / "run.json").get("data")  # runs of before 2026-11-22 have none
+    path, text = run.folder / "run.json", "{train:,} to train on, {validation:,} to validate"
+    began = read_json(path).get("data")  # runs of before 2026-11-22 have none
     if began and began != data.description:
-        text = "{train:,} to train on, {validation:,} to validate"
-        before, now = text.format(**began), text.format(**data.description)
+        with reading(path, "how many images the run began with", DAMAGED):
+            before, now = text.format(**began), text.format(**data.description)
         other = now if before != now else "as many, but other rows, labels or order"
         what = f"the images that {run.folder} was started with ({before})"
         fix = "Resume with that manifest, or train into another --out."
@@ -153,14 +201,28 @@ def open_run(folder: Path) -> Run:
     """Opens the folder of a run; WorkshopError where it holds none."""
     folder, what = Path(folder), "the folder of a run"
     try:
-        recipe = Recipe.from_json(read_json(folder / "run.json")["recipe"])
+        value = read_json(folder / "run.json")
+        recipe = Recipe.from_json(value["recipe"])
     except FileNotFoundError as error:
         fix = "Train one with: python -m helpers.train --manifest M --out RUN"
         raise expected(what, f"no run.json in {folder}", fix) from error
     except (WorkshopError, ValueError, KeyError, TypeError) as error:
         found = f"a damaged run.json in {folder} ({error})"
         raise expected(what, found, "Train it again.") from error
-    return Run(folder, Labels.read(folder / LABELS_FILE), recipe)
+    labels = Labels.read(folder / LABELS_FILE)
+    if (tasks := labels.to_json()["tasks"]) != value.get("tasks", tasks):  # older runs have none
+        found, where = "those of another run, or damaged ones", folder / LABELS_FILE
+        raise expected("the tasks and classes that the run began with", found, DAMAGED, where)
+    return Run(folder, labels, recipe)
+
+
+def read_progress(folder: Path) -> Progress:
+    """Reads where the run in `folder` stands: at the beginning, where nothing is said."""
+    path = folder / "state" / "state.json"
+    if not path.parent.is_dir() or not path.exists():
+        return Progress()
+    with reading(path, "where the training stands", DAMAGED):
+        return Progress(**read_json(path))
 
 
 def check_labels(run: Run, manifest: Manifest) -> None:
@@ -177,14 +239,12 @@ def check_labels(run: Run, manifest: Manifest) -> None:
 def is_whole_run(folder: Path) -> bool:
     """Returns whether all that the state names is there: SageMaker copies file by file."""
     try:
-        run, state = open_run(folder), folder / "state"
-        found = read_json(state / "state.json") if state.is_dir() else {}
-        epochs = found.get("epoch", 0)
-        needed = [run.epoch_path(epoch) for epoch in range(1, epochs + 1)]
-        if found.get("weights"):
-            needed.append(state / found["weights"])
-        return len(run.log) >= epochs and all(path.is_file() for path in needed)
-    except (WorkshopError, OSError, ValueError):
+        run, found = open_run(folder), read_progress(folder)
+        needed = [run.epoch_path(epoch) for epoch in range(1, found.epoch + 1)]
+        if found.weights:
+            needed.append(folder / "state" / found.weights)
+        return len(run.log) >= found.epoch and all(path.is_file() for path in needed)
+    except (WorkshopError, OSError):
         return False
 
 

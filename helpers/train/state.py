@@ -1,12 +1,13 @@
 """Where a run stands: what makes a killed run go on as if nothing had been."""
 
+import hashlib
 import io
 from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.common import keras, read_json, whole_file, write_json
-from helpers.train.runs import Run
+from helpers.common import digest, keras, reading, whole_file, write_json
+from helpers.train.runs import DAMAGED, Progress, Run, log_text, read_progress
 
 
 class _InMemory(io.BytesIO):
@@ -22,15 +23,19 @@ class State:
     def __init__(self, run: Run):
         self.run = run
         self.path = run.folder / "state" / "state.json"
-        found = read_json(self.path) if self.path.exists() else {}
-        self.stage: int = found.get("stage", 0)
-        self.stage_start: int = found.get("stage_start", 0)
-        self.epoch: int = found.get("epoch", 0)
-        self.weights: str = found.get("weights", "")
-        self.seconds: float = found.get("seconds", 0.0)  # of the stage, for one with `minutes`
-        log = run.log
+        found = read_progress(run.folder)
+        self.stage, self.stage_start, self.epoch = found.stage, found.stage_start, found.epoch
+        self.weights, self.weights_digest = found.weights, found.weights_digest
+        self.seconds = found.seconds
         # A kill between the log and the state leaves a line of an epoch that will be done again.
-        self.rows = log[log["epoch"] <= self.epoch].to_dict("records") if len(log) else []
+        self.rows = run.log[: self.epoch].to_dict("records")
+        with reading(run.log_path, f"{self.epoch} epochs, as {self.path} says", DAMAGED):
+            if found.log_digest not in ("", self._log_digest()) or len(self.rows) < self.epoch:
+                raise ValueError(f"{len(self.rows)}, or others")
+        with reading(self.path, "where the training stands", DAMAGED):
+            weights = f"epoch-{self.epoch:03d}.weights.h5" if self.stage < self._stages else ""
+            if self.stage > self._stages or self.weights not in ("", weights):
+                raise ValueError(f"stage {self.stage}, epoch {self.epoch}, {self.weights}")
 
     def save_epoch(self, model: keras.Model, row: Mapping[str, float]) -> None:
         """Keeps an epoch: its log line, then weights and optimizer, then the word that it ended."""
@@ -41,6 +46,7 @@ class State:
         model.save_weights(weights := _InMemory())
         with whole_file(self.path.parent / name) as draft:
             draft.write_bytes(weights.getbuffer())
+        self.weights_digest = digest(self.path.parent / name)
         previous, self.weights = self.weights, name
         self._write()
         if previous and previous != name:
@@ -55,8 +61,20 @@ class State:
     def restore(self, model: keras.Model) -> None:
         """Puts weights and optimizer back to the end of the last whole epoch of this stage."""
         if self.weights:
-            model.load_weights(self.path.parent / self.weights)
+            path = self.path.parent / self.weights
+            with reading(path, "the weights of the last epoch", DAMAGED):
+                if self.weights_digest not in ("", digest(path)):
+                    raise ValueError("they have changed")
+                model.load_weights(path)
 
     def _write(self) -> None:
-        names = ("stage", "stage_start", "epoch", "weights", "seconds")
-        write_json(self.path, {name: getattr(self, name) for name in names})
+        names = (name for name in Progress.model_fields if name != "log_digest")
+        value = {name: getattr(self, name) for name in names}
+        write_json(self.path, value | {"log_digest": self._log_digest()})
+
+    @property
+    def _stages(self) -> int:
+        return len(self.run.recipe.stages)
+
+    def _log_digest(self) -> str:
+        return hashlib.sha256(log_text(pd.DataFrame(self.rows)).encode()).hexdigest()

@@ -83,6 +83,9 @@ def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Ma
     Shards are unpacked into a folder `unpacked` beside the channel. Rows without a split belong
     to the one of their channel: train, or validation.
     """
+    if job.training is None:
+        what, fix = "--manifest, or a channel of a job", "Outside of a job name the manifest CSV."
+        raise expected(what, "neither", fix)
     training = _read_channel(job.training, tasks)
     if job.validation is None:
         return training
