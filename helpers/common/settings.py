@@ -12,7 +12,7 @@ CORES = os.cpu_count() or 1
 
 # What lies in the export folder of a run.
 SAVED_MODEL, LITERT_FILE, ONNX_FILE = "saved_model", "model.tflite", "model.onnx"
-EXPORT_NAMES = r"(saved_model/.+|model\.(tflite|onnx)|labels\.json|label_map\.pbtxt)"
+EXPORT_NAMES = r"(saved_model/.+|model\.(tflite|onnx)|labels\.json|label_map\.pbtxt|SHA256SUMS)"
 EVENT_NAMES = r"tensorboard/.*events\.out\.tfevents\..+"
 
 CLOUD_WORLDS = ("rehearsal", "aws")
