@@ -365,6 +365,16 @@ def test_records_are_the_same_bytes_in_another_process(tmp_path):
     assert [*first.values()] == [*second.values()] and len(first) == 6
 
 
+def test_check_says_that_the_table_of_shards_is_damaged(tmp_path, command):
+    out = make_records(tmp_path).folder
+    for text in ("", "{", "[]", "7"):
+        (out / records.SHARDS_FILE).write_text(text)
+        code, _, error = command(records.main, "--check", out)
+        assert code == 2 and "shards.json: expected" in error
+    with pytest.raises(WorkshopError, match="other files"):
+        records.write_records(tmp_path / "voc", out)
+
+
 def test_the_features_of_a_record_are_written_in_one_order(tmp_path):
     """The fields of a map otherwise come in an order that differs between processes."""
     written = make_records(tmp_path)

@@ -57,7 +57,7 @@ class Output:
             return f"{first}, and no {self.mark}"
         try:
             listed = self.listed and {*self.listed(folder)}
-        except (OSError, ValueError, KeyError, WorkshopError) as error:
+        except (OSError, ValueError, KeyError, TypeError, WorkshopError) as error:
             return f"a table of others: {error}"
         names = _names(folder)
         return next((n for n in names if not self.owns(n) or (listed and n not in listed)), "")

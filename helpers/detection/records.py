@@ -131,20 +131,19 @@ def _names(side: Sequence[Annotated]) -> Iterator[str]:
 
 def _listed(folder: Path) -> list[str]:
     """Lists what one call of `write_records` wrote; older records have no table of it."""
+    others = [LABEL_MAP_FILE, REPORT_FILE, SHARDS_FILE]
     if (folder / SHARDS_FILE).exists():
-        shards = [*read_json(folder / SHARDS_FILE)]
-    else:
-        shards = [path.name for path in folder.glob("*.record-*")]
-        if len({name.rpartition(".record-")[0] for name in shards}) != len(SPLITS):
-            raise ValueError("not the records of one dataset")
-    return [*shards, LABEL_MAP_FILE, REPORT_FILE, SHARDS_FILE]
+        return [*read_json(folder / SHARDS_FILE), *others]
+    shards = [path.name for path in folder.glob("*.record-*")]
+    if len({name.rpartition(".record-")[0] for name in shards}) != len(SPLITS):
+        raise ValueError("not the records of one dataset")
+    return [*shards, *others]
 
 
 def _check(name: str, shards: int, val_share: float) -> None:
     is_short = 0 < len(os.fsencode(name)) <= 200
     if name in (".", "..") or {*"/\\"} & {*name} or not (name.isprintable() and is_short):
-        fix = "Choose another one: it begins the names of the files."
-        raise expected("a name without folders", repr(name), fix, "--name")
+        raise expected("a name without folders", repr(name), "Choose another one.", "--name")
     if not 1 <= shards <= MOST_SHARDS:
         raise WorkshopError(f"--shards: expected 1 to {MOST_SHARDS:,}, found {shards}.")
     if not 0 <= val_share < 1:
@@ -174,10 +173,8 @@ def _split(
     }
 
 
-def _write_shards(
-    side: list[Annotated], path: Path, shards: int, label_map: LabelMap
-) -> dict[str, int]:
-    """Returns the number of records in each shard."""
+def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: LabelMap) -> dict:
+    """Returns the number of records in each shard, by its name."""
 
     def write(number: int) -> tuple[str, int]:
         shard, part = f"{path}-{number:05d}-of-{shards:05d}", side[number::shards]
@@ -321,10 +318,8 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
             broken.append(f"  {file}: record {counts[file] + 1}: {reason}")
     if broken:
         lines = "\n".join(broken)
-        raise WorkshopError(
-            f"expected whole records, found {len(broken)} broken files of {len(files)}:\n{lines}\n"
-            f"{AGAIN}"
-        )
+        what = f"expected whole records, found {len(broken)} broken files of {len(files)}"
+        raise WorkshopError(f"{what}:\n{lines}\n{AGAIN}")
     return counts
 
 
@@ -336,22 +331,23 @@ def require_complete(counts: Mapping[str, int], whole: bool = True) -> None:
     """
     wanted: dict[str, int | None] = {}
     for table in {Path(file).parent / SHARDS_FILE for file in counts}:
-        if table.is_file():
-            wanted |= {str(table.parent / name): n for name, n in read_json(table).items()}
+        try:
+            known = read_json(table).items() if table.is_file() else ()
+        except (ValueError, AttributeError):
+            raise expected("the records of each shard", "a damaged file", AGAIN, table) from None
+        wanted |= {str(table.parent / name): count for name, count in known}
     found = {file: match for file in counts if (match := SHARD.fullmatch(file))}
-    if not wanted:
-        for name, last in {match.groups() for match in found.values()}:
-            names = (f"{name}-{number:05d}-of-{last}" for number in range(int(last)))
-            wanted = wanted | {file: counts.get(file) for file in names}
+    for name, last in () if wanted else {match.groups() for match in found.values()}:
+        names = (f"{name}-{number:05d}-of-{last}" for number in range(int(last)))
+        wanted |= {file: counts.get(file) for file in names}
     kept = [f"{match[1]}-" for match in found.values()] if not whole else [""]
-    lines = [
+    lines = "\n".join(
         f"  {file}: {counts.get(file, 'no')} records, written: {wanted.get(file, 'no such file')}"
         for file in sorted({*found, *(f for f in wanted if f.startswith((*kept,)))})
-        if file not in counts or file not in wanted or counts[file] != wanted[file]
-    ]
+        if counts.get(file, -1) != wanted.get(file)
+    )
     if lines:
-        text = "\n".join(lines)
-        raise WorkshopError(f"expected all shards, as they were written, found:\n{text}\n{AGAIN}")
+        raise WorkshopError(f"expected all shards, as they were written, found:\n{lines}\n{AGAIN}")
 
 
 def describe_written(written: Written) -> str:
