@@ -179,7 +179,7 @@ def test_strange_but_good_images_train(command: Callable, people_csv: Path, tmp_
         (("--image-size", "big"), "such as 160x64 (height x width), found 'big'"),
         (("--image-size", "²x²"), "found '²x²'"),
         (("--image-size", "160x"), "found '160x'"),
-        (("--image-size", "8x8"), "at least 16 pixels"),
+        (("--image-size", "8x8"), "at least 16 and at most"),
         (("--epochs", "0"), "epochs: expected 1 to 100000, found 0"),
         (("--batch-size", "1"), "batch size: expected 2 to 65536"),
         (("--learning-rate", "nan"), "learning rate"),

@@ -133,8 +133,11 @@ def test_a_recipe_of_before_opens_without_what_was_retired(tmp_path: Path) -> No
     ("changes", "message"),
     [
         ({"learning_rate": 0.0}, "learning rate: expected above 0 and below 10, found 0.0."),
-        ({"epochs": "many"}, "epochs: expected a whole number, at least 1, found 'many'."),
-        ({"image_size": (8, 64)}, "image size: expected at least 16 pixels, found (8, 64)."),
+        ({"epochs": "many"}, "epochs: expected a whole number, 1 to 100000, found 'many'."),
+        (
+            {"image_size": (8, 64)},
+            "image size: expected at least 16 and at most 4096 pixels, found (8, 64).",
+        ),
         ({"pixels": "some"}, "pixels: expected fixed or dataset, found 'some'."),
         ({"backbone": 3}, "backbone: expected text, found 3."),
         ({"seed": -1}, "seed: expected 0 to 2147483647, found -1."),
@@ -144,14 +147,14 @@ def test_a_wrong_value_is_told_in_one_line(changes: dict, message: str) -> None:
     with pytest.raises(WorkshopError) as error:
         small_recipe(**changes)
     assert str(error.value) == f"{message} Change that value."
-    with pytest.raises(WorkshopError, match=r"^epochs: expected at least 1, found nothing"):
+    with pytest.raises(WorkshopError, match=r"^epochs: expected 1 to 100000, found nothing"):
         Stage()
 
 
 def test_each_flag_shows_its_default() -> None:
     text = " ".join(build_parser().format_help().split())
     assert "--image-size IMAGE_SIZE height x width (default 160" in text
-    assert "--epochs EPOCHS" in text and "images in a step (default 32)" in text
+    assert "--epochs EPOCHS" in text and "images in a step (2 to 65536; default 32)" in text
     assert "--freeze-backbone" not in text and "--stages" not in text
 
 

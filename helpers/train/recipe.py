@@ -43,7 +43,7 @@ class Stage(Declared):
     @classmethod
     def _covers_a_network(cls, size: tuple[int, int]) -> tuple[int, int]:
         if not 16 <= min(size) <= max(size) <= 4096:
-            raise ValueError("sides of at least 16 pixels, and at most 4096")
+            raise ValueError("at least 16 and at most 4096 pixels")
         return size
 
 
