@@ -16,11 +16,13 @@ from helpers.model.backbones import (
     street_features,
 )
 from helpers.model.layers import ScalePixels, StandardizePixels, TaskUncertainty
+from helpers.model.lite0 import lite0_features, set_imagenet_weights
 
 DEFAULT_BACKBONE = "street"
 DEFAULT_IMAGE_SIZE = (160, 64)  # height, width in pixels
 DEFAULT_POOLING = "average+max+stripes"
-OWN_BACKBONES = ("street", "residual", "dense", "sign", "lenet")
+PRETRAINED = "lite0"  # whose ImageNet weights are in a package
+OWN_BACKBONES = ("street", "residual", "dense", "sign", "lenet", PRETRAINED)
 STRIPES = 4  # head, chest, legs, feet: each lies at about the same height in every street crop
 
 # How keras.applications expects its pixels, where it does not scale them itself.
@@ -114,7 +116,8 @@ def build_backbone(
     """Builds the part that all tasks share: RGB 0 to 255 to (batch, rows, columns, channels).
 
     `name` is one of `backbone_names()`, in any case. `weights` are None for random ones, "imagenet"
-    (downloads them), or the path of a model that `helpers.train` saved, whose backbone is taken.
+    (downloads them, but for "lite0"), or the path of a model that `helpers.train` saved, whose
+    backbone is taken.
 
     Raises:
         WorkshopError: an unknown name, or weights that cannot be loaded.
@@ -122,11 +125,11 @@ def build_backbone(
     name = _find_backbone(name)
     image = keras.Input((*image_size, 3), name="pixels")
     if name in OWN_BACKBONES:
-        if weights == "imagenet":
-            fix = "Choose a --backbone of keras.applications, or --weights none."
+        if weights == "imagenet" and name != PRETRAINED:
+            fix = "Choose --backbone lite0 or one of keras.applications, or --weights none."
             what = f"weights none or a saved model for {name!r}"
             raise expected(what, "imagenet: there are none of it", fix)
-        features = _own_features(image, name, initialization, pixels)
+        features = _own_features(image, name, weights, initialization, pixels)
     elif initialization != GLOROT:
         fix = f"Choose one of {', '.join(OWN_BACKBONES)} for this."
         raise expected(f"the initialization of {name} as it was published", initialization, fix)
@@ -135,6 +138,8 @@ def build_backbone(
     backbone = keras.Model(image, features, name="backbone")
     if weights and weights != "imagenet":
         _take_backbone_weights(backbone, Path(weights))
+    elif weights and name == PRETRAINED:
+        set_imagenet_weights(backbone)
     return backbone
 
 
@@ -150,11 +155,15 @@ def _find_backbone(name: str) -> str:
     return known[name.lower()]
 
 
-def _own_features(image: keras.KerasTensor, name: str, initialization: str, pixels: str):
-    if name == "sign":
+def _own_features(
+    image: keras.KerasTensor, name: str, weights: str | None, initialization: str, pixels: str
+):
+    if name in ("sign", PRETRAINED):
         if pixels == "dataset":
-            found = "dataset: it evens out the light of each image by itself"
-            raise expected("--pixels fixed for the backbone sign", found, "Leave the flag out.")
+            found = "dataset: it scales each image by itself"
+            raise expected(f"--pixels fixed for the backbone {name}", found, "Leave the flag out.")
+        if name == PRETRAINED:  # random weights need a normalization, trained ones hold theirs
+            return lite0_features(image, initialization, normalized=weights is None)
         return sign_features(image, initialization=initialization)
     scale = layers.Rescaling(1 / 127.5, offset=-1)
     if pixels == "dataset":
