@@ -18,7 +18,7 @@ from helpers.pipeline import channel_statistics, load_images
 from helpers.train.callbacks import BatchLog, EpochRecorder
 from helpers.train.data import Data, read_data
 from helpers.train.idea import Idea
-from helpers.train.planning import as_planned, fitted
+from helpers.train.planning import as_before, fitted
 from helpers.train.recipe import Recipe, Stage
 from helpers.train.recipes import describe_stage
 from helpers.train.runs import Run, check_data, check_folder, check_labels, create_run, open_run
@@ -89,7 +89,7 @@ def open_or_create(
     check_labels(run, data.training)
     data = data.select(list(run.labels.tasks))
     check_data(run, data)
-    if recipe and (recipe := as_planned(recipe, run.recipe)) != run.recipe:
+    if recipe and (recipe := as_before(recipe, run.recipe)) != run.recipe:
         old, new = run.recipe.to_json(), recipe.to_json()
         changed = ", ".join(name for name in old if old[name] != new[name])
         what = f"the recipe that {folder} was started with"
