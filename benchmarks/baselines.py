@@ -16,8 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.command import markdown, shared
-from helpers import model, train
-from helpers.common import keras
+from helpers import common, model, train
 from helpers.evaluate import evaluate
 from helpers.manifest import Manifest, read_manifest
 from helpers.pipeline import load_images
@@ -31,20 +30,17 @@ SHOWN = ["accuracy", "balanced_accuracy", "macro_f1"]
 
 def predict_baseline(name: str, training: Manifest, asked: Manifest) -> dict[str, np.ndarray]:
     """Learns one of `BASELINES`; returns for each task probabilities, (images, classes)."""
-    describe = dict(zip(BASELINES, (_nothing, _colors, _features)))[name]
+    describe = {"color histogram": _colors, "frozen features": _features}.get(name)
+    learner = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=300))
+    if not describe:
+        describe, learner = lambda part: np.zeros((len(part), 1)), DummyClassifier(strategy="prior")
     known_inputs, inputs, answers = describe(training), describe(asked), {}
     for task, classes in training.labels.tasks.items():
-        targets, learner = training.targets(task), DummyClassifier(strategy="prior")
-        if name != BASELINES[0]:
-            learner = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=300))
+        targets = training.targets(task)
         learner.fit(known_inputs[targets >= 0], targets[targets >= 0])
         answers[task] = np.zeros((len(asked), len(classes)))
         answers[task][:, learner.classes_] = learner.predict_proba(inputs)
     return answers
-
-
-def _nothing(manifest: Manifest) -> np.ndarray:
-    return np.zeros((len(manifest), 1))
 
 
 def _colors(manifest: Manifest) -> np.ndarray:
@@ -58,7 +54,7 @@ def _colors(manifest: Manifest) -> np.ndarray:
 
 def _features(manifest: Manifest) -> np.ndarray:
     backbone = model.build_backbone(IMAGE_SIZE, "lite0", "imagenet")
-    pooled = keras.Model(backbone.input, model.pool(backbone.output))
+    pooled = common.keras.Model(backbone.input, model.pool(backbone.output))
     return train.predict_manifest(pooled, manifest)
 
 

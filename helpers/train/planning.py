@@ -24,7 +24,7 @@ TRAINING_WORK = 2.6  # times that of predicting, measured with "fine-tune"
 
 
 def fitted(recipe: Recipe, training: Manifest) -> Recipe:
-    """Chooses what is `planned` for each stage: image size, batch size, repeats in an epoch.
+    """Chooses what the recipe leaves `planned`.
 
     Images get the shape that most have. A stage of many epochs (by its minutes) has larger images,
     up to their own size, and validates less often; one of few steps has smaller batches.
@@ -32,25 +32,21 @@ def fitted(recipe: Recipe, training: Manifest) -> Recipe:
     if unknown := set(filter(None, recipe.planned.split(","))) - {*PLANNED}:
         what = f"--planned with some of {', '.join(PLANNED)}, joined by a comma"
         raise expected(what, ", ".join(sorted(unknown)), "Change that value.")
-    if not recipe.planned:
-        return recipe
-    stages = [
-        stage.replace(**_kept(_planned(recipe, stage, training), recipe)) for stage in recipe.stages
-    ]
-    return recipe.replace(stages=tuple(stages))
+    planned = [_planned(recipe, stage, training) for stage in recipe.stages if recipe.planned]
+    return _with_planned(recipe, planned)
 
 
 def as_before(recipe: Recipe, before: Recipe) -> Recipe:
     """Returns the recipe with what was chosen when the run of the recipe `before` began."""
-    if len(recipe.stages) != len(before.stages):
-        return recipe
-    pairs = zip(recipe.stages, before.stages)
-    stages = tuple(stage.replace(**_kept(vars(old), recipe)) for stage, old in pairs)
-    return recipe.replace(stages=stages)
+    return _with_planned(recipe, [vars(stage) for stage in before.stages])
 
 
-def _kept(values: dict, recipe: Recipe) -> dict:
-    return {name: values[name] for name in PLANNED if name in recipe.planned}
+def _with_planned(recipe: Recipe, values: list[dict]) -> Recipe:
+    stages = list(recipe.stages)
+    for number, own in enumerate(values[: len(stages)]):
+        chosen = {name: own[name] for name in PLANNED if name in recipe.planned}
+        stages[number] = stages[number].replace(**chosen)
+    return recipe.replace(stages=tuple(stages))
 
 
 def _planned(recipe: Recipe, stage: Stage, training: Manifest) -> dict:

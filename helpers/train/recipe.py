@@ -87,9 +87,7 @@ class Recipe(Declared):
         "glorot_uniform", description="glorot_uniform, he_normal, lecun_normal, orthogonal"
     )
     planned: str = Field(
-        "",
-        description="what to choose by the images, the minutes and this machine: "
-        f"{', '.join(PLANNED)}, joined by a comma, or none",
+        "", description=f"what images and minutes decide, joined by a comma: {', '.join(PLANNED)}"
     )
     pixels: Literal["fixed", "dataset"] = Field(
         "fixed", description="fixed scaling, or dataset: by mean and std of the training split"

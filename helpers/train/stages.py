@@ -51,13 +51,19 @@ def build_stage_model(
 
 def freeze_until(backbone: keras.Model, name: str) -> None:
     """Freezes the first layers of a backbone, up to the one of this name."""
-    own = [x for x in backbone._flatten_layers(include_self=False) if not hasattr(x, "layers")]
+    own = _layers_in_order(backbone)
     names = [layer.name for layer in own]
     if name not in names:
         fix = did_you_mean(name, names) or "See build_backbone(...).summary(expand_nested=True)."
         raise expected("--frozen-until with a layer of the backbone", repr(name), fix)
     for layer in own[: names.index(name) + 1]:
         layer.trainable = False
+
+
+def _layers_in_order(model: keras.Model) -> list[keras.layers.Layer]:
+    # not `_flatten_layers`, which turns the order of a network within another one round
+    nested = (_layers_in_order(x) if hasattr(x, "layers") else [x] for x in model.layers)
+    return [layer for layers in nested for layer in layers]
 
 
 def compile_model(
