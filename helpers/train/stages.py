@@ -113,7 +113,7 @@ class TwoRates(keras.optimizers.AdamW):
 
 
 def build_optimizer(
-    recipe: Recipe, stage: Stage, steps: int, model: keras.Model
+    recipe: Recipe, stage: Stage, steps: int, model: keras.Model | None = None
 ) -> keras.optimizers.Optimizer:
     """Returns the optimizer of a stage of `steps` steps in all, for a network."""
     kind, slow = keras.optimizers.AdamW, []
