@@ -180,6 +180,8 @@ def test_every_number_has_bounds_that_the_help_names(command: tuple, nowhere: Pa
         if action.metavar != "YAML":
             assert re.search(r"\d to |at least|below|above", action.help), (flag, action.help)
         for value in NOT_NUMBERS:
+            if action.metavar == "YAML" and value.strip() in ("", "0x10"):
+                continue  # null, which may mean the default, and 16
             code, error = tried(command, flag, value)
             name = flag.strip("-").replace("-", "[-_ ]")
             assert code == 2 and re.search(f"{name}: (expected|invalid)", error), (
