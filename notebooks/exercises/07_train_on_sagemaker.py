@@ -46,8 +46,8 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "07-price": Exercise(
         _price,
-        "seconds are not hours, and every machine is billed: `job['ResourceConfig']`. Which of the "
-        "two times is the one that you pay for?",
+        "seconds are not hours, and every machine is billed: see InstanceCount. Which of the two "
+        "times in a description is the one that you pay for?",
     ),
     "07-job": Exercise(
         _job,
