@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from data.sources import hvc
-from helpers.cloud.prices import price_per_hour
 from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
 from helpers.train import PUBLISHED_ATTRIBUTES, shares_of_work
@@ -53,24 +52,6 @@ def people(**columns):
     }
     labels = Labels({"hat": ("yes", "no"), "bag": ("yes", "no")})
     return Manifest(pd.DataFrame(frame | columns), labels, Path())
-
-
-def test_cloud_exercises():
-    manifest = people(sign=["stop", "stop", "yield", "yield"], group=["a", "b", "c", "c"])
-    manifest.frame.loc[4] = {"image_path": "e", "sign": "stop", "group": "d"}
-    assert exercises.is_right("07-tracks", 1, manifest)
-    assert not exercises.is_right("07-tracks", 3, manifest)
-    price = price_per_hour("ml.c5.xlarge") * 3  # three machine-hours
-    assert exercises.is_right("07-price", price)
-    assert not exercises.is_right("07-price", price / 3)
-    assert exercises.is_right("07-pattern", r"test sign accuracy=([0-9.]+);")
-    assert not exercises.is_right("07-pattern", r"sign accuracy=([0-9.]+);")
-    assert exercises.is_right("08-limit", 52)
-    assert not exercises.is_right("08-limit", 69)
-    by_class = pd.DataFrame({"precision": [0.5, 0.9, np.nan]}, index=["stop", "yield", "never"])
-    assert exercises.is_right("08-precision", "stop", by_class)
-    assert not exercises.is_right("08-precision", "never", by_class)
-    assert exercises.is_right("08-status", 413)
 
 
 def test_published_recipe_exercises():

@@ -62,6 +62,11 @@ class CloudSession:
         """Returns an address in the bucket, below the workshop's prefix."""
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
 
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        """What everything that is made must carry, so that the clean-up finds it."""
+        return [TAG]
+
     def sdk(self) -> Any:
         """Returns the session of the SageMaker SDK, without telemetry."""
         if "sdk" not in self._clients:

@@ -160,6 +160,7 @@ class RunningJob:
         record.training_start_time, record.training_end_time = utcnow(), None
         record.final_metric_data_list = []
         record.failure_reason = record.training_time_in_seconds = None
+        record.billable_time_in_seconds = None
         self._change("Starting")
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -269,6 +270,7 @@ class RunningJob:
         record.training_end_time = record.last_modified_time
         seconds = (record.training_end_time - record.training_start_time).total_seconds()
         record.training_time_in_seconds = max(1, round(seconds))
+        record.billable_time_in_seconds = record.training_time_in_seconds  # of each instance
         record.failure_reason = reason or None
         record.training_job_status = status  # last: it means that all the rest is there
 
