@@ -63,8 +63,8 @@ def ours(scene) -> dict:
         "objectness_loss = binary",
         "def to_deltas",
         "kept = tf.image.non_max_suppression",
-        "def cut_out",
-        "crops = cut_out",
+        "def crop_features",
+        "crops = crop_features",
         "class_loss = categorical",
     )
     return run(scene | {"Image": Image}, *marks)
@@ -151,12 +151,12 @@ def test_suppression_keeps_the_boxes_of_the_package(ours):
     np.testing.assert_allclose(found.nmsed_boxes[0, :count], boxes[ours["kept"]])
 
 
-def test_features_cut_out_are_those_of_the_package(ours):
+def test_features_crop_features_are_those_of_the_package(ours):
     maps = [tf.constant(one[:1]) for one in ours["maps"]]
     inside = PEOPLE[:, :2].min() > 8 and (PEOPLE[:, 2:] < np.array(SIZE) - 8).all()
     assert inside and (package.levels_of(tf.constant(PEOPLE)) == 0).numpy().all()
     wanted = package.roi_align(maps, tf.constant(PEOPLE[None]))
-    found = ours["cut_out"](maps[0][0], PEOPLE, 8)
+    found = ours["crop_features"](maps[0][0], PEOPLE, 8)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 

@@ -48,7 +48,8 @@ def with_boxes(
 ) -> Image.Image:
     """Returns a copy of an RGB image, or (height, width, 3) from 0 to 255, with boxes on it.
 
-    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels; captions are their numbers where None.
+    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels; captions are their numbers where None,
+    and an empty one is not drawn.
     """
     if not isinstance(image, Image.Image):
         image = Image.fromarray(np.asarray(image, np.uint8))
@@ -62,6 +63,8 @@ def with_boxes(
         pen.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=edge)
     taken: list[Edges] = []
     for box, caption, color in zip(boxes, captions, colors):  # over all boxes
+        if not caption:
+            continue
         wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
         taken.append(place := caption_place(box, (wide, high), image.size, taken))
         pen.rectangle(place, fill=color)
