@@ -344,3 +344,9 @@ def test_boxes_are_drawn_where_they_are():
     assert tuple(drawn[60, 50]) == (255, 0, 0) and tuple(drawn[89, 80]) == (255, 0, 0)
     assert not drawn[70, 80].any() and not drawn[5, 180].any()
     assert not np.asarray(dark).any()
+
+
+def test_an_empty_caption_is_not_drawn():
+    dark = Image.new("RGB", (200, 100))
+    drawn = np.asarray(with_boxes(dark, np.array([[40, 50, 90, 120]]), [""], ["#FF0000"]))
+    assert drawn[60, 50].any() and not drawn[:40].any()

@@ -2,7 +2,6 @@ import ast
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -61,12 +60,6 @@ def test_published_recipe_exercises():
     shares = shares_of_work(PUBLISHED_ATTRIBUTES)
     right = [exercises.is_right("09-work", number) for number in range(1, len(shares) + 1)]
     assert right == (shares == shares.max()).tolist()
-
-
-def test_boxes_exercises():
-    one = {"boxes": np.array([[0.1, 0.25, 0.6, 0.75], [0, 0, 1, 1]])}
-    assert exercises.is_right("10-pixels", 240, one, 480)
-    assert not exercises.is_right("10-pixels", 135, one, 480)
 
 
 @pytest.mark.parametrize("name", all_exercises())

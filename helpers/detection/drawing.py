@@ -1,4 +1,4 @@
-"""Draws boxes onto images, a card for each person beside them, and the notebooks' figures.
+"""Draws boxes onto images, with a card for each person beside them.
 
 A person's color joins box, number and card. A bar's length and color show a probability: blue from
 `SURE` on, orange from `LIKELY` on, gray below.
@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from helpers import plots
-from helpers.detection.config import LOSSES
 
 SURE, LIKELY = 0.8, 0.5  # the least probability of each
 # Distinguishable for color-blind readers too (Okabe and Ito 2008).
@@ -52,7 +48,8 @@ def with_boxes(
 ) -> Image.Image:
     """Returns a copy of an RGB image, or (height, width, 3) from 0 to 255, with boxes on it.
 
-    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels; captions are their numbers where None.
+    Boxes are (n, 4) ymin, xmin, ymax, xmax in pixels; captions are their numbers where None,
+    and an empty one is not drawn.
     """
     if not isinstance(image, Image.Image):
         image = Image.fromarray(np.asarray(image, np.uint8))
@@ -66,6 +63,8 @@ def with_boxes(
         pen.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=edge)
     taken: list[Edges] = []
     for box, caption, color in zip(boxes, captions, colors):  # over all boxes
+        if not caption:
+            continue
         wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
         taken.append(place := caption_place(box, (wide, high), image.size, taken))
         pen.rectangle(place, fill=color)
@@ -163,26 +162,6 @@ def _draw_legend(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
         pen.rectangle((x, y + 6, x + 10, y + 14), fill=color)
         pen.text((x + 14, y + 3), text, plots.INK, _font(11))
         x += 26 + int(pen.textlength(text, _font(11)))
-
-
-def training_curves(log: pd.DataFrame) -> Figure:
-    """Plots the losses and, if any, the scores of a `DetectionRun.log`."""
-    with rc_context(plots.STYLE):
-        figure = plots.NotebookFigure(figsize=(plots.WIDTH, 3.2), layout="constrained")
-        losses, scores = figure.subplots(1, 2)
-        for name, color in zip(LOSSES, (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PURPLE)):
-            losses.plot(log["step"], log[name], "o-", color=color, label=name.replace("_", " "))
-        losses.set_title("losses on training images")
-        for name, color in (("AP50", plots.BLUE), ("AP", plots.ORANGE), ("AP75", plots.GREEN)):
-            if name in log:
-                scores.plot(log["step"], log[name], "o-", color=color, label=name)
-        scores.set_ylim(0, 1)
-        scores.set_title("scores on unseen images")
-        for axes in (losses, scores):
-            axes.set_xlabel("step")
-            axes.grid(axis="y")
-            axes.legend(loc="best")
-    return figure
 
 
 def sheet(images: Sequence[Image.Image], columns: int = 3, width: int = 1100) -> Image.Image:
