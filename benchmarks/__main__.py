@@ -12,6 +12,7 @@ from helpers.manifest import did_you_mean
 
 BENCHMARKS = {
     "speed": "each part beside its peer or its limit, trainings beside published recipes",
+    "baselines": "what a network has to beat: largest class, colors, ImageNet's features",
     "ablation": "what each idea adds to a recipe, over several seeds",
     "signs": "our recipe for signs and the published one, by an honest split and a leaky one",
     "detection": "our detector beside KerasHub's RetinaNet, for the same minutes",

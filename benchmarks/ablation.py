@@ -9,6 +9,7 @@ continues a stopped run from its `runs.csv`. A table says what each idea adds to
 balanced accuracy and macro-F1 of each task, and whether that is more than the seeds alone do.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +19,19 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks import ideas as objects
+from benchmarks.baselines import BASELINES, unbeaten
 from benchmarks.command import markdown, publish, shared
-from benchmarks.trainings import KEPT, SCORES, fewer_groups, scored_training
+from benchmarks.trainings import KEPT, SCORES, scored_training
 from helpers import common
-from helpers.manifest import SPLIT, Manifest, did_you_mean, read_manifest, read_numbers
+from helpers.manifest import (
+    GROUP,
+    SPLIT,
+    Manifest,
+    did_you_mean,
+    read_manifest,
+    read_numbers,
+    split_at_random,
+)
 from helpers.train import Recipe, change, find_recipe, in_minutes
 
 DEFAULT = "the default recipe"  # or the one that --recipe names
@@ -30,7 +40,7 @@ HELPED = "all tasks (others at half weight)"
 STARTED = "a backbone that was trained before"
 CONFIDENCE = 0.95
 Ideas = Mapping[str, Mapping[str, Any]]
-HOW = ("idea", "source")  # of a training, see `benchmarks.trainings`
+HOW = ("idea", "source", "baseline")  # of a training, see `benchmarks.trainings`
 JUDGED = ("accuracy", "balanced_accuracy", "macro_f1")
 
 # What each idea changes: fields of `Recipe`, or of its stage; "others" trains every task of the
@@ -75,13 +85,26 @@ PEERS: Ideas = {
     "published": {"recipe": "published"},
     "published, 3 epochs": {"recipe": "published", "epochs": 3},
 }
-# The same recipe on fewer people: what that costs shows whether more people would help.
-FEWER = {"half of the groups": {"groups": 1 / 2}, "a quarter of the groups": {"groups": 1 / 4}}
+# Where to start: beside the default, three baselines, a published recipe, and ImageNet; and the
+# same with images of one person on both sides of the split, as most published figures are made.
+TUNED = {"recipe": "fine-tune"}
+STARTS = {name: {"baseline": name} for name in BASELINES}
+STARTS |= {"published": {"recipe": "published"}, "fine-tuned": TUNED}
+LEAKY = {
+    f"{name}, random split": {**changes, "split": "random"}
+    for name, changes in {DEFAULT: {}, **STARTS}.items()
+}
+CURVE = {  # how few images are enough
+    f"{name}, {images} images": {**changes, "images": images}
+    for images in (100, 300, 1000, 3000)
+    for name, changes in {DEFAULT: {}, "fine-tuned": TUNED}.items()
+}
 # Groups of ideas by name: those meant to help rare classes are judged by macro-F1.
 TOGETHER = {
     "rare": ["balanced class weights", "focal loss", "balanced sampling", "logit adjustment"],
-    "fewer": list(FEWER),
     "peers": list(PEERS)[2:],
+    "starts": [*STARTS, *LEAKY],
+    "curve": [*CURVE, "fine-tuned"],
 }
 
 
@@ -100,7 +123,7 @@ def recipe_of(idea: str, plan: Plan, seed: int, ideas: Ideas = IDEAS) -> Recipe:
     if idea not in ideas and idea != DEFAULT:
         known = f"an idea of {', '.join(ideas)}"
         raise common.WorkshopError(f"expected {known}; found {idea!r}. {did_you_mean(idea, ideas)}")
-    own = ("groups", *HOW)  # of the data, and of the training
+    own = ("images", "split", *HOW)  # of the data, and of the training
     changes = {name: value for name, value in ideas.get(idea, {}).items() if name not in own}
     if others := changes.pop("others", None):
         changes["task_weights"] = ",".join([f"*={others}", *(f"{x}=1" for x in plan.tasks or ())])
@@ -113,12 +136,17 @@ def recipe_of(idea: str, plan: Plan, seed: int, ideas: Ideas = IDEAS) -> Recipe:
 
 
 def manifest_of(plan: Plan, changes: Mapping[str, Any]) -> Manifest:
-    """Returns what an idea trains on: every task where it weighs the others, or fewer groups."""
+    """Returns what an idea trains on: every task where it weighs the others, or fewer images."""
     manifest = read_manifest(plan.manifest, tasks=None if "others" in changes else plan.tasks)
-    if "groups" not in changes:
+    if "split" in changes:  # without the groups: nothing refuses the leak
+        frame = manifest.frame.drop(columns=GROUP, errors="ignore")
+        shares = dict(frame[SPLIT].value_counts(normalize=True))
+        manifest = split_at_random(dataclasses.replace(manifest, frame=frame), shares)
+    if "images" not in changes:
         return manifest
-    training = (manifest.frame[SPLIT] == "train").to_numpy()
-    return manifest.rows(fewer_groups(manifest.groups, training, changes["groups"]))
+    training = np.flatnonzero(manifest.frame[SPLIT] == "train")
+    left_out = np.random.default_rng(0).permutation(training)[changes["images"] :]
+    return manifest.rows(np.delete(np.arange(len(manifest)), left_out))
 
 
 def run_ideas(
@@ -162,8 +190,9 @@ def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
     the seeds), and "helps" or "harms" where that of the mean over the tasks excludes 0.
     """
     scores, rows = scores_of(runs, score), []
-    tasks = scores.columns.drop(["recipe", "seed", *KEPT])
-    scores = scores.assign(mean=scores[tasks].mean(axis=1)).set_index("seed")
+    tasks = list(scores)
+    scores = scores.assign(mean=scores.mean(axis=1)).join(runs[["recipe", "seed", "epochs"]])
+    scores = scores.set_index("seed")
     default = scores[scores["recipe"] == DEFAULT]
     for name, group in scores.groupby("recipe", sort=False):
         row = {"recipe": name, "epochs": f"{group['epochs'].mean():.1f}"}
@@ -179,17 +208,16 @@ def judge(runs: pd.DataFrame, score: str = "accuracy") -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("")
 
 
+def scores_of(runs: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Returns one of `SCORES` of each run, in a column for each task."""
+    suffix, others = SCORES[score], tuple(filter(None, SCORES.values()))
+    names = runs.columns.drop(["recipe", "seed", *KEPT])
+    tasks = [name for name in names if not name.endswith(others)]
+    return runs[[f"{task}{suffix}" for task in tasks]].set_axis(tasks, axis=1)
+
+
 def _signed(mean: float, width: float) -> str:
     return f"{mean:+.3f}" + (f" ± {width:.3f}" if np.isfinite(width) else "")
-
-
-def scores_of(runs: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Returns the runs with one score for each task, in a column of the task's name."""
-    suffix, others = SCORES[score], tuple(filter(None, SCORES.values()))
-    columns = ["recipe", "seed", *KEPT]
-    tasks = [name for name in runs.columns.drop(columns) if not name.endswith(others)]
-    kept = runs[[*columns, *(f"{task}{suffix}" for task in tasks)]]
-    return kept.set_axis([*columns, *tasks], axis=1)
 
 
 def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]:
@@ -203,7 +231,7 @@ def paired_difference(ours: pd.Series, theirs: pd.Series) -> tuple[float, float]
 
 FLAGS = {
     **shared("manifest", "tasks", "minutes", "epochs", "seeds", "out"),
-    "--ideas": {"default": "all", "help": "joined by a comma; rare, fewer or peers: some together"},
+    "--ideas": {"default": "all", "help": f"with commas; {', '.join(TOGETHER)}: some together"},
     "--idea-file": {"type": Path, "help": "a file with a subclass of helpers.train.Idea"},
     "--recipe": {"default": BASE, "help": "what the ideas change, by its name or a JSON file"},
     "--weights": {"type": Path, "help": f"a saved model, which {STARTED!r} starts from"},
@@ -219,8 +247,8 @@ def run(given) -> None:
     ideas, asked = dict(IDEAS), given.ideas.split(",")
     if given.weights:
         ideas[STARTED] = {"weights": str(given.weights)}
-    together = {**TOGETHER, "all": list(ideas)}  # without the peers, and on all groups
-    ideas |= PEERS | FEWER
+    together = {**TOGETHER, "all": list(ideas)}  # without the peers, and on all images
+    ideas |= PEERS | STARTS | LEAKY | CURVE
     if given.idea_file:
         ideas[given.idea_file.stem] = {"idea": str(given.idea_file)}
         asked = [given.idea_file.stem, *(asked if asked != ["all"] else [])]
@@ -229,4 +257,6 @@ def run(given) -> None:
     plan = Plan(given.manifest, given.tasks, given.minutes, given.epochs or 1, given.recipe)
     runs = run_ideas(plan, names, given.seeds, folder, ideas)
     page = "\n".join(f"{name}\n\n{markdown(judge(runs, name))}" for name in JUDGED)
+    honest = runs[~runs["recipe"].str.contains("random split")]
+    page += f"\n{unbeaten(scores_of(honest, 'accuracy').groupby(honest['recipe']).mean())}"
     publish(page, folder / "ablation.md")

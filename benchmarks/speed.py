@@ -1,18 +1,16 @@
 """Compares each part with its peer or its limit, in the same minutes on the same machine.
 
     python -m benchmarks speed --manifest M [--out FOLDER] [--rounds N] [--only train]
-    python -m benchmarks speed --manifest M --train-minutes N [--seeds 0,1,2]
 
 Every round measures ours and then the other one, as the speed of a shared machine varies; the ratio
 is the median over the rounds. Each side has a process of its own, whose peak memory is listed.
-With --train-minutes networks are trained as well, and scored on the validation split.
 """
 
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,10 +21,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import measures
-from benchmarks.ablation import HELPED, PEERS, TOGETHER, Plan, run_ideas, scores_of
 from benchmarks.command import markdown, publish, shared
 from helpers.common import WorkshopError, artifacts_folder, progress_bar
-from helpers.manifest import Manifest, read_manifest, read_numbers
+from helpers.manifest import Manifest, read_manifest
 from helpers.train import PUBLISHED, Recipe
 
 VERSIONS_OF = (
@@ -115,51 +112,26 @@ def run_bench(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def run_training(plan: Plan, seeds: Sequence[int]) -> pd.DataFrame:
-    """Trains ours with every seed and its peers with the first: a row for each training."""
-    with tempfile.TemporaryDirectory() as folder:
-        run_ideas(plan, [HELPED] if plan.tasks else [], seeds, Path(folder))
-        run_ideas(plan, TOGETHER["peers"], seeds[:1], Path(folder), PEERS)
-        return scores_of(read_numbers(Path(folder) / "runs.csv"), "accuracy")
-
-
-def mean_and_spread(runs: pd.DataFrame) -> pd.DataFrame:
-    """Returns a row for each recipe: the mean over its seeds, and "± std" where there are two."""
-    seeds = runs.drop(columns="seed").groupby("recipe", sort=False)
-    spread = seeds.std().map(lambda value: "" if np.isnan(value) else f" ± {value:.3f}")
-    table = seeds.mean().map("{:.3f}".format) + spread
-    table.insert(0, "seeds", seeds.size().astype(str))
-    return table.reset_index()
-
-
-def as_page(tables: Mapping[str, pd.DataFrame], images: int, minutes: float) -> str:
-    """Returns tables by heading as Markdown, with what they were measured with."""
+def as_page(table: pd.DataFrame, images: int, minutes: float) -> str:
+    """Returns a table as Markdown, with what it was measured with."""
     versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS_OF)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     page = f"# Speed\n\n{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}. "
-    page += f"{images:,} images, {minutes:.1f} minutes.\n"
-    return page + "".join(f"\n## {name}\n\n{markdown(table)}" for name, table in tables.items())
+    return f"{page}{images:,} images, {minutes:.1f} minutes.\n\n{markdown(table)}"
 
 
 FLAGS = {
-    **shared("manifest", "tasks", "seeds", "out"),
-    "--rounds": {"type": int, "default": 3, "help": "of each part (default 3); 0 for none"},
+    **shared("manifest", "tasks", "out"),
+    "--rounds": {"type": int, "default": 3, "help": "of each part (default 3)"},
     "--only": {"default": "", "help": "only the parts with this text, such as: train"},
-    "--train-minutes": {"type": float, "default": 0, "help": "also train each network so long"},
 }
 
 
 def run(given) -> None:
     """Measures, and writes speed.md."""
-    if given.rounds < 0 or given.train_minutes < 0:
-        raise WorkshopError("expected --rounds and --train-minutes of 0 or more.")
-    manifest, start, tables = read_manifest(given.manifest, tasks=given.tasks), time.monotonic(), {}
-    if given.rounds:
-        tables["Parts beside a peer or a limit"] = run_bench(
-            manifest, given.rounds, only=given.only
-        )
-    if given.train_minutes:
-        runs = run_training(Plan(given.manifest, given.tasks, given.train_minutes), given.seeds)
-        tables["Scores on validation"] = mean_and_spread(runs)
-    page = as_page(tables, len(manifest), (time.monotonic() - start) / 60)
+    if given.rounds < 1:
+        raise WorkshopError("expected --rounds of 1 or more.")
+    manifest, start = read_manifest(given.manifest, tasks=given.tasks), time.monotonic()
+    table = run_bench(manifest, given.rounds, only=given.only)
+    page = as_page(table, len(manifest), (time.monotonic() - start) / 60)
     publish(page, (given.out or artifacts_folder("bench")) / "speed.md")

@@ -110,6 +110,28 @@ def trained(people: Manifest, tiny_backbone: None, tmp_path_factory: pytest.Temp
     return run
 
 
+def tuned_recipe(**changes):
+    """The recipe "fine-tune" on tiny images; `changes` as in `small_recipe`."""
+    from helpers.train.recipes import FINE_TUNE
+
+    stage = FINE_TUNE.stages[0]
+    own = {"frozen_until": stage.frozen_until, "epochs": 2, "batch_size": 16}
+    names = ("backbone", "weights", "backbone_rate")
+    own |= {"learning_rate": stage.learning_rate} | {n: getattr(FINE_TUNE, n) for n in names}
+    return small_recipe(**{**own, **changes})
+
+
+@pytest.fixture(scope="session")
+def tuned(people: Manifest, tiny_backbone: None, tmp_path_factory: pytest.TempPathFactory):
+    """As `trained`, from ImageNet's weights; nobody changes its files."""
+    from helpers.predict import export_run
+    from helpers.train import train
+
+    run = train(people, tmp_path_factory.mktemp("runs") / "tuned", tuned_recipe())
+    export_run(run)
+    return run
+
+
 @pytest.fixture
 def command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture

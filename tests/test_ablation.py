@@ -132,7 +132,7 @@ def test_other_tasks_help_and_are_not_judged(
     assert list(runs.columns) == ["recipe", "seed", *ROW]
 
 
-def test_fewer_groups_are_another_manifest_and_the_same_recipe(
+def test_fewer_images_are_another_manifest_and_the_same_recipe(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked, recipes = [], []
@@ -143,15 +143,21 @@ def test_fewer_groups_are_another_manifest_and_the_same_recipe(
         return ROW
 
     monkeypatch.setattr(ablation, "scored_training", train_once)
-    ablation.run_ideas(plan, list(ablation.FEWER), [0], tmp_path, ablation.FEWER)
+    fewer = {f"{images} images": {"images": images} for images in (20, 9, 100)}
+    ablation.run_ideas(plan, list(fewer), [0], tmp_path, fewer)
     assert len({str(recipe) for recipe in recipes}) == 1
     assert len({len(manifest.subset("validation")) for manifest in asked}) == 1
-    whole = asked[0].subset("train")
-    people, more, fewer = (set(manifest.subset("train").groups) for manifest in asked)
-    assert len(more) == -(-len(people) // 2) and len(fewer) == -(-len(people) // 4)
-    assert fewer < more < people
-    rows = whole.rows(np.isin(whole.groups, list(more)))
-    assert asked[1].subset("train").paths == rows.paths  # with all of their images, in order
+    every, twenty, nine, most = (set(manifest.subset("train").paths) for manifest in asked)
+    assert (len(twenty), len(nine)) == (20, 9) and nine < twenty < every == most
+
+
+def test_a_random_split_has_as_many_images_and_no_groups(plan: Plan) -> None:
+    split = ablation.manifest_of(plan, {"split": "random"})
+    whole = ablation.manifest_of(plan, {})
+    assert "group" in whole.frame and "group" not in split.frame
+    counts = [manifest.frame["split"].value_counts().to_dict() for manifest in (split, whole)]
+    assert counts[0] == counts[1]
+    assert set(split.subset("train").paths) != set(whole.subset("train").paths)
 
 
 def test_an_idea_goes_with_its_training(

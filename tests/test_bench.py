@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import ablation, measures, trainings
+from benchmarks import measures, trainings
 from benchmarks import speed as bench
 from helpers.common import ROOT, WorkshopError, tf
 from helpers.manifest import Manifest
@@ -136,22 +136,9 @@ def test_what_fails_in_the_process_is_told(prepare: Callable, message: str) -> N
 
 def test_the_page_holds_every_row_and_what_it_was_measured_with() -> None:
     rows = [("a", 1234.5, 0.5, "b", 12.345, 2.0, "images/s", 0.5)]
-    page = bench.as_page({"Parts": pd.DataFrame(rows, columns=bench.COLUMNS)}, 6000, 2.5)
-    assert "## Parts" in page
+    page = bench.as_page(pd.DataFrame(rows, columns=bench.COLUMNS), 6000, 2.5)
     assert "| a | 1,234 | 0.500 | b | 12.35 | 2.00 | images/s | 0.500 |" in page
     assert "6,000 images, 2.5 minutes" in page and "tensorflow" in page
-
-
-def test_the_spread_of_seeds() -> None:
-    runs = pd.DataFrame(
-        {"recipe": ["a", "b", "a"], "seed": [0, 0, 1], "minutes": [5.0, 9.0, 5.0]}
-        | {"gender": [0.8, 0.5, 0.9]}
-    )
-    table = bench.mean_and_spread(runs)
-    assert table.to_numpy().tolist() == [
-        ["a", "2", "5.000 ± 0.000", "0.850 ± 0.071"],
-        ["b", "1", "9.000", "0.500"],
-    ]
 
 
 def test_every_part_is_measured(
@@ -206,35 +193,6 @@ def test_trainings_are_scored(
     assert all(0 <= row[task] <= 1 for task in people.labels.tasks)
     names = [f"{task}{suffix}" for suffix in trainings.SCORES.values() for task in people.tasks]
     assert list(row) == [*trainings.KEPT, *names]
-
-
-def test_ours_is_trained_with_every_seed_and_peers_once(
-    people: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def scored_training(manifest: Manifest, recipe: Recipe, **how) -> dict:
-        stage = recipe.stages[0]
-        asked.append((manifest.tasks, recipe.backbone, recipe.task_weights, stage.minutes, how))
-        return {"minutes": 5.0, "epochs": 8.0} | {
-            f"{task}{suffix}": 0.8
-            for task in manifest.tasks
-            for suffix in trainings.SCORES.values()
-        }
-
-    monkeypatch.setattr(ablation, "scored_training", scored_training)
-    plan = ablation.Plan(Path(people.source), ["gender"], 5)
-    runs = bench.run_training(plan, [0, 1])
-    one, ours = ["gender"], (["gender"], "street", "", 5, {})
-    helped = (people.tasks, "street", "*=0.5,gender=1", 5, {})
-    assert asked == [
-        *[ours, helped] * 2,
-        (one, "street", "", 5, {"source": "sequence"}),
-        (one, "ResNet50V2", "", 5, {}),
-        (one, "ResNet50V2", "", 0, {}),  # counted in epochs
-    ]
-    assert list(runs.columns) == ["recipe", "seed", "minutes", "epochs", "gender"]
-    assert runs["seed"].tolist() == [0, 0, 1, 1, 0, 0, 0]
 
 
 def test_the_sequence_gives_every_image_once_an_epoch(people: Manifest) -> None:

@@ -38,5 +38,5 @@ def test_an_unknown_benchmark_is_named(command) -> None:
 
 
 def test_seeds_are_whole_numbers(command) -> None:
-    code, _, error = command(main, "speed", "--manifest", "m.csv", "--seeds", "0,x")
+    code, _, error = command(main, "ablation", "--manifest", "m.csv", "--seeds", "0,x")
     assert code == 2 and "expected --seeds such as 0,1,2, found '0,x'" in error

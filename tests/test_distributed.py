@@ -25,7 +25,7 @@ from tests.worker import CASES, NAMES
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 SECONDS = 900  # on a machine that does much else
-ALL_CASES = ("exact", "uncertainty", "whole", "replicated", "job")
+ALL_CASES = ("exact", "uncertainty", "whole", "tuned", "replicated", "job")
 
 
 def free_address() -> str:
@@ -91,7 +91,7 @@ def state_of(path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in values.items() if "seed" not in name}
 
 
-@pytest.mark.parametrize("case", ["exact", "uncertainty", "whole", "replicated"])
+@pytest.mark.parametrize("case", ["exact", "uncertainty", "whole", "tuned", "replicated"])
 def test_both_hosts_end_with_the_same_weights(folder: Path, case: str) -> None:
     (mine, *first), (theirs, *second) = (learned(folder, case, name) for name in NAMES)
     assert (int(mine), int(theirs)) == ((14, 13) if case == "replicated" else (11, 16))

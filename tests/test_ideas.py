@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from benchmarks.ideas import IDEAS, find_idea
 from benchmarks.ideas.cutmix import CutMix
-from benchmarks.ideas.equal_pull import EqualPull
 from benchmarks.ideas.mixup import MixUp
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Labels, Manifest
@@ -160,44 +159,6 @@ def network(tower: int = 8, **options) -> keras.Model:
 
 def kinds_of(model: keras.Model) -> list[str]:
     return [type(layer).__name__ for layer in model._flatten_layers()]
-
-
-def test_every_task_pulls_equally_hard() -> None:
-    """The gradient is the sum of the tasks' gradients, each scaled to the mean of their norms."""
-    rng = np.random.default_rng(0)
-    x = tf.Variable(rng.normal(size=(4, 3)).astype(np.float32))
-    pulls = [rng.normal(size=(4, 3)).astype(np.float32) * size for size in (1, 100)]
-    layer = EqualPull()
-    with tf.GradientTape() as tape:
-        copies = layer([x, x, x], training=True)
-        loss = sum(tf.reduce_sum(copy * pull) for copy, pull in zip(copies, [*pulls, 0 * pulls[0]]))
-    norms = [np.linalg.norm(pull) for pull in pulls]
-    expected = sum(pull * np.mean(norms) / norm for pull, norm in zip(pulls, norms))
-    np.testing.assert_allclose(tape.gradient(loss, x), expected, rtol=1e-4)
-    assert all(np.array_equal(copy, x) for copy in layer([x, x]))
-
-
-@pytest.mark.parametrize("tower", [8, 0])
-def test_balanced_gradients_change_the_network_on_its_way_back_only(
-    tower: int, tmp_path: Path
-) -> None:
-    plain, images = network(tower), np.full((2, 32, 16, 3), 90, np.uint8)
-    before, weights = plain.predict(images, verbose=0), plain.get_weights()
-    changed = find_idea("balanced gradients").network(plain)
-    assert kinds_of(changed).count("EqualPull") == 1
-    assert all(np.array_equal(a, b) for a, b in zip(weights, changed.get_weights()))
-    changed.save(tmp_path / "model.keras")
-    for model in (changed, load_model(tmp_path / "model.keras")):
-        for task, values in model.predict(images, verbose=0).items():
-            np.testing.assert_allclose(values, before[task], atol=1e-6)
-    shared = changed.get_layer("backbone").trainable_weights[0]
-    with tf.GradientTape(persistent=True) as tape:
-        answers = changed(images.astype(np.float32), training=True)
-        logs = [tf.reduce_sum(tf.math.log(values[:, 0])) for values in answers.values()]
-        sums = [logs[0] + factor * logs[1] for factor in (1, 1000)]
-    directions = [tape.gradient(total, shared).numpy().ravel() for total in sums]
-    norms = [np.linalg.norm(direction) for direction in directions]
-    assert directions[0] @ directions[1] == pytest.approx(np.prod(norms), rel=1e-3)
 
 
 def test_group_normalization_keeps_all_other_layers(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from helpers.model.layers import (
     ScalePixels,
     TaskUncertainty,
 )
-from helpers.model.network import _SCALING, OWN_BACKBONES, STRIPES, backbone_names
+from helpers.model.network import _SCALING, OWN_BACKBONES, PRETRAINED, STRIPES, backbone_names
 from tests.conftest import IMAGE_SIZE, LABELS
 
 STREET = street_features  # kept, as the fixtures put a tiny one in its place
 RNG = np.random.default_rng(0)
+PUBLISHED = [name for name in backbone_names() if name not in (*OWN_BACKBONES, PRETRAINED)]
 PIXELS = RNG.integers(0, 256, (3, *IMAGE_SIZE, 3)).astype(np.float32)
 
 
@@ -83,11 +84,11 @@ def test_the_default_backbone_takes_any_size() -> None:
 def test_the_names_are_those_of_keras() -> None:
     names = backbone_names()
     assert names[0] == "street" and {"DenseNet121", "ResNet50", "ConvNeXtTiny"} <= set(names)
-    assert names[: len(OWN_BACKBONES)] == list(OWN_BACKBONES)
-    assert all(hasattr(keras.applications, name) for name in names[len(OWN_BACKBONES) :])
+    assert names == [*OWN_BACKBONES, PRETRAINED, *PUBLISHED]
+    assert all(hasattr(keras.applications, name) for name in PUBLISHED)
 
 
-@pytest.mark.parametrize("name", [name for name in backbone_names() if name not in OWN_BACKBONES])
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_every_backbone_gets_its_pixels_as_published(name: str) -> None:
     """Where the module's own `preprocess_input` does nothing, the network scales by itself."""
     module = importlib.import_module(getattr(keras.applications, name).__module__)
@@ -167,8 +168,8 @@ def test_stripes_of_a_map_with_fewer_rows(rows: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backbone": "densnet121"}, "Did you mean DenseNet121"),
-        ({"backbone": "stret"}, "Did you mean street"),
+        ({"backbone": "densnet121"}, "Did you mean 'DenseNet121'"),
+        ({"backbone": "stret"}, "Did you mean 'street'"),
         ({"backbone": "qqqq"}, "found 'qqqq'"),
         ({"pooling": "average+median"}, r"found \['median'\]"),
         ({"pooling": ""}, "average, max, stripes"),

@@ -102,6 +102,8 @@ def test_flags_change_every_stage_of_a_named_recipe() -> None:
         ("--initialization", "he_normal", "", "he_normal"), ("--dropout", "0", "", 0.0),
         ("--class-weights", "balanced", "", "balanced"), ("--sampling", "age", "", "age"),
         ("--backbone", "residual", "", "residual"), ("--tower", "0", "", 0),
+        ("--backbone-rate", "0.5", "", 0.5), ("--repeats", "3", "stage", 3),
+        ("--frozen-until", "stem", "stage", "stem"),
     ],
 )  # fmt: skip
 def test_each_idea_is_one_flag(flag: str, value: str, where: str, expected: object) -> None:
@@ -115,7 +117,8 @@ def test_each_idea_is_one_flag(flag: str, value: str, where: str, expected: obje
 
 def test_images_come_once_where_that_is_asked_for() -> None:
     assert flags("--sampling", "none") == Recipe(sampling="")
-    others = [recipe for name, recipe in recipes.RECIPES.items() if name != "street"]
+    ours = ("street", "fine-tune")
+    others = [recipe for name, recipe in recipes.RECIPES.items() if name not in ours]
     assert len(others) == 4 and {recipe.sampling for recipe in others} == {""}
 
 

@@ -39,14 +39,20 @@ def pixels() -> np.ndarray:
     return np.stack([decode_image(tf.constant(data), IMAGE_SIZE) for data in ALL])
 
 
-@pytest.fixture(scope="module")
-def expected(trained: Run, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    return load_model(trained.best_path).predict(pixels, verbose=0)
+@pytest.fixture(scope="module", params=["trained", "tuned"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """From random weights, and from ImageNet's."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")
-def lite(trained: Run) -> LiteRTPredictor:
-    return LiteRTPredictor(trained.export_folder)
+def expected(run: Run, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    return load_model(run.best_path).predict(pixels, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def lite(run: Run) -> LiteRTPredictor:
+    return LiteRTPredictor(run.export_folder)
 
 
 def assert_alike(answers: dict, expected: dict, tolerance: float) -> None:
@@ -62,8 +68,8 @@ def test_the_images_are_told_apart(expected: dict[str, np.ndarray]) -> None:
     assert max(values.std(axis=0).max() for values in expected.values()) > 20 * CLOSE
 
 
-def test_the_saved_model_answers_files_as_the_model(trained: Run, expected: dict) -> None:
-    predictor = SavedModelPredictor(trained.export_folder)
+def test_the_saved_model_answers_files_as_the_model(run: Run, expected: dict) -> None:
+    predictor = SavedModelPredictor(run.export_folder)
     assert_alike(predictor.predict_bytes(ALL), expected, EXACT)
     one = predictor.predict_bytes(ALL[:1])
     assert_alike(one, {task: values[:1] for task, values in expected.items()}, EXACT)
@@ -85,22 +91,22 @@ def test_litert_answers_pixels_as_the_model(
         assert_alike(lite.predict_pixels(pixels[i : i + 1]), one, EXACT)
 
 
-def test_onnx_answers_pixels_as_the_model(trained: Run, pixels: np.ndarray, expected: dict) -> None:
-    session = onnxruntime.InferenceSession(trained.export_folder / "model.onnx")
+def test_onnx_answers_pixels_as_the_model(run: Run, pixels: np.ndarray, expected: dict) -> None:
+    session = onnxruntime.InferenceSession(run.export_folder / "model.onnx")
     (name,) = (node.name for node in session.get_inputs())
     outputs = [node.name for node in session.get_outputs()]
     answers = dict(zip(outputs, session.run(None, {name: pixels.astype(np.float32)})))
     assert_alike(answers, expected, EXACT)
 
 
-def test_answers_come_in_the_order_of_the_labels(trained: Run, lite: LiteRTPredictor) -> None:
-    saved = SavedModelPredictor(trained.export_folder)
+def test_answers_come_in_the_order_of_the_labels(run: Run, lite: LiteRTPredictor) -> None:
+    saved = SavedModelPredictor(run.export_folder)
     for predictor in (lite, saved):
-        assert list(predictor.predict_bytes(ALL[:1])) == list(trained.labels.tasks)
-    extra = trained.export_folder / "saved_model" / "assets.extra" / "labels.json"
-    for path in (trained.export_folder / "labels.json", extra):
+        assert list(predictor.predict_bytes(ALL[:1])) == list(run.labels.tasks)
+    extra = run.export_folder / "saved_model" / "assets.extra" / "labels.json"
+    for path in (run.export_folder / "labels.json", extra):
         labels = Labels.read(path)
-        assert labels == trained.labels and list(labels.tasks) == list(trained.labels.tasks)
+        assert labels == run.labels and list(labels.tasks) == list(run.labels.tasks)
 
 
 # The same pixels without TensorFlow

@@ -351,7 +351,7 @@ def test_a_run_is_not_replaced_unasked(trained: Run, people: Manifest) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone": "stret"}, "Did you mean street"),
+        ({"backbone": "stret"}, "Did you mean 'street'"),
         ({"pooling": "mean"}, "average, max, stripes"),
         ({"task_weights": "gendr=1"}, "Did you mean 'gender'"),
         ({"weights": "gone.keras"}, "gone.keras"),

@@ -18,7 +18,7 @@ from helpers.cloud.script import __main__ as train
 from helpers.cloud.script import workers as distributed
 from helpers.cloud.script.environment import JobEnvironment, read_channels
 from helpers.common import run_command
-from tests.conftest import small_recipe, tiny_features
+from tests.conftest import small_recipe, tiny_features, tuned_recipe
 
 NAMES = ("algo-1", "algo-2")
 
@@ -40,6 +40,7 @@ CASES = {  # recipe, backbone
     "uncertainty": (exact_recipe(task_weights="uncertainty", epochs=2), plain_features),
     "whole": (small_recipe(), tiny_features),
     "job": (small_recipe(), tiny_features),
+    "tuned": (tuned_recipe(epochs=1, repeats=2), tiny_features),
     "replicated": (small_recipe(epochs=1, minutes=0.02), tiny_features),
 }
 

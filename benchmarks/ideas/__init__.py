@@ -9,7 +9,6 @@ from importlib import import_module
 from helpers.common import expected
 
 IDEAS = {  # the module and the class, imported when a training asks for it, and TensorFlow with it
-    "balanced gradients": "balanced_gradients.BalancedGradients",
     "MixUp": "mixup.MixUp",
     "CutMix": "cutmix.CutMix",
     "group normalization": "group_normalization.GroupNormalized",

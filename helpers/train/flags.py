@@ -38,12 +38,14 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe | None:
     changes = {n: v for n, v in vars(arguments).items() if n in names and v is not None}
     if "image_size" in changes:
         changes["image_size"] = _parse_size(changes["image_size"])
-    for name, nothing in (("weights", None), ("sampling", "")):
+    for name, nothing in (("weights", None), ("sampling", ""), ("planned", "")):
         if changes.get(name) == "none":
             changes[name] = nothing
     if arguments.recipe is None and not changes:
         return None
-    return change(find_recipe(arguments.recipe or "street"), **changes)
+    recipe = change(find_recipe(arguments.recipe or "street"), **changes)
+    planned = [name for name in recipe.planned.split(",") if name not in changes]
+    return recipe.replace(planned=",".join(planned))
 
 
 def _parse_size(text: str) -> tuple[int, int]:

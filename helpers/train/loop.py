@@ -18,6 +18,7 @@ from helpers.pipeline import channel_statistics, load_images
 from helpers.train.callbacks import BatchLog, EpochRecorder
 from helpers.train.data import Data, read_data
 from helpers.train.idea import Idea
+from helpers.train.planning import as_before, fitted
 from helpers.train.recipe import Recipe, Stage
 from helpers.train.recipes import describe_stage
 from helpers.train.runs import Run, check_data, check_folder, check_labels, create_run, open_run
@@ -80,15 +81,15 @@ def open_or_create(
     """Opens the run to go on with, or makes a new one; the arguments are those of `train`."""
     data = read_data(manifest)
     if not resume or not (folder / "run.json").exists():
-        recipe = recipe or Recipe()
         check_folder(folder, overwrite)
+        recipe = fitted(recipe or Recipe(), data.training)
         _try_out(data, recipe, idea)
         return create_run(folder, data, recipe, overwrite), data
     run = open_run(folder)
     check_labels(run, data.training)
     data = data.select(list(run.labels.tasks))
     check_data(run, data)
-    if recipe and recipe != run.recipe:
+    if recipe and (recipe := as_before(recipe, run.recipe)) != run.recipe:
         old, new = run.recipe.to_json(), recipe.to_json()
         changed = ", ".join(name for name in old if old[name] != new[name])
         what = f"the recipe that {folder} was started with"
@@ -139,7 +140,7 @@ def _fit(training: Manifest, state: State, last: int, callbacks: list, idea: Ide
     compile_model(model, run.labels, data.counts, recipe, stage, data.steps * stage.epochs, idea)
     model.optimizer.build(model.trainable_variables)
     state.restore(model)
-    if len(recipe.stages) > 1:
+    if len(recipe.stages) > 1 or recipe.planned:
         print(describe_stage(recipe, state.stage), flush=True)
     trace_once(model, data.batches)
     model.fit(

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from helpers.common import Declared
 from helpers.pipeline import AUGMENTATIONS
 
+PLANNED = ("image_size", "batch_size", "repeats")  # what `helpers.train.planning` can choose
 # Fields of files of before, of ideas that did not help: they are left out when a file is read.
 RETIRED = ("mix", "focal", "logit_adjustment", "normalization")
 
@@ -27,6 +28,8 @@ class Stage(Declared):
     )
     augmentation: Literal[*AUGMENTATIONS] = Field("standard", description=", ".join(AUGMENTATIONS))
     freeze_backbone: bool = Field(False, description="train towers and heads only")
+    # of a pretrained backbone, whose first layers serve everywhere
+    frozen_until: str = Field("", description="last of the backbone's layers that is not trained")
     early_stopping: int = Field(0, ge=0, description="epochs without progress to end at; 0 never")
     # validation and saving included
     minutes: float = Field(
@@ -34,6 +37,9 @@ class Stage(Declared):
     )
     # as large a step in the memory of one batch; but batch normalization still sees one batch
     accumulate: int = Field(1, ge=1, description="batches whose mean gradient makes one step")
+
+    # few images would otherwise be validated and saved more than they are trained
+    repeats: int = Field(1, ge=1, description="how often all images come in an epoch")
 
     @field_validator("image_size")
     @classmethod
@@ -50,7 +56,7 @@ class Recipe(Declared):
     stages: tuple[Stage, ...] = Field((Stage(epochs=10),), strict=False, min_length=1)
     backbone: str = Field(
         "street",
-        description="street, residual, dense, sign, lenet, or a name of keras.applications",
+        description="street, residual, dense, sign, lenet, lite0, or one of keras.applications",
     )
     weights: str | None = Field(None, description="none, imagenet, or a saved .keras model")
     pooling: str = Field(
@@ -59,6 +65,9 @@ class Recipe(Declared):
     tower: int = Field(128, ge=0, description="units of the hidden layer before each head")
     dropout: float = Field(0.2, ge=0, lt=1, description="fraction of units dropped before a head")
     weight_decay: float = Field(1e-2, ge=0, lt=10, description="of AdamW (Loshchilov & Hutter)")
+    backbone_rate: float = Field(
+        1.0, gt=0, le=1, description="rate of the backbone, without decay, as a fraction of others"
+    )
     # the averages are validated and saved
     ema: float = Field(0.0, ge=0, lt=1, description="momentum of averaged weights; 0 for none")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="fraction spread over all classes")
@@ -76,6 +85,9 @@ class Recipe(Declared):
     )
     initialization: Literal["glorot_uniform", "he_normal", "lecun_normal", "orthogonal"] = Field(
         "glorot_uniform", description="glorot_uniform, he_normal, lecun_normal, orthogonal"
+    )
+    planned: str = Field(
+        "", description=f"what images and minutes decide, joined by a comma: {', '.join(PLANNED)}"
     )
     pixels: Literal["fixed", "dataset"] = Field(
         "fixed", description="fixed scaling, or dataset: by mean and std of the training split"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from helpers.common import WorkshopError, expected, read_json, run_command, write_json
 from helpers.manifest import did_you_mean
-from helpers.train.recipe import Recipe, Stage
+from helpers.train.recipe import PLANNED, Recipe, Stage
 
 FROZEN_WORK = 1 / 3  # of a step: no way back through the backbone, which costs twice the way there
 SMALLEST_SIDE = 32  # pixels that every network of keras.applications takes
@@ -68,9 +68,20 @@ PUBLISHED_ATTRIBUTES = Recipe(
     sampling="",
 )
 
+# One's own images: ImageNet's features, whose first blocks stay, change a little; new heads learn.
+_TUNED = Stage(epochs=8, batch_size=64, frozen_until="block_4_project")
+FINE_TUNE = Recipe(
+    stages=(_TUNED,),
+    backbone="lite0",
+    weights="imagenet",
+    backbone_rate=1 / 3,
+    planned=",".join(PLANNED),
+)
+
 # What `--recipe` knows by name.
 RECIPES = {
     "street": Recipe(),
+    "fine-tune": FINE_TUNE,
     "signs": SIGNS,
     "lenet": LENET,
     "published": PUBLISHED,
@@ -162,10 +173,13 @@ def describe_stage(recipe: Recipe, number: int) -> str:
     stage = recipe.stages[number]
     height, width = stage.image_size
     layers = "towers and heads only" if stage.freeze_backbone else "all layers"
+    if stage.frozen_until:
+        layers = f"layers after {stage.frozen_until}"
     time = f"{stage.minutes:.1f} minutes" if stage.minutes else f"at most {stage.epochs} epochs"
     return (
         f"stage {number + 1} of {len(recipe.stages)}: {height}x{width}, {layers}, augmentation "
-        f"{stage.augmentation}, rate {stage.learning_rate:g} ({stage.schedule}), {time}"
+        f"{stage.augmentation}, batches of {stage.batch_size}, rate {stage.learning_rate:g} "
+        f"({stage.schedule}), {time}"
     )
 
 

