@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         soft_targets,
         weigh_by_uncertainty,
     )
+    from helpers.model.lite0 import read_imagenet_weights
     from helpers.model.network import build_backbone, build_model, load_model, pool
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)
