@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.sources import hvc
 from helpers.cloud.prices import price_per_hour
 from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
-from helpers.train import PUBLISHED_ATTRIBUTES, shares_of_work
 from helpers.workshop import exercises
 from helpers.workshop.exercises import NOT_ANSWERED, RIGHT, Exercise, all_exercises
 from tests.notebook_form import NOTEBOOKS, code_cells, prose, read
@@ -71,15 +69,6 @@ def test_cloud_exercises():
     assert exercises.is_right("08-precision", "stop", by_class)
     assert not exercises.is_right("08-precision", "never", by_class)
     assert exercises.is_right("08-status", 413)
-
-
-def test_published_recipe_exercises():
-    outputs = sum(len(classes) for classes in hvc.TASKS.values())
-    assert exercises.is_right("09-outputs", outputs)
-    assert not exercises.is_right("09-outputs", outputs - 1)
-    shares = shares_of_work(PUBLISHED_ATTRIBUTES)
-    right = [exercises.is_right("09-work", number) for number in range(1, len(shares) + 1)]
-    assert right == (shares == shares.max()).tolist()
 
 
 def test_boxes_exercises():

@@ -33,11 +33,12 @@ def network():
 @pytest.mark.parametrize("frozen, right", [(2, True), (1, False), (3, False), (0, False)])
 def test_the_first_layers_are_frozen_and_no_others(frozen, right):
     model = network()
-    for layer in model.get_layer("backbone").layers[: frozen + 1]:  # the first is the input
+    backbone = model.get_layer("backbone")
+    for layer in backbone.layers[: frozen + 1]:  # the first is the input
         layer.trainable = False
-    assert not exercises.is_right("06-freeze", model)  # not compiled yet
+    assert not exercises.is_right("06-freeze", model, backbone)  # not compiled yet
     model.compile(loss="sparse_categorical_crossentropy")
-    assert exercises.is_right("06-freeze", model) == right
+    assert exercises.is_right("06-freeze", model, backbone) == right
 
 
 def test_the_stored_features_teach_a_head_on_the_extractor():

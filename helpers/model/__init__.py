@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from helpers.model.backbones import street_features
     from helpers.model.explain import grad_cam
     from helpers.model.layers import set_pixel_statistics
+    from helpers.model.lite0 import read_imagenet_weights
     from helpers.model.losses import (
         MaskedAccuracy,
         MaskedCrossentropy,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         soft_targets,
         weigh_by_uncertainty,
     )
-    from helpers.model.lite0 import read_imagenet_weights
     from helpers.model.network import build_backbone, build_model, load_model, pool
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -31,13 +31,14 @@ def _folder(answer: Any) -> bool:
     return found == wanted and len(rows) == len(wanted)
 
 
-def _freeze(answer: Any) -> bool:
-    own = [layer for layer in answer.get_layer("backbone").layers if layer.weights]
+def _freeze(answer: Any, backbone: Any) -> bool:
+    own = [layer for layer in backbone.layers if layer.weights]
     names = [layer.name for layer in own]
     last = names.index(LAST_FROZEN)
     frozen = [not layer.trainable_weights for layer in own]
     untrained = answer.compiled and int(answer.optimizer.iterations) == 0
-    return all(frozen[: last + 1]) and not any(frozen[last + 1 :]) and untrained
+    right = all(frozen[: last + 1]) and not any(frozen[last + 1 :])
+    return right and untrained and backbone in answer.layers
 
 
 def _stored(answer: Any, extractor: Any, images: Any, targets: Any) -> bool:
@@ -52,18 +53,19 @@ def _stored(answer: Any, extractor: Any, images: Any, targets: Any) -> bool:
 EXERCISES: dict[str, Exercise] = {
     "06-folder": Exercise(
         _folder,
-        "folder.glob('*/*.jpg') finds the files. Of a file, `file.parent.name` is the class and "
-        "`file.name.split('_')[0]` the person; file.relative_to(folder) is its path in the table.",
+        "glob('*/*.jpg') of the folder finds the files. `Path('cats', 'p7_c2.jpg').parent.name` is "
+        "the class, `Path('cats', 'p7_c2.jpg').name.split('_')[0]` the person, and relative_to() "
+        "gives the path in the table.",
     ),
     "06-freeze": Exercise(
         _freeze,
-        "`[layer.name for layer in backbone.layers].index('block_4_project')` is the place of the "
-        "last frozen layer. Make the whole backbone trainable first, and compile at the end.",
+        "`backbone.get_layer('block_4_project')` is the last frozen layer, and `backbone.layers` "
+        "has all of them in order. Make the backbone trainable first, and compile at the end.",
     ),
     "06-stored": Exercise(
         _stored,
-        "The input of the small network is `keras.Input(features.shape[1:])`. Normalize it first, "
-        "as the notebook does; `keras.Input((*IMAGE_SIZE, 3))` is that of the whole, which calls "
-        "extractor and then the small network.",
+        "The input of the small network is `keras.Input(extractor.output.shape[1:])`. Normalize it "
+        "first, as the notebook does. `keras.Input(extractor.input.shape[1:])` is the input of the "
+        "whole, which calls extractor and then the small network.",
     ),
 }
