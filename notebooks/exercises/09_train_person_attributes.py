@@ -54,7 +54,7 @@ EXERCISES: dict[str, Exercise] = {
     "09-callback": Exercise(
         _callback,
         "keep the loss of the epoch before in self, starting from `float('inf')`. Then compare "
-        "it with the val_loss in logs; on_epoch_end is the method, and a learning rate has assign().",
+        "it with the val_loss in logs; on_epoch_end is the method, and rates have assign().",
     ),
     "09-idea": Exercise(
         _idea,
