@@ -98,9 +98,9 @@ def link_problems(path: Path) -> Iterator[str]:
 
 
 def twin_problems(path: Path, helper_names: set[str]) -> Iterator[str]:
-    """Functions that stand in the notebook and in the package."""
+    """Functions that stand in the notebook and in the package; methods bear the names of Keras."""
     for source in code_cells(read(path)):
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef) and node.name in helper_names:
                 yield f"defines {node.name}, which helpers/ defines too"
 

@@ -45,25 +45,6 @@ def test_the_published_stages() -> None:
     assert callbacks.MIN_PROGRESS == 1e-3
 
 
-def test_a_table_is_edited() -> None:
-    table = recipes.as_table(PUBLISHED)
-    assert recipes.with_stages(PUBLISHED, table) == PUBLISHED
-    table["epochs"] = np.arange(1, 6)  # numpy's numbers must become Python's: JSON knows no others
-    table.loc[2, "augmentation"] = "randaugment"
-    edited = recipes.with_stages(PUBLISHED, table.drop(index=5))
-    assert [stage.epochs for stage in edited.stages] == [1, 2, 3, 4]
-    assert edited.stages[1].augmentation == "randaugment" and edited.backbone == "DenseNet121"
-    assert Recipe.from_json(json.loads(json.dumps(edited.to_json()))) == edited
-
-
-def test_a_wrong_table_is_refused() -> None:
-    table = recipes.as_table(PUBLISHED)
-    with pytest.raises(WorkshopError, match="found epoch"):
-        recipes.with_stages(PUBLISHED, table.rename(columns={"epochs": "epoch"}))
-    with pytest.raises(WorkshopError, match="augmentation: expected"):
-        recipes.with_stages(PUBLISHED, table.assign(augmentation="wild"))
-
-
 def test_minutes_are_divided_by_work() -> None:
     short = recipes.in_minutes(PUBLISHED, 20)
     minutes = np.array([stage.minutes for stage in short.stages])

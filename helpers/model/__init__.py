@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from helpers.model.backbones import street_features
     from helpers.model.explain import grad_cam
     from helpers.model.layers import set_pixel_statistics
+    from helpers.model.lite0 import read_imagenet_weights
     from helpers.model.losses import (
         MaskedAccuracy,
         MaskedCrossentropy,

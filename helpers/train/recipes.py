@@ -1,4 +1,4 @@
-"""Recipes with a name, and what one does with a recipe: read it as a table, edit it, shorten it.
+"""Recipes with a name, and what one does with a recipe: read it as a table, shorten it.
 
     python -m helpers.train.recipes NAME [--minutes N] [--scale F] [--out recipe.json]
 
@@ -15,7 +15,6 @@ import pandas as pd
 from helpers.common import (
     WorkshopError,
     check_file,
-    expected,
     number_flag,
     read_json,
     run_command,
@@ -114,22 +113,9 @@ def find_recipe(name: str) -> Recipe:
 
 
 def as_table(recipe: Recipe) -> pd.DataFrame:
-    """Returns the stages as a table to edit, numbered from 1."""
+    """Returns the stages as a table, numbered from 1."""
     rows = [vars(stage) for stage in recipe.stages]
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="stage"), columns=COLUMNS)
-
-
-def with_stages(recipe: Recipe, table: pd.DataFrame) -> Recipe:
-    """Returns the recipe with the stages of an edited table of `as_table`."""
-    if unknown := sorted(set(table.columns) - set(COLUMNS)):
-        columns = f"columns of a stage ({', '.join(COLUMNS)})"
-        raise expected(columns, ", ".join(unknown), "Rename or drop them.")
-    # numpy's numbers are none for JSON
-    rows = [
-        {name: getattr(value, "item", lambda value=value: value)() for name, value in row.items()}
-        for row in table.to_dict("records")
-    ]
-    return recipe.replace(stages=tuple(Stage(**row) for row in rows))
 
 
 def change(recipe: Recipe, **changes) -> Recipe:
