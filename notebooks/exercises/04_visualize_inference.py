@@ -25,7 +25,7 @@ def _cheapest(answer: Any, targets: Any, probabilities: Any) -> bool:
 
     cheapest = min(map(cost, [*confidence, np.inf]))
     # rounded to two digits it may let one answer more, or one less, through
-    return isinstance(answer, float) and cost(answer) <= cheapest + 10
+    return cost(float(answer)) <= cheapest + 10
 
 
 def _alone(answer: Any, model: Any, images: Any) -> bool:
@@ -46,12 +46,12 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "04-price": Exercise(
         _cheapest,
-        "a cost for each row: ten times its wrong answers, and one for each image that is left. "
-        "`confidence[order][cost.argmin()]` is the threshold where it is lowest.",
+        "a cost for each threshold: `10 * wrong`, where wrong counts the wrong answers down to it, "
+        "plus one for each image below it. `np.argmin(cost)` is the cheapest.",
     ),
     "04-one-task": Exercise(
         _alone,
-        "`keras.Model(model.input, {task: model.output[task]})` has the output of one task. Its "
-        '`export` wants format="litert".',
+        "`keras.Model(model.input, {task: model.output[task]})` has the output of one task. Then "
+        "export it as above, as litert.",
     ),
 }

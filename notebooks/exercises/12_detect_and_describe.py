@@ -35,12 +35,12 @@ def _tight(answer: Any) -> bool:
 EXERCISES: dict[str, Exercise] = {
     "12-anonymize": Exercise(
         _anonymous,
-        "`image.crop((30, 20, 90, 40)).filter(ImageFilter.GaussianBlur(8))` is a blurred part; "
-        "paste it into a copy, at the corner where it was.",
+        "crop the upper sixth, apply `ImageFilter.GaussianBlur(8)` to it, and paste it into a copy "
+        "of the image, at the corner where it was.",
     ),
     "12-tight": Exercise(
         _tight,
-        "Pillow wants left, top, right, bottom: `image.crop((box[1], box[0], box[3], box[2]))`. "
+        "Pillow wants left, top, right, bottom: `(box[1], box[0], box[3], box[2])`. "
         "And `size` is height and width, but resize wants width and height.",
     ),
     "12-batch": Exercise(32, "a batch that is not full is padded; how many does a batch hold?"),
