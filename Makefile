@@ -34,7 +34,8 @@ format: $(VENV)/.installed  ## mends what lint finds, where it can
 
 screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab, renews images/
 	$(BIN)/python -m tests.jupyterlab --screenshots
-	$(BIN)/python -m benchmarks people --run artifacts/full/runs/multi_task --manifest artifacts/full/people/manifest.csv
+	$(BIN)/python -c "from PIL import Image; Image.open('artifacts/full/pictures/probabilities.png') \
+	    .convert('RGB').quantize(256).save('images/probabilities.png', optimize=True)"
 
 bench: $(VENV)/.installed  ## measures each part beside its peer or limit, in minutes; writes a page
 	test -f $(PEOPLE) || $(BIN)/python -m data.generate.people --out $(dir $(PEOPLE))

@@ -94,8 +94,6 @@ def test_a_task_without_labels_gives_nan_everywhere():
     assert math.isnan(score.accuracy) and math.isnan(score.lift_low)
     assert math.isnan(metrics.expected_calibration_error(targets, probabilities))
     assert metrics.fit_temperature(targets, probabilities) == 1.0
-    assert metrics.coverage_curve(targets, probabilities).empty
-    assert not metrics.choose_threshold(targets, probabilities, 0.5).reached
     assert metrics.likely_label_errors(targets, probabilities, CLASSES[:4]).empty
     assert metrics.score_by(targets, probabilities, ["a", "b", "c"]).empty
     assert metrics.per_class(targets, probabilities, CLASSES[:4]).support.tolist() == [0] * 4
@@ -245,42 +243,6 @@ def test_temperature_stands_probabilities_of_zero_and_refuses_zero_degrees():
     assert np.isfinite(metrics.fit_temperature(np.array([0, 1, 1]), probabilities))
     with pytest.raises(WorkshopError, match="above 0"):
         metrics.apply_temperature(probabilities, 0)
-
-
-def test_coverage_curve_answers_ties_together():
-    probabilities = one_hot([0, 0, 0, 0, 0], 2)
-    probabilities[:] = [[0.9, 0.1], [0.8, 0.2], [0.8, 0.2], [0.6, 0.4], [0.7, 0.3]]
-    curve = metrics.coverage_curve(np.array([0, 0, 1, 1, -1]), probabilities)
-    assert curve.threshold.tolist() == [0.6, 0.8, 0.9]
-    assert curve.coverage.tolist() == [1, 0.75, 0.25]
-    assert curve.accuracy.tolist() == pytest.approx([0.5, 2 / 3, 1])
-
-
-def test_choose_threshold_is_the_smallest_that_reaches_the_accuracy():
-    targets, probabilities = predictions(rows=2000)
-    chosen = metrics.choose_threshold(targets, probabilities, 0.8)
-    known = targets != -1
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == targets
-    answered = known & (confidence >= chosen.threshold)
-    assert chosen.reached
-    assert chosen.accuracy >= 0.8
-    assert right[answered].mean() == pytest.approx(chosen.accuracy)
-    assert answered.sum() / known.sum() == pytest.approx(chosen.coverage)
-    for lower in confidence[known & (confidence < chosen.threshold)]:
-        assert right[known & (confidence >= lower)].mean() < 0.8
-    assert "images" in str(chosen)
-
-
-def test_an_accuracy_out_of_reach_says_so():
-    targets = np.zeros(50, int)
-    probabilities = one_hot([0, 1] * 25, 2, 0.9)
-    probabilities[0] = [0.99, 0.01]  # a single sure and right answer is luck
-    chosen = metrics.choose_threshold(targets, probabilities, 0.95)
-    assert not chosen.reached
-    assert chosen.threshold == math.inf and chosen.coverage == 0
-    assert str(chosen) == "no confidence reaches an accuracy of 0.950"
-    assert metrics.choose_threshold(targets, probabilities, 0.95, fewest_answers=1).reached
 
 
 def test_likely_label_errors_finds_the_labels_that_were_swapped():

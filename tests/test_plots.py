@@ -247,22 +247,6 @@ def test_reliability_shows_each_curve_with_its_error(tasks, folder):
         assert axes.lines[1].get_ydata().tolist() == curves[task]["before"].accuracy.tolist()
 
 
-def test_coverage_marks_the_threshold_or_says_that_there_is_none():
-    random = np.random.default_rng(0)
-    sure = random.uniform(0.5, 1, 500)
-    targets = (random.random(500) > sure).astype(int)
-    answers = np.column_stack([sure, 1 - sure])
-    curve = metrics.coverage_curve(targets, answers)
-    chosen = metrics.choose_threshold(targets, answers, 0.85)
-    axes = drawn(plots.coverage({"gender": curve}, {"gender": chosen})).axes[0]
-    assert f"answers {chosen.coverage:.0%}" in texts(axes)[0]
-    assert list(axes.lines[-1].get_ydata()) == [chosen.accuracy, chosen.coverage]
-    none = metrics.choose_threshold(targets, answers, 1.01)
-    figure = drawn(plots.coverage({"a": curve, "b": curve}, {"a": none}))
-    assert texts(figure.axes[0]) == ["101% cannot be reached"]
-    assert texts(figure.axes[1]) == []
-
-
 @ALL
 def test_probabilities_has_a_bar_for_every_class(tasks):
     random = np.random.default_rng(0)
@@ -392,24 +376,10 @@ def test_learning_curve_sets_shorter_training_aside():
     assert ticks == ["250", "1,000"]
 
 
-def test_speed_says_how_many_times_faster():
-    table = pd.DataFrame(
-        {"images per second": [30.0, 240, 3000], "milliseconds": [33.0, 25.0, 20.0]},
-        index=["model.predict", "export", "LiteRT"],
-    )
-    first, second = drawn(plots.speed(table)).axes
-    assert widths(first) == [30, 240, 3000]
-    assert first.get_xscale() == "log" and second.get_xscale() == "linear"
-    assert [text.split() for text in texts(first)] == [["30"], ["240", "×8.0"], ["3,000", "×100"]]
-    assert labels_of(first) == ["model.predict", "export", "LiteRT"]
-
-
 def test_a_notebook_shows_a_figure_exactly_once():
     notebook = nbformat.v4.new_notebook()
-    code = (
-        "from helpers import plots\nimport pandas as pd\nplots.speed(pd.DataFrame({'a': [1, 2]}))"
-    )
-    again = "plots.speed(pd.DataFrame({'a': [1, 2]}))"
+    again = "plots.image_grid([])"
+    code = f"from helpers import plots\n{again}"
     notebook.cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell(again)]
     resources = {"metadata": {"path": str(plots.__file__).rsplit("/helpers", 1)[0]}}
     nbclient.NotebookClient(notebook, timeout=60, resources=resources).execute()

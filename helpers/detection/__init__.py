@@ -10,7 +10,7 @@ from helpers.common import front_door
 if TYPE_CHECKING:
     from helpers.detection.annotations import read_annotations, read_groups
     from helpers.detection.config import Config
-    from helpers.detection.describe import Describer, compare, describe_places
+    from helpers.detection.describe import Describer, describe_places
     from helpers.detection.drawing import sheet, with_boxes
     from helpers.detection.images import Example, batches_in_order, training_batches
     from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap

@@ -23,7 +23,6 @@ from helpers.common import (
     WorkshopError,
     check_out,
     expected,
-    keras,
     number_flag,
     progress_bar,
     run_command,
@@ -46,7 +45,6 @@ ASPECT, BODY, FEET = 100 / 240, 0.9, 0.955
 BODY_CUT = 0.95  # the same fraction where the lower edge of the image cuts a person
 NEAR_EDGE = 0.01  # of the image's height: a box that ends there is cut
 BATCH = 8  # people described at once
-SAME_PERSON = 0.5  # least IoU of a detected box and the true one
 DESCRIBED = Output("described images", "people.json", r"\d{5,}_.*\.jpg|people\.(csv|json)")
 STEPS = ("decode", "detect", "describe", "draw")
 
@@ -189,25 +187,6 @@ def _span(
     begin = min(max(round((first - start) * scale), 0), pixels - 1)
     end = min(max(round((last - start) * scale), begin + 1), pixels)
     return stop - start, (first, last), (begin, end)
-
-
-def compare(found: Described, truth: pd.DataFrame) -> pd.DataFrame:
-    """Compares the predictions with the truth: a row per detected person and task.
-
-    `truth` has the rows of the image's people, as `data.generate.streets` writes them.
-    """
-    rows = []
-    if found.people and len(truth):
-        boxes = truth[list(EDGES)].astype("float32").to_numpy()
-        own = np.array([one.box for one in found.people], "float32")
-        overlaps = np.asarray(keras.utils.bounding_boxes.compute_iou(own, boxes, "yxyx"))
-        for number, (one, overlap) in enumerate(zip(found.people, overlaps), 1):
-            real = truth.iloc[int(np.argmax(overlap))]
-            tasks = one.attributes if max(overlap) >= SAME_PERSON else ()
-            for task in (task for task in tasks if task in truth):
-                said = next(iter(one.attributes[task]))
-                rows.append((number, task, said, real[task], said == real[task]))
-    return pd.DataFrame(rows, columns=["person", "task", "said", "true", "right"])
 
 
 def describe_places(

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from helpers.plots.images import class_gallery, image_grid, images_of_groups
     from helpers.plots.scores import (
         confusion_matrix,
-        coverage,
         leak,
         learning_curve,
         lifts,
         reliability,
         scores_against_floor,
         scores_by,
-        speed,
         two_scores_by,
     )
     from helpers.plots.style import (

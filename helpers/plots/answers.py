@@ -13,7 +13,7 @@ from PIL import Image
 import helpers.plots.style as style
 from helpers.manifest import Labels, Manifest
 from helpers.plots.images import ImageLike, read_image, show_image
-from helpers.plots.panels import OVERHEAD, ROW, new_figure, packed_panels, paint_bars, text_width
+from helpers.plots.panels import ROW, new_figure, packed_panels, paint_bars, text_width
 
 MOST_BARS = 22  # a task with more classes continues in the next column
 Answer = tuple[Sequence[str], np.ndarray]  # classes, probabilities
@@ -66,7 +66,8 @@ def _answer_panel(
     """Draws the bars of the classes `part` of a task: the prediction is bold, the truth marked."""
     classes, values = answer[0], np.asarray(answer[1], float)
     best = int(values.argmax())
-    paint_bars(axes, [classes[i] for i in part], names, values[part], np.flatnonzero(part == best))
+    shown, best_row = [classes[i] for i in part], np.flatnonzero(part == best)
+    paint_bars(axes, shown, names, values[part], best_row, classes)
     axes.barh(np.arange(len(part)), 1, height=0.74, color=style.TRACK, zorder=0)
     for row, (index, label) in enumerate(zip(part, axes.get_yticklabels())):
         weight = "bold" if index == best else "normal"
@@ -90,30 +91,25 @@ def _beside(axes: Axes, row: int, text: str, points: float, **look: Any) -> None
 
 
 @style.styled
-def probability_gallery(rows: Sequence[Row], top: int | None = None) -> Figure:
-    """Draws images with the truth and the `top` classes of each task.
-
-    Where None, these are 5 for up to three tasks, and 2 for more.
-    """
+def probability_gallery(rows: Sequence[Row], top: int = 3, columns: int = 3) -> Figure:
+    """Draws images, each beside the truth and the `top` classes of each task."""
     arrays, tasks = [read_image(image) for image, _, _ in rows], list(rows[0][1])
-    columns = min(3, len(tasks))
-    lines = math.ceil(len(tasks) / columns)
-    top = top or (5 if lines == 1 else 2)
-    height = lines * (top + (0.9 if lines == 1 else OVERHEAD)) * ROW
-    left = max(array.shape[1] / array.shape[0] for array in arrays) * height + 0.2
-    figure = new_figure(len(rows) * height + 0.3, min(style.WIDTH, left + 4.2 * columns))
-    rest = (figure.get_figwidth() - left) / columns
-    ratios = [left] + [rest] * columns
-    grid = figure.add_gridspec(len(rows) * lines, 1 + columns, width_ratios=ratios)
+    columns = min(columns, len(rows))
+    lines, cell = math.ceil(len(rows) / columns), style.WIDTH / 3
+    height = len(tasks) * (top + 0.9) * ROW
+    left = min(cell / 3, max(array.shape[1] / array.shape[0] for array in arrays) * height)
+    figure = new_figure(lines * height + 0.1, columns * cell)
+    grid = figure.add_gridspec(lines, columns)
     every = [style.clipped(name) for task in tasks for name in rows[0][1][task][0]]
-    width = rest - min(text_width(every), 0.5 * rest) - 0.2
+    width = cell - left - min(text_width(every), cell / 3) - 0.2
     for place, (array, (_, answers, truth)) in enumerate(zip(arrays, rows)):
-        show_image(figure.add_subplot(grid[place * lines : (place + 1) * lines, 0]), array)
-        for number, task in enumerate(tasks, place * lines * columns):
-            axes = figure.add_subplot(grid[number // columns, 1 + number % columns])
+        ratios = {"width_ratios": [left, cell - left]}
+        inner = grid[divmod(place, columns)].subgridspec(len(tasks), 2, **ratios)
+        show_image(figure.add_subplot(inner[:, 0], anchor="N"), array)
+        for number, task in enumerate(tasks):
+            axes = figure.add_subplot(inner[number, 1])
             _top_panel(axes, answers[task], top, (truth or {}).get(task), width)
-            if lines > 1 or place == 0:
-                axes.set_title(style.task_title(task), fontsize=10)
+            axes.set_title(style.task_title(task), fontsize=10)
     return figure
 
 

@@ -102,14 +102,15 @@ def paint_bars(
     names: Sequence[str],
     values: np.ndarray,
     best: Sequence[int] | None = None,
+    task: Sequence[str] | None = None,
 ) -> Any:
     """Draws a bar per class from the top down, in its color where most classes name colors.
 
-    Otherwise the rows `best` are highlighted, or all where None.
+    Otherwise the rows `best` are highlighted, or all where None. `task` are all of its classes.
     """
-    rows = range(len(classes))
-    named = sum(name in style.PAINT for name in classes)
-    colored = named >= 3 and 2 * named > len(classes)
+    rows, every = range(len(classes)), task or classes
+    named = sum(name in style.PAINT for name in every)
+    colored = named >= 3 and 2 * named > len(every)
     bars = axes.barh(rows, values, height=0.74, zorder=2)
     axes.set_yticks(rows, [style.clipped(name) for name in names])
     axes.set(ylim=(len(rows) - 0.45, -0.55), xticks=[])

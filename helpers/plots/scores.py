@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import helpers.plots.panels as panels
 import helpers.plots.style as style
-from helpers.scores import Threshold, at_majority_baseline
+from helpers.scores import at_majority_baseline
 
 MEASURED = {"promised": "promised by its validation images", "unseen": "unseen people"}
 # Trainings beside each other: how far aside each is drawn, so that no interval hides another one.
@@ -198,63 +198,4 @@ def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
         axes.grid()
     for axes in grid[::columns]:
         axes.set_ylabel("accuracy")
-    return figure
-
-
-@style.styled
-def coverage(
-    curves: Mapping[str, pd.DataFrame], thresholds: Mapping[str, Threshold] | None = None
-) -> Figure:
-    """Draws tables of `metrics.coverage_curve`, by task, and marks the thresholds."""
-    figure, grid = panels.grid_of_panels(list(curves), 3, (5.5, 3.1))
-    right = {"color": style.BLUE, "lw": 2, "label": "answers that are right"}
-    answered = {"color": style.ORANGE, "lw": 2, "label": "images answered"}
-    for axes, (task, table) in zip(grid, curves.items()):
-        axes.plot(table["threshold"], table["accuracy"], "-", **right)
-        axes.plot(table["threshold"], table["coverage"], "--", **answered)
-        if thresholds and task in thresholds:
-            _mark_threshold(axes, thresholds[task])
-        axes.set(xlabel="answer from this confidence on", ylim=(0, 1.02), xlim=(None, 1.0))
-        axes.yaxis.set_major_formatter("{x:.0%}")
-        axes.grid()
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
-    return figure
-
-
-def _mark_threshold(axes: Axes, chosen: Threshold) -> None:
-    corner = {"x": 0.03, "y": 0.05, "transform": axes.transAxes}
-    if not chosen.reached:
-        axes.text(s=f"{chosen.wanted_accuracy:.0%} cannot be reached", color=style.RED, **corner)
-        return
-    place, accuracy, coverage = chosen.threshold, chosen.accuracy, chosen.coverage
-    axes.axvline(place, color=style.INK, lw=1, ls=":")
-    axes.plot([place] * 2, [accuracy, coverage], "o", color=style.INK, ms=6, zorder=4)
-    text = f"from {place:.2f} on:\nanswers {coverage:.0%},\n{accuracy:.0%} of them right"
-    axes.text(s=text, va="bottom", fontsize=9, **corner)
-
-
-@style.styled
-def speed(table: pd.DataFrame) -> Figure:
-    """Draws a panel per measurement of speed, and how many times the first row's each one is."""
-    figure = panels.new_figure(0.42 * len(table) + 0.9)
-    grid = figure.subplots(1, len(table.columns), sharey=True, squeeze=False)[0]
-    rows = np.arange(len(table))
-    for axes, column in zip(grid, table.columns):
-        values = table[column].astype(float)
-        low, high = values.min(), values.max()
-        axes.barh(rows, values, color=[style.GRAY] + [style.BLUE] * (len(table) - 1), height=0.62)
-        for row, value in zip(rows, values):
-            factor = value / values.iloc[0]
-            times = f"   ×{factor:.{0 if factor >= 10 else 1}f}" if row else ""
-            axes.text(value, row, f" {style.three_digits(value)}{times}", va="center", fontsize=9.5)
-        if high > 20 * low > 0:
-            axes.set(xscale="log", xlim=(low / 2, high * (high / low) ** 0.5))
-            axes.set_title(f"{column} (log scale)")
-        else:
-            axes.set(xlim=(0, high * 1.4))
-            axes.set_title(column)
-        axes.tick_params(labelbottom=False)
-        axes.minorticks_off()
-    grid[0].set_yticks(rows, table.index)
-    grid[0].set_ylim(len(rows) - 0.5, -0.5)
     return figure

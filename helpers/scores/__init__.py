@@ -10,11 +10,8 @@ from helpers.common import front_door
 
 if TYPE_CHECKING:
     from helpers.scores.confidence import (
-        Threshold,
         apply_temperature,
         calibration_curve,
-        choose_threshold,
-        coverage_curve,
         expected_calibration_error,
         fit_temperature,
     )

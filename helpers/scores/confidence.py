@@ -1,7 +1,6 @@
-"""What a confidence is worth: calibration, temperature, and from where on to answer."""
+"""What a confidence is worth: calibration and temperature."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -60,51 +59,3 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
         raise expected("a temperature above 0", temperature, "Take it from fit_temperature.")
     logits = np.log(np.maximum(np.asarray(probabilities, float), SMALLEST_PROBABILITY))
     return softmax(logits / temperature, axis=-1)
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """The confidence below which a network says "I am not sure", and what that brings."""
-
-    threshold: float  # answer where the largest probability is at least this; inf: never answer
-    coverage: float  # fraction of the rows that get an answer
-    accuracy: float  # fraction of the answers that are right; nan without answers
-    wanted_accuracy: float
-    reached: bool
-
-    def __str__(self) -> str:
-        if not self.reached:
-            return f"no confidence reaches an accuracy of {self.wanted_accuracy:.3f}"
-        return (
-            f"answers from a confidence of {self.threshold:.3f} on: {self.coverage:.1%} of the "
-            f"images, {self.accuracy:.1%} of them right"
-        )
-
-
-def coverage_curve(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Returns for each confidence that occurs, rising, the coverage and the accuracy from it on."""
-    known, probabilities, _ = labelled(targets, probabilities)
-    correct = pd.Series(probabilities.argmax(axis=1) == known)
-    # Equal confidences are answered together.
-    counts = correct.groupby(probabilities.max(axis=1)).agg(["size", "sum"])
-    answered = counts[::-1].cumsum()[::-1]
-    coverage, accuracy = answered["size"] / len(known), answered["sum"] / answered["size"]
-    table = pd.DataFrame({"coverage": coverage, "accuracy": accuracy})
-    return table.rename_axis("threshold").reset_index()
-
-
-def choose_threshold(
-    targets: np.ndarray, probabilities: np.ndarray, wanted_accuracy: float, fewest_answers: int = 20
-) -> Threshold:
-    """Finds the smallest confidence from which on the answers are as accurate as wanted.
-
-    A threshold that leaves fewer than `fewest_answers` is luck, and not taken. Choose it on
-    validation images.
-    """
-    curve = coverage_curve(targets, probabilities)
-    known, _, _ = labelled(targets, probabilities)
-    enough = (curve.coverage * len(known)).round() >= fewest_answers
-    good = curve[(curve.accuracy >= wanted_accuracy) & enough]
-    if good.empty:
-        return Threshold(math.inf, 0.0, math.nan, wanted_accuracy, reached=False)
-    return Threshold(*map(float, good.iloc[0]), wanted_accuracy, reached=True)
