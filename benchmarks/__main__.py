@@ -19,7 +19,6 @@ BENCHMARKS = {
     "endpoint": "JPEG files beside pixels as JSON in the rehearsal, and broken requests",
     "plan": "how long each stage of a recipe takes at most, and in how much memory",
     "lessons": "what real photographs teach: leak, disagreement, calibration, cameras, people",
-    "people": "draws the first picture of the README: eight test images and their predictions",
 }
 
 
