@@ -1,4 +1,4 @@
-"""Figures of attributes hold the numbers they were given; scores of baselines and co-occurrence."""
+"""Figures of attributes hold the numbers they were given; scores of baselines."""
 
 import numpy as np
 import pandas as pd
@@ -29,21 +29,6 @@ def manifest(tmp_path_factory) -> Manifest:
     return Manifest(frame, labels, folder)
 
 
-def test_co_occurrence_is_fraction_over_chance(manifest: Manifest) -> None:
-    table = metrics.co_occurrence(manifest)
-    known = manifest.frame[manifest.frame["mood"] != ""]
-    back, neutral = known["pose"] == "Back", known["mood"] == "Neutral"
-    expected = (back & neutral).mean() / (back.mean() * neutral.mean())
-    assert table.loc[("pose", "Back"), ("mood", "Neutral")] == pytest.approx(expected)
-    assert table.loc[("mood", "Neutral"), ("pose", "Back")] == pytest.approx(expected)
-    assert table.loc[("pose", "Back"), ("mood", "Happy")] == 0
-    assert np.isnan(table.loc[("pose", "Back"), ("pose", "Front")])
-    assert np.isnan(table.loc[("pose", "Back"), ("mood", "Sad")])
-    figure = plots.co_occurrence(table)
-    drawn = figure.axes[0].images[0].get_array()
-    assert drawn[1, 2] == pytest.approx(np.log2(expected)) and drawn[1, 3] == -2
-
-
 def test_the_gallery_shows_different_people_first(manifest: Manifest) -> None:
     figure = plots.class_gallery(manifest, "mood", columns=4)
     assert len(figure.axes) == 12
@@ -52,14 +37,6 @@ def test_the_gallery_shows_different_people_first(manifest: Manifest) -> None:
     captions = [text.get_text() for axes in figure.axes for text in axes.texts]
     counts = manifest.frame["mood"].value_counts()
     assert captions == [f"Neutral\n{counts['Neutral']}", f"Happy\n{counts['Happy']}", "Sad\n0"]
-
-
-def test_augmentations_have_a_row_each() -> None:
-    images = np.zeros((3, 20, 10, 3), np.uint8)
-    figure = plots.augmentation_gallery({"a": images, "b": images + 9}, columns=3)
-    assert [axes.get_title() for axes in figure.axes] == ["a", "", "", "b", "", ""]
-    with pytest.raises(WorkshopError, match="3 images of a, found 2"):
-        plots.augmentation_gallery({"a": images[:2]}, columns=3)
 
 
 @pytest.fixture
@@ -87,15 +64,6 @@ def test_a_task_at_its_baseline_is_named_and_red(scores: pd.DataFrame) -> None:
 
 def test_a_task_without_an_interval_counts_as_not_learned(scores: pd.DataFrame) -> None:
     assert metrics.at_majority_baseline(scores.assign(lift_low=np.nan)) == ["learned", "guessed"]
-
-
-def test_answers_without_the_prior_find_the_rare_class() -> None:
-    shares = np.array([0.9, 0.1])
-    unsure = np.array([[0.8, 0.2], [0.95, 0.05]])
-    evened = metrics.without_prior(unsure, shares)
-    assert evened.argmax(axis=1).tolist() == [1, 0]
-    assert evened.sum(axis=1) == pytest.approx(1)
-    assert evened[0, 1] / evened[0, 0] == pytest.approx(0.2 / 0.1 / (0.8 / 0.9))
 
 
 def test_the_range_test_is_drawn_and_read() -> None:

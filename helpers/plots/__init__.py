@@ -10,9 +10,8 @@ from helpers.common import front_door
 
 if TYPE_CHECKING:
     from helpers.plots.answers import gallery_rows, heatmaps, probabilities, probability_gallery
-    from helpers.plots.data import class_shares, co_occurrence, shares_by_split
+    from helpers.plots.data import class_shares, shares_by_split
     from helpers.plots.images import (
-        augmentation_gallery,
         class_gallery,
         image_grid,
         images_of_groups,

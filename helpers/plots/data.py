@@ -1,4 +1,4 @@
-"""Figures of a manifest: its classes, how they co-occur, its splits and its groups."""
+"""Figures of a manifest: its classes, its splits and its groups."""
 
 import numpy as np
 import pandas as pd
@@ -8,9 +8,7 @@ from matplotlib.ticker import MaxNLocator
 import helpers.plots.style as style
 from helpers.common import expected
 from helpers.manifest import SPLITS, Manifest
-from helpers.plots.panels import NOT_KNOWN, one_panel, packed_panels, paint_bars
-
-MOST_TIMES = 4.0  # as often as by chance: where the color of a co-occurrence ends
+from helpers.plots.panels import NOT_KNOWN, packed_panels, paint_bars
 
 
 @style.styled
@@ -69,26 +67,3 @@ def _split_shares(manifest: Manifest, task: str, splits: list[str]) -> pd.DataFr
     table /= table.sum().clip(lower=1)
     table.index = [manifest.labels.display_name(task, name) for name in table.index]
     return table.iloc[np.argsort(-table.mean(axis=1).to_numpy(), kind="stable")]
-
-
-@style.styled
-def co_occurrence(table: pd.DataFrame) -> Figure:
-    """Draws `metrics.co_occurrence`: which classes co-occur more or less often than by chance."""
-    names = [style.clipped(f"{name}") for _, name in table.index]
-    tasks = table.index.get_level_values(0)
-    size, limit = min(style.WIDTH, 2.6 + 0.26 * len(names)), np.log2(MOST_TIMES)
-    figure, axes = one_panel(size * 0.93, size)
-    with np.errstate(divide="ignore"):
-        values = np.log2(table.to_numpy(float))
-    image = axes.imshow(np.clip(values, -limit, limit), cmap="RdBu_r", vmin=-limit, vmax=limit)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7.5)
-    axes.set_yticks(range(len(names)), names, fontsize=7.5)
-    for edge in np.flatnonzero(tasks[1:] != tasks[:-1]) + 0.5:
-        axes.axhline(edge, color="white", lw=2)
-        axes.axvline(edge, color="white", lw=2)
-    axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, label="as often as by chance")
-    ticks = np.arange(-limit, limit + 1)
-    bar.set_ticks(ticks, labels=[f"×{2**tick:g}" for tick in ticks])
-    bar.outline.set_visible(False)
-    return figure

@@ -1,7 +1,7 @@
 """Figures of images: side by side, or in a row for each class, person or augmentation."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import helpers.plots.style as style
-from helpers.common import expected
 from helpers.manifest import Manifest, decode, open_image
 from helpers.plots.panels import new_figure, text_width
 
@@ -120,15 +119,3 @@ def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
     _image_rows(figure, columns, rows)
     figure.suptitle(style.task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
     return figure
-
-
-def augmentation_gallery(versions: Mapping[str, Sequence[ImageLike]], columns: int = 8) -> Figure:
-    """Draws what each augmentation, by name, makes of the same images, at least `columns`."""
-    images, titles = [], []
-    for name, changed in versions.items():
-        row = list(changed)[:columns]
-        if len(row) < columns:
-            raise expected(f"{columns} images of {name}", len(row), "Give as many of each.")
-        images += row
-        titles += [name, *[""] * (columns - 1)]
-    return image_grid(images, titles, columns)

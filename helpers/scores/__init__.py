@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         fit_temperature,
     )
     from helpers.scores.errors import confusion, likely_label_errors, per_class
-    from helpers.scores.priors import co_occurrence, without_prior
     from helpers.scores.scores import (
         at_majority_baseline,
         score_by,
