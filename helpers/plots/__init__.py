@@ -41,6 +41,6 @@ if TYPE_CHECKING:
         WIDTH,
         NotebookFigure,
     )
-    from helpers.plots.training import learning_rate_range, stage_curves, training_curves, twins
+    from helpers.plots.training import stage_curves, training_curves, twins
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)
