@@ -1,7 +1,6 @@
-"""Recipes by name, as tables, shortened; a staged run that is interrupted."""
+"""Recipes by name, shortened; a staged run that is interrupted."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,7 @@ def flags(*arguments: str) -> Recipe:
 
 
 def test_the_published_stages() -> None:
-    table = recipes.as_table(PUBLISHED)
+    table = pd.DataFrame([vars(stage) for stage in PUBLISHED.stages], index=range(1, 6))
     assert table["image_size"].tolist() == [(100, 100)] * 3 + [(200, 200)] * 2
     assert table["freeze_backbone"].tolist() == [False, True, False, False, True]
     assert table.index[table["augmentation"] == "strong erasing"].tolist() == [3]
@@ -43,25 +42,6 @@ def test_the_published_stages() -> None:
     assert areas == {(0.01, 0.2)}
     assert callbacks.PLATEAU_FACTOR == 0.7 and callbacks.PLATEAU_EPOCHS == 3
     assert callbacks.MIN_PROGRESS == 1e-3
-
-
-def test_a_table_is_edited() -> None:
-    table = recipes.as_table(PUBLISHED)
-    assert recipes.with_stages(PUBLISHED, table) == PUBLISHED
-    table["epochs"] = np.arange(1, 6)  # numpy's numbers must become Python's: JSON knows no others
-    table.loc[2, "augmentation"] = "randaugment"
-    edited = recipes.with_stages(PUBLISHED, table.drop(index=5))
-    assert [stage.epochs for stage in edited.stages] == [1, 2, 3, 4]
-    assert edited.stages[1].augmentation == "randaugment" and edited.backbone == "DenseNet121"
-    assert Recipe.from_json(json.loads(json.dumps(edited.to_json()))) == edited
-
-
-def test_a_wrong_table_is_refused() -> None:
-    table = recipes.as_table(PUBLISHED)
-    with pytest.raises(WorkshopError, match="found epoch"):
-        recipes.with_stages(PUBLISHED, table.rename(columns={"epochs": "epoch"}))
-    with pytest.raises(WorkshopError, match="augmentation: expected"):
-        recipes.with_stages(PUBLISHED, table.assign(augmentation="wild"))
 
 
 def test_minutes_are_divided_by_work() -> None:
@@ -174,16 +154,6 @@ def test_how_much_is_done() -> None:
     timed = recipes.in_minutes(PUBLISHED, 10)
     late = recipes.share_done(timed, 2, 99, seconds=1e6)
     assert late == pytest.approx(shares[:3].sum())
-
-
-def test_the_command_prints_and_writes(command: Callable, tmp_path: Path) -> None:
-    out = tmp_path / "recipe.json"
-    code, printed, _ = command(
-        recipes.main, "published-attributes", "--minutes", 20, "--scale", 0.5, "--out", out
-    )
-    assert code == 0 and "freeze_backbone" in printed and "'DenseNet121'" in printed
-    written = recipes.find_recipe(str(out))
-    assert written == recipes.in_minutes(recipes.scaled(PUBLISHED, 0.5), 20)
 
 
 def test_a_run_killed_in_stage_3_goes_on_in_stage_3(

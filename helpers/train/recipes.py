@@ -1,26 +1,10 @@
-"""Recipes with a name, and what one does with a recipe: read it as a table, edit it, shorten it.
+"""Recipes with a name, and what one does with a recipe: change it, shorten it."""
 
-    python -m helpers.train.recipes NAME [--minutes N] [--scale F] [--out recipe.json]
-
-prints the stages as a table and writes the recipe to a file, which is edited and given to
-`helpers.train --recipe recipe.json`.
-"""
-
-import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from helpers.common import (
-    WorkshopError,
-    check_file,
-    expected,
-    number_flag,
-    read_json,
-    run_command,
-    write_json,
-)
+from helpers.common import WorkshopError, read_json
 from helpers.manifest import did_you_mean
 from helpers.train.recipe import PLANNED, Recipe, Stage
 
@@ -113,25 +97,6 @@ def find_recipe(name: str) -> Recipe:
         ) from error
 
 
-def as_table(recipe: Recipe) -> pd.DataFrame:
-    """Returns the stages as a table to edit, numbered from 1."""
-    rows = [vars(stage) for stage in recipe.stages]
-    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="stage"), columns=COLUMNS)
-
-
-def with_stages(recipe: Recipe, table: pd.DataFrame) -> Recipe:
-    """Returns the recipe with the stages of an edited table of `as_table`."""
-    if unknown := sorted(set(table.columns) - set(COLUMNS)):
-        columns = f"columns of a stage ({', '.join(COLUMNS)})"
-        raise expected(columns, ", ".join(unknown), "Rename or drop them.")
-    # numpy's numbers are none for JSON
-    rows = [
-        {name: getattr(value, "item", lambda value=value: value)() for name, value in row.items()}
-        for row in table.to_dict("records")
-    ]
-    return recipe.replace(stages=tuple(Stage(**row) for row in rows))
-
-
 def change(recipe: Recipe, **changes) -> Recipe:
     """Changes fields of the recipe and of every stage; `minutes` are those of all stages."""
     in_stage = {name: changes.pop(name) for name in COLUMNS if name in changes}
@@ -189,30 +154,3 @@ def describe_stage(recipe: Recipe, number: int) -> str:
         f"{stage.augmentation}, batches of {stage.batch_size}, rate {stage.learning_rate:g} "
         f"({stage.schedule}), {time}"
     )
-
-
-def main() -> None:
-    """Runs the command."""
-    parser = argparse.ArgumentParser("helpers.train.recipes", description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("name", help=f"{', '.join(RECIPES)}, or a JSON file")
-    add("--minutes", **number_flag("shorten all stages to so many together", 0.01, 99_999.0))
-    add("--scale", **number_flag("both sides of the images times this", 0.01, 10.0, 1.0))
-    add("--out", type=Path, help="write the recipe to this JSON file")
-    arguments = parser.parse_args()
-    if arguments.out:
-        check_file(arguments.out, [arguments.name])
-    recipe = scaled(find_recipe(arguments.name), arguments.scale)
-    if arguments.minutes:
-        recipe = in_minutes(recipe, arguments.minutes)
-    shown = recipe.to_json()
-    del shown["stages"]
-    print(as_table(recipe).T.to_string(), "\n")
-    print("\n".join(f"{name:18}{value!r}" for name, value in shown.items()))
-    if arguments.out:
-        write_json(arguments.out, recipe.to_json())
-        print(f"\nwritten to {arguments.out}")
-
-
-if __name__ == "__main__":
-    run_command(main)
