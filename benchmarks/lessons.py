@@ -100,9 +100,15 @@ def _cameras(
         rows = unseen.frame[column].isin(left_out).to_numpy()
         for each in foreign:
             foreign[each][rows] = found[each][rows]
-    tables, where = {}, list(unseen.frame[column])
+    tables = {}
     for kind, found in {"trained on": answers, "left out": foreign}.items():
-        tables[kind] = scores.score_by(unseen.targets(task), found[task], where, unseen.groups)
+        by_camera = []
+        for name in cameras:
+            rows = (unseen.frame[column] == name).to_numpy()
+            part = unseen.rows(rows).select([task])
+            table = scores.score_manifest(part, {task: found[task][rows]})
+            by_camera.append(table.set_axis([name]))
+        tables[kind] = pd.concat(by_camera)
     table = pd.concat(tables, axis=1)
     enough = table["trained on", "labelled"] >= min(FEWEST, table["trained on", "labelled"].max())
     return table[enough].sort_values(("trained on", "accuracy"), ascending=False)

@@ -58,7 +58,7 @@ def lifts(scores: pd.DataFrame) -> Figure:
 
 @style.styled
 def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draws a table of `metrics.score_by`: the accuracy for each value of another column."""
+    """Draws a table of accuracies, their intervals and how many were `labelled`, row by row."""
     figure, axes = panels.one_panel(0.34 * len(table) + 0.9, 7.5)
     panels.draw_dots(axes, np.arange(len(table)), table, style.BLUE, "accuracy")
     values = table[["accuracy", "labelled"]].to_numpy()
@@ -70,7 +70,7 @@ def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
 
 @style.styled
 def two_scores_by(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draws two tables of `metrics.score_by`, beside each other in columns of two levels."""
+    """Draws two tables as `scores_by`, beside each other in columns of two levels."""
     figure, axes = panels.one_panel(0.42 * len(table) + 1.1, 7.5)
     first, second = dict.fromkeys(table.columns.get_level_values(0))
     for kind, shift, color in ((first, -0.14, style.BLUE), (second, 0.14, style.ORANGE)):
