@@ -232,21 +232,6 @@ def test_confusion_matrix_shows_counts_and_shares_of_the_rows(classes):
     assert len(labels_of(axes)) == number
 
 
-@ALL
-def test_reliability_shows_each_curve_with_its_error(tasks, folder):
-    manifest = manifest_of(tasks, folder)
-    curves = {
-        task: {"before": metrics.calibration_curve(manifest.targets(task), values)}
-        for task, values in predictions(manifest).items()
-    }
-    shown = panels(drawn(plots.reliability(curves), draw=tasks is THREE))
-    for task, values in predictions(manifest).items():
-        axes = shown[task.replace("_", " ")]
-        error = metrics.expected_calibration_error(manifest.targets(task), values)
-        assert axes.get_legend().get_texts()[0].get_text() == f"before: error {error:.3f}"
-        assert axes.lines[1].get_ydata().tolist() == curves[task]["before"].accuracy.tolist()
-
-
 def test_coverage_marks_the_threshold_or_says_that_there_is_none():
     random = np.random.default_rng(0)
     sure = random.uniform(0.5, 1, 500)
@@ -371,25 +356,6 @@ def test_leak_writes_the_gap(tasks):
     assert ticks == ["at random\ngap −0.060", "by person\ngap −0.005"]
     by_label = {line.get_label(): line for line in axes.lines}
     assert by_label["unseen people"].get_ydata().tolist() == [0.92, 0.925]
-
-
-def test_learning_curve_sets_shorter_training_aside():
-    points = [
-        (1000, "equally long", 0.7),
-        (250, "equally long", 0.6),
-        (1000, "half as long", 0.69),
-    ]
-    table = pd.DataFrame(
-        [(task, *point, 0.5, 0.8) for task in ("gender", "top_color") for point in points],
-        columns=["task", "people", "trained", "accuracy", "accuracy_low", "accuracy_high"],
-    )
-    shown = panels(drawn(plots.learning_curve(table)))
-    assert list(shown) == ["gender", "top color"]
-    as_long, half = shown["gender"].lines
-    assert as_long.get_xydata().tolist() == [[250, 0.6], [1000, 0.7]]
-    assert half.get_xdata()[0] > 1000 and half.get_ydata().tolist() == [0.69]
-    ticks = [label.get_text() for label in shown["top color"].get_xticklabels()]
-    assert ticks == ["250", "1,000"]
 
 
 def test_speed_says_how_many_times_faster():

@@ -20,13 +20,10 @@ if TYPE_CHECKING:
         confusion_matrix,
         coverage,
         leak,
-        learning_curve,
         lifts,
-        reliability,
         scores_against_floor,
         scores_by,
         speed,
-        two_scores_by,
     )
     from helpers.plots.style import (
         BLUE,
