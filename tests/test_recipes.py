@@ -56,12 +56,6 @@ def test_minutes_are_divided_by_work() -> None:
     assert recipes.in_minutes(short, 0) == PUBLISHED
 
 
-def test_sizes_are_scaled() -> None:
-    half = recipes.scaled(PUBLISHED, 0.5)
-    assert [stage.image_size for stage in half.stages] == [(50, 50)] * 3 + [(100, 100)] * 2
-    assert recipes.scaled(PUBLISHED, 0.1).stages[0].image_size == (32, 32)
-
-
 def test_flags_change_every_stage_of_a_named_recipe() -> None:
     recipe = flags("--recipe", "published-attributes", "--batch-size", "16", "--accumulate", "4")
     assert {(s.batch_size, s.accumulate) for s in recipe.stages} == {(16, 4)}

@@ -9,7 +9,6 @@ from helpers.manifest import did_you_mean
 from helpers.train.recipe import PLANNED, Recipe, Stage
 
 FROZEN_WORK = 1 / 3  # of a step: no way back through the backbone, which costs twice the way there
-SMALLEST_SIDE = 32  # pixels that every network of keras.applications takes
 COLUMNS = list(Stage.model_fields)
 
 # What the published recipes have in common, beside a backbone without a tower.
@@ -112,14 +111,6 @@ def in_minutes(recipe: Recipe, minutes: float) -> Recipe:
     shares = shares_of_work(recipe.replace(stages=counted)) * minutes
     stages = tuple(stage.replace(minutes=float(own)) for stage, own in zip(counted, shares))
     return recipe.replace(stages=stages)
-
-
-def scaled(recipe: Recipe, factor: float) -> Recipe:
-    """Makes the images of every stage smaller or larger: both sides times `factor`."""
-    sizes = np.round(np.multiply([stage.image_size for stage in recipe.stages], factor))
-    sizes = np.maximum(sizes, SMALLEST_SIDE).astype(int).tolist()
-    pairs = zip(recipe.stages, sizes)
-    return recipe.replace(stages=tuple(s.replace(image_size=tuple(size)) for s, size in pairs))
 
 
 def shares_of_work(recipe: Recipe) -> np.ndarray:
