@@ -24,10 +24,9 @@ if TYPE_CHECKING:
         change,
         find_recipe,
         in_minutes,
-        scaled,
         shares_of_work,
     )
-    from helpers.train.runs import Run, can_go_on, check_labels, is_whole_run, open_run
+    from helpers.train.runs import Run, check_folder, check_labels, open_run
     from helpers.train.schedules import PLANNED_STEPS, Clock, OneCycle, learning_rate
     from helpers.train.stages import (
         build_optimizer,
