@@ -82,8 +82,11 @@ def leak(table: pd.DataFrame) -> Figure:
         promised, unseen = (by_kind.loc[measured].loc[splits] for measured in MEASURED)
         both = promised["accuracy"], unseen["accuracy"]
         axes.plot([places - 0.13, places + 0.13], both, color=style.GRAY, lw=1, zorder=1)
-        panels.draw_points(axes, places - 0.13, promised, "s", style.ORANGE, MEASURED["promised"])
-        panels.draw_points(axes, places + 0.13, unseen, "o", style.BLUE, MEASURED["unseen"])
+        looks = (promised, -0.13, "s", style.ORANGE), (unseen, 0.13, "o", style.BLUE)
+        for label, (rows, aside, look, color) in zip(MEASURED.values(), looks):
+            low, high, at = rows["accuracy_low"], rows["accuracy_high"], places + aside
+            axes.vlines(at, low, high, color=color, lw=2.2)
+            axes.plot(at, rows["accuracy"], look, color=color, ms=8, label=label)
         gaps = unseen["accuracy"] - promised["accuracy"]
         axes.set_xticks(places, [f"{name}\ngap {style.signed(gap)}" for name, gap in gaps.items()])
         axes.set_xlim(-0.6, len(splits) - 0.4)
