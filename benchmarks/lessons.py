@@ -4,12 +4,13 @@
 
 leak          what a random split promises, and the accuracy on unseen people
 disagreement  which classes of a task are confused with each other
-calibration   how far to trust a probability, before and after temperature scaling
+calibration   how far off the probabilities are, before and after temperature scaling
 cameras       the accuracy by camera, and where no image of that camera was trained on
 people       what fewer people cost, and what training half as long costs
 
-The figures of one run are committed in images/real, for those who do not have the data. Notebook 03
-shows one of them, and notebook 05 reads the numbers of the leak.
+Three are drawn, and the numbers of all are in lessons.json. Those of one run are committed in
+images/real, for those who do not have the data: notebook 03 shows the cameras, and notebook 05
+reads the numbers of the leak.
 """
 
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from benchmarks.command import shared
@@ -28,7 +30,7 @@ from helpers.common import Output, artifacts_folder, check_out, expected, whole_
 from helpers.manifest import Manifest, read_manifest, split_at_random, split_by_group
 from helpers.train import Recipe, Stage, change
 
-LESSONS = ("leak", "disagreement", "calibration", "cameras", "people")
+DRAWN = ("leak", "disagreement", "cameras")
 CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the people
 FEWEST = 100  # labelled images of a camera that is shown
@@ -38,7 +40,7 @@ Probabilities = Mapping[str, np.ndarray]
 
 
 def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
-    """Writes a PNG for each lesson, and `lessons.json` with the figures in them, all or nothing."""
+    """Writes a PNG for each of `DRAWN`, and `lessons.json` with the numbers, all or nothing."""
     check_out(folder, FIGURES, filter(None, [manifest.source]))
     column, stage = camera_column(manifest), Stage(epochs=epochs, image_size=(96, 40))
     recipe = Recipe(stages=(stage,), seed=SEED, sampling="")  # no training may know the people
@@ -60,14 +62,14 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     figures = {
         "leak": plots.leak(leak),
         "disagreement": plots.confusion_matrix(taken, task),
-        "calibration": _calibration(validation, promised, unseen, answers),
-        "cameras": plots.two_scores_by(cameras, f"{unseen.tasks[0]}, by {column}"),
-        "people": plots.learning_curve(people),
+        "cameras": _by_camera(cameras, f"{unseen.tasks[0]}, by {column}"),
     }
     with whole_folder(folder, FIGURES) as draft:
         for name, figure in figures.items():
             figure.savefig(draft / f"{name}.png", dpi=110)
-        write_json(draft / "lessons.json", _figures_of(leak, cameras, people))
+        calibration = _calibration(validation, promised, unseen, answers)
+        numbers = _figures_of(leak, cameras, people) | {"calibration": calibration}
+        write_json(draft / "lessons.json", numbers)
 
 
 def camera_column(manifest: Manifest) -> str:
@@ -100,12 +102,38 @@ def _cameras(
         rows = unseen.frame[column].isin(left_out).to_numpy()
         for each in foreign:
             foreign[each][rows] = found[each][rows]
-    tables, where = {}, list(unseen.frame[column])
+    tables = {}
     for kind, found in {"trained on": answers, "left out": foreign}.items():
-        tables[kind] = scores.score_by(unseen.targets(task), found[task], where, unseen.groups)
+        by_camera = []
+        for name in cameras:
+            rows = (unseen.frame[column] == name).to_numpy()
+            part = unseen.rows(rows).select([task])
+            table = scores.score_manifest(part, {task: found[task][rows]})
+            by_camera.append(table.set_axis([name]))
+        tables[kind] = pd.concat(by_camera)
     table = pd.concat(tables, axis=1)
     enough = table["trained on", "labelled"] >= min(FEWEST, table["trained on", "labelled"].max())
     return table[enough].sort_values(("trained on", "accuracy"), ascending=False)
+
+
+def _by_camera(table: pd.DataFrame, title: str) -> Figure:
+    with rc_context(plots.STYLE):
+        size = plots.WIDTH * 0.75, 0.42 * len(table) + 1.1
+        axes = (figure := plots.NotebookFigure(figsize=size, layout="constrained")).subplots()
+        for number, kind in enumerate(("trained on", "left out")):
+            rows, scored = np.arange(len(table)) + 0.28 * number - 0.14, table[kind]
+            color = (plots.BLUE, plots.ORANGE)[number]
+            axes.hlines(rows, scored["accuracy_low"], scored["accuracy_high"], color=color, lw=2.2)
+            axes.plot(scored["accuracy"], rows, "o", color=color, ms=7, label=kind)
+        gaps = table["left out", "accuracy"] - table["trained on", "accuracy"]
+        names = zip(table.index, gaps, table["trained on", "labelled"])
+        labels = [f"{name}\n{gap:+.3f} of {count:,.0f}" for name, gap, count in names]
+        axes.set_yticks(range(len(table)), labels)
+        axes.invert_yaxis()
+        axes.grid(axis="x")
+        axes.set_title(title)
+        figure.legend(loc="outside lower left", ncols=2)
+    return figure
 
 
 def _persons(
@@ -128,17 +156,19 @@ def _persons(
 
 def _calibration(
     validation: Manifest, promised: Probabilities, unseen: Manifest, answers: Probabilities
-) -> Figure:
-    curves = {}
+) -> dict[str, dict[str, float]]:
+    """Returns for each task the temperature, and the calibration error before and after it."""
+    found = {}
     for task in unseen.tasks:
-        targets = unseen.targets(task)
         temperature = scores.fit_temperature(validation.targets(task), promised[task])
-        calibrated = scores.apply_temperature(answers[task], temperature)
-        curves[task] = {
-            "before": scores.calibration_curve(targets, answers[task]),
-            f"temperature {temperature:.2f}": scores.calibration_curve(targets, calibrated),
+        sides = {"before": answers[task]}
+        sides["after"] = scores.apply_temperature(answers[task], temperature)
+        errors = {
+            side: round(scores.expected_calibration_error(unseen.targets(task), values), 4)
+            for side, values in sides.items()
         }
-    return plots.reliability(curves)
+        found[task] = {"temperature": round(temperature, 3), **errors}
+    return found
 
 
 def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, people: pd.DataFrame) -> dict:
@@ -157,8 +187,8 @@ FLAGS = shared("manifest", "out", tasks=["gender", "age", "top_color", "bottom_c
 
 
 def run(given) -> None:
-    """Trains, and writes a PNG for each lesson and lessons.json."""
+    """Trains, and writes a PNG for each lesson that is drawn, and lessons.json."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     folder = given.out or artifacts_folder("real")
     run_lessons(read_manifest(given.manifest, tasks=given.tasks), folder, given.epochs)
-    print(f"wrote {', '.join(f'{name}.png' for name in LESSONS)} and lessons.json in {folder}")
+    print(f"wrote {', '.join(f'{name}.png' for name in DRAWN)} and lessons.json in {folder}")

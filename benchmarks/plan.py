@@ -1,6 +1,6 @@
 """Measures a step of every stage of a recipe: how long each takes, and in how much memory.
 
-python -m benchmarks plan NAME --manifest M [--minutes N] [--scale F]
+python -m benchmarks plan NAME --manifest M [--minutes N]
 """
 
 from collections.abc import Callable
@@ -10,7 +10,6 @@ import pandas as pd
 from benchmarks import measures
 from benchmarks.command import shared
 from helpers import train
-from helpers.common import number_flag
 from helpers.manifest import Manifest, read_manifest
 
 
@@ -39,14 +38,13 @@ def describe_plan(table: pd.DataFrame) -> str:
 
 FLAGS = {
     "name": {"help": "of a recipe, or a JSON file"},
-    "--scale": number_flag("both sides of the images by this", 0.01, 10.0, 1.0),
     **shared("manifest", "minutes"),
 }
 
 
 def run(given) -> None:
     """Measures, and prints."""
-    recipe = train.scaled(train.find_recipe(given.name), given.scale)
+    recipe = train.find_recipe(given.name)
     if given.minutes:
         recipe = train.in_minutes(recipe, given.minutes)
     manifest = read_manifest(given.manifest)

@@ -18,7 +18,7 @@ this. Each room's `__init__` says what comes in and what goes out; its `__main__
 
 Commands:
 python -m helpers.{manifest,train,evaluate,predict,workshop}
-python -m helpers.train.{recipes,rate_test}, helpers.workshop.environment
+python -m helpers.workshop.environment
 python -m helpers.cloud.cleanup, helpers.detection.{records,train,evaluate,export,describe}
 What makes or reads data sets is in `data/`, whatever measures in `benchmarks/`.
 """

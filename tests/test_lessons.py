@@ -104,11 +104,13 @@ def test_every_lesson_is_drawn_and_its_figures_are_kept(
     monkeypatch.setattr(lessons, "_answers", answer_by_training([]))
     monkeypatch.setattr(lessons, "FEWEST", 1)
     lessons.run_lessons(street, tmp_path / "real", epochs=1)
-    for name in lessons.LESSONS:
+    for name in lessons.DRAWN:
         assert (tmp_path / "real" / f"{name}.png").stat().st_size > 5000
     figures = json.loads((tmp_path / "real" / "lessons.json").read_text())
     assert figures["leak"]["by person"]["gender"] == {"promised": 1.0, "unseen": 1.0}
     assert set(figures["cameras"]) == set(CAMERAS)
+    sharper = figures["calibration"]["gender"]  # always right with .8: colder is better
+    assert sharper["temperature"] < 1 and sharper["after"] < sharper["before"]
     for accuracy in figures["cameras"].values():  # right where trained on, a guess where not
         assert accuracy["trained on"] == 1 and accuracy["left out"] < 0.9
 

@@ -95,7 +95,6 @@ def test_a_task_without_labels_gives_nan_everywhere():
     assert math.isnan(metrics.expected_calibration_error(targets, probabilities))
     assert metrics.fit_temperature(targets, probabilities) == 1.0
     assert metrics.likely_label_errors(targets, probabilities, CLASSES[:4]).empty
-    assert metrics.score_by(targets, probabilities, ["a", "b", "c"]).empty
     assert metrics.per_class(targets, probabilities, CLASSES[:4]).support.tolist() == [0] * 4
     assert metrics.confusion(targets, probabilities, CLASSES[:4]).to_numpy().sum() == 0
 
@@ -284,19 +283,6 @@ def test_class_thresholds_of_confident_learning_by_hand():
             "margin": pytest.approx(0.7),
         }
     ]
-
-
-def test_score_by_scores_each_value_apart():
-    targets, probabilities = predictions()
-    cameras = np.array(["north", "south", "", "nothing known"])[np.arange(400) % 4]
-    targets[cameras == "nothing known"] = -1
-    table = metrics.score_by(targets, probabilities, cameras, np.arange(400) // 8)
-    assert table.index.tolist() == ["missing", "north", "south"]
-    rows = (cameras == "north") & (targets != -1)
-    assert table.loc["north", "labelled"] == rows.sum()
-    wanted = (probabilities.argmax(axis=1) == targets)[rows].mean()
-    assert table.loc["north", "accuracy"] == pytest.approx(wanted)
-    assert (table.accuracy_low < table.accuracy).all()
 
 
 def manifest_of(columns, tasks, tmp_path):

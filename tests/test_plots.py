@@ -212,8 +212,8 @@ def test_scores_against_floor_shows_accuracy_and_floor(tasks, folder):
 
 
 def test_scores_by_names_values_and_counts():
-    targets, answers = np.array([0, 1, 0, 1, 1]), np.eye(2)[[0, 1, 1, 1, 0]]
-    table = metrics.score_by(targets, answers, ["north", "north", "south", "south", "south"])
+    table = pd.DataFrame({"accuracy": [1, 1 / 3], "labelled": [2, 3]}, ["north", "south"])
+    table = table.assign(accuracy_low=np.nan, accuracy_high=np.nan)
     axes = drawn(plots.scores_by(table, "gender by camera")).axes[0]
     assert labels_of(axes) == ["north", "south"]
     assert texts(axes) == ["1.000  of 2", "0.333  of 3"]
@@ -230,21 +230,6 @@ def test_confusion_matrix_shows_counts_and_shares_of_the_rows(classes):
     assert axes.images[0].get_array()[0, :2].tolist() == [0.75, 0.25]
     assert axes.images[0].get_array()[1].sum() == 0
     assert len(labels_of(axes)) == number
-
-
-@ALL
-def test_reliability_shows_each_curve_with_its_error(tasks, folder):
-    manifest = manifest_of(tasks, folder)
-    curves = {
-        task: {"before": metrics.calibration_curve(manifest.targets(task), values)}
-        for task, values in predictions(manifest).items()
-    }
-    shown = panels(drawn(plots.reliability(curves), draw=tasks is THREE))
-    for task, values in predictions(manifest).items():
-        axes = shown[task.replace("_", " ")]
-        error = metrics.expected_calibration_error(manifest.targets(task), values)
-        assert axes.get_legend().get_texts()[0].get_text() == f"before: error {error:.3f}"
-        assert axes.lines[1].get_ydata().tolist() == curves[task]["before"].accuracy.tolist()
 
 
 @ALL
@@ -355,25 +340,6 @@ def test_leak_writes_the_gap(tasks):
     assert ticks == ["at random\ngap −0.060", "by person\ngap −0.005"]
     by_label = {line.get_label(): line for line in axes.lines}
     assert by_label["unseen people"].get_ydata().tolist() == [0.92, 0.925]
-
-
-def test_learning_curve_sets_shorter_training_aside():
-    points = [
-        (1000, "equally long", 0.7),
-        (250, "equally long", 0.6),
-        (1000, "half as long", 0.69),
-    ]
-    table = pd.DataFrame(
-        [(task, *point, 0.5, 0.8) for task in ("gender", "top_color") for point in points],
-        columns=["task", "people", "trained", "accuracy", "accuracy_low", "accuracy_high"],
-    )
-    shown = panels(drawn(plots.learning_curve(table)))
-    assert list(shown) == ["gender", "top color"]
-    as_long, half = shown["gender"].lines
-    assert as_long.get_xydata().tolist() == [[250, 0.6], [1000, 0.7]]
-    assert half.get_xdata()[0] > 1000 and half.get_ydata().tolist() == [0.69]
-    ticks = [label.get_text() for label in shown["top color"].get_xticklabels()]
-    assert ticks == ["250", "1,000"]
 
 
 def test_a_notebook_shows_a_figure_exactly_once():

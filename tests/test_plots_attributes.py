@@ -1,4 +1,4 @@
-"""Figures of attributes hold the numbers they were given; tasks at their baseline."""
+"""Figures of attributes hold the numbers they were given; scores of baselines."""
 
 import numpy as np
 import pandas as pd
@@ -7,9 +7,7 @@ from PIL import Image
 
 from helpers import plots
 from helpers import scores as metrics
-from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
-from helpers.train import proposed_rate
 
 
 @pytest.fixture(scope="module")
@@ -66,36 +64,9 @@ def test_a_task_without_an_interval_counts_as_not_learned(scores: pd.DataFrame) 
     assert metrics.at_majority_baseline(scores.assign(lift_low=np.nan)) == ["learned", "guessed"]
 
 
-def test_the_range_test_is_drawn_and_read() -> None:
-    rates = np.geomspace(1e-5, 1, 6)
-    smooth = np.array([3.0, 2.9, 2.5, 2.0, 2.4, np.nan])
-    table = pd.DataFrame({"rate": rates, "loss": smooth, "smooth": smooth})
-    assert proposed_rate(table) == pytest.approx(rates[3] / 3)
-    axes = plots.learning_rate_range(table, 3e-3).axes[0]
-    assert axes.get_xscale() == "log" and len(axes.lines) == 3
-
-
 def test_stages_are_bands() -> None:
     log = pd.DataFrame({"epoch": range(1, 6), "stage": [1, 1, 2, 3, 3]})
     log = log.assign(val_accuracy=0.5, val_macro_f1=np.linspace(0.1, 0.5, 5))
     axes = plots.stage_curves(log).axes[0]
     assert [text.get_text() for text in axes.texts] == ["stage 1", "stage 2", "stage 3"]
     assert axes.lines[1].get_ydata().tolist() == log["val_macro_f1"].tolist()
-
-
-def test_a_rate_is_found(people: Manifest, tiny_backbone: None, tmp_path, command) -> None:
-    from helpers.train import rate_range, rate_test
-    from tests.conftest import small_recipe
-
-    table = rate_range(people, small_recipe(minutes=1.0), steps=12, highest=0.1)
-    assert np.allclose(table["rate"], np.geomspace(1e-5, 0.1, 12))
-    assert np.isfinite(table["loss"]).all() and table["loss"].nunique() == 12
-    with pytest.raises(WorkshopError, match="at least 2 steps"):
-        rate_range(people, steps=1)
-    code, printed, _ = command(
-        rate_test.main, "--manifest", people.source, "--out", tmp_path, "--steps", 4,
-        "--image-size", "32x16", "--batch-size", 8,
-    )  # fmt: skip
-    assert code == 0 and "propose --learning-rate" in printed
-    assert (tmp_path / "rate_range.png").exists()
-    assert len(pd.read_csv(tmp_path / "rate_range.csv")) == 4

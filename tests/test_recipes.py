@@ -1,7 +1,6 @@
-"""Recipes by name, as tables, shortened; a staged run that is interrupted."""
+"""Recipes by name, shortened; a staged run that is interrupted."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,7 @@ def flags(*arguments: str) -> Recipe:
 
 
 def test_the_published_stages() -> None:
-    table = recipes.as_table(PUBLISHED)
+    table = pd.DataFrame([vars(stage) for stage in PUBLISHED.stages], index=range(1, 6))
     assert table["image_size"].tolist() == [(100, 100)] * 3 + [(200, 200)] * 2
     assert table["freeze_backbone"].tolist() == [False, True, False, False, True]
     assert table.index[table["augmentation"] == "strong erasing"].tolist() == [3]
@@ -55,12 +54,6 @@ def test_minutes_are_divided_by_work() -> None:
     again = recipes.in_minutes(short, 10)  # the old minutes do not count
     assert [stage.minutes for stage in again.stages] == pytest.approx(minutes / 2)
     assert recipes.in_minutes(short, 0) == PUBLISHED
-
-
-def test_sizes_are_scaled() -> None:
-    half = recipes.scaled(PUBLISHED, 0.5)
-    assert [stage.image_size for stage in half.stages] == [(50, 50)] * 3 + [(100, 100)] * 2
-    assert recipes.scaled(PUBLISHED, 0.1).stages[0].image_size == (32, 32)
 
 
 def test_flags_change_every_stage_of_a_named_recipe() -> None:
@@ -155,16 +148,6 @@ def test_how_much_is_done() -> None:
     timed = recipes.in_minutes(PUBLISHED, 10)
     late = recipes.share_done(timed, 2, 99, seconds=1e6)
     assert late == pytest.approx(shares[:3].sum())
-
-
-def test_the_command_prints_and_writes(command: Callable, tmp_path: Path) -> None:
-    out = tmp_path / "recipe.json"
-    code, printed, _ = command(
-        recipes.main, "published-attributes", "--minutes", 20, "--scale", 0.5, "--out", out
-    )
-    assert code == 0 and "freeze_backbone" in printed and "'DenseNet121'" in printed
-    written = recipes.find_recipe(str(out))
-    assert written == recipes.in_minutes(recipes.scaled(PUBLISHED, 0.5), 20)
 
 
 def test_a_run_killed_in_stage_3_goes_on_in_stage_3(

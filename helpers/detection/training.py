@@ -8,11 +8,9 @@ import pandas as pd
 
 import helpers.detection.runs as runs
 from helpers.common import (
-    check_out,
     expected,
     keras,
     progress_bar,
-    sweep,
     tf,
     whole_folder,
     write_text,
@@ -24,7 +22,7 @@ from helpers.detection.network import FasterRCNN
 from helpers.detection.records import read_records, require_whole, shard_files
 from helpers.detection.runs import DetectionRun
 from helpers.detection.scores import COLUMNS, score_network
-from helpers.train import PLANNED_STEPS, OneCycle
+from helpers.train import PLANNED_STEPS, OneCycle, check_folder
 
 CLIP = 10.0  # norm of all gradients: the first steps on a new image can be wild
 TELL_EVERY = 20  # steps between two points in TensorBoard
@@ -54,8 +52,8 @@ def train(
 def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool) -> DetectionRun:
     config = config.absolute()
     label_map = config.read_label_map()
-    if resume and (folder / CONFIG_FILE).exists():
-        sweep(folder)
+    inputs = [config.checkpoint, *config.train, *config.val]
+    if check_folder(folder, resume, overwrite, inputs, runs.RUN_FILES):
         run = runs.open_run(folder)
         free = ("num_steps", "minutes", "keep")
         before = vars(run.config.replace(**{name: getattr(config, name) for name in free}))
@@ -65,10 +63,6 @@ def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool)
             raise expected(what, f"another {found}", fix)
         config.write(folder / CONFIG_FILE)  # it may be longer than before
         return DetectionRun(folder, config, run.label_map)
-    inputs = [config.checkpoint, *config.train, *config.val]
-    if check_out(folder, runs.RUN_FILES, filter(None, inputs)) and not overwrite:
-        fix = "Use --resume to go on, --overwrite to replace it, or another --out."
-        raise expected("an empty or new folder", f"a run in {folder}", fix)
     with whole_folder(folder, runs.RUN_FILES) as draft:
         config.write(draft / CONFIG_FILE)
         label_map.write(draft / LABEL_MAP_FILE)

@@ -10,14 +10,13 @@ def grad_cam(
     images: np.ndarray,
     task: str,
     classes: np.ndarray | None = None,
-    averaged: bool = False,
 ) -> np.ndarray:
     """Computes Grad-CAM maps of one head, float32 (batch, height, width), 0 to 1.
 
-    Grad-CAM (Selvaraju et al. 2017) averages the slopes of the class's logit over the image, which
-    suits a head that sees only an average (`averaged`). Ours also see maxima and stripes, so each
-    place keeps its own slope (HiResCAM, Draelos and Carin 2020). `classes`, int (batch,), are
-    explained, where None the most probable ones. `images` are (batch, height, width, 3), 0 to 255.
+    Grad-CAM (Selvaraju et al. 2017) averages the slopes of the class's logit over the image. Our
+    heads also see maxima and stripes, so each place keeps its own slope (HiResCAM, Draelos and
+    Carin 2020). `classes`, int (batch,), are explained, where None the most probable ones.
+    `images` are (batch, height, width, 3), 0 to 255.
 
     Raises:
         WorkshopError: the model has no such task.
@@ -25,8 +24,6 @@ def grad_cam(
     if task not in model.output:
         raise WorkshopError(f"expected a task of {', '.join(model.output)}, found {task!r}.")
     features, slopes = _features_and_slopes(model, images, task, classes)
-    if averaged:
-        slopes = tf.reduce_mean(slopes, axis=(1, 2), keepdims=True)
     maps = tf.nn.relu(tf.reduce_sum(slopes * features, axis=-1, keepdims=True))
     maps = tf.image.resize(maps, images.shape[1:3], method="bicubic")[..., 0]
     maps = tf.maximum(maps, 0).numpy()

@@ -15,12 +15,9 @@ if TYPE_CHECKING:
     from helpers.plots.scores import (
         confusion_matrix,
         leak,
-        learning_curve,
         lifts,
-        reliability,
         scores_against_floor,
         scores_by,
-        two_scores_by,
     )
     from helpers.plots.style import (
         BLUE,
@@ -35,6 +32,6 @@ if TYPE_CHECKING:
         WIDTH,
         NotebookFigure,
     )
-    from helpers.plots.training import learning_rate_range, stage_curves, training_curves, twins
+    from helpers.plots.training import stage_curves, training_curves, twins
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Figures of a manifest: its classes, how they co-occur, its splits and its groups."""
+"""Figures of a manifest: its classes, its splits and its groups."""
 
 import numpy as np
 import pandas as pd

@@ -144,14 +144,6 @@ def draw_dots(axes: Axes, rows: np.ndarray, scores: pd.DataFrame, color: str, la
     axes.plot(scores["accuracy"], rows, "o", color=color, ms=7, label=label)
 
 
-def draw_points(
-    axes: Axes, places: Sequence[float], scores: pd.DataFrame, look: str, color: str, label: str
-) -> None:
-    """Draws accuracies above places, each with its interval as a line."""
-    axes.vlines(places, scores["accuracy_low"], scores["accuracy_high"], color=color, lw=2.2)
-    axes.plot(places, scores["accuracy"], look, color=color, ms=8, label=label)
-
-
 def name_rows(
     axes: Axes, names: Sequence[str], notes: Sequence[str] = (), colors: Sequence[str] = ()
 ) -> None:

@@ -1,6 +1,4 @@
-"""Figures of scores: against the majority baseline, calibrated, by group, and of speed."""
-
-from collections.abc import Mapping
+"""Figures of scores: against the majority baseline, by group, and of speed."""
 
 import numpy as np
 import pandas as pd
@@ -12,8 +10,6 @@ import helpers.plots.style as style
 from helpers.scores import at_majority_baseline
 
 MEASURED = {"promised": "promised by its validation images", "unseen": "unseen people"}
-# Trainings beside each other: how far aside each is drawn, so that no interval hides another one.
-LENGTHS = {"equally long": (1, style.BLUE, "o-"), "half as long": (1.2, style.ORANGE, "s-")}
 
 
 @style.styled
@@ -58,7 +54,7 @@ def lifts(scores: pd.DataFrame) -> Figure:
 
 @style.styled
 def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draws a table of `metrics.score_by`: the accuracy for each value of another column."""
+    """Draws a table of accuracies, their intervals and how many were `labelled`, row by row."""
     figure, axes = panels.one_panel(0.34 * len(table) + 0.9, 7.5)
     panels.draw_dots(axes, np.arange(len(table)), table, style.BLUE, "accuracy")
     values = table[["accuracy", "labelled"]].to_numpy()
@@ -69,73 +65,32 @@ def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
 
 
 @style.styled
-def two_scores_by(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draws two tables of `metrics.score_by`, beside each other in columns of two levels."""
-    figure, axes = panels.one_panel(0.42 * len(table) + 1.1, 7.5)
-    first, second = dict.fromkeys(table.columns.get_level_values(0))
-    for kind, shift, color in ((first, -0.14, style.BLUE), (second, 0.14, style.ORANGE)):
-        panels.draw_dots(axes, np.arange(len(table)) + shift, table[kind], color, kind)
-    gaps = table[second]["accuracy"] - table[first]["accuracy"]
-    notes = [f"{style.signed(gap)}  of {n:,.0f}" for gap, n in zip(gaps, table[first]["labelled"])]
-    panels.name_rows(axes, table.index, notes)
-    axes.margins(x=0.08)
-    axes.set_title(title)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return figure
-
-
-@style.styled
-def learning_curve(table: pd.DataFrame) -> Figure:
-    """Draws accuracies over the number of people in training.
-
-    A row per task and training, with the columns task; people; trained, a key of `LENGTHS`;
-    accuracy, accuracy_low and accuracy_high.
-    """
-    people = sorted(set(table["people"]))
-    figure, grid, parts = _panel_per_task(table)
-    for axes, part in zip(grid, parts):
-        for trained, (aside, color, look) in LENGTHS.items():
-            rows = part[part["trained"] == trained].sort_values("people")
-            panels.draw_points(axes, rows["people"] * aside, rows, look, color, trained)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(people, [f"{number:,}" for number in people])
-        axes.minorticks_off()
-        axes.set_xlabel("people")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return figure
-
-
-@style.styled
 def leak(table: pd.DataFrame) -> Figure:
     """Draws what each kind of split promises, and what unseen people then give.
 
     A row per task, split ("at random", "by person") and measured, a key of `MEASURED`, with
     accuracy, accuracy_low and accuracy_high.
     """
-    figure, grid, parts = _panel_per_task(table)
-    for axes, part in zip(grid, parts):
+    parts = dict(list(table.groupby("task", sort=False)))
+    figure, grid = panels.grid_of_panels(list(parts), 4, (5, 3.2), sharey=True)
+    grid[0].set_ylabel("accuracy")
+    for axes, part in zip(grid, parts.values()):
         splits = part["split"].unique()
         places, by_kind = np.arange(len(splits)), part.set_index(["measured", "split"])
         promised, unseen = (by_kind.loc[measured].loc[splits] for measured in MEASURED)
         both = promised["accuracy"], unseen["accuracy"]
         axes.plot([places - 0.13, places + 0.13], both, color=style.GRAY, lw=1, zorder=1)
-        panels.draw_points(axes, places - 0.13, promised, "s", style.ORANGE, MEASURED["promised"])
-        panels.draw_points(axes, places + 0.13, unseen, "o", style.BLUE, MEASURED["unseen"])
+        looks = (promised, -0.13, "s", style.ORANGE), (unseen, 0.13, "o", style.BLUE)
+        for label, (rows, aside, look, color) in zip(MEASURED.values(), looks):
+            low, high, at = rows["accuracy_low"], rows["accuracy_high"], places + aside
+            axes.vlines(at, low, high, color=color, lw=2.2)
+            axes.plot(at, rows["accuracy"], look, color=color, ms=8, label=label)
         gaps = unseen["accuracy"] - promised["accuracy"]
         axes.set_xticks(places, [f"{name}\ngap {style.signed(gap)}" for name, gap in gaps.items()])
         axes.set_xlim(-0.6, len(splits) - 0.4)
+        axes.grid(axis="y")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
-
-
-def _panel_per_task(table: pd.DataFrame) -> tuple[Figure, list[Axes], list[pd.DataFrame]]:
-    """Makes a panel of accuracies for each task of a table, and returns the task's rows too."""
-    parts = dict(list(table.groupby("task", sort=False)))
-    figure, grid = panels.grid_of_panels(list(parts), 4, (5, 3.2), sharey=True)
-    grid[0].set_ylabel("accuracy")
-    for axes in grid:
-        axes.grid(axis="y")
-    return figure, grid, list(parts.values())
 
 
 @style.styled
@@ -172,30 +127,3 @@ def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray, size: floa
     axes.set_yticks(lines, minor=True)
     axes.grid(which="minor", color="white", lw=1)
     axes.tick_params(which="minor", length=0)
-
-
-@style.styled
-def reliability(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
-    """Draws the accuracy of predictions of each confidence; the diagonal is perfect.
-
-    Takes {task: {label: table of `metrics.calibration_curve`}}. The size of a dot is its count.
-    """
-    columns, colors = min(4, len(curves)), (style.ORANGE, style.BLUE, style.GREEN)
-    height = min(3.3, style.WIDTH / columns) + 0.5
-    figure, grid = panels.grid_of_panels(list(curves), 4, (3.3, height))
-    for axes, tables in zip(grid, curves.values()):
-        axes.plot([0, 1], [0, 1], color=style.GRAY, lw=1, ls="--")
-        for (label, curve), color, marker in zip(tables.items(), colors, "os^"):
-            weight = curve["count"] / max(curve["count"].sum(), 1)
-            points = curve["confidence"], curve["accuracy"]
-            error = (weight * (points[0] - points[1]).abs()).sum()
-            look = {"color": color, "marker": marker}
-            axes.plot(*points, lw=1.5, ms=4, label=f"{label}: error {error:.3f}", **look)
-            axes.scatter(*points, 16 + 160 * weight, zorder=3, **look)
-        axes.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal", xlabel="confidence")
-        axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.2, fontsize=9)
-        axes.grid()
-    for axes in grid[::columns]:
-        axes.set_ylabel("accuracy")
-    return figure

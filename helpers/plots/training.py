@@ -1,4 +1,4 @@
-"""Figures of a training run, its learning rate and stages, and of its single-task twins."""
+"""Figures of a training run, its stages, and of its single-task twins."""
 
 import math
 import re
@@ -65,21 +65,6 @@ def _curves(axes: Axes, log: pd.DataFrame, column: str, best_epoch: int) -> None
             axes.set_title(text, loc="right", fontsize=10, color=style.BLUE, fontweight="normal")
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.grid(axis="y")
-
-
-@style.styled
-def learning_rate_range(table: pd.DataFrame, proposed: float) -> Figure:
-    """Draws the loss over the rate, as the range test has seen it, and marks the proposed rate."""
-    figure, axes = one_panel(3.2, 7.5)
-    axes.plot(table["rate"], table["loss"], color=style.GRAY, lw=0.8, label="loss of a step")
-    axes.plot(table["rate"], table["smooth"], color=style.BLUE, lw=2, label="smoothed")
-    axes.axvline(proposed, color=style.ORANGE, lw=6, alpha=0.3, label=f"proposed: {proposed:.1g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
-    low, first = table["smooth"].min(), table["smooth"].iloc[0]
-    axes.set_ylim(low - 0.15 * (first - low) - 0.01, first + 0.6 * (first - low) + 0.01)
-    axes.grid(axis="y")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3)
-    return figure
 
 
 @style.styled

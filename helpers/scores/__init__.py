@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from helpers.scores.errors import confusion, likely_label_errors, per_class
     from helpers.scores.scores import (
         at_majority_baseline,
-        score_by,
         score_lines,
         score_manifest,
         score_task,

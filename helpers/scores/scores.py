@@ -124,29 +124,6 @@ def score_manifest(
     return pd.DataFrame(scores, index=pd.Index(tasks, name="task"))
 
 
-def score_by(
-    targets: np.ndarray,
-    probabilities: np.ndarray,
-    by: Sequence[str],
-    groups: np.ndarray | None = None,
-    bootstraps: int = BOOTSTRAPS,
-) -> pd.DataFrame:
-    """Scores a task separately for each value of another column (camera, gender, age).
-
-    A row per value that has a labelled row. An empty value becomes "missing".
-    """
-    _, _, groups = labelled(targets, probabilities, groups=groups)
-    known, probabilities, by = labelled(targets, probabilities, groups=np.asarray(by, str))
-    by = np.where(by == "", "missing", by)
-    classes, scores = range(probabilities.shape[1]), {}
-    for value in np.unique(by):
-        rows = by == value
-        given = known[rows], probabilities[rows], classes, groups[rows], bootstraps
-        scores[str(value)] = score_task(*given)
-    columns = ["labelled", "accuracy", "accuracy_low", "accuracy_high"]
-    return pd.DataFrame.from_dict(scores, orient="index").reindex(columns=columns)
-
-
 def at_majority_baseline(scores: pd.DataFrame) -> list[str]:
     """Names the tasks of a `score_manifest` table whose lift is not surely above 0, by interval."""
     return [str(task) for task in scores.index[~(scores["lift_low"] > 0)]]

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from helpers.train.flags import (
         EXPORT_SECONDS,
         RUN,
-        add_recipe_arguments,
         build_parser,
         read_and_check,
         recipe_from,
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     )
     from helpers.train.idea import Idea
     from helpers.train.loop import ENDLESS, open_or_create, start_from_before, train
-    from helpers.train.rate_test import proposed_rate, rate_range
     from helpers.train.recipe import Recipe, Stage
     from helpers.train.recipes import (
         PUBLISHED,
@@ -26,10 +24,9 @@ if TYPE_CHECKING:
         change,
         find_recipe,
         in_minutes,
-        scaled,
         shares_of_work,
     )
-    from helpers.train.runs import Run, can_go_on, check_labels, is_whole_run, open_run
+    from helpers.train.runs import Run, check_folder, check_labels, open_run
     from helpers.train.schedules import PLANNED_STEPS, Clock, OneCycle, learning_rate
     from helpers.train.stages import (
         build_optimizer,

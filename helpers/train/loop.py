@@ -7,16 +7,23 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.common import expected, keras
-from helpers.manifest import Manifest
+from helpers.manifest import Manifest, check_split
 from helpers.model import compute_sampling_weights, parse_task_weights, set_pixel_statistics
 from helpers.pipeline import channel_statistics, load_images
 from helpers.train.callbacks import BatchLog, EpochRecorder
-from helpers.train.data import Data, read_data
 from helpers.train.idea import Idea
 from helpers.train.planning import as_before, fitted
 from helpers.train.recipe import Recipe, Stage
 from helpers.train.recipes import describe_stage
-from helpers.train.runs import Run, check_data, check_folder, check_labels, create_run, open_run
+from helpers.train.runs import (
+    Data,
+    Run,
+    check_data,
+    check_folder,
+    check_labels,
+    create_run,
+    open_run,
+)
 from helpers.train.schedules import Clock, StagePlan
 from helpers.train.stages import build_stage_model, compile_model, stage_data, trace_once
 from helpers.train.state import State
@@ -76,7 +83,8 @@ def open_or_create(
     idea: Idea | None = None,
 ) -> tuple[Run, Data]:
     """Opens the run to go on with, or makes a new one; the arguments are those of `train`."""
-    data = read_data(manifest)
+    check_split(manifest)
+    data = Data(manifest.subset("train"), manifest.subset("validation"))
     inputs = (manifest.source, recipe and recipe.weights)
     if not check_folder(folder, resume, overwrite, inputs):
         recipe = fitted(recipe or Recipe(), data.training)
@@ -84,7 +92,7 @@ def open_or_create(
         return create_run(folder, data, recipe), data
     run = open_run(folder)
     check_labels(run, data.training)
-    data = data.select(list(run.labels.tasks))
+    data = Data(*(part.select(list(run.labels.tasks)) for part in data))
     check_data(run, data)
     if recipe and (recipe := as_before(recipe, run.recipe)) != run.recipe:
         old, new = run.recipe.to_json(), recipe.to_json()
@@ -97,16 +105,16 @@ def open_or_create(
 
 def _try_out(data: Data, recipe: Recipe, idea: Idea | None) -> None:
     """Meets bad input before anything is written, or a run that is there is replaced."""
-    training, validation = data.training, data.validation
+    training, validation = data
     if all((validation.targets(task) < 0).all() for task in validation.tasks):
         fix = "The best epoch could not be told from the others. Fill some in, or split again."
         raise expected("labels in the split validation", "none", fix, validation.name)
     if recipe.task_weights != "uncertainty":
-        parse_task_weights(recipe.task_weights, data.labels)
+        parse_task_weights(recipe.task_weights, training.labels)
     compute_sampling_weights(training, recipe.sampling)
     for stage in recipe.stages:
-        build_stage_model(data.labels, recipe, stage, idea)
-        for part in (training, validation):
+        build_stage_model(training.labels, recipe, stage, idea)
+        for part in data:
             load_images(part, stage.image_size)
 
 

@@ -1,30 +1,14 @@
-"""Recipes with a name, and what one does with a recipe: read it as a table, shorten it.
+"""Recipes with a name, and what one does with a recipe: change it, shorten it."""
 
-    python -m helpers.train.recipes NAME [--minutes N] [--scale F] [--out recipe.json]
-
-prints the stages as a table and writes the recipe to a file, which is edited and given to
-`helpers.train --recipe recipe.json`.
-"""
-
-import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from helpers.common import (
-    WorkshopError,
-    check_file,
-    number_flag,
-    read_json,
-    run_command,
-    write_json,
-)
+from helpers.common import WorkshopError, read_json
 from helpers.manifest import did_you_mean
 from helpers.train.recipe import PLANNED, Recipe, Stage
 
 FROZEN_WORK = 1 / 3  # of a step: no way back through the backbone, which costs twice the way there
-SMALLEST_SIDE = 32  # pixels that every network of keras.applications takes
 COLUMNS = list(Stage.model_fields)
 
 # What the published recipes have in common, beside a backbone without a tower.
@@ -112,12 +96,6 @@ def find_recipe(name: str) -> Recipe:
         ) from error
 
 
-def as_table(recipe: Recipe) -> pd.DataFrame:
-    """Returns the stages as a table, numbered from 1."""
-    rows = [vars(stage) for stage in recipe.stages]
-    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="stage"), columns=COLUMNS)
-
-
 def change(recipe: Recipe, **changes) -> Recipe:
     """Changes fields of the recipe and of every stage; `minutes` are those of all stages."""
     in_stage = {name: changes.pop(name) for name in COLUMNS if name in changes}
@@ -133,14 +111,6 @@ def in_minutes(recipe: Recipe, minutes: float) -> Recipe:
     shares = shares_of_work(recipe.replace(stages=counted)) * minutes
     stages = tuple(stage.replace(minutes=float(own)) for stage, own in zip(counted, shares))
     return recipe.replace(stages=stages)
-
-
-def scaled(recipe: Recipe, factor: float) -> Recipe:
-    """Makes the images of every stage smaller or larger: both sides times `factor`."""
-    sizes = np.round(np.multiply([stage.image_size for stage in recipe.stages], factor))
-    sizes = np.maximum(sizes, SMALLEST_SIDE).astype(int).tolist()
-    pairs = zip(recipe.stages, sizes)
-    return recipe.replace(stages=tuple(s.replace(image_size=tuple(size)) for s, size in pairs))
 
 
 def shares_of_work(recipe: Recipe) -> np.ndarray:
@@ -175,30 +145,3 @@ def describe_stage(recipe: Recipe, number: int) -> str:
         f"{stage.augmentation}, batches of {stage.batch_size}, rate {stage.learning_rate:g} "
         f"({stage.schedule}), {time}"
     )
-
-
-def main() -> None:
-    """Runs the command."""
-    parser = argparse.ArgumentParser("helpers.train.recipes", description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("name", help=f"{', '.join(RECIPES)}, or a JSON file")
-    add("--minutes", **number_flag("shorten all stages to so many together", 0.01, 99_999.0))
-    add("--scale", **number_flag("both sides of the images times this", 0.01, 10.0, 1.0))
-    add("--out", type=Path, help="write the recipe to this JSON file")
-    arguments = parser.parse_args()
-    if arguments.out:
-        check_file(arguments.out, [arguments.name])
-    recipe = scaled(find_recipe(arguments.name), arguments.scale)
-    if arguments.minutes:
-        recipe = in_minutes(recipe, arguments.minutes)
-    shown = recipe.to_json()
-    del shown["stages"]
-    print(as_table(recipe).T.to_string(), "\n")
-    print("\n".join(f"{name:18}{value!r}" for name, value in shown.items()))
-    if arguments.out:
-        write_json(arguments.out, recipe.to_json())
-        print(f"\nwritten to {arguments.out}")
-
-
-if __name__ == "__main__":
-    run_command(main)

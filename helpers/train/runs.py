@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 from pydantic import Field
@@ -40,8 +40,7 @@ from helpers.common import (
     write_json,
     write_text,
 )
-from helpers.manifest import LABELS_FILE, Labels, Manifest, read_numbers
-from helpers.train.data import Data
+from helpers.manifest import LABELS_FILE, Labels, Manifest, describe_split, read_numbers
 from helpers.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -55,6 +54,13 @@ RUN_FILES = Output(
     r"(run|labels|best|scores)\.json|(log|batches)\.csv|best\.keras|epochs/epoch-\d+\.keras|"
     rf"state/(state\.json|epoch-\d+\.weights\.h5)|{EVENT_NAMES}|export/{EXPORT_NAMES}",
 )
+
+
+class Data(NamedTuple):
+    """The images of a run in their two parts."""
+
+    training: Manifest
+    validation: Manifest
 
 
 class Progress(Declared):
@@ -155,13 +161,17 @@ def log_text(log: pd.DataFrame) -> str:
 
 
 def check_folder(
-    folder: Path, resume: bool, overwrite: bool, inputs: Iterable[Path | str | None] = ()
+    folder: Path,
+    resume: bool,
+    overwrite: bool,
+    inputs: Iterable[Path | str | None] = (),
+    files: Output = RUN_FILES,
 ) -> bool:
     """Returns whether to go on with a run in `folder`; WorkshopError where a new one may not go."""
-    if resume and (folder / "run.json").exists():
+    if resume and (folder / files.mark).exists():
         sweep(folder)
         return True
-    if check_out(folder, RUN_FILES, filter(None, inputs)) and not overwrite:
+    if check_out(folder, files, filter(None, inputs)) and not overwrite:
         fix = "Use --resume to go on with it, --overwrite to replace it, or another --out."
         raise expected("an empty or new folder", f"a run in {folder}", fix)
     return False
@@ -171,15 +181,15 @@ def create_run(folder: Path, data: Data, recipe: Recipe) -> Run:
     """Makes the folder of a new run; what `check_folder` allows there is replaced."""
     value = {
         "recipe": recipe.to_json(),
-        "tasks": data.labels.to_json()["tasks"],
+        "tasks": data.training.labels.to_json()["tasks"],
         "manifest": str(data.training.source or ""),
-        "data": data.description,
+        "data": describe_split(*data),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in VERSIONS_OF},
     }
     with whole_folder(folder, RUN_FILES) as draft:
         (draft / "epochs").mkdir()
-        data.labels.write(draft / LABELS_FILE)
+        data.training.labels.write(draft / LABELS_FILE)
         write_json(draft / "run.json", value)
     return open_run(folder)
 
@@ -188,9 +198,9 @@ def check_data(run: Run, data: Data) -> None:
     """Refuses a manifest with other images, labels or split than the run began with."""
     path, text = run.folder / "run.json", "{train:,} to train on, {validation:,} to validate"
     began = read_json(path).get("data")  # runs of before 2026-11-22 have none
-    if began and began != data.description:
+    if began and began != (description := describe_split(*data)):
         with reading(path, "how many images the run began with", DAMAGED):
-            before, now = text.format(**began), text.format(**data.description)
+            before, now = text.format(**began), text.format(**description)
         other = now if before != now else "as many, but other rows, labels or order"
         what = f"the images that {run.folder} was started with ({before})"
         fix = "Resume with that manifest, or train into another --out."

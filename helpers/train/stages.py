@@ -167,11 +167,9 @@ def stage_data(
     return StageData(batches, steps, class_counts(training))
 
 
-def compiled_model(manifest: Manifest, recipe: Recipe, fixed_rate: bool = False) -> keras.Model:
-    """Returns the network of a recipe's first stage; `fixed_rate` leaves the rate to be set."""
+def compiled_model(manifest: Manifest, recipe: Recipe) -> keras.Model:
+    """Returns the network of a recipe's first stage."""
     stage = recipe.stages[0]
-    if fixed_rate:
-        stage = stage.replace(schedule="constant")
     model = build_stage_model(manifest.labels, recipe, stage)
     steps = steps_per_epoch(manifest, stage.batch_size) * stage.repeats * stage.epochs
     compile_model(model, manifest.labels, class_counts(manifest), recipe, stage, steps)

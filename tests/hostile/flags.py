@@ -28,8 +28,6 @@ def commands(place: Path) -> dict[str, dict[str, str | None]]:
     training = {"--manifest": manifest, **QUICK}
     return {
         "helpers.train.__main__": {**training, "--out": "new/run"},
-        "helpers.train.rate_test": {**training, "--out": "new/rates", "--steps": "2"},
-        "helpers.train.recipes": {"": "street"},
         "helpers.evaluate": {"--run": run, "--manifest": manifest},
         "helpers.predict.__main__": {"--run": run, "": str(place / "people/images/000.png")},
         "helpers.manifest.__main__": {"": manifest, "--split": "0.6,0.2,0.2", "--out": "new/s.csv"},

@@ -145,9 +145,9 @@ def _prepare(kind: str, place: Path) -> Callable[[], object]:
 
         run = open_run(place / "kept/run")
         return lambda: export_run(run, ("saved_model", "litert"))
+    from helpers.common import write_json
     from helpers.train.__main__ import main
     from helpers.train.loop import train  # noqa: F401 - what main would import
-    from helpers.train.recipes import write_json
 
     write_json(place / "recipe.json", small_recipe(epochs=EPOCHS).to_json())
     sys.argv[1:] = ["--manifest", str(place / "people/manifest.csv"), "--no-export"]
