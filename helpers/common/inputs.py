@@ -22,10 +22,10 @@ def open_input(path: Path | str) -> BinaryIO:
 def read_input(path: Path | str, most: int) -> bytes:
     """Returns the bytes of a plain file; OSError says also that they are more than `most`."""
     with open_input(path) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
-    return data
+        is_small = os.fstat(file.fileno()).st_size <= most
+        if is_small and len(data := file.read(most + 1)) <= most:
+            return data
+    raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
 
 
 def _open(path: str, flags: int) -> int:
