@@ -45,13 +45,5 @@ def test_one_disturbed_measurement_does_not_count(clock):
     assert timing.seconds_per_call(lambda: clock.sleep(next(naps))) == pytest.approx(1)
 
 
-def test_images_per_second_counts_the_images_of_a_call(clock):
-    ways = {"slow": lambda size: clock.sleep(0.2), "each": lambda size: clock.sleep(0.05 * size)}
-    table = timing.images_per_second(ways, batch_sizes=(1, 4))
-    assert list(table.columns) == ["one image at a time", "4 images at a time"]
-    assert table.loc["slow"].tolist() == pytest.approx([5, 20])
-    assert table.loc["each"].tolist() == pytest.approx([20, 20])
-
-
 def test_a_real_clock_measures_something():
     assert 0 < timing.seconds_per_call(lambda: sum(range(1000)), repeats=1) < 1
