@@ -9,8 +9,12 @@ from typing import BinaryIO
 
 def open_input(path: Path | str) -> BinaryIO:
     """Opens a plain file to read bytes; OSError also for a pipe or a device, which may not end."""
+
+    def opener(path: str, flags: int) -> int:  # a pipe would wait for one who writes
+        return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
     try:
-        file = open(path, "rb", opener=_open)  # noqa: SIM115 - the caller closes it
+        file = open(path, "rb", opener=opener)  # noqa: SIM115 - the caller closes it
     except ValueError:
         raise OSError(errno.EINVAL, "a path with a NUL character", str(path)) from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -26,7 +30,3 @@ def read_input(path: Path | str, most: int) -> bytes:
         if is_small and len(data := file.read(most + 1)) <= most:
             return data
     raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe waits for one who writes
