@@ -16,7 +16,7 @@ BENCHMARKS = {
     "ablation": "what each idea adds to a recipe, over several seeds",
     "signs": "our recipe for signs and the published one, by an honest split and a leaky one",
     "detection": "our detector beside KerasHub's RetinaNet, for the same minutes",
-    "endpoint": "JPEG files beside pixels as JSON in the rehearsal, and broken requests",
+    "endpoint": "JPEG files beside pixels as JSON in the rehearsal",
     "plan": "how long each stage of a recipe takes at most, and in how much memory",
     "lessons": "what real photographs teach: leak, disagreement, calibration, cameras, people",
 }

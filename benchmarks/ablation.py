@@ -157,8 +157,6 @@ def run_ideas(
     Its columns: recipe, seed, `KEPT`, and the `SCORES` of each task asked for, on validation.
     """
     noted = {**plan._asdict(), "manifest": str(plan.manifest)}
-    if plan.recipe == BASE:
-        del noted["recipe"]
     if (path := folder / "plan.json").exists() and (found := common.read_json(path)) != noted:
         fix = "Name another --out, or delete that folder."
         raise common.expected(f"in {folder} trainings of {noted}", f"those of {found}", fix)
@@ -240,7 +238,7 @@ FLAGS = {
 
 def run(given) -> None:
     """Trains, and writes runs.csv and ablation.md."""
-    if (given.minutes > 0) == (given.epochs > 0) or min(given.minutes, given.epochs) < 0:
+    if (given.minutes > 0) == (given.epochs > 0):
         raise common.WorkshopError(
             "expected either --minutes or --epochs above 0. Give one of the two."
         )

@@ -1,24 +1,20 @@
-"""Measures an endpoint in the rehearsal: JPEG files against pixels as JSON, and broken bodies.
+"""Measures an endpoint in the rehearsal: JPEG files against pixels as JSON.
 
-    python -m benchmarks endpoint --run RUN --manifest M [--requests 10000]
+    python -m benchmarks endpoint --run RUN --manifest M
 
 The network of a run is served three times: by the workshop's archive, which takes files, and by
 two without a script, which take pixels as JSON, from 0 to 255 or from 0 to 1. One client sends one
-request at a time. Then one in a hundred is broken, and all answers are checked.
+request at a time.
 """
 
-import contextlib
 import io
 import itertools
 import json
-import re
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,8 +35,6 @@ WAYS = {  # what is sent to each endpoint, and its type
 SIZES = ((32, 32), (240, 100), (480, 640))  # height, width: the network's, a person's, a camera's
 SECONDS = 4.0  # of each way in a round
 ROUNDS = 3
-BROKEN_SHARE = 100  # one request of so many is broken
-CLOSE = 2e-4  # between two computations of a probability
 
 
 def encode(image: Image.Image, size: tuple[int, int]) -> dict[str, bytes]:
@@ -98,79 +92,6 @@ def _seconds_of_calls(client: EndpointClient, kind: str, bodies, seconds: float)
     return took
 
 
-def broken_bodies(file: bytes) -> list[tuple[bytes, str, int]]:
-    """Returns bodies that are wrong, each with its content type and the status that it deserves."""
-    return [
-        (file[: len(file) // 2], "image/jpeg", 400),
-        (b"", "image/jpeg", 400),
-        (b"I am a text.", "image/png", 400),
-        (file, "text/csv", 415),
-        (b'{"instances": [', "application/json", 400),
-        (b'{"instances": [{"b64": "***"}]}', "application/json", 400),
-        (json.dumps({"instances": [""] * 600}).encode(), "application/json", 413),
-    ]
-
-
-def endure(
-    client: EndpointClient, files: Sequence[bytes], predictor: Any, count: int, memory: Callable
-) -> dict[str, Any]:
-    """Counts what goes wrong; `predictor` is the network without a server, `memory` returns MB."""
-    expected, classes = predictor.predict_bytes(files), predictor.labels.tasks
-    bad, after_a_tenth = broken_bodies(files[0]), 0.0
-    counts = Counter({"wrong answers": 0, "5xx": 0, "broken, not refused as it should be": 0})
-    for number in common.progress_bar(iterable=range(count), unit="request"):
-        if number % BROKEN_SHARE == 0:
-            body, kind, status = bad[number // BROKEN_SHARE % len(bad)]
-            found = _status_of(client, body, kind)
-            counts["broken"] += 1
-            counts["5xx"] += found >= 500
-            counts["broken, not refused as it should be"] += found != status
-        else:
-            row = number % len(files)
-            counts["good"] += 1
-            try:
-                answer = client.predict_file(files[row], top=1)
-                wanted = {task: values[row] for task, values in expected.items()}
-                counts["wrong answers"] += not _is_right(answer, wanted, classes)
-            except common.WorkshopError:
-                counts["5xx"] += 1
-        if number == count // 10:
-            after_a_tenth = memory()
-    return {**counts, "MB after a tenth": after_a_tenth, "MB at the end": memory()}
-
-
-def _status_of(client: EndpointClient, body: bytes, kind: str) -> int:
-    try:
-        client.send(body, kind)
-    except common.WorkshopError as error:
-        found = re.search(r"\((\d{3})\)", str(error))
-        return int(found[1]) if found else 599
-    return 200
-
-
-def _is_right(answer: dict, expected: dict[str, np.ndarray], classes: dict) -> bool:
-    for task, values in expected.items():
-        best = answer[task][0]
-        own = values[classes[task].index(best["class"])]
-        if not abs(best["probability"] - own) < CLOSE or values.max() - own > CLOSE:
-            return False
-    return True
-
-
-def memory_of(session: CloudSession) -> float:
-    """Returns the memory that the rehearsal's servers hold, in MB: all its processes together."""
-    parents, memory = {}, {}
-    for status in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            found = dict(re.findall(r"(PPid|VmRSS):\s*(\d+)", status.read_text()))
-            number = int(status.parent.name)
-            parents[number], memory[number] = int(found["PPid"]), int(found.get("VmRSS", 0))
-    inside = {session.rehearsal.pid}
-    for _ in range(8):  # deeper than the rehearsal starts processes
-        inside |= {number for number, parent in parents.items() if parent in inside}
-    return sum(memory.get(number, 0) for number in inside) / 1024
-
-
 def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
     """Packs the network without a script: it takes pixels from 0 to `white`, of any size."""
     tf, network = common.tf, model.load_model(run.best_path)
@@ -190,28 +111,21 @@ def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
 
 
 def run_bench(
-    session: CloudSession, run: Run, manifest: Manifest, count: int, seconds: float = SECONDS
-) -> dict[str, Any]:
-    """Serves a run in each of `WAYS`, prints what `compare` finds, returns what `endure` finds."""
-    images = [Image.open(path) for path in manifest.paths[:50]]
-    files = [encode(image, image.size[::-1])[FILES] for image in images]
-    predictor = predict.SavedModelPredictor(run.export_folder)
+    session: CloudSession, run: Run, manifest: Manifest, seconds: float = SECONDS
+) -> pd.DataFrame:
+    """Serves a run in each of `WAYS`, and compares them."""
     with tempfile.TemporaryDirectory() as folder:
         archive = predict.archive_folder(run.export_folder, Path(folder, FILES), SCRIPTS)
         deploy(session, archive, FILES)
         for name, white in ((PIXELS, 255), (FRACTIONS, 1)):
             deploy(session, archive_of_pixels(run, Path(folder, name), white), name)
     clients = {name: EndpointClient(session, name) for name in WAYS}
-    table = compare(clients, images[:8], seconds).reset_index()
-    shown = markdown(table, lambda value: "refused" if np.isnan(value) else f"{value:.1f}")
-    print(shown, flush=True)  # the second part takes minutes
-    return endure(clients[FILES], files, predictor, count, partial(memory_of, session))
+    return compare(clients, [Image.open(path) for path in manifest.paths[:8]], seconds)
 
 
 FLAGS = {
     **shared("manifest"),
     "--run": {"type": Path, "required": True, "help": "an exported run"},
-    "--requests": common.number_flag("with broken ones", 1, 10_000_000, 10_000),
     "--seconds": common.number_flag("of each way in a round", 0.01, 3600.0, SECONDS),
 }
 
@@ -220,6 +134,6 @@ def run(given) -> None:
     """Measures, and prints."""
     manifest = read_manifest(given.manifest, check_classes=False)
     with open_session("rehearsal") as session:
-        counts = run_bench(session, open_run(given.run), manifest, given.requests, given.seconds)
-        print(json.dumps(counts, indent=2))
+        table = run_bench(session, open_run(given.run), manifest, given.seconds).reset_index()
+        print(markdown(table, lambda value: "refused" if np.isnan(value) else f"{value:.1f}"))
         delete_all(session)

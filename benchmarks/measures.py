@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from helpers import common, model, pipeline, predict, train
-from helpers.manifest import LABELS_FILE, Labels, Manifest
+from helpers.manifest import Labels, Manifest
 
 SECONDS = 1.0  # of work in a measurement
 WARM_UP = 3  # training steps before it, which fill buffers; fewer of a network that is slow
@@ -137,13 +137,9 @@ def sequence_batches(training: Manifest, plan):
 
 def exporting(labels: Labels, image_size: tuple[int, int], run: Path) -> Measure:
     """Exports an untrained network in every format: its weights do not change how fast it is."""
-    network, export = model.build_model(labels, image_size), run / "export"
-    export.mkdir(parents=True)
+    network = model.build_model(labels, image_size)
+    predict.export_model(network, labels, run / "export")
     network.save(run / MODEL_FILE)
-    labels.write(export / LABELS_FILE)
-    predict.export_saved_model(network, labels, export / common.SAVED_MODEL)
-    (export / common.LITERT_FILE).write_bytes(predict.convert_to_litert(network))
-    predict.export_onnx(network, export / common.ONNX_FILE)
     return lambda: 0.0
 
 

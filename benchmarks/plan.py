@@ -17,13 +17,13 @@ def plan(
     recipe: train.Recipe, training: Manifest, measured: Callable = measures.Measured
 ) -> pd.DataFrame:
     """Measures each stage in a process of its own; the minutes are those without validation."""
-    images, rows, plain = len(training), [], recipe.to_json()
-    for number, stage in enumerate(recipe.stages):
-        one = {**plain, "stages": plain["stages"][number : number + 1]}
-        process = measured(measures.training, training, one, "random")
+    rows = []
+    for number, stage in enumerate(recipe.stages, 1):
+        one = recipe.replace(stages=(stage,))
+        process = measured(measures.training, training, one.to_json(), "random")
         speed, size = process(), "{}x{}".format(*stage.image_size)
-        longest = stage.minutes or stage.epochs * images / speed / 60
-        rows.append((number + 1, size, speed, longest, process.close()))
+        longest = stage.minutes or stage.epochs * len(training) / speed / 60
+        rows.append((number, size, speed, longest, process.close()))
     columns = ["stage", "size", "images_per_second", "minutes", "gigabytes"]
     return pd.DataFrame(rows, columns=columns).set_index("stage")
 

@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks.command import markdown, publish, shared
 from benchmarks.trainings import train_apart
 from helpers.common import WorkshopError, artifacts_folder, number_flag, seed_flag
-from helpers.manifest import GROUP, SPLIT, Manifest, read_manifest, split_at_random, split_by_group
+from helpers.manifest import GROUP, SPLIT, Manifest, read_manifest, split_by_group
 from helpers.scores import per_class
 from helpers.train import Recipe, change, find_recipe
 
@@ -32,16 +32,13 @@ def divided(manifest: Manifest, way: str, share: float, seed: int = 0) -> Manife
     """Splits off a missing test set, and a fraction (`share`) of the rest for validation."""
     if not manifest.has_split or "test" not in set(manifest.frame[SPLIT]):
         manifest = split_by_group(manifest, {"train": 0.75, "test": 0.25}, seed=seed)
-    split = manifest.frame[SPLIT].where(manifest.frame[SPLIT] == "test", "")
-    manifest = dataclasses.replace(manifest, frame=manifest.frame.assign(**{SPLIT: split}))
-    shares, rest = {"train": 1 - share, "validation": share}, (split == "").to_numpy()
-    if way == "by track":
-        return split_by_group(manifest, shares, seed=seed)
-    split = split.to_numpy(object)
-    split[rest] = split_at_random(manifest.rows(rest), shares, seed).frame[SPLIT]
-    # without the column nothing refuses the leak
-    frame = manifest.frame.assign(**{SPLIT: split}).drop(columns=GROUP, errors="ignore")
-    return dataclasses.replace(manifest, frame=frame)
+    frame = manifest.frame.assign(
+        **{SPLIT: manifest.frame[SPLIT].where(manifest.frame[SPLIT] == "test", "")}
+    )
+    if way == "by image":  # without the column nothing refuses the leak
+        frame = frame.drop(columns=GROUP, errors="ignore")
+    manifest = dataclasses.replace(manifest, frame=frame)
+    return split_by_group(manifest, {"train": 1 - share, "validation": share}, seed=seed)
 
 
 def train_and_score(manifest: Manifest, recipe: Recipe, folder: Path) -> dict[str, object]:

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from benchmarks import endpoint as bench
-from benchmarks.endpoint import broken_bodies, compare, encode, endure
+from benchmarks.endpoint import compare, encode
 from helpers.cloud import EndpointClient
 from helpers.common import WorkshopError, tf
 from helpers.model import load_model
-from tests.test_cloud_things import LABELS, Runtime
+from tests.test_cloud_things import Runtime
 
 
-def test_the_bench_compares_ways_and_counts_wrong_answers(monkeypatch):
+def test_the_bench_compares_ways(monkeypatch):
     monkeypatch.setattr(bench, "SIZES", ((8, 8),))
     image = Image.new("RGB", (20, 10), "red")
     bodies = encode(image, (8, 8))
@@ -30,15 +30,6 @@ def test_the_bench_compares_ways_and_counts_wrong_answers(monkeypatch):
     assert files["files: times"] == 1
     assert pixels["files: times"] == pytest.approx(files["requests/s"] / pixels["requests/s"], 2)
     assert fractions["kB"] > 0 and fractions.drop("kB").isna().all()
-
-    expected = {"sign": np.array([[0.75, 0.25, 0.0], [0.1, 0.75, 0.15]])}
-    predictor = Mock(labels=LABELS, predict_bytes=lambda files: expected)
-    counts = endure(clients[bench.FILES], [bodies[bench.FILES]] * 2, predictor, 200, lambda: 1.0)
-    assert counts["good"] == 198 and counts["broken"] == 2
-    assert counts["wrong answers"] == 100  # the second image is no stop sign
-    assert counts["broken, not refused as it should be"] == 2
-    broken = broken_bodies(bodies[bench.FILES])
-    assert {status for _, _, status in broken} == {400, 413, 415}
 
 
 def test_both_archives_of_pixels_answer_as_the_network(trained, tmp_path):

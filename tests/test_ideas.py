@@ -9,11 +9,8 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.ideas import IDEAS, find_idea
-from benchmarks.ideas.cutmix import CutMix
-from benchmarks.ideas.mixup import MixUp
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Labels, Manifest
-from helpers.model import build_model, load_model
 from helpers.model.losses import MaskedCrossentropy
 from helpers.train import Idea
 
@@ -95,26 +92,7 @@ def test_shares_of_one_label_are_that_label(idea: str) -> None:
 # images
 
 
-@pytest.mark.parametrize("idea", [MixUp(), CutMix()])
-def test_an_image_is_shared_as_its_label_is(idea: Idea) -> None:
-    values = (np.arange(64) * 3).astype(np.uint8)  # each image of one value: 0, 3, 6, ...
-    images = np.broadcast_to(values[:, None, None, None], (64, 20, 10, 3))
-    before = images.copy()
-    mixed, partner, share = idea.mix(images, np.random.default_rng(1))
-    again = idea.mix(images, np.random.default_rng(1))
-    assert all(np.array_equal(a, b) for a, b in zip(again, (mixed, partner, share)))
-    assert mixed.dtype == np.uint8 and (images == before).all()
-    own = np.arange(64) * 3.0
-    expected = own * share + own[partner] * (1 - share)
-    np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), expected, atol=1)
-    assert share.min() >= (0 if isinstance(idea, CutMix) else 0.5) and share.max() <= 1
-    assert len(np.unique(share)) > 20
-    if isinstance(idea, CutMix):  # nothing in between
-        assert ((mixed == images) | (mixed == images[partner])).all()
-
-
-@pytest.mark.parametrize("name", ["MixUp", "CutMix"])
-def test_batches_become_mixed_ones(name: str) -> None:
+def test_batches_become_mixed_ones() -> None:
     """The label tells what is in an image; one that is not known leaves its part empty."""
     zebra = np.array([0, 1, -1, 2] * 4, np.int32)
     values = np.array([0, 100, 200, 40] * 4, np.uint8)  # the image's, by its class
@@ -122,17 +100,19 @@ def test_batches_become_mixed_ones(name: str) -> None:
     targets = {"zebra": zebra, "apple": np.full(16, -1, np.int32)}
     batches = tf.data.Dataset.from_tensors((images, targets)).repeat(3)
     keras.utils.set_random_seed(3)
-    mixed = find_idea(name).batches(batches, LABELS)
+    mixed = find_idea("MixUp").batches(batches, LABELS)
     assert mixed.element_spec[0] == batches.element_spec[0]
     found = list(mixed.as_numpy_iterator())
     keras.utils.set_random_seed(3)
-    again = list(find_idea(name).batches(batches, LABELS).as_numpy_iterator())
+    again = list(find_idea("MixUp").batches(batches, LABELS).as_numpy_iterator())
     np.testing.assert_array_equal(found[1][0], again[1][0])
     assert (found[0][0] != found[1][0]).any()  # each batch is mixed in its own way
     for images, shares in found:
         assert images.dtype == np.uint8 and shares["zebra"].dtype == np.float32
         assert shares["zebra"].shape == (16, 3) and (shares["apple"] == 0).all()
         unknown = 1 - shares["zebra"].sum(axis=1)
+        own = shares["zebra"].max(axis=1)[unknown < 0.01]
+        assert own.min() > 0.49 and len(np.unique(own)) > 2
         expected = shares["zebra"] @ [0, 100, 40] + 200 * unknown
         np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), expected, atol=1)
 
@@ -147,35 +127,3 @@ def test_chances_follow_the_rarest_label(tmp_path: Path) -> None:
     assert drawn_by.shape == (30,) and drawn_by.sum() == pytest.approx(1)
     assert drawn_by[:3].min() > 4 * drawn_by[3:].max()
     assert drawn_by[0] / drawn_by[29] == pytest.approx(29 / (2 * 3))  # the last as the average row
-
-
-# networks
-
-
-def network(tower: int = 8, **options) -> keras.Model:
-    keras.utils.set_random_seed(1)
-    return build_model(LABELS, (32, 16), tower=tower, backbone="residual", **options)
-
-
-def kinds_of(model: keras.Model) -> list[str]:
-    return [type(layer).__name__ for layer in model._flatten_layers()]
-
-
-def test_group_normalization_keeps_all_other_layers(tmp_path: Path) -> None:
-    plain = network()
-    convolutions = [layer for layer in plain._flatten_layers() if "Conv2D" in type(layer).__name__]
-    plain.get_layer("backbone").trainable = False
-    changed = find_idea("group normalization").network(plain)
-    kinds = kinds_of(changed)
-    assert "GroupNormalization" in kinds and kinds.count("LayerNormalization") == 2  # the towers'
-    assert not [kind for kind in kinds if "BatchNormalization" in kind]
-    assert all(layer in list(changed._flatten_layers()) for layer in convolutions)
-    assert not changed.get_layer("backbone").trainable_weights  # still frozen
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 16, 3)).astype(np.float32)
-    features = changed.get_layer("backbone")
-    one, three = features(images[:1], training=True), features(images, training=True)
-    np.testing.assert_allclose(one[0], three[0], rtol=1e-4, atol=1e-4)
-    changed.save(tmp_path / "model.keras")
-    again = load_model(tmp_path / "model.keras").predict(images, verbose=0)
-    for task, values in changed.predict(images, verbose=0).items():
-        np.testing.assert_allclose(values, again[task], atol=1e-6)

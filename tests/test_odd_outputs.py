@@ -246,13 +246,12 @@ def older(folder: Path, name: str, *names: str, age: float = 2 * files.DAY) -> P
 def test_drafts_without_a_lock_go_when_they_are_old_and_nothing_else_does(tmp_path: Path) -> None:
     thing = make_thing(tmp_path / "thing")
     gone = [
-        older(thing, ".part-1.bin-ab12cd_9", "part-1.bin"),
-        older(tmp_path, ".thing-ab12cd_9", "part-1.bin"),
+        older(thing, ".part-1.bin-ab12cd_9.draft", "new"),
+        older(tmp_path, ".thing-ab12cd_9.draft", "new", "unlocked"),
     ]
     kept = [
-        older(thing, ".part-2.bin-ab12cd_9", "part-2.bin", age=60),
-        older(tmp_path, ".thing-backup_1", "part-1.bin", "mark"),  # whole: somebody's copy
-        older(tmp_path, ".thing-profiles", "bookmarks"),
+        older(thing, ".part-2.bin-ab12cd_9.draft", "new", age=60),
+        older(tmp_path, ".thing-backup_1", "part-1.bin", "mark"),  # somebody's copy
         older(tmp_path, ".mozilla-profiles", "mozilla"),
         older(tmp_path, ".mine-ab12cd_9.draft", "letter.txt"),
     ]
@@ -264,7 +263,7 @@ def test_temporary_drafts_are_swept_and_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left = older(tmp_path, "workshop-source-ab12cd_9", "code")
+    left = older(tmp_path, "workshop-source-ab12cd_9.draft", "new")
     mine = older(tmp_path, "workshop-source-checkout", "setup.py")
     first = files.temporary_draft("source")
     second = files.temporary_draft("source")

@@ -122,5 +122,5 @@ def test_recipes_by_name_and_changed_by_flags() -> None:
 
 def test_an_unknown_recipe_names_those_that_are_known() -> None:
     given = build_parser().parse_args(["--manifest", "m", "--out", "o", "--recipe", "sings"])
-    with pytest.raises(WorkshopError, match="street, signs, lenet, published"):
+    with pytest.raises(WorkshopError, match="street, fine-tune, signs, lenet, published"):
         recipe_from(given)

@@ -10,8 +10,6 @@ from helpers.common import expected
 
 IDEAS = {  # the module and the class, imported when a training asks for it, and TensorFlow with it
     "MixUp": "mixup.MixUp",
-    "CutMix": "cutmix.CutMix",
-    "group normalization": "group_normalization.GroupNormalized",
     "focal loss": "focal.Focal",
     "logit adjustment": "logit_adjustment.LogitAdjustment",
     "balanced sampling": "rarest.Rarest",

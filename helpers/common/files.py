@@ -32,9 +32,6 @@ except ImportError:  # Windows
 
 DRAFT, LOCK, NEW, OLD = ".draft", "lock", "new", "old"
 UNLOCKED = "unlocked"  # the lock's name before it is locked
-OLDER_DRAFT = re.compile(
-    r"(?:\.(.+)|workshop-source)-[a-z0-9_]{8}"
-)  # of before 2026-11-24, never locked
 DAY = 86_400  # seconds; an older draft without a lock belongs to nobody
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ANOTHER = "To keep what is there, choose another --out."
@@ -59,12 +56,9 @@ class Output:
             listed = self.listed and {*self.listed(folder)}
         except (OSError, ValueError, KeyError, TypeError, WorkshopError) as error:
             return f"a table of others: {error}"
+        owns = re.compile(rf"{self.names}|(.*/)?\.DS_Store").fullmatch
         names = _names(folder)
-        return next((n for n in names if not self.owns(n) or (listed and n not in listed)), "")
-
-    def owns(self, name: str) -> bool:
-        """Returns whether a file may belong to it, by its path alone."""
-        return re.fullmatch(rf"{self.names}|(.*/)?\.DS_Store", name) is not None
+        return next((n for n in names if not owns(n) or (listed and n not in listed)), "")
 
 
 EXPORT_FILES = Output("an export", "*model*", rf"{EXPORT_NAMES}|log\.csv|scores\.json")
@@ -79,12 +73,10 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def _is_draft(path: Path) -> bool:
-    older = OLDER_DRAFT.fullmatch(path.name)
-    if not (path.name.endswith(DRAFT) or older) or path.is_symlink():
+    if not path.name.endswith(DRAFT) or path.is_symlink():
         return False
     with suppress(OSError):  # no folder, or just removed
-        inside = {part.name for part in path.iterdir()}
-        return inside <= ({older[1] or "code"} if older else {LOCK, UNLOCKED, NEW, OLD})
+        return {part.name for part in path.iterdir()} <= {LOCK, UNLOCKED, NEW, OLD}
     return False
 
 
@@ -110,7 +102,7 @@ def check_out(
     if output and folder.is_dir() and (other := output.other(folder)):
         what = f"an empty or new folder, or {output.what}"
         raise expected(what, f"other files in {folder} ({other})", ANOTHER)
-    sweep(folder, output)
+    sweep(folder)
     return folder.is_dir() and any(_names(folder))
 
 
@@ -156,15 +148,11 @@ def _check_movable(folder: Path, real: Path) -> None:
             raise
 
 
-def sweep(folder: Path, output: Output | None = None) -> None:
+def sweep(folder: Path) -> None:
     """Removes the drafts beside and in `folder` that no living process holds, and says so."""
     folder = Path(folder)
-    beside = [*folder.parent.iterdir()] if folder.parent.is_dir() else []
-    found = [path for path in beside if path.name.endswith(DRAFT) and _is_draft(path)]
-    for path in beside if output else ():  # with the mark it may be somebody's copy
-        older = OLDER_DRAFT.fullmatch(path.name)
-        if older and older[1] == folder.name and path.is_dir() and not any(path.glob(output.mark)):
-            found += [path] if all(map(output.owns, _names(path))) else []
+    beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
+    found = [path for path in beside if _is_draft(path)]
     for place, folders, _ in os.walk(folder):
         found += (drafts := [path for name in folders if _is_draft(path := Path(place, name))])
         folders[:] = [name for name in folders if Path(place, name) not in drafts]

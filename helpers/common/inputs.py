@@ -9,8 +9,12 @@ from typing import BinaryIO
 
 def open_input(path: Path | str) -> BinaryIO:
     """Opens a plain file to read bytes; OSError also for a pipe or a device, which may not end."""
+
+    def opener(path: str, flags: int) -> int:  # a pipe would wait for one who writes
+        return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
     try:
-        file = open(path, "rb", opener=_open)  # noqa: SIM115 - the caller closes it
+        file = open(path, "rb", opener=opener)  # noqa: SIM115 - the caller closes it
     except ValueError:
         raise OSError(errno.EINVAL, "a path with a NUL character", str(path)) from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -22,11 +26,7 @@ def open_input(path: Path | str) -> BinaryIO:
 def read_input(path: Path | str, most: int) -> bytes:
     """Returns the bytes of a plain file; OSError says also that they are more than `most`."""
     with open_input(path) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
-    return data
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe waits for one who writes
+        is_small = os.fstat(file.fileno()).st_size <= most
+        if is_small and len(data := file.read(most + 1)) <= most:
+            return data
+    raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))

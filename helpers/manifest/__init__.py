@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from helpers.manifest.image_header import ADOBE, MAX_PIXELS, ORIENTATION
     from helpers.manifest.images import (
         IMAGE_HEADER,
-        SUFFIXES,
         THREADS,
-        UnreadableError,
         check_image,
         decode,
         images_in,

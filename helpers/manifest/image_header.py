@@ -21,11 +21,7 @@ TIFF_BYTES = 4096  # of an EXIF segment that are looked at
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")  # libjpeg skips all bytes before one
 _AFTER_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _END, _SCAN = 0xD9, 0xDA
-_FRAMES = (
-    0xC0,
-    0xC1,
-    0xC2,
-)  # baseline, extended, progressive; few read others
+_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; few read others
 _OTHERS = (0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)  # tables, applications, comments
 _LONELY = (0x01, *range(0xD0, 0xD8))  # markers without a segment
 

@@ -6,9 +6,8 @@ TensorFlow, and the same pixels. TensorFlow shows palette BMP in wrong colors an
 with broken GIF, so those are decoded by Pillow for all.
 """
 
+import errno
 import io
-import os
-import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from helpers.common import CORES, WorkshopError, progress_bar
+from helpers.common import CORES, WorkshopError, progress_bar, read_input
 from helpers.manifest.image_header import (
     DAMAGED,
     MAX_PIXELS,
@@ -113,21 +112,15 @@ def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
 
 
 def _read_file(path: Path) -> bytes:
-    """Reads a regular file; never waits, as the end of a pipe or of a device may never come."""
     try:
-        if path.is_dir():
-            raise _missing(path, "a folder")
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError("unreadable file", "a pipe or a device")
-            if status.st_size > MAX_BYTES:
-                raise ImageError("too large", f"a file of {status.st_size / 1e6:,.0f} MB")
-            return file.read(status.st_size)
-    except (FileNotFoundError, NotADirectoryError):
-        raise _missing(path, "no such file") from None
-    except (OSError, ValueError) as error:  # also a socket, or a name that no file can have
-        raise ImageError("unreadable file", f"one that cannot be read ({error})") from None
+        return read_input(path, MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        is_folder = isinstance(error, IsADirectoryError)
+        raise _missing(path, "a folder" if is_folder else "no such file") from None
+    except OSError as error:  # also a pipe or a device, or a name that no file can have
+        if error.errno == errno.EFBIG:
+            raise ImageError("too large", f"a file of {error.strerror}") from None
+        raise ImageError("unreadable file", f"one that cannot be read ({error.strerror})") from None
 
 
 def _convert(data: bytes) -> tuple[Header, bytes]:

@@ -8,7 +8,6 @@ from helpers.common import CORES, steady, tf
 from helpers.manifest import Manifest
 from helpers.pipeline.augmentation import AUGMENTATIONS, Augmentation, augment
 from helpers.pipeline.cache import load_images, row_reader
-from helpers.pipeline.decode import decode_all
 
 
 def training_batches(
@@ -21,7 +20,6 @@ def training_batches(
     seed: int = 0,
     first_epoch: int = 0,
     steps: int | None = None,
-    cache: bool = True,
 ) -> tf.data.Dataset:
     """Returns endless batches, a new order each epoch, the last partial batch included.
 
@@ -37,7 +35,7 @@ def training_batches(
 
     rows_of = _order(len(manifest), batch_size, sampling_weights, seed, steps)
     epochs = tf.data.Dataset.range(first_epoch, 2**20)  # endless: `fit` takes as many as it wants
-    return _look_up(epochs.flat_map(rows_of), manifest, image_size, cache, change)
+    return _look_up(epochs.flat_map(rows_of), manifest, image_size, change)
 
 
 def _order(
@@ -67,32 +65,29 @@ def steps_per_epoch(manifest: Manifest, batch_size: int) -> int:
 
 
 def batches_in_order(
-    manifest: Manifest, image_size: tuple[int, int], batch_size: int = 256, cache: bool = True
+    manifest: Manifest, image_size: tuple[int, int], batch_size: int = 256
 ) -> tf.data.Dataset:
     """Returns batches as `training_batches` does: each image once, in order and unchanged."""
     rows = tf.data.Dataset.range(len(manifest)).batch(batch_size)
     seeds = rows.map(lambda row: (row, row[:0]))  # nothing is random here
-    return _look_up(seeds, manifest, image_size, cache, lambda images, _: images)
+    return _look_up(seeds, manifest, image_size, lambda images, _: images)
 
 
 def _look_up(
     rows: tf.data.Dataset,
     manifest: Manifest,
     image_size: tuple[int, int],
-    cache: bool,
     change: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> tf.data.Dataset:
     """Turns batches of (row numbers, seeds) into (images, targets)."""
     targets = {task: tf.constant(manifest.targets(task)) for task in manifest.labels.tasks}
-    read_rows = row_reader(load_images(manifest, image_size)) if cache else None
-    paths = None if cache else tf.constant(manifest.paths)
+    read_rows = row_reader(load_images(manifest, image_size))
+
+    def read(numbers: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        return change(read_rows(numbers), seeds)
 
     def look_up(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple:
-        if cache:
-            function, inputs = lambda n, s: change(read_rows(n), s), [numbers, seeds]
-        else:
-            function, inputs = change, [decode_all(tf.gather(paths, numbers), image_size), seeds]
-        images = tf.numpy_function(function, inputs, tf.uint8, stateful=False)
+        images = tf.numpy_function(read, [numbers, seeds], tf.uint8, stateful=False)
         labels = {task: tf.gather(values, numbers) for task, values in targets.items()}
         return tf.ensure_shape(images, (None, *image_size, 3)), labels
 

@@ -140,12 +140,6 @@ def decoded(manifest: Manifest, image_size: tuple[int, int]) -> tf.data.Dataset:
     return steady(paths.map(lambda path: _read(path, image_size), num_parallel_calls=CORES))
 
 
-def decode_all(paths: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Decodes the files of a batch: uint8 (batch, height, width, 3)."""
-    spec = tf.TensorSpec((*image_size, 3), tf.uint8)
-    return tf.map_fn(lambda path: _read(path, image_size), paths, fn_output_signature=spec)
-
-
 def read_images(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Yields the images of a few files, decoded as in training; for looking at them."""
     for path in paths:

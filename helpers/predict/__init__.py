@@ -9,11 +9,8 @@ if TYPE_CHECKING:
         FORMATS,
         SavedModelPredictor,
         archive_folder,
-        convert_to_litert,
         export_model,
-        export_onnx,
         export_run,
-        export_saved_model,
     )
     from helpers.predict.files import find_images, named, predict_files
     from helpers.predict.litert import LiteRTPredictor, fit_pixels, reduction

@@ -6,6 +6,7 @@ No answer may be wrong, no status 5xx, bombs get 413, and the memory of all serv
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import tempfile
@@ -17,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.endpoint import memory_of
-from helpers.cloud import SCRIPTS, EndpointClient, delete_all, deploy, open_session
+from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, deploy, open_session
 from helpers.common import WorkshopError, keras
 from helpers.manifest import Labels
-from helpers.predict import SavedModelPredictor, archive_folder, export_saved_model
+from helpers.predict import SavedModelPredictor, archive_folder
+from helpers.predict.export import export_saved_model
 from tests.hostile import Tally
 from tests.hostile.images import (
     EPS,
@@ -43,6 +44,20 @@ LABELS = Labels({"color": ("red", "green", "blue"), "side": ("left", "right")})
 CLOSE = 1e-4
 JPEG, PNG, JSON = "image/jpeg", "image/png", "application/json"
 GOOD = [data for name, data in FILES.items() if name.endswith((".jpg", ".png"))]
+
+
+def memory_of(session: CloudSession) -> float:
+    """Returns the memory that the rehearsal's servers hold, in MB: all its processes together."""
+    parents, memory = {}, {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found = dict(re.findall(r"(PPid|VmRSS):\s*(\d+)", status.read_text()))
+            number = int(status.parent.name)
+            parents[number], memory[number] = int(found["PPid"]), int(found.get("VmRSS", 0))
+    inside = {session.rehearsal.pid}
+    for _ in range(8):  # deeper than the rehearsal starts processes
+        inside |= {number for number, parent in parents.items() if parent in inside}
+    return sum(memory.get(number, 0) for number in inside) / 1024
 
 
 def in_json(*files: bytes) -> bytes:

@@ -29,7 +29,8 @@ from helpers.common import WorkshopError, tf
 from helpers.manifest import Labels, check_image
 from helpers.manifest.image_header import JPEG_START, PNG_START
 from helpers.pipeline import read_images
-from helpers.predict import SavedModelPredictor, export_saved_model, litert
+from helpers.predict import SavedModelPredictor, litert
+from helpers.predict.export import export_saved_model
 from tests.hostile import Tally
 from tests.image_files import FILES, SCENE, encoded
 
@@ -202,7 +203,8 @@ class Readers:
         flat = keras.layers.Flatten(name="pixels")(pixels)
         more = keras.layers.GlobalAveragePooling2D(name="mean")(pixels)
         model = keras.Model(pixels, {"pixels": flat, "mean": more})
-        labels = Labels({"pixels": ("a", "b"), "mean": ("a", "b")})
+        values = map(str, range(SIZE[0] * SIZE[1] * 3))
+        labels = Labels({"pixels": tuple(values), "mean": ("r", "g", "b")})
         labels.write(folder / "labels.json")
         export_saved_model(model, labels, folder / "saved_model")
         self._saved = SavedModelPredictor(folder)
