@@ -18,7 +18,7 @@ from helpers.cloud import LIMITS, CloudSession, EndpointClient, cleanup, upload_
 from helpers.cloud.client import as_arrays, refusal
 from helpers.cloud.data import digest, files_of
 from helpers.cloud.endpoint import upload_archive
-from helpers.cloud.job import Job, JobError, run_here
+from helpers.cloud.job import Job, JobError
 from helpers.cloud.ledger import Entry, Ledger
 from helpers.cloud.script import __main__ as script
 from helpers.cloud.script.metrics import metric_definitions, metric_line
@@ -366,12 +366,6 @@ def test_the_source_of_a_job_imports_nothing_that_is_not_sent(tmp_path):
             if isinstance(node, ast.ImportFrom) and node.module.startswith(("helpers", "bench")):
                 sent = source / node.module.replace(".", "/")
                 assert sent.is_dir() or sent.with_suffix(".py").exists(), (path, node.module)
-
-
-def test_a_command_that_fails_here_is_told_like_a_job(tmp_path, capfd):
-    with pytest.raises(JobError, match=r"the command failed: .*nowhere\.csv"):
-        run_here(tmp_path / "nowhere.csv", tmp_path / "run", {"epochs": 1})
-    assert "helpers.cloud.script ... --epochs 1" in capfd.readouterr().out
 
 
 # the client

@@ -1,11 +1,7 @@
 """A training job: the command of your machine, on machines of AWS."""
 
-import os
 import re
-import subprocess
-import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,14 +14,12 @@ from botocore.exceptions import ClientError
 
 from helpers.cloud.checks import check_quota
 from helpers.cloud.prices import describe_price
-from helpers.cloud.processes import Guarded
 from helpers.cloud.script.environment import CHECKPOINTS
 from helpers.cloud.script.metrics import metric_definitions
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
 from helpers.common import (
     EXPORT_FILES,
-    ROOT,
     Draft,
     WorkshopError,
     expected,
@@ -41,7 +35,6 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
 LAST_LINES = 15  # of a script that failed
-SHOWN_TO_MACHINES = re.compile(r"=[\d.]+;")  # lines of helpers.cloud.script.metrics.metric_line
 FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
 
 
@@ -51,29 +44,6 @@ class JobError(WorkshopError):
     def _render_traceback_(self) -> list[str]:
         """Shows the message alone in a notebook: the frames would be the SDK's and ours."""
         return [f"JobError: {self}"]
-
-
-def run_here(manifest: Path, out: Path, hyperparameters: Mapping[str, Any]) -> None:
-    """Runs the job's command on this machine; replaces the run in `out`."""
-    words = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
-    places = ["--manifest", str(Path(manifest).resolve()), "--out", str(Path(out).resolve())]
-    command = [*COMMAND.split(), *places, "--overwrite"]
-    print(" ".join([*command[:3], "...", *words]))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    program = Guarded([sys.executable, *command[1:], *words], environment, ROOT, subprocess.PIPE)
-    last = deque(maxlen=LAST_LINES)
-    try:
-        for line in program.stdout:
-            line = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
-            if line and not SHOWN_TO_MACHINES.search(line):
-                print(line, flush=True)
-                last.append(line)
-        code = program.wait()
-    finally:
-        program.stop()
-    if code:
-        reason = last[-1] if last else f"exit code {code}"
-        raise JobError("\n    ".join([f"the command failed: {reason}", *last]))
 
 
 @dataclass
