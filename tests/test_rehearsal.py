@@ -14,15 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from botocore.exceptions import WaiterError
 
-from benchmarks.endpoint import memory_of
+from benchmarks.endpoint import memory_of, serve
 from helpers.cloud import (
-    SCRIPT,
     SCRIPTS,
     CloudSession,
     EndpointClient,
     cleanup,
-    deploy,
     job,
     open_session,
     upload_folder,
@@ -72,7 +71,7 @@ def export(finished, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def client(session, export, tmp_path_factory) -> EndpointClient:
     archive = archive_folder(export, tmp_path_factory.mktemp("archive") / "model", SCRIPTS)
-    return EndpointClient(session, NAME, deploy(session, archive, NAME))
+    return serve(session, archive, NAME)
 
 
 def processes_with(text: str) -> list[str]:
@@ -218,24 +217,13 @@ def test_a_job_is_stopped_before_it_is_deleted(session, data):
         sagemaker.stop_training_job(**name)
 
 
-def test_a_name_that_is_taken(client, session, export, tmp_path):
-    with pytest.raises(WorkshopError, match=f"'{NAME}' is taken"):
-        deploy(session, archive_folder(export, tmp_path / "model", SCRIPTS), NAME)
-
-
-@pytest.mark.parametrize("kind", ["serverless", "asynchronous"])
-def test_other_kinds_of_endpoint_are_one_flag(client, session, export, people, tmp_path, kind):
+def test_an_endpoint_that_is_deleted_answers_no_more(session, export, people, tmp_path):
     archive = archive_folder(export, tmp_path / "model", SCRIPTS)
-    name = f"{NAME}-{kind}"
-    found = deploy(session, archive, name, **{kind: True})
-    assert found == kind
-    other = EndpointClient(session, name, found)
+    other = serve(session, archive, f"{NAME}-other")
     file = Path(people.paths[0]).read_bytes()
-    assert other.predict_file(file, top=2) == client.predict_file(file, top=2)
-    with pytest.raises(WorkshopError, match=r"expected a JPEG or PNG"):
-        other.predict_file(b"text")
-    session.client("sagemaker").delete_endpoint(EndpointName=name)
-    with pytest.raises(WorkshopError, match=rf"ValidationError: Endpoint {name} .* not found"):
+    other.predict_file(file)
+    session.client("sagemaker").delete_endpoint(EndpointName=other.name)
+    with pytest.raises(WorkshopError, match=r"ValidationError: Endpoint .* not found"):
         other.predict_file(file)
 
 
@@ -256,9 +244,12 @@ def test_an_archive_that_cannot_be_served_is_told(session, tmp_path):
     import tarfile
 
     with tarfile.open(tmp_path / "empty.tar.gz", "w:gz") as archive:
-        archive.add(SCRIPT, "code/inference.py")
-    with pytest.raises(WorkshopError, match=r"found it Failed: .*no 1/saved_model.pb"):
-        deploy(session, tmp_path / "empty.tar.gz", f"{NAME}-empty")
+        archive.add(SCRIPTS[0], "code/inference.py")
+    name = f"{NAME}-empty"
+    with pytest.raises(WaiterError, match="Failed"):
+        serve(session, tmp_path / "empty.tar.gz", name)
+    said = session.client("sagemaker").describe_endpoint(EndpointName=name)
+    assert "no 1/saved_model.pb" in said["FailureReason"]
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc (Linux)")
