@@ -307,13 +307,9 @@ def test_a_job_that_was_stopped_is_told():
         fake_job("Stopped", LOG).follow()
 
 
-def test_the_metrics_of_a_log_are_a_table(capsys):
+def test_the_figures_of_a_job_that_completed(capsys):
     job = fake_job("Completed", LOG).follow()
     assert "completed after 7 s" in capsys.readouterr().out
-    table = job.table()
-    assert table["training:loss"].to_dict() == {1: 0.9, 2: 0.4}
-    assert table["validation:sign:accuracy"][2] == 0.75
-    assert "test:accuracy" not in table
     assert job.figures() == {"test:accuracy": 0.5}
     job.follow()
     assert len(job.lines) == len(EPOCHS) + 1  # nothing is read twice

@@ -107,7 +107,6 @@ def test_a_created_job_really_runs(finished, session):
     steps = [step["Status"] for step in said["SecondaryStatusTransitions"]]
     assert steps == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     assert said["HyperParameters"]["image-size"] in ("32x16", '"32x16"')
-    assert list(finished.table().index) == [1]
     assert 0 <= finished.figures()["validation:gender:accuracy"] <= 1
     assert finished.model_uri.startswith(f"s3://{session.bucket}/workshop/")
 
@@ -195,7 +194,7 @@ def test_broken_images_do_not_end_the_server(client, people: Manifest):
             pytest.fail(name)
     with pytest.raises(WorkshopError, match=r"\(415\): expected the content type"):
         client.send(good, "text/csv")
-    assert client.predict_file(good, top=1) == answers[0]
+    assert client.predict_files([good], top=1) == answers[:1]
 
 
 def test_the_front_has_the_limits_of_aws(client):
@@ -221,10 +220,10 @@ def test_an_endpoint_that_is_deleted_answers_no_more(session, export, people, tm
     archive = archive_folder(export, tmp_path / "model", SCRIPTS)
     other = serve(session, archive, f"{NAME}-other")
     file = Path(people.paths[0]).read_bytes()
-    other.predict_file(file)
+    other.predict_files([file])
     session.client("sagemaker").delete_endpoint(EndpointName=other.name)
     with pytest.raises(WorkshopError, match=r"ValidationError: Endpoint .* not found"):
-        other.predict_file(file)
+        other.predict_files([file])
 
 
 @pytest.mark.parametrize("name", ["../../outside", "..", "a/b", "a" * 64, "a\n"])

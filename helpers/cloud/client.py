@@ -29,16 +29,12 @@ class EndpointClient:
         retries = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS})
         self._runtime = session.client("sagemaker-runtime", config=retries)
 
-    def predict_file(self, file: bytes, top: int | str = 5) -> dict[str, list[dict[str, Any]]]:
-        """Returns for each task of a JPEG or PNG file its classes, the most probable first.
-
-        A class has `class`, `name` where there is one for display, and `probability`.
-        """
-        kind = "image/png" if file.startswith(b"\x89PNG") else "image/jpeg"
-        return self.send(file, kind, top)["predictions"][0]
-
     def predict_files(self, files: Sequence[bytes], top: int | str = 5) -> list[dict[str, Any]]:
-        """Sends many files in few requests; returns `{"error": ...}` where a file is broken."""
+        """Sends many files in few requests; returns for each file and task its best classes.
+
+        A class has `class`, `name` where there is one for display, and `probability`. For a broken
+        file it is `{"error": ...}`.
+        """
         answers: list[dict[str, Any]] = []
         with progress_bar(total=len(files), unit="image", desc=self.name) as bar:
             for texts in self._batches(files):
