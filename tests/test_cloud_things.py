@@ -16,7 +16,7 @@ from moto import mock_aws
 
 from helpers.cloud import CloudSession, EndpointClient, cleanup, upload_folder
 from helpers.cloud.client import LIMIT, as_arrays, refusal
-from helpers.cloud.data import digest, files_of
+from helpers.cloud.data import files_of, name_of
 from helpers.cloud.job import Job, JobError
 from helpers.cloud.ledger import Entry, Ledger
 from helpers.cloud.script import __main__ as script
@@ -81,9 +81,9 @@ def test_an_upload_that_was_cut_off_is_sent_again(session, folder, capsys):
 
 
 def test_names_count_as_content(folder):
-    before = digest(folder, files_of(folder))
+    before = name_of(folder, files_of(folder))
     (folder / "a.tar").rename(folder / "c.tar")
-    assert digest(folder, files_of(folder)) != before
+    assert name_of(folder, files_of(folder)) != before
 
 
 def test_an_empty_folder_is_told(tmp_path):
