@@ -108,7 +108,7 @@ class Host:
 
     def has_failed(self) -> bool:
         """Whether its program ended with an error."""
-        return not self.process.running() and self.process.wait() != 0
+        return bool(self.process.poll())
 
     def failure(self) -> str:
         """Returns how its program failed, in the words that it left."""
@@ -215,7 +215,7 @@ class RunningJob:
             reader.start()
         limit = time.monotonic() + job["StoppingCondition"]["MaxRuntimeInSeconds"]
         last_copy, failed = time.monotonic(), None
-        while any(host.process.running() for host in self._hosts):
+        while any(host.process.poll() is None for host in self._hosts):
             self._stop.wait(LOOK_SECONDS)
             if time.monotonic() - last_copy > SYNC_SECONDS:
                 self._copy_checkpoints(job)

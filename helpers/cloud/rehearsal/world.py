@@ -106,7 +106,7 @@ def loopback_session(address: str, region: str, key_id: str, secret: str) -> bot
 def wait_for_address(folder: Path, program: Guarded, seconds: float) -> str:
     """Returns what a program writes into FOLDER/address when it serves; "" where it does not."""
     path, end = folder / ADDRESS, time.monotonic() + seconds
-    while program.running() and time.monotonic() < end:
+    while program.poll() is None and time.monotonic() < end:
         if path.exists():
             return path.read_text()
         time.sleep(0.05)
