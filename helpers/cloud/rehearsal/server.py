@@ -154,12 +154,6 @@ class Quotas(ServiceQuotasResponse):
         return json.dumps({"Quotas": quotas})
 
 
-class Handler(MotoRequestHandler):
-    """moto's, which does not wait for ever."""
-
-    timeout = 60  # seconds without a byte
-
-
 def main() -> None:
     """Serves until it is ended."""
     folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
@@ -170,7 +164,8 @@ def main() -> None:
         urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
     key = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
     moto = Door(DomainDispatcherApplication(create_backend_app), Credentials(*key))
-    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=Handler)
+    MotoRequestHandler.timeout = 60  # seconds without a byte; moto waits for ever
+    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     ControlPlane.s3 = loopback_session(address, region, *key).client("s3")
