@@ -14,10 +14,10 @@ from moto import mock_aws
 from helpers.cloud import session as cloud
 from helpers.cloud.checks import (
     check_bucket,
-    check_credentials,
     check_quota,
     check_region,
     check_role,
+    told_what_is_wrong,
 )
 from helpers.cloud.prices import describe_price, price_per_hour
 from helpers.common import WorkshopError, cloud_world
@@ -61,6 +61,12 @@ def with_quotas(**quotas: float) -> SimpleNamespace:
     """A session whose account has these quotas."""
     found = {f"ml.{name} for endpoint usage": value for name, value in quotas.items()}
     return SimpleNamespace(_clients={"quotas": found}, region=REGION)
+
+
+def check_credentials(boto) -> str:
+    """Asks for the account as `open_session` does."""
+    with told_what_is_wrong():
+        return boto.client("sts").get_caller_identity()["Account"]
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,6 @@ def check_form(boto: Any) -> None:
             raise expected(f"{name} of letters, digits and signs", others, fix)
 
 
-def check_credentials(boto: Any) -> str:
-    """Returns the number of the account; refuses credentials that do not work."""
-    with told_what_is_wrong():
-        return boto.client("sts").get_caller_identity()["Account"]
-
-
 def check_role(boto: Any, name: str) -> str:
     """Returns the ARN of the role that jobs and endpoints run with; refuses one that cannot.
 
