@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,24 @@ def test_an_endpoint_that_is_deleted_answers_no_more(session, export, people, tm
     session.client("sagemaker").delete_endpoint(EndpointName=other.name)
     with pytest.raises(WorkshopError, match=r"ValidationError: Endpoint .* not found"):
         other.predict_files([file])
+
+
+def test_an_asynchronous_endpoint_is_refused_and_not_made_up(session):
+    sagemaker, name = session.client("sagemaker"), f"{NAME}-asynchronous"
+    variant = {"VariantName": "v", "ModelName": name, "InstanceType": "ml.m5.large"}
+    output = {"OutputConfig": {"S3OutputPath": session.uri("answers")}}
+    variants = [{**variant, "InitialInstanceCount": 1}]
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=session.role)
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name, ProductionVariants=variants, AsyncInferenceConfig=output
+    )
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    described = partial(sagemaker.describe_endpoint, EndpointName=name)
+    assert wait_until(lambda: described()["EndpointStatus"] == "Failed")
+    assert "no asynchronous endpoints" in described()["FailureReason"]
+    sagemaker.delete_endpoint(EndpointName=name)
+    sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    sagemaker.delete_model(ModelName=name)
 
 
 @pytest.mark.parametrize("name", ["../../outside", "..", "a/b", "a" * 64, "a\n"])

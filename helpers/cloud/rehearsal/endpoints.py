@@ -61,6 +61,8 @@ class Endpoint:
     def _unpack(self) -> str:
         """Puts the archive into the folder; returns the kind of endpoint."""
         config = self._backend.describe_endpoint_config(self.record.endpoint_config_name)
+        if config.get("AsyncInferenceConfig"):
+            raise ValueError("The rehearsal has no asynchronous endpoints.")
         variant = config["ProductionVariants"][0]
         model = self._backend.describe_model(variant["ModelName"])
         bucket, key = split_uri(model.primary_container["ModelDataUrl"])
