@@ -16,7 +16,6 @@ import pytest
 import helpers.model.network
 from helpers.cloud import write_shards
 from helpers.cloud.script.hosts import ADDRESSES, PORT, cluster
-from helpers.common import WorkshopError
 from helpers.manifest import Manifest, read_manifest
 from helpers.pipeline import training_batches
 from helpers.train import open_run, train
@@ -178,14 +177,6 @@ def test_a_rehearsal_says_where_hosts_are() -> None:
         "127.0.0.1:5001",
         "127.0.0.1:5002",
     ]
-
-
-@pytest.mark.parametrize(
-    "given", ["algo-1=127.0.0.1:5001", "algo-1=a:1,algo-2=b", "x", "algo-1=a:1,algo-2=b:99999"]
-)
-def test_addresses_that_cannot_be(given: str) -> None:
-    with pytest.raises(WorkshopError, match=rf"{ADDRESSES}: expected such as .*, found {given}"):
-        cluster(NAMES, "algo-1", {ADDRESSES: given})
 
 
 @pytest.mark.parametrize("steps", [4, 5, 9])

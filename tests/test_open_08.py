@@ -1,4 +1,4 @@
-"""08 creates, scores and deletes an endpoint in the open; the package does the same."""
+"""08 creates an endpoint in the open; the package finds all of it, and scores the same."""
 
 import boto3
 import numpy as np
@@ -7,9 +7,8 @@ import pytest
 from moto import mock_aws
 
 from helpers.cloud import CloudSession, cleanup
-from helpers.cloud.endpoint import _create
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.session import TAG, create_bucket
+from helpers.cloud.session import create_bucket
 from helpers.manifest import Labels, Manifest
 from helpers.scores import per_class, score_manifest
 from tests.open_cells import run_cells
@@ -35,32 +34,6 @@ def opened(session, tmp_path, monkeypatch) -> dict:
     archive.write_bytes(b"archive")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     return run_cells(NAME, "open", {"session": session, "archive": archive})
-
-
-def described(session: CloudSession, name: str) -> tuple[dict, dict]:
-    client = session.client("sagemaker")
-    model = client.describe_model(ModelName=name)
-    config = client.describe_endpoint_config(EndpointConfigName=name)
-    (variant,) = config["ProductionVariants"]
-    for what in (model, config):
-        assert (
-            TAG
-            in client.list_tags(
-                ResourceArn=what[next(k for k in what if "Arn" in k and "Role" not in k)]
-            )["Tags"]
-        )
-    wanted = ("VariantName", "InstanceType", "InitialInstanceCount")
-    container = model["PrimaryContainer"]
-    kept = {"Image": container["Image"], "ModelDataUrl": container["ModelDataUrl"]}
-    return kept | {"role": model["ExecutionRoleArn"]}, {key: variant[key] for key in wanted}
-
-
-def test_model_and_configuration_are_those_of_the_package(session, opened):
-    uri = f"{opened['address']}/model.tar.gz"
-    _create(session, uri, "workshop-packaged", "real-time", opened["MACHINE"])
-    assert described(session, opened["NAME"]) == described(session, "workshop-packaged")
-    endpoint = session.client("sagemaker").describe_endpoint(EndpointName=opened["NAME"])
-    assert endpoint["EndpointConfigName"] == opened["NAME"]
 
 
 def test_all_of_it_is_in_the_ledger_and_the_clean_up_deletes_it(session, opened):

@@ -10,18 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from botocore.exceptions import WaiterError
 
+from benchmarks.endpoint import serve
 from helpers.cloud import (
-    SCRIPT,
     SCRIPTS,
     CloudSession,
     EndpointClient,
     cleanup,
-    deploy,
     job,
     open_session,
     upload_folder,
@@ -71,7 +72,7 @@ def export(finished, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def client(session, export, tmp_path_factory) -> EndpointClient:
     archive = archive_folder(export, tmp_path_factory.mktemp("archive") / "model", SCRIPTS)
-    return EndpointClient(session, NAME, deploy(session, archive, NAME))
+    return serve(session, archive, NAME)
 
 
 def processes_with(text: str) -> list[str]:
@@ -107,7 +108,6 @@ def test_a_created_job_really_runs(finished, session):
     steps = [step["Status"] for step in said["SecondaryStatusTransitions"]]
     assert steps == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     assert said["HyperParameters"]["image-size"] in ("32x16", '"32x16"')
-    assert list(finished.table().index) == [1]
     assert 0 <= finished.figures()["validation:gender:accuracy"] <= 1
     assert finished.model_uri.startswith(f"s3://{session.bucket}/workshop/")
 
@@ -190,7 +190,7 @@ def test_broken_images_do_not_end_the_server(client, people: Manifest):
             pytest.fail(name)
     with pytest.raises(WorkshopError, match=r"\(415\): expected the content type"):
         client.send(good, "text/csv")
-    assert client.predict_file(good, top=1) == answers[0]
+    assert client.predict_files([good], top=1) == answers[:1]
 
 
 def test_the_front_has_the_limits_of_aws(client):
@@ -212,25 +212,32 @@ def test_a_job_is_stopped_before_it_is_deleted(session, data):
         sagemaker.stop_training_job(**name)
 
 
-def test_a_name_that_is_taken(client, session, export, tmp_path):
-    with pytest.raises(WorkshopError, match=f"'{NAME}' is taken"):
-        deploy(session, archive_folder(export, tmp_path / "model", SCRIPTS), NAME)
-
-
-@pytest.mark.parametrize("kind", ["serverless", "asynchronous"])
-def test_other_kinds_of_endpoint_are_one_flag(client, session, export, people, tmp_path, kind):
+def test_an_endpoint_that_is_deleted_answers_no_more(session, export, people, tmp_path):
     archive = archive_folder(export, tmp_path / "model", SCRIPTS)
-    name = f"{NAME}-{kind}"
-    found = deploy(session, archive, name, **{kind: True})
-    assert found == kind
-    other = EndpointClient(session, name, found)
+    other = serve(session, archive, f"{NAME}-other")
     file = Path(people.paths[0]).read_bytes()
-    assert other.predict_file(file, top=2) == client.predict_file(file, top=2)
-    with pytest.raises(WorkshopError, match=r"expected a JPEG or PNG"):
-        other.predict_file(b"text")
-    session.client("sagemaker").delete_endpoint(EndpointName=name)
-    with pytest.raises(WorkshopError, match=rf"ValidationError: Endpoint {name} .* not found"):
-        other.predict_file(file)
+    other.predict_files([file])
+    session.client("sagemaker").delete_endpoint(EndpointName=other.name)
+    with pytest.raises(WorkshopError, match=r"ValidationError: Endpoint .* not found"):
+        other.predict_files([file])
+
+
+def test_an_asynchronous_endpoint_is_refused_and_not_made_up(session):
+    sagemaker, name = session.client("sagemaker"), f"{NAME}-asynchronous"
+    variant = {"VariantName": "v", "ModelName": name, "InstanceType": "ml.m5.large"}
+    output = {"OutputConfig": {"S3OutputPath": session.uri("answers")}}
+    variants = [{**variant, "InitialInstanceCount": 1}]
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=session.role)
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name, ProductionVariants=variants, AsyncInferenceConfig=output
+    )
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    described = partial(sagemaker.describe_endpoint, EndpointName=name)
+    assert wait_until(lambda: described()["EndpointStatus"] == "Failed")
+    assert "no asynchronous endpoints" in described()["FailureReason"]
+    sagemaker.delete_endpoint(EndpointName=name)
+    sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    sagemaker.delete_model(ModelName=name)
 
 
 @pytest.mark.parametrize("name", ["../../outside", "..", "a/b", "a" * 64, "a\n"])
@@ -250,9 +257,12 @@ def test_an_archive_that_cannot_be_served_is_told(session, tmp_path):
     import tarfile
 
     with tarfile.open(tmp_path / "empty.tar.gz", "w:gz") as archive:
-        archive.add(SCRIPT, "code/inference.py")
-    with pytest.raises(WorkshopError, match=r"found it Failed: .*no 1/saved_model.pb"):
-        deploy(session, tmp_path / "empty.tar.gz", f"{NAME}-empty")
+        archive.add(SCRIPTS[0], "code/inference.py")
+    name = f"{NAME}-empty"
+    with pytest.raises(WaiterError, match="Failed"):
+        serve(session, tmp_path / "empty.tar.gz", name)
+    said = session.client("sagemaker").describe_endpoint(EndpointName=name)
+    assert "no 1/saved_model.pb" in said["FailureReason"]
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc (Linux)")

@@ -73,12 +73,6 @@ def check_form(boto: Any) -> None:
             raise expected(f"{name} of letters, digits and signs", others, fix)
 
 
-def check_credentials(boto: Any) -> str:
-    """Returns the number of the account; refuses credentials that do not work."""
-    with told_what_is_wrong():
-        return boto.client("sts").get_caller_identity()["Account"]
-
-
 def check_role(boto: Any, name: str) -> str:
     """Returns the ARN of the role that jobs and endpoints run with; refuses one that cannot.
 
@@ -140,8 +134,8 @@ def check_bucket(boto: Any, bucket: str, account: str) -> bool:
 def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> None:
     """Refuses more instances at once than the account may run.
 
-    `use` is "training job usage", "spot training job usage" or "endpoint usage". Where the quotas
-    cannot be read, nothing is said: SageMaker itself refuses what is over them.
+    `use` is such as "training job usage". Where the quotas cannot be read, nothing is said:
+    SageMaker itself refuses what is over them.
     """
     try:
         if "quotas" not in session._clients:  # there are thousands; they are read once
@@ -164,16 +158,3 @@ def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> N
         what = f"a quota of {count} or more for {instance_type!r} ({use}) in {session.region}"
         fix = "Choose another instance type, or ask for more (it takes a day or two)"
         raise expected(what, f"{quota:g}", f"{fix}: {QUOTAS_PAGE}")
-
-
-def check_name_is_free(session: Any, name: str) -> None:
-    """Refuses the name of an endpoint that is there already."""
-    try:
-        found = session.client("sagemaker").describe_endpoint(EndpointName=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
-            return
-        raise
-    taken = f"that {name!r} is taken (state {found['EndpointStatus']})"
-    fix = "Choose another name, or delete that one first: helpers.cloud.cleanup.delete_all(session)"
-    raise expected("a free name for the endpoint", taken, fix)

@@ -3,8 +3,6 @@
 import base64
 import contextlib
 import json
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,34 +15,26 @@ from helpers.cloud.session import CloudSession
 from helpers.common import WorkshopError, expected, progress_bar
 from helpers.manifest import Labels, Manifest
 
-# Bytes of a request and of an answer. Serverless: docs.aws.amazon.com/sagemaker/latest/dg/
-# serverless-endpoints-invoke.html; the others: AWS re:Post on the error 413 of invoke_endpoint.
-LIMITS = {"real-time": 6 * 2**20, "serverless": 4 * 2**20, "asynchronous": 2**30}
+LIMIT = 6 * 2**20  # bytes of a request: AWS re:Post on the error 413 of invoke_endpoint
 ROOM = 0.95  # of the limit: some is left for what stands around the files
 BATCH = 64  # images in a request: an answer comes in a fraction of a second
 ATTEMPTS = 8  # of boto3, with growing pauses, where the endpoint says that it is too busy
-ASYNC_SECONDS = 900  # an asynchronous answer that takes longer is lost
 
 
 class EndpointClient:
-    """Sends images to an endpoint; `kind` is what `deploy` returned."""
+    """Sends images to an endpoint."""
 
-    def __init__(self, session: CloudSession, name: str, kind: str = "real-time"):
-        self.session, self.name, self.kind = session, name, kind
+    def __init__(self, session: CloudSession, name: str):
+        self.name = name
         retries = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS})
         self._runtime = session.client("sagemaker-runtime", config=retries)
-        self.seconds: list[float] = []  # of each request so far, for its latency
-
-    def predict_file(self, file: bytes, top: int | str = 5) -> dict[str, list[dict[str, Any]]]:
-        """Returns for each task of a JPEG or PNG file its classes, the most probable first.
-
-        A class has `class`, `name` where there is one for display, and `probability`.
-        """
-        kind = "image/png" if file.startswith(b"\x89PNG") else "image/jpeg"
-        return self.send(file, kind, top)["predictions"][0]
 
     def predict_files(self, files: Sequence[bytes], top: int | str = 5) -> list[dict[str, Any]]:
-        """Sends many files in few requests; returns `{"error": ...}` where a file is broken."""
+        """Sends many files in few requests; returns for each file and task its best classes.
+
+        A class has `class`, `name` where there is one for display, and `probability`. For a broken
+        file it is `{"error": ...}`.
+        """
         answers: list[dict[str, Any]] = []
         with progress_bar(total=len(files), unit="image", desc=self.name) as bar:
             for texts in self._batches(files):
@@ -60,12 +50,12 @@ class EndpointClient:
 
     def _batches(self, files: Sequence[bytes]) -> Iterator[list[str]]:
         """Yields the files as base64, in batches that stay below the endpoint's limit."""
-        limit, batch, size = int(LIMITS[self.kind] * ROOM), [], 0
+        limit, batch, size = int(LIMIT * ROOM), [], 0
         for number, file in enumerate(files):
             text = base64.b64encode(file).decode()
             cost = len(text) + len('{"b64": ""}, ')
             if cost > limit:
-                most = f"at most {limit * 3 // 4 / 2**20:.1f} MB for a {self.kind} endpoint"
+                most = f"at most {limit * 3 // 4 / 2**20:.1f} MB for an endpoint"
                 found = f"{len(file) / 2**20:.1f} MB in image {number}"
                 fix = "Make it smaller: the network sees few pixels of it anyway."
                 raise expected(f"images of {most}", found, fix)
@@ -90,40 +80,12 @@ class EndpointClient:
 
     def send(self, body: bytes, kind: str, top: int | str = 5) -> dict[str, Any]:
         """Sends one request; an error has the endpoint's own words, or says it does not answer."""
-        began = time.perf_counter()
         options = {"EndpointName": self.name, "ContentType": kind, "CustomAttributes": f"top={top}"}
         try:
-            if self.kind == "asynchronous":
-                answer = self._send_through_s3(body, options)
-            else:
-                answer = self._runtime.invoke_endpoint(Body=body, **options)["Body"].read()
+            answer = self._runtime.invoke_endpoint(Body=body, **options)["Body"].read()
         except ClientError as error:
             raise WorkshopError(refusal(self.name, error)) from None
-        self.seconds.append(time.perf_counter() - began)
-        try:
-            found = json.loads(answer)
-        except ValueError:
-            found = {"error": answer.decode("utf-8", "replace")[:1000]}
-        if "error" in found:  # an asynchronous endpoint leaves it in S3, in words of its own
-            raise WorkshopError(f"the endpoint {self.name} refused the request: {found['error']}")
-        return found
-
-    def _send_through_s3(self, body: bytes, options: dict[str, str]) -> bytes:
-        s3, place = self.session.client("s3"), self.session.uri("requests", self.name)
-        self.session.note("s3 prefix", place)
-        source = f"{place}/{uuid.uuid4()}"
-        bucket, _, key = source.removeprefix("s3://").partition("/")
-        s3.put_object(Bucket=bucket, Key=key, Body=body)
-        answer = self._runtime.invoke_endpoint_async(InputLocation=source, **options)
-        bucket, _, key = answer["OutputLocation"].removeprefix("s3://").partition("/")
-        where = {"Bucket": bucket, "Prefix": key.removesuffix(".out")}  # of an error, too
-        end = time.monotonic() + ASYNC_SECONDS
-        while time.monotonic() < end:
-            if found := s3.list_objects_v2(**where).get("Contents"):
-                return s3.get_object(Bucket=bucket, Key=found[0]["Key"])["Body"].read()
-            time.sleep(2 if self.session.billed else 0.2)
-        what, found = f"an answer of {self.name} within {ASYNC_SECONDS} s", answer["OutputLocation"]
-        raise expected(what, f"none at {found}", "Look whether the endpoint is in service.")
+        return json.loads(answer)
 
 
 def refusal(name: str, error: ClientError) -> str:

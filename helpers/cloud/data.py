@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from helpers.cloud.session import CloudSession
-from helpers.common import expected, progress_bar
+from helpers.common import digest, expected, progress_bar
 
 CONTENT, MARK = "content", "whole"  # the mark is written last: without it an upload was cut off
 
@@ -19,22 +19,17 @@ def files_of(folder: Path) -> list[Path]:
     return found
 
 
-def digest(folder: Path, paths: Iterable[Path]) -> str:
+def name_of(folder: Path, paths: Iterable[Path]) -> str:
     """Returns a name for the content of files and their places: 16 hexadecimal digits."""
-    whole = hashlib.sha256()
-    for path in paths:
-        whole.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                whole.update(piece)
-    return whole.hexdigest()[:16]
+    sums = [f"{digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
+    return hashlib.sha256("".join(sums).encode()).hexdigest()[:16]
 
 
 def upload_folder(session: CloudSession, folder: Path, name: str) -> str:
     """Sends a folder to S3; returns its address, which is the same for the same content."""
     folder, s3 = Path(folder), session.client("s3")
     paths = files_of(folder)
-    place = session.uri("data", name, digest(folder, paths))
+    place = session.uri("data", name, name_of(folder, paths))
     uri, prefix = f"{place}/{CONTENT}", place.removeprefix(f"s3://{session.bucket}/")
     session.note("s3 prefix", place)
     if s3.list_objects_v2(Bucket=session.bucket, Prefix=f"{prefix}/{MARK}")["KeyCount"]:

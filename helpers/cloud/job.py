@@ -9,7 +9,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-import pandas as pd
 from botocore.exceptions import ClientError
 
 from helpers.cloud.checks import check_quota
@@ -34,6 +33,7 @@ INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
+MOST_SECONDS = 1800  # that a job may run, and so the most that it may cost
 LAST_LINES = 15  # of a script that failed
 FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
 
@@ -63,36 +63,28 @@ def plan_job(
     *,
     instance_type: str = INSTANCE,
     instance_count: int = 1,
-    spot: bool = False,
-    minutes: float = 30,
-    name: str = "signs",
 ) -> JobPlan:
     """Describes a job: source code, machines, folders. Nothing is started.
 
     `hyperparameters` are flags of `helpers.train`, such as `{"epochs": 3, "image-size": "32x32"}`.
-    The accuracies of `tasks` become metrics. Spare machines (`spot`) are cheaper, and may be taken
-    away: the job then resumes from its checkpoint. After `minutes` it is stopped.
+    The accuracies of `tasks` become metrics. After `MOST_SECONDS` the job is stopped.
     """
     quiet_sdk()
     from sagemaker.core.training import configs
 
-    stamp, seconds = datetime.now(UTC).strftime("%y%m%d-%H%M%S"), int(minutes * 60)
-    unique = f"{PREFIX}-{name}-{stamp}-{token_hex(2)}"
+    unique = f"{PREFIX}-signs-{datetime.now(UTC):%y%m%d-%H%M%S}-{token_hex(2)}"
     machines = {"instance_type": instance_type, "instance_count": instance_count}
-    disk = {"volume_size_in_gb": 30}
-    compute = configs.Compute(**machines, **disk, enable_managed_spot_training=spot)
-    wait = {"max_wait_time_in_seconds": 2 * seconds} if spot else {}  # for a spare machine
-    end = configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait)
+    compute = configs.Compute(**machines, volume_size_in_gb=30)
     source = temporary_draft("source")
     code = copy_source(source.path / "code")
-    trainer = _trainer(session, unique, code, dict(hyperparameters), compute, end)
+    trainer = _trainer(session, unique, code, dict(hyperparameters), compute)
     metrics = {item["Name"]: item["Regex"] for item in metric_definitions(tasks)}
     found = [configs.MetricDefinition(name=key, regex=regex) for key, regex in metrics.items()]
     return JobPlan(unique, trainer.with_metric_definitions(found), metrics, source)
 
 
 def _trainer(
-    session: CloudSession, name: str, code: Path, flags: dict[str, Any], compute: Any, end: Any
+    session: CloudSession, name: str, code: Path, flags: dict[str, Any], compute: Any
 ) -> Any:
     from sagemaker.core import image_uris
     from sagemaker.core.training import configs
@@ -108,7 +100,7 @@ def _trainer(
         training_image=image_uris.retrieve(**IMAGE, **machine, image_scope="training"),
         source_code=configs.SourceCode(**source),
         compute=compute,
-        stopping_condition=end,
+        stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=MOST_SECONDS),
         output_data_config=configs.OutputDataConfig(s3_output_path=session.uri(name, "output")),
         checkpoint_config=configs.CheckpointConfig(s3_uri=kept, local_path=place),
         hyperparameters=flags,
@@ -124,11 +116,10 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     "training" are divided between several machines; "validation", which holds all that is not for
     training, goes to each.
     """
-    compute, end = plan.trainer.compute, plan.trainer.stopping_condition
-    machine, count = compute.instance_type, compute.instance_count
-    use = f"{'spot ' if compute.enable_managed_spot_training else ''}training job usage"
-    check_quota(session, machine, use, count)
-    print(describe_price(session, machine, count, end.max_runtime_in_seconds / 3600))
+    machine, count = plan.trainer.compute.instance_type, plan.trainer.compute.instance_count
+    check_quota(session, machine, "training job usage", count)
+    hours = plan.trainer.stopping_condition.max_runtime_in_seconds / 3600
+    print(describe_price(session, machine, count, hours))
     session.note("training job", plan.name)
     session.note("log", f"{LOG_GROUP}|{plan.name}")
     session.note("s3 prefix", session.uri(plan.name))
@@ -171,11 +162,6 @@ class Job:
         """Returns the answer of DescribeTrainingJob."""
         return self.session.client("sagemaker").describe_training_job(TrainingJobName=self.name)
 
-    @property
-    def status(self) -> str:
-        """InProgress, Completed, Failed, Stopping or Stopped."""
-        return self.describe()["TrainingJobStatus"]
-
     def follow(self) -> "Job":
         """Shows its log until it ends; may be called again, and goes on where it was.
 
@@ -187,8 +173,8 @@ class Job:
             while True:
                 said = self.describe()  # before the log: its last lines are there when it ends
                 for line in self._new_lines():
-                    if not self._numbers(line):  # a person reads the line before it
-                        bar.write(line)
+                    if not any(re.search(pattern, line) for pattern in self.metrics.values()):
+                        bar.write(line)  # a person reads it instead of the numbers after it
                 state = f"{said['TrainingJobStatus']}, {said.get('SecondaryStatus', '')}"
                 bar.set_description_str(f"{state}, {time.monotonic() - began:.0f} s")
                 if said["TrainingJobStatus"] in ENDED:
@@ -244,17 +230,6 @@ class Job:
                 self._tokens[stream] = {"nextToken": page["nextForwardToken"]}
                 if not page["events"] or self._tokens[stream] == before:
                     break
-
-    def _numbers(self, line: str) -> dict[str, float]:
-        found = {name: re.search(pattern, line) for name, pattern in self.metrics.items()}
-        return {name: float(match[1]) for name, match in found.items() if match}
-
-    def table(self) -> pd.DataFrame:
-        """Returns a row for each epoch and a column for each metric, from the log."""
-        numbers = [self._numbers(line) for line in self.lines]
-        rows = [row for row in numbers if "training:loss" in row]
-        table = pd.DataFrame(rows, columns=list(self.metrics)).dropna(axis="columns", how="all")
-        return table.set_axis(range(1, len(table) + 1)).rename_axis("epoch")
 
     def figures(self) -> dict[str, float]:
         """Returns the last value of each metric, as SageMaker read it from the log."""

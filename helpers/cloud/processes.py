@@ -33,10 +33,6 @@ class Guarded(subprocess.Popen):
         how["start_new_session"] = True  # a Ctrl-C in the terminal is for the owner
         super().__init__([sys.executable, "-S", str(GUARD), str(own), *command], **pipes, **how)
 
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self.poll() is None
-
     def stop(self) -> None:
         """Ends it with all that it started; does nothing where it has ended."""
         self.stdin.close()

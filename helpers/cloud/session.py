@@ -134,7 +134,7 @@ def _connect() -> CloudSession:
     boto = boto3.Session()
     region = checks.check_region(boto)
     checks.check_form(boto)
-    account = checks.check_credentials(boto)
+    account = boto.client("sts").get_caller_identity()["Account"]
     bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
     role = os.environ.get("WORKSHOP_ROLE", "")
     return CloudSession("aws", boto, account, role, bucket, Ledger.of("aws"))

@@ -1,4 +1,4 @@
-"""The source code of a job: the helpers package as it stands, and what must be installed there."""
+"""The source code of a job, the helpers package as it stands, and that of an endpoint."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,8 @@ from helpers.common import ROOT, write_text
 from helpers.workshop import read_requirements
 
 REQUIREMENTS = "requirements.txt"
+IMAGE_REQUESTS = ROOT / "helpers" / "cloud" / "image_requests.py"  # what a request may be
+SCRIPTS = (IMAGE_REQUESTS.with_name("inference.py"), IMAGE_REQUESTS)  # of an archive
 COMMAND = "python -m helpers.cloud.script"
 # of requirements.txt, without TensorFlow: AWS's image has the build that fits the machine
 NEEDED = (

@@ -7,14 +7,7 @@ import numpy as np
 import pandas as pd
 
 import helpers.detection.runs as runs
-from helpers.common import (
-    expected,
-    keras,
-    progress_bar,
-    tf,
-    whole_folder,
-    write_text,
-)
+from helpers.common import expected, keras, progress_bar, tf, whole_folder, write_text
 from helpers.detection.config import CONFIG_FILE, LOSSES, Config
 from helpers.detection.images import Example, training_batches
 from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, deploy, open_session
+from benchmarks.endpoint import serve
+from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, open_session
 from helpers.common import WorkshopError, keras
 from helpers.manifest import Labels
 from helpers.predict import SavedModelPredictor, archive_folder
@@ -145,7 +146,7 @@ def run(tally: Tally, count: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as name, open_session("rehearsal") as session:
         folder, mine = Path(name), threading.local()
         predictor = export(folder)
-        deploy(session, archive_folder(folder, folder / "model", SCRIPTS), NAME)
+        serve(session, archive_folder(folder, folder / "model", SCRIPTS), NAME)
         expected = predictor.predict_bytes(GOOD)
         wanted = [{task: rows[i] for task, rows in expected.items()} for i in range(len(GOOD))]
 

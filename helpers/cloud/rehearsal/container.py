@@ -33,7 +33,6 @@ from helpers.cloud.rehearsal.door import is_from_here, refuse_length
 from helpers.cloud.rehearsal.world import ADDRESS, ATTRIBUTES
 from helpers.common import tf, write_text
 
-LARGEST = 3 * 2**29  # bytes of a body from inside: an asynchronous request's GB in base64
 BODY_SECONDS = 10  # to wait for more of a body
 PREDICT = "/v1/models/model:predict"  # of TensorFlow Serving
 JSON = "application/json"
@@ -147,7 +146,9 @@ class Handler(BaseHTTPRequestHandler):
             return 405
         if len(lengths) > 1 or "Transfer-Encoding" in self.headers:
             return 400
-        return refuse_length(lengths[0], LARGEST if self._is_direct() else self.limit)
+        return refuse_length(
+            lengths[0], self.limit * (2 if self.path == PREDICT else 1)
+        )  # base64 inside
 
     def _refuse(self, status: int) -> None:
         """Answers at once, takes what is still sent, so that the answer arrives, and hangs up."""
@@ -159,10 +160,6 @@ class Handler(BaseHTTPRequestHandler):
             for _ in range(1000):
                 if not self.connection.recv(1 << 20):
                     break
-
-    def _is_direct(self) -> bool:
-        """Whether a request comes from inside, and not as a client of SageMaker."""
-        return self.path in (PREDICT, "/invocations")
 
     def do_POST(self) -> None:
         """Answers a request."""
@@ -177,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(*self._serve(body))
         response = self._handle(body)
         status, said = int(response.status[:3]), response.body
-        if status == 200 or self._is_direct():
+        if status == 200:
             return self._answer(status, said, response.content_type)
         said = said if isinstance(said, str) else said.decode("utf-8", "replace")
         side = "client" if status < 500 else "server"

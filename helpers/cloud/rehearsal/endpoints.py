@@ -3,11 +3,8 @@
 import shutil
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import requests
 
 from helpers.cloud.processes import Guarded
 from helpers.cloud.rehearsal.jobs import split_uri
@@ -27,7 +24,6 @@ class Endpoint:
     def __init__(self, record: Any, backend: Any, s3: Any, folder: Path):
         self.record, self._backend, self._s3, self._folder = record, backend, s3, folder
         self._container: Guarded | None = None
-        self.output = ""  # where asynchronous answers go
         record.endpoint_status = "Creating"
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -65,9 +61,9 @@ class Endpoint:
     def _unpack(self) -> str:
         """Puts the archive into the folder; returns the kind of endpoint."""
         config = self._backend.describe_endpoint_config(self.record.endpoint_config_name)
+        if config.get("AsyncInferenceConfig"):
+            raise ValueError("The rehearsal has no asynchronous endpoints.")
         variant = config["ProductionVariants"][0]
-        asynchronous = config.get("AsyncInferenceConfig") or {}
-        self.output = asynchronous.get("OutputConfig", {}).get("S3OutputPath", "")
         model = self._backend.describe_model(variant["ModelName"])
         bucket, key = split_uri(model.primary_container["ModelDataUrl"])
         self._folder.mkdir(parents=True)
@@ -75,14 +71,3 @@ class Endpoint:
         self._s3.download_file(bucket, key, str(path))
         extract(path, self._folder / "model")
         return "serverless" if "ServerlessConfig" in variant else "real-time"
-
-    def work(self, source: str, target: str, headers: Mapping[str, str]) -> None:
-        """Passes what lies in S3 to the container, and puts its answer there."""
-        bucket, key = split_uri(source)
-        body = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        uri = f"{(self._folder / ADDRESS).read_text()}/invocations"
-        answer = requests.post(uri, data=body, headers=headers)
-        bucket, key = split_uri(target)
-        if answer.status_code != 200:
-            key = key.removesuffix(".out") + "-error.out"
-        self._s3.put_object(Bucket=bucket, Key=key, Body=answer.content)

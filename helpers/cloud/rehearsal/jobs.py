@@ -17,7 +17,7 @@ from typing import Any
 from moto.core.utils import utcnow
 
 from helpers.cloud.processes import Guarded, free_port
-from helpers.cloud.rehearsal.world import without_proxy
+from helpers.cloud.rehearsal.world import inherited
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LOOK_SECONDS = 0.5  # between two looks at the hosts
@@ -26,7 +26,6 @@ REASON_LENGTH = 1024  # SageMaker cuts its FailureReason there
 CONTAINER_FOLDER = "/opt/ml"  # where the job expects everything
 CONFIGURATION = ("inputdataconfig", "hyperparameters", "resourceconfig")
 RELOCATED = (".py", ".sh", ".json")  # files of the SDK's own channel that name that folder
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no secrets, no switches
 
 
 class Host:
@@ -84,18 +83,16 @@ class Host:
 
     def environment(self) -> dict[str, str]:
         """Returns what a program needs and no more: credentials must not reach a log."""
-        own = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        own = inherited()
         first = str(Path(sys.executable).parent)  # its python3 is this notebook's
         given = self.job.get("Environment") or {}
-        return {
-            **own,
+        return own | {
             "PATH": f"{first}{os.pathsep}{own.get('PATH', os.defpath)}",
             "TRAINING_JOB_NAME": self.job["TrainingJobName"],
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "PYTHONUNBUFFERED": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "WORKSHOP_HOST_ADDRESSES": self._addresses,  # nobody here knows where algo-1 is
-            **without_proxy(),
             **{name: self._here(value) for name, value in given.items()},
         }
 
@@ -108,7 +105,7 @@ class Host:
 
     def has_failed(self) -> bool:
         """Whether its program ended with an error."""
-        return not self.process.running() and self.process.wait() != 0
+        return bool(self.process.poll())
 
     def failure(self) -> str:
         """Returns how its program failed, in the words that it left."""
@@ -216,7 +213,7 @@ class RunningJob:
             reader.start()
         limit = time.monotonic() + job["StoppingCondition"]["MaxRuntimeInSeconds"]
         last_copy, failed = time.monotonic(), None
-        while any(host.process.running() for host in self._hosts):
+        while any(host.process.poll() is None for host in self._hosts):
             self._stop.wait(LOOK_SECONDS)
             if time.monotonic() - last_copy > SYNC_SECONDS:
                 self._copy_checkpoints(job)

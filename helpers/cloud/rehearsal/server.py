@@ -15,7 +15,6 @@ import re
 import signal
 import sys
 import threading
-import uuid
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,7 +37,7 @@ from helpers.cloud.guard import remove
 from helpers.cloud.rehearsal.door import Door
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
-from helpers.cloud.rehearsal.world import ADDRESS, ATTRIBUTES, loopback_session
+from helpers.cloud.rehearsal.world import ADDRESS, loopback_session
 from helpers.common import write_text
 
 # Instances of each kind that may run at once: none of the large types, as in a new account.
@@ -128,27 +127,8 @@ class Runtime(SageMakerRuntimeResponse):
         name = self.path.split("/")[2]
         state = endpoints[name].record.endpoint_status if name in endpoints else ""
         found = f"in state {state}" if state else "not found"
-        return _refusal(f"Endpoint {name} of account is {found}.")
-
-    def invoke_endpoint_async(self) -> Any:
-        """Answers at once with where the answer will be."""
-        endpoint = endpoints.get(self.path.split("/")[2])
-        if endpoint is None or endpoint.record.endpoint_status != "InService":
-            return self.invoke_endpoint()
-        if not endpoint.output:
-            return _refusal("The endpoint is not asynchronous.")
-        given = {"Content-Type": "X-Amzn-SageMaker-Content-Type", ATTRIBUTES: ATTRIBUTES}
-        headers = {name: self.headers[key] for name, key in given.items() if key in self.headers}
-        number = str(uuid.uuid4())
-        target = f"{endpoint.output.rstrip('/')}/{number}.out"
-        work = (self.headers["X-Amzn-SageMaker-InputLocation"], target, headers)
-        threading.Thread(target=endpoint.work, args=work, daemon=True).start()
-        where = {"X-Amzn-SageMaker-OutputLocation": target, "status": 202}
-        return json.dumps({"InferenceId": number}), where
-
-
-def _refusal(message: str) -> tuple[str, dict[str, Any]]:
-    return json.dumps({"message": message}), {"status": 400, "x-amzn-errortype": "ValidationError"}
+        message = json.dumps({"message": f"Endpoint {name} of account is {found}."})
+        return message, {"status": 400, "x-amzn-errortype": "ValidationError"}
 
 
 class Permissions(IamResponse):
@@ -174,12 +154,6 @@ class Quotas(ServiceQuotasResponse):
         return json.dumps({"Quotas": quotas})
 
 
-class Handler(MotoRequestHandler):
-    """moto's, which does not wait for ever."""
-
-    timeout = 60  # seconds without a byte
-
-
 def main() -> None:
     """Serves until it is ended."""
     folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
@@ -190,7 +164,8 @@ def main() -> None:
         urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
     key = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
     moto = Door(DomainDispatcherApplication(create_backend_app), Credentials(*key))
-    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=Handler)
+    MotoRequestHandler.timeout = 60  # seconds without a byte; moto waits for ever
+    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     ControlPlane.s3 = loopback_session(address, region, *key).client("s3")

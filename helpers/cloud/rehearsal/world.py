@@ -19,7 +19,7 @@ from helpers.cloud.processes import Guarded
 from helpers.common import ROOT, WorkshopError, expected
 
 START_SECONDS = 90  # moto imports much
-HIDDEN = ("AWS_", "BOTO_", "SAGEMAKER_", "MOTO_")  # of the environment: nothing real gets in
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no secrets, no switches
 
 ADDRESS = "address"  # file in the folder of what serves
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"  # the header that a script may read
@@ -71,9 +71,8 @@ class Rehearsal:
 
 
 def inherited() -> dict[str, str]:
-    """Returns the learner's environment as a process of the rehearsal gets it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
-    return kept | without_proxy()
+    """Returns what a process of the rehearsal gets of the learner's environment."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ} | without_proxy()
 
 
 def without_proxy() -> dict[str, str]:
@@ -106,7 +105,7 @@ def loopback_session(address: str, region: str, key_id: str, secret: str) -> bot
 def wait_for_address(folder: Path, program: Guarded, seconds: float) -> str:
     """Returns what a program writes into FOLDER/address when it serves; "" where it does not."""
     path, end = folder / ADDRESS, time.monotonic() + seconds
-    while program.running() and time.monotonic() < end:
+    while program.poll() is None and time.monotonic() < end:
         if path.exists():
             return path.read_text()
         time.sleep(0.05)

@@ -29,17 +29,15 @@ from helpers.common import (
     expected,
     extract,
     progress_bar,
-    read_json,
     whole_folder,
 )
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, IMAGES = "manifest.csv", "images"
-STAMP_FILE = "shard.json"  # in an unpacked shard: size and time of the tar that it came from
 SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tar")
 MEMBER_NAME = re.compile(r"labels\.json|manifest\.csv|images/\d{7,}(\.[a-z0-9]{1,5})?")
 SHARDS = Output("older shards", "*-00000-of-*.tar", rf"{SHARD_NAME.pattern}|labels\.json")
-UNPACKED = Output("an unpacked shard", STAMP_FILE, rf"{MEMBER_NAME.pattern}|shard\.json")
+UNPACKED = Output("an unpacked shard", LABELS_FILE, rf"{MEMBER_NAME.pattern}|shard\.json")
 IMAGE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
@@ -108,9 +106,8 @@ def find_shards(folder: Path | str) -> list[Path]:
 def read_shards(folder: Path | str, into: Path | str) -> Path:
     """Unpacks the shards in a folder and joins their manifests.
 
-    An unpacked shard is left as it is, so an interrupted call goes on, and a repeated one takes no
-    time. Not all shards of a set need to be there: a worker gets its part of them. Nothing is
-    written outside of `into`, whatever a shard says. Returns the path of the joined manifest.
+    Not all shards of a set need to be there: a worker gets its part of them. Nothing is written
+    outside of `into`, whatever a shard says. Returns the path of the joined manifest.
 
     Raises:
         WorkshopError: no shard, a broken one (named), or shards of different labels.
@@ -138,18 +135,14 @@ def write_joined(parts: Sequence[Manifest], folder: Path) -> Path:
 
 
 def _unpacked(shard: Path, folder: Path) -> Manifest:
-    """Unpacks a shard where that is not done yet; returns its manifest."""
-    status = shard.stat()
-    stamp = {"size": status.st_size, "modified": status.st_mtime_ns}
-    if not (folder / STAMP_FILE).exists() or read_json(folder / STAMP_FILE) != stamp:
-        try:
-            with whole_folder(folder, UNPACKED) as draft:
-                _unpack(shard, draft)
-                (draft / STAMP_FILE).write_text(json.dumps(stamp))
-        except WorkshopError as error:
-            what = "a whole shard as helpers.cloud.write_shards makes it"
-            fix = "Copy it again, or write the shards again."
-            raise WorkshopError(f"{shard}: expected {what}, found: {error} {fix}") from error
+    """Unpacks a shard; returns its manifest."""
+    try:
+        with whole_folder(folder, UNPACKED) as draft:
+            _unpack(shard, draft)
+    except WorkshopError as error:
+        what = "a whole shard as helpers.cloud.write_shards makes it"
+        fix = "Copy it again, or write the shards again."
+        raise WorkshopError(f"{shard}: expected {what}, found: {error} {fix}") from error
     return read_manifest(folder / MANIFEST_FILE)
 
 
