@@ -193,8 +193,7 @@ def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: Lab
 
 
 def _example_of(one: Annotated, label_map: LabelMap) -> tf.train.Example:
-    data, kind = rgb_file(one.image)
-    name = one.image.name
+    (data, kind), name = rgb_file(one.image), one.image.name
     values = {
         "encoded": [data],
         "format": [kind],
@@ -310,16 +309,14 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
                     reason = "no image/encoded in it"
                     break
                 counts[file] += 1
-        except tf.errors.OpError:
-            reason = "damaged"
-        except DecodeError:
-            reason = "no tf.train.Example (DecodeError)"
+        except (tf.errors.OpError, DecodeError) as error:
+            no_example = isinstance(error, DecodeError)
+            reason = "no tf.train.Example (DecodeError)" if no_example else "damaged"
         if reason:
             broken.append(f"  {file}: record {counts[file] + 1}: {reason}")
     if broken:
-        lines = "\n".join(broken)
-        what = f"expected whole records, found {len(broken)} broken files of {len(files)}"
-        raise WorkshopError(f"{what}:\n{lines}\n{AGAIN}")
+        what = f"expected whole records, found {len(broken)} broken files of {len(files)}:"
+        raise WorkshopError("\n".join([what, *broken, AGAIN]))
     return counts
 
 
@@ -356,8 +353,8 @@ def describe_written(written: Written) -> str:
     for split, count in written.images.items():
         classes = ", ".join(f"{n} {c:,}" for n, c in sorted(written.boxes[split].items()))
         lines.append(f"{split}: {count:,} images; boxes: {classes or 'none'}")
-    errors = {p.file for p in written.problems if p.severity == "error"}
-    lines.append(f"left out: {len(errors):,} files")
+    left_out = len({p.file for p in written.problems if p.severity == "error"})
+    lines.append(f"left out: {left_out:,} files")
     if written.problems:
         lines += [describe(written.problems), f"all of them: {written.folder / REPORT_FILE}"]
     return "\n".join(lines)
@@ -374,8 +371,7 @@ def _parser() -> argparse.ArgumentParser:
     val = number_flag("fraction of images for val", 0.0, 0.99, 0.2)
     add("--val", dest="val_share", metavar="VAL", **val)
     add("--seed", **seed_flag("for order and split"))
-    label_map = "the allowed classes (default: all that are found)"
-    add("--label-map", type=LabelMap.read, metavar="FILE", help=label_map)
+    add("--label-map", type=LabelMap.read, metavar="FILE", help="allowed classes (default: all)")
     ways = ("annotation", "file")
     add("--class-from", choices=ways, default=ways[0], help="file: from names like beagle_12.jpg")
     groups = "CSV with image_path and group; a group is never split"

@@ -123,20 +123,10 @@ def build_backbone(
         WorkshopError: an unknown name, or weights that cannot be loaded.
     """
     name = _find_backbone(name)
+    _check_backbone(name, weights, initialization, pixels)
     image = keras.Input((*image_size, 3), name="pixels")
     if name in OWN_BACKBONES:
-        if weights == "imagenet":
-            fix = "Choose --backbone lite0 or one of keras.applications, or --weights none."
-            what = f"weights none or a saved model for {name!r}"
-            raise expected(what, "imagenet: there are none of it", fix)
         features = _own_features(image, name, initialization, pixels)
-    elif name == PRETRAINED and (weights is None or pixels != "fixed"):
-        found = f"--weights {weights or 'none'}, --pixels {pixels}"
-        fix = "Change that, or --backbone."
-        raise expected("lite0 with --weights imagenet and --pixels fixed", found, fix)
-    elif initialization != GLOROT:
-        fix = f"Choose one of {', '.join(OWN_BACKBONES)} for this."
-        raise expected(f"the initialization of {name} as it was published", initialization, fix)
     elif name == PRETRAINED:
         features = lite0_features(image)
     else:
@@ -147,6 +137,21 @@ def build_backbone(
     elif name == PRETRAINED:
         set_imagenet_weights(backbone)
     return backbone
+
+
+def _check_backbone(name: str, weights: str | None, initialization: str, pixels: str) -> None:
+    if name in OWN_BACKBONES:
+        if weights == "imagenet":
+            fix = "Choose --backbone lite0 or one of keras.applications, or --weights none."
+            what = f"weights none or a saved model for {name!r}"
+            raise expected(what, "imagenet: there are none of it", fix)
+    elif name == PRETRAINED and (weights is None or pixels != "fixed"):
+        found = f"--weights {weights or 'none'}, --pixels {pixels}"
+        fix = "Change that, or --backbone."
+        raise expected("lite0 with --weights imagenet and --pixels fixed", found, fix)
+    elif initialization != GLOROT:
+        fix = f"Choose one of {', '.join(OWN_BACKBONES)} for this."
+        raise expected(f"the initialization of {name} as it was published", initialization, fix)
 
 
 def _find_backbone(name: str) -> str:

@@ -60,10 +60,9 @@ def train(
         run.mark_best(pd.DataFrame(state.rows))
     try:
         while state.stage < len(stages):
-            stage, clock = stages[state.stage], None
-            if stage.minutes:
-                kept = afterwards if state.stage + 1 == len(stages) else 0.0
-                clock = Clock(stage, began, state.seconds, kept)
+            stage, is_last = stages[state.stage], state.stage + 1 == len(stages)
+            kept = afterwards if is_last else 0.0
+            clock = Clock(stage, began, state.seconds, kept) if stage.minutes else None
             _train_stage(data, state, clock, after_epoch, idea)
             began = time.monotonic()
     except KeyboardInterrupt:
