@@ -171,7 +171,7 @@ def test_strange_but_good_images_train(command: Callable, people_csv: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--backbone", "densnet121"), "Did you mean DenseNet121"),
+        (("--backbone", "densnet121"), "Did you mean 'DenseNet121'"),
         (("--backbone", "street", "--weights", "imagenet"), "there are none of it"),
         (("--weights", "gone.keras"), "found no file gone.keras"),
         (("--pooling", "median"), "average, max, stripes"),
@@ -261,7 +261,7 @@ def test_a_folder_that_cannot_be(failing: Callable, tmp_path: Path, under: str) 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
 def test_a_folder_that_may_not_be(failing: Callable) -> None:
-    assert "/proc/workshop-run" in failing(out=Path("/proc/workshop-run"))
+    assert "/proc: no folder can be made there" in failing(out=Path("/proc/workshop-run"))
 
 
 @pytest.mark.parametrize(("number", "advice"), [(13, "permissions"), (28, "Free some space")])

@@ -174,7 +174,7 @@ def test_export_answers_a_batch_in_pixels_of_each_image(run, detector):
         assert set(answer.names) <= set(run.label_map.names)
     assert len(detector.detect_bytes(files, 0.0, 2)[0].scores) <= 2
     assert len(detector.detect_bytes(files, 1.0, 5)[0].scores) == 0
-    with pytest.raises(WorkshopError, match="cannot be read"):
+    with pytest.raises(WorkshopError, match="expected a whole image"):
         detector.detect_bytes([b"no image"])
 
 
@@ -215,7 +215,7 @@ def test_endpoint_answers_each_image_and_names_the_broken_one(detector, monkeypa
     assert answers[0] == answers[3] and (answers[0]["width"], answers[0]["height"]) == SIZE
     assert 0 < len(answers[0]["objects"]) <= 3
     assert set(answers[0]["objects"][0]) == {"class", "score", "box", "box_normalized"}
-    assert answers[1] == {"error": "image 1: the file is damaged"}
+    assert answers[1]["error"].startswith("image 1: ") and "damaged" in answers[1]["error"]
     assert "neither" in answers[2]["error"]
     one = Context(request_content_type="image/jpeg", custom_attributes="threshold=1,max_boxes=2")
     (alone,) = inference.answer_request(good, one)["predictions"]

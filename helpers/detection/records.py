@@ -93,7 +93,7 @@ def write_records(
     Raises:
         WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
     """
-    out, name = Path(out), name or Path(folder).resolve().name
+    out, name = Path(out), name or Path(folder).absolute().name
     _check(name, shards, val_share)
     check_out(out, RECORDS, [folder])
     found, label_map, problems = _read(folder, label_map, class_from, groups)

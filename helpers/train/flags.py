@@ -94,7 +94,7 @@ def read_and_check(
 
 def where(arguments: argparse.Namespace) -> tuple[Path, bool]:
     """Returns the folder of the run, and whether to go on with what is there."""
-    if arguments.out:
+    if arguments.out is not None:
         return Path(arguments.out), arguments.resume
     folder = Path(arguments.checkpoints) / RUN
     return folder, can_go_on(folder) and not arguments.overwrite

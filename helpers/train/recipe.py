@@ -43,7 +43,7 @@ class Stage(Declared):
     )
 
     # few images would otherwise be validated and saved more than they are trained
-    repeats: int = Field(1, ge=1, description="how often all images come in an epoch")
+    repeats: int = Field(1, ge=1, le=1000, description="how often all images come in an epoch")
 
     @field_validator("image_size")
     @classmethod
