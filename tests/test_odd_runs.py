@@ -12,7 +12,7 @@ import keras
 import pytest
 
 from helpers import evaluate
-from helpers.common import WorkshopError, check_sums, run_command, write_sums
+from helpers.common import ROOT, WorkshopError, check_sums, run_command, write_sums
 from helpers.manifest import Labels, Manifest
 from helpers.model import load_model
 from helpers.predict import LiteRTPredictor, SavedModelPredictor
@@ -221,3 +221,9 @@ def test_labels_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text("[" * 100_000)
     with pytest.raises(WorkshopError, match=r"labels\.json"):
         Labels.read(tmp_path / "labels.json")
+
+
+def test_a_saved_model_opens_in_a_process_that_has_imported_nothing_else(trained) -> None:
+    code = f"from helpers.model import load_model; load_model({str(trained.best_path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr

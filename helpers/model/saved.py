@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+import helpers.model.layers  # noqa: F401 - Keras finds our layers once they are registered
 from helpers.common import keras, open_input, reading
 
 PARTS = ["config.json", "metadata.json", "model.weights.h5"]
