@@ -14,6 +14,7 @@ from helpers.manifest import Manifest, read_manifest
 from helpers.model import load_model
 from helpers.train import Recipe, Stage, build_optimizer, build_stage_model, planning, train
 from helpers.train.flags import build_parser, recipe_from
+from helpers.train.recipe import MOST_REPEATS
 from helpers.train.recipes import FINE_TUNE, in_minutes
 from helpers.train.stages import freeze_until, stage_data
 from tests.conftest import make_people, small_recipe, tuned_recipe
@@ -183,6 +184,8 @@ def test_the_machine_is_timed(people: Manifest) -> None:
     recipe = small_recipe(planned="batch_size,repeats", minutes=10.0, batch_size=64)
     (stage,) = planning.fitted(recipe, people.subset("train")).stages
     assert stage.batch_size == 16 and stage.repeats > 10  # of 27 images
+    days = small_recipe(planned="repeats", minutes=99_999.0)
+    assert planning.fitted(days, people.subset("train")).stages[0].repeats == MOST_REPEATS
 
 
 def test_the_command_fine_tunes(command: Callable, tmp_path: Path) -> None:

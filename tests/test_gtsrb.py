@@ -1,5 +1,6 @@
 """GTSRB: both layouts, the region, tracks, broken lines, and the given test split."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,23 @@ def test_an_image_that_cannot_be_read_is_named(official, tmp_path, convert):
     assert code == 2
     assert "00000.ppm that cannot be read" in error
     assert "00002.ppm that cannot be read" in error
+
+
+def test_an_image_of_another_kind_or_far_too_large_is_not_decoded(official, tmp_path, convert):
+    images = official / "Final_Test" / "Images"
+    (images / "00000.ppm").write_bytes(b"P6 9000 9000 255\n" + b"x" * 99)
+    (images / "00002.ppm").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    code, _, error = convert(official, tmp_path / "out" / "manifest.csv")
+    assert code == 2 and "00002.ppm that cannot be read" in error
+    assert "00000.ppm that cannot be read (9000 x 9000 pixels)" in error
+
+
+def test_a_pipe_is_no_image(official, tmp_path, convert):
+    pipe = official / "Final_Test" / "Images" / "00000.ppm"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    code, _, error = convert(official, tmp_path / "out" / "manifest.csv")
+    assert code == 2 and "00000.ppm" in error
 
 
 def test_kaggles_layout(tmp_path, convert):

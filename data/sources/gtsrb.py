@@ -17,10 +17,11 @@ import pandas as pd
 from PIL import Image
 
 from data.sources.files import is_file, tell
-from helpers.common import WorkshopError, expected, whole_file
+from helpers.common import WorkshopError, expected, open_input, whole_file
 from helpers.manifest import (
     GROUP,
     IMAGE,
+    MAX_PIXELS,
     SPLIT,
     Labels,
     Manifest,
@@ -262,7 +263,9 @@ def _convert(sign: Sign, target: Path, region: bool) -> Path:
     """Writes a PNG, whole; one that is there and not older than its image is kept."""
     if target.exists() and target.stat().st_mtime >= sign.path.stat().st_mtime:
         return target
-    with Image.open(sign.path) as image:
+    with open_input(sign.path) as file, Image.open(file, formats=("PPM", "PNG")) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels")
         image = image.convert("RGB")
     if region:
         image = image.crop(region_in_pixels(sign.region, image.size))

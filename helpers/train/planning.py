@@ -5,11 +5,10 @@ import math
 import time
 
 import numpy as np
-from PIL import Image
 
-from helpers.common import expected
-from helpers.manifest import Manifest
-from helpers.train.recipe import PLANNED, Recipe, Stage
+from helpers.common import WorkshopError, expected
+from helpers.manifest import Manifest, open_image
+from helpers.train.recipe import MOST_REPEATS, PLANNED, Recipe, Stage
 from helpers.train.stages import build_stage_model
 
 MEASURED = 200  # images whose size is looked at
@@ -62,7 +61,7 @@ def _planned(recipe: Recipe, stage: Stage, training: Manifest) -> dict:
     batch, images = stage.batch_size, len(training)
     while batch >= 2 * LEAST_BATCH and batch > min(epochs * images / LEAST_STEPS, images / 4):
         batch //= 2
-    repeats = math.ceil(epochs / VALIDATIONS) if stage.minutes else 1
+    repeats = min(math.ceil(epochs / VALIDATIONS), MOST_REPEATS) if stage.minutes else 1
     return {"image_size": size, "batch_size": batch, "repeats": repeats}
 
 
@@ -81,8 +80,9 @@ def _image_size(size: tuple[int, int], training: Manifest, growth: float) -> tup
     """Returns the size of the images' shape, with the pixels of `size`, or `growth` times them."""
     sizes = []
     for row in np.linspace(0, len(training) - 1, min(len(training), MEASURED)).astype(int):
-        with contextlib.suppress(OSError), Image.open(training.path(row)) as image:
-            sizes.append(image.size)  # one that cannot be read is told when all are decoded
+        with contextlib.suppress(WorkshopError):  # it is reported when all are decoded
+            header, _ = open_image(training.path(row))
+            sizes.append((header.width, header.height))
     widths, heights = np.array(sizes or [size[::-1]]).T
     area, own = math.prod(size), size[0] / size[1]
     area = max(area, min(area * growth, float(np.median(widths * heights))))

@@ -9,6 +9,7 @@ from helpers.common import Declared
 from helpers.pipeline import AUGMENTATIONS
 
 PLANNED = ("image_size", "batch_size", "repeats")  # what `helpers.train.planning` can choose
+MOST_REPEATS = 100_000
 # Fields of files of before, of ideas that did not help: they are left out when a file is read.
 RETIRED = ("mix", "focal", "logit_adjustment", "normalization")
 
@@ -43,7 +44,9 @@ class Stage(Declared):
     )
 
     # few images would otherwise be validated and saved more than they are trained
-    repeats: int = Field(1, ge=1, le=1000, description="how often all images come in an epoch")
+    repeats: int = Field(
+        1, ge=1, le=MOST_REPEATS, description="how often all images come in an epoch"
+    )
 
     @field_validator("image_size")
     @classmethod
