@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from helpers.common import ROOT, WorkshopError
 
-NOT_ANSWERED = "not answered yet: put your answer in the place of the three dots"
+NOT_ANSWERED = "not answered yet: put your answer in place of the three dots"
 RIGHT = "right"
 
 
