@@ -93,8 +93,19 @@ def link_problems(path: Path) -> Iterator[str]:
     )
     for target in targets:
         name = unquote(target.split("#")[0])
-        if name and not re.match(r"[a-z]+:", name) and not (path.parent / name).exists():
+        if re.match(r"[a-z]+:", name):
+            continue
+        page = path.parent / name if name else path
+        if not page.exists():
             yield f"dead link {target}"
+        elif page.suffix == ".md" and "#" in target and target.split("#")[1] not in anchors(page):
+            yield f"no heading for {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def twin_problems(path: Path, helper_names: set[str]) -> Iterator[str]:
