@@ -13,7 +13,7 @@ MEASURED = {"promised": "promised by its validation images", "unseen": "unseen p
 
 
 @style.styled
-def scores_against_floor(scores: pd.DataFrame) -> Figure:
+def scores_against_baseline(scores: pd.DataFrame) -> Figure:
     """Compares the accuracies of `metrics.score_manifest` with the majority baselines."""
     scores = scores[scores["labelled"] > 0]
     figure, axes = panels.one_panel(0.42 * len(scores) + 1.2)
