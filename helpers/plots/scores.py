@@ -110,7 +110,7 @@ def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
     axes.set_xticks(range(number), shown, rotation=0 if upright else 90, fontsize=label)
     axes.set_yticks(range(number), shown, fontsize=label)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="prediction", ylabel="truth", title=title)
+    axes.set(xlabel="prediction", ylabel="label", title=title)
     look = {"shrink": 0.7, "aspect": 18, "format": "{x:.0%}", "label": "fraction of the class"}
     figure.colorbar(mesh, ax=axes, **look).outline.set_visible(False)
     return figure
