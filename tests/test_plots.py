@@ -201,10 +201,10 @@ def test_training_curves_need_only_what_there_is():
 
 
 @ALL
-def test_scores_against_floor_shows_accuracy_and_floor(tasks, folder):
+def test_scores_against_baseline_shows_both(tasks, folder):
     manifest = manifest_of(tasks, folder)
     scores = metrics.score_manifest(manifest, predictions(manifest))
-    axes = drawn(plots.scores_against_floor(scores), draw=tasks is THREE).axes[0]
+    axes = drawn(plots.scores_against_baseline(scores), draw=tasks is THREE).axes[0]
     assert widths(axes) == scores["majority_baseline"].tolist()
     assert axes.lines[0].get_xdata().tolist() == scores["accuracy"].tolist()
     ends = [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()]

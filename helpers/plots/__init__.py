@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from helpers.plots.answers import gallery_rows, heatmaps, probabilities, probability_gallery
     from helpers.plots.data import class_shares, shares_by_split
     from helpers.plots.images import class_gallery, image_grid, images_of_groups
-    from helpers.plots.scores import confusion_matrix, leak, lifts, scores_against_floor, scores_by
+    from helpers.plots.scores import (
+        confusion_matrix,
+        leak,
+        lifts,
+        scores_against_baseline,
+        scores_by,
+    )
     from helpers.plots.style import (
         BLUE,
         GRAY,

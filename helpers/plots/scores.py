@@ -13,7 +13,7 @@ MEASURED = {"promised": "promised by its validation images", "unseen": "unseen p
 
 
 @style.styled
-def scores_against_floor(scores: pd.DataFrame) -> Figure:
+def scores_against_baseline(scores: pd.DataFrame) -> Figure:
     """Compares the accuracies of `metrics.score_manifest` with the majority baselines."""
     scores = scores[scores["labelled"] > 0]
     figure, axes = panels.one_panel(0.42 * len(scores) + 1.2)
@@ -110,7 +110,7 @@ def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
     axes.set_xticks(range(number), shown, rotation=0 if upright else 90, fontsize=label)
     axes.set_yticks(range(number), shown, fontsize=label)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="prediction", ylabel="truth", title=title)
+    axes.set(xlabel="prediction", ylabel="label", title=title)
     look = {"shrink": 0.7, "aspect": 18, "format": "{x:.0%}", "label": "fraction of the class"}
     figure.colorbar(mesh, ax=axes, **look).outline.set_visible(False)
     return figure

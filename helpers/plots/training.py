@@ -131,7 +131,7 @@ def _stacked_costs(axes: Axes, cost: str, multi: pd.Series, singles: pd.DataFram
     axes.bar([1] * len(values), values, bottom=values.cumsum() - values, width=0.62, **parts)
     for position, total in enumerate(totals):
         axes.text(position, total, style.three_digits(total), ha="center", va="bottom")
-    axes.set_xticks([0, 1], ["one", f"{len(singles)} apart"])
+    axes.set_xticks([0, 1], ["1 network", f"{len(singles)} networks"])
     axes.spines["left"].set_visible(False)
     titles = {"seconds": "training, seconds", "megabytes": "size, MB", "parameters": "parameters"}
     axes.set(xlim=(-0.6, 1.6), ylim=(0, 1.12 * max(totals)), yticks=[], title=titles[cost])
