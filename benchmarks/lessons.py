@@ -51,7 +51,7 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
         split = divide(others, {"train": 0.75, "validation": 0.25}, seed=SEED)
         validation = split.subset("validation")
         answers, promised = _answers(split, recipe, [unseen, validation], kind)
-        sides = {"promised": (validation, promised), "unseen": (unseen, answers)}
+        sides = {"validation": (validation, promised), "test": (unseen, answers)}
         for measured, side in sides.items():
             parts.append(scores.score_manifest(*side).assign(split=kind, measured=measured))
     leak = pd.concat(parts).reset_index()

@@ -107,7 +107,7 @@ def test_every_lesson_is_drawn_and_its_figures_are_kept(
     for name in lessons.DRAWN:
         assert (tmp_path / "real" / f"{name}.png").stat().st_size > 5000
     figures = json.loads((tmp_path / "real" / "lessons.json").read_text())
-    assert figures["leak"]["by person"]["gender"] == {"promised": 1.0, "unseen": 1.0}
+    assert figures["leak"]["by person"]["gender"] == {"validation": 1.0, "test": 1.0}
     assert set(figures["cameras"]) == set(CAMERAS)
     sharper = figures["calibration"]["gender"]  # always right with .8: colder is better
     assert sharper["temperature"] < 1 and sharper["after"] < sharper["before"]

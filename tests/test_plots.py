@@ -329,7 +329,7 @@ def test_leak_writes_the_gap(tasks):
             (task, split, measured, accuracy, accuracy - 0.01, accuracy + 0.01)
             for task in tasks
             for split, pair in {"at random": (0.98, 0.92), "by person": (0.93, 0.925)}.items()
-            for measured, accuracy in zip(("promised", "unseen"), pair)
+            for measured, accuracy in zip(("validation", "test"), pair)
         ],
         columns=["task", "split", "measured", "accuracy", "accuracy_low", "accuracy_high"],
     )
@@ -339,7 +339,7 @@ def test_leak_writes_the_gap(tasks):
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == ["at random\ngap −0.060", "by person\ngap −0.005"]
     by_label = {line.get_label(): line for line in axes.lines}
-    assert by_label["unseen people"].get_ydata().tolist() == [0.92, 0.925]
+    assert by_label["test people"].get_ydata().tolist() == [0.92, 0.925]
 
 
 def test_a_notebook_shows_a_figure_exactly_once():

@@ -9,7 +9,7 @@ import helpers.plots.panels as panels
 import helpers.plots.style as style
 from helpers.scores import at_majority_baseline
 
-MEASURED = {"promised": "promised by its validation images", "unseen": "unseen people"}
+MEASURED = {"validation": "validation images", "test": "test people"}
 
 
 @style.styled
@@ -66,7 +66,7 @@ def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
 
 @style.styled
 def leak(table: pd.DataFrame) -> Figure:
-    """Draws what each kind of split promises, and what unseen people then give.
+    """Draws the accuracy of each kind of split on its validation images and on test people.
 
     A row per task, split ("at random", "by person") and measured, a key of `MEASURED`, with
     accuracy, accuracy_low and accuracy_high.
@@ -77,15 +77,15 @@ def leak(table: pd.DataFrame) -> Figure:
     for axes, part in zip(grid, parts.values()):
         splits = part["split"].unique()
         places, by_kind = np.arange(len(splits)), part.set_index(["measured", "split"])
-        promised, unseen = (by_kind.loc[measured].loc[splits] for measured in MEASURED)
-        both = promised["accuracy"], unseen["accuracy"]
+        validation, test = (by_kind.loc[measured].loc[splits] for measured in MEASURED)
+        both = validation["accuracy"], test["accuracy"]
         axes.plot([places - 0.13, places + 0.13], both, color=style.GRAY, lw=1, zorder=1)
-        looks = (promised, -0.13, "s", style.ORANGE), (unseen, 0.13, "o", style.BLUE)
+        looks = (validation, -0.13, "s", style.ORANGE), (test, 0.13, "o", style.BLUE)
         for label, (rows, aside, look, color) in zip(MEASURED.values(), looks):
             low, high, at = rows["accuracy_low"], rows["accuracy_high"], places + aside
             axes.vlines(at, low, high, color=color, lw=2.2)
             axes.plot(at, rows["accuracy"], look, color=color, ms=8, label=label)
-        gaps = unseen["accuracy"] - promised["accuracy"]
+        gaps = test["accuracy"] - validation["accuracy"]
         axes.set_xticks(places, [f"{name}\ngap {style.signed(gap)}" for name, gap in gaps.items()])
         axes.set_xlim(-0.6, len(splits) - 0.4)
         axes.grid(axis="y")

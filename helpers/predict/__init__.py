@@ -14,6 +14,5 @@ if TYPE_CHECKING:
     )
     from helpers.predict.files import find_images, named, predict_files
     from helpers.predict.litert import LiteRTPredictor, fit_pixels, reduction
-    from helpers.predict.timing import seconds_per_call
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)
