@@ -109,7 +109,7 @@ def test_deltas(ours):
 
 def test_first_two_losses(ours):
     anchors, used = ours["anchors"], np.zeros(len(ours["anchors"]), "float32")
-    used[ours["drawn"]] = 1
+    used[ours["sampled"]] = 1
     found = ours["is_person"].astype("float32")
     one = chosen(found.astype("int32"), found=found, used=used)
     wanted = targets.objectness_loss(ours["objectness"][:1], one)
@@ -118,7 +118,7 @@ def test_first_two_losses(ours):
     deltas = package.encode(tf.constant(anchors), tf.constant(boxes))[None]
     wanted = targets.box_loss(ours["deltas"][:1], deltas, tf.constant(found)[None])
     assert float(ours["proposal_box_loss"]) == pytest.approx(float(wanted), rel=1e-4)
-    assert 0 < len(ours["drawn"]) <= targets.ANCHORS
+    assert 0 < len(ours["sampled"]) <= targets.ANCHORS
 
 
 def test_other_two_losses(ours):
