@@ -185,3 +185,15 @@ def test_average_precision_is_that_of_the_package(scene, capsys):
     theirs = average_precision(truths, answers, ["person"]).loc["person"]
     assert 0.2 < theirs["AP50"] < 1
     assert judge.stats[:3] == pytest.approx(theirs[["AP", "AP50", "AP75"]].tolist())
+
+
+def test_mistakes_are_counted_also_where_nothing_is_found(scene, capsys):
+    boxes = np.stack([np.concatenate([PEOPLE[:2] + 1, [[0, 60, 10, 90]]])] * 2).astype("float32")
+    found = SimpleNamespace(
+        boxes=tf.constant(boxes),
+        scores=tf.constant([[0.9, 0.8, 0.7]] * 2),
+        count=tf.constant([3, 0]),
+    )
+    network = SimpleNamespace(detect=lambda *_, **__: found)
+    run(scene | {"run": SimpleNamespace(network=lambda: network)}, "def draw_found")
+    assert capsys.readouterr().out == "1 boxes fit nobody, 4 people are missed\n"
