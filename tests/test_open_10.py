@@ -28,7 +28,7 @@ def run(names: dict, *marks: str) -> dict:
 
 
 PARSE = ("root = fromstring", 'root.iter("object")')
-WRITE = ("root = fromstring", "def of_bytes", "xmin, ymin, xmax, ymax = (", "features = {")
+WRITE = ("root = fromstring", "def bytes_feature", "xmin = [", "features = {")
 READ = ("TFRecordWriter", "any_number =", "fractions = tf.stack")
 
 

@@ -109,7 +109,7 @@ def test_deltas(ours):
 
 def test_first_two_losses(ours):
     anchors, used = ours["anchors"], np.zeros(len(ours["anchors"]), "float32")
-    used[ours["drawn"]] = 1
+    used[ours["sampled"]] = 1
     found = ours["is_person"].astype("float32")
     one = chosen(found.astype("int32"), found=found, used=used)
     wanted = targets.objectness_loss(ours["objectness"][:1], one)
@@ -118,7 +118,7 @@ def test_first_two_losses(ours):
     deltas = package.encode(tf.constant(anchors), tf.constant(boxes))[None]
     wanted = targets.box_loss(ours["deltas"][:1], deltas, tf.constant(found)[None])
     assert float(ours["proposal_box_loss"]) == pytest.approx(float(wanted), rel=1e-4)
-    assert 0 < len(ours["drawn"]) <= targets.ANCHORS
+    assert 0 < len(ours["sampled"]) <= targets.ANCHORS
 
 
 def test_other_two_losses(ours):
@@ -185,3 +185,15 @@ def test_average_precision_is_that_of_the_package(scene, capsys):
     theirs = average_precision(truths, answers, ["person"]).loc["person"]
     assert 0.2 < theirs["AP50"] < 1
     assert judge.stats[:3] == pytest.approx(theirs[["AP", "AP50", "AP75"]].tolist())
+
+
+def test_mistakes_are_counted_also_where_nothing_is_found(scene, capsys):
+    boxes = np.stack([np.concatenate([PEOPLE[:2] + 1, [[0, 60, 10, 90]]])] * 2).astype("float32")
+    found = SimpleNamespace(
+        boxes=tf.constant(boxes),
+        scores=tf.constant([[0.9, 0.8, 0.7]] * 2),
+        count=tf.constant([3, 0]),
+    )
+    network = SimpleNamespace(detect=lambda *_, **__: found)
+    run(scene | {"run": SimpleNamespace(network=lambda: network)}, "def draw_found")
+    assert capsys.readouterr().out == "1 boxes fit nobody, 4 people are missed\n"

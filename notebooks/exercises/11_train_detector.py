@@ -64,7 +64,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "11-nms": Exercise(
         _is_nms,
-        "sort the places by score, such as `sorted(range(3), key=lambda i: -[0.2, 0.9, 0.5][i])`. "
+        "sort the indices by score, such as `sorted(range(3), key=lambda i: -[0.2, 0.9, 0.5][i])`. "
         "A box is only compared with those that were kept.",
     ),
     "11-start": Exercise(
