@@ -233,6 +233,7 @@ FLAGS = {
     "--idea-file": {"type": Path, "help": "a file with a subclass of helpers.train.Idea"},
     "--recipe": {"default": BASE, "help": "what the ideas change, by its name or a JSON file"},
     "--weights": {"type": Path, "help": f"a saved model, which {STARTED!r} starts from"},
+    "--teacher": {"type": Path, "help": "a saved model, which --ideas distilled learns from"},
 }
 
 
@@ -247,6 +248,7 @@ def run(given) -> None:
         ideas[STARTED] = {"weights": str(given.weights)}
     together = {**TOGETHER, "all": list(ideas)}  # without the peers, and on all images
     ideas |= PEERS | STARTS | LEAKY | CURVE
+    ideas[objects.DISTILLED] = {"idea": f"{objects.DISTILLED}:{given.teacher or ''}"}
     if given.idea_file:
         ideas[given.idea_file.stem] = {"idea": str(given.idea_file)}
         asked = [given.idea_file.stem, *(asked if asked != ["all"] else [])]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from benchmarks.ideas import IDEAS, find_idea
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Labels, Manifest
+from helpers.model import build_model
 from helpers.model.losses import MaskedCrossentropy
 from helpers.train import Idea
 
@@ -127,3 +128,39 @@ def test_chances_follow_the_rarest_label(tmp_path: Path) -> None:
     assert drawn_by.shape == (30,) and drawn_by.sum() == pytest.approx(1)
     assert drawn_by[:3].min() > 4 * drawn_by[3:].max()
     assert drawn_by[0] / drawn_by[29] == pytest.approx(29 / (2 * 3))  # the last as the average row
+
+
+def test_mixed_features_blend_each_tasks_labels_by_its_own_share() -> None:
+    idea, network = find_idea("mixed features"), build_model(LABELS, (16, 16))
+    images = RNG.uniform(0, 255, (4, 16, 16, 3)).astype(np.float32)
+    plain = network(images, training=False)
+    network = idea.network(network)
+    for task, found in network(images, training=False).items():
+        np.testing.assert_array_equal(found, plain[task])  # while predicting nothing changes
+    network(images, training=True)
+    shares = {task: float(idea.mixers[f"{task}_tower"].share) for task in LABELS.tasks}
+    assert shares["zebra"] != shares["apple"]
+    targets, p = np.array([0, 2, -1, 1]), PROBABILITIES[:4]
+    labels = np.eye(4)[targets][:, :3]
+    wanted = labels * shares["zebra"] + labels[::-1] * (1 - shares["zebra"])
+    found = float(idea.loss("zebra", MaskedCrossentropy(), COUNTS)(targets, p))
+    assert found == pytest.approx(-(wanted * np.log(p)).sum() / wanted.sum(), rel=1e-5)
+
+
+def test_distillation_asks_the_teacher(tmp_path: Path) -> None:
+    with pytest.raises(
+        WorkshopError, match=r"expected a teacher, a saved model, found none\. Name"
+    ):
+        find_idea("distilled")
+    teacher = build_model(LABELS, (32, 16))
+    teacher.save(tmp_path / "best.keras")
+    images = RNG.integers(0, 256, (3, 16, 16, 3), np.uint8)
+    labels = {"zebra": np.int32([0, -1, 2]), "apple": np.int32([1, 0, -1])}
+    batches = tf.data.Dataset.from_tensors((images, labels))
+    idea = find_idea(f"distilled:{tmp_path / 'best.keras'}")
+    seen, targets = next(iter(idea.batches(batches, LABELS)))
+    np.testing.assert_array_equal(seen, images)
+    answers = teacher(tf.image.resize(tf.cast(images, tf.float32), (32, 16)))
+    np.testing.assert_allclose(targets["apple"][2], answers["apple"][2], atol=1e-6)  # no label
+    wanted = 0.3 * np.eye(3)[0] + 0.7 * answers["zebra"][0]
+    np.testing.assert_allclose(targets["zebra"][0], wanted, atol=1e-6)

@@ -10,14 +10,19 @@ from helpers.common import expected
 
 IDEAS = {  # the module and the class, imported when a training asks for it, and TensorFlow with it
     "MixUp": "mixup.MixUp",
+    "mixed features": "mixed_features.MixedFeatures",
     "focal loss": "focal.Focal",
     "logit adjustment": "logit_adjustment.LogitAdjustment",
     "balanced sampling": "rarest.Rarest",
 }
+DISTILLED = "distilled"  # with its teacher, a saved model, after a colon
 
 
 def find_idea(name: str):
-    """Returns an idea by its name in `IDEAS`, or the one that a Python file defines."""
+    """Returns an idea by its name, or the one that a Python file defines."""
+    if name.startswith(DISTILLED):
+        kind = import_module("benchmarks.ideas.distilled").Distilled
+        return kind(name.removeprefix(DISTILLED).removeprefix(":"))
     if not name.endswith(".py"):
         module, kind = IDEAS[name].split(".")
         return getattr(import_module(f"benchmarks.ideas.{module}"), kind)()
