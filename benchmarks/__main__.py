@@ -18,7 +18,7 @@ BENCHMARKS = {
     "detection": "our detector beside KerasHub's RetinaNet, for the same minutes",
     "endpoint": "JPEG files beside pixels as JSON in the rehearsal",
     "plan": "how long each stage of a recipe takes at most, and in how much memory",
-    "lessons": "what real photographs teach: leak, disagreement, calibration, cameras, people",
+    "lessons": "what real photographs teach: leak, cameras, people",
 }
 
 

@@ -1,14 +1,12 @@
-"""What real data teaches: five experiments on a manifest with people and cameras, as images.
+"""What real data teaches: three experiments on a manifest with people and cameras, as images.
 
     python -m benchmarks lessons --manifest M [--out FOLDER] [--epochs N]
 
-leak          what a random split promises, and the accuracy on unseen people
-disagreement  which classes of a task are confused with each other
-calibration   how far off the probabilities are, before and after temperature scaling
-cameras       the accuracy by camera, and where no image of that camera was trained on
-people       what fewer people cost, and what training half as long costs
+leak     what a random split promises, and the accuracy on unseen people
+cameras  the accuracy by camera, and where no image of that camera was trained on
+people   what fewer people cost, and what training half as long costs
 
-Three are drawn, and the numbers of all are in lessons.json. Those of one run are committed in
+Two are drawn, and the numbers of all are in lessons.json. Those of one run are committed in
 images/real, for those who do not have the data: notebook 03 shows the cameras, and notebook 05
 reads the numbers of the leak.
 """
@@ -30,7 +28,7 @@ from helpers.common import Output, artifacts_folder, check_out, expected, whole_
 from helpers.manifest import Manifest, read_manifest, split_at_random, split_by_group
 from helpers.train import Recipe, Stage, change
 
-DRAWN = ("leak", "disagreement", "cameras")
+DRAWN = ("leak", "cameras")
 CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the people
 FEWEST = 100  # labelled images of a camera that is shown
@@ -57,19 +55,14 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     leak = pd.concat(parts).reset_index()
     cameras = _cameras(split, unseen, answers, column, recipe)
     people = _persons(split, unseen, answers, recipe)
-    task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
-    taken = scores.confusion(unseen.targets(task), answers[task], unseen.labels.tasks[task])
     figures = {
         "leak": plots.leak(leak),
-        "disagreement": plots.confusion_matrix(taken, task),
         "cameras": _by_camera(cameras, f"{unseen.tasks[0]}, by {column}"),
     }
     with whole_folder(folder, FIGURES) as draft:
         for name, figure in figures.items():
             figure.savefig(draft / f"{name}.png", dpi=110)
-        calibration = _calibration(validation, promised, unseen, answers)
-        numbers = _figures_of(leak, cameras, people) | {"calibration": calibration}
-        write_json(draft / "lessons.json", numbers)
+        write_json(draft / "lessons.json", _figures_of(leak, cameras, people))
 
 
 def camera_column(manifest: Manifest) -> str:
@@ -152,23 +145,6 @@ def _persons(
         people = len(set(part.subset("train").groups))
         parts.append(scores.score_manifest(unseen, found).assign(people=people, trained=trained))
     return pd.concat(parts).reset_index()
-
-
-def _calibration(
-    validation: Manifest, promised: Probabilities, unseen: Manifest, answers: Probabilities
-) -> dict[str, dict[str, float]]:
-    """Returns for each task the temperature, and the calibration error before and after it."""
-    found = {}
-    for task in unseen.tasks:
-        temperature = scores.fit_temperature(validation.targets(task), promised[task])
-        sides = {"before": answers[task]}
-        sides["after"] = scores.apply_temperature(answers[task], temperature)
-        errors = {
-            side: round(scores.expected_calibration_error(unseen.targets(task), values), 4)
-            for side, values in sides.items()
-        }
-        found[task] = {"temperature": round(temperature, 3), **errors}
-    return found
 
 
 def _figures_of(leak: pd.DataFrame, cameras: pd.DataFrame, people: pd.DataFrame) -> dict:

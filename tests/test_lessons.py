@@ -109,8 +109,6 @@ def test_every_lesson_is_drawn_and_its_figures_are_kept(
     figures = json.loads((tmp_path / "real" / "lessons.json").read_text())
     assert figures["leak"]["by person"]["gender"] == {"validation": 1.0, "test": 1.0}
     assert set(figures["cameras"]) == set(CAMERAS)
-    sharper = figures["calibration"]["gender"]  # always right with .8: colder is better
-    assert sharper["temperature"] < 1 and sharper["after"] < sharper["before"]
     for accuracy in figures["cameras"].values():  # right where trained on, a guess where not
         assert accuracy["trained on"] == 1 and accuracy["left out"] < 0.9
 
