@@ -158,6 +158,8 @@ def test_a_random_split_has_as_many_images_and_no_groups(plan: Plan) -> None:
     counts = [manifest.frame["split"].value_counts().to_dict() for manifest in (split, whole)]
     assert counts[0] == counts[1]
     assert set(split.subset("train").paths) != set(whole.subset("train").paths)
+    sides = whole.frame.assign(split=split.frame["split"]).groupby("group")["split"]
+    assert sides.nunique().max() > 1
 
 
 def test_an_idea_goes_with_its_training(

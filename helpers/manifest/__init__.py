@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         problems_table,
     )
     from helpers.manifest.read import IMAGE_ALIASES, read_manifest
-    from helpers.manifest.split import assign_groups, split_at_random, split_by_group
+    from helpers.manifest.split import assign_groups, split_by_group
     from helpers.manifest.table import Manifest, summarize
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)
