@@ -349,7 +349,7 @@ def test_scores_on_the_test_split(command: Callable, trained: Run, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--split", "holdout"), "No split 'holdout'. The splits are: train, validation, test"),
+        (("--split", "holdout"), "expected rows with split 'holdout', found none (only"),
         (("--epoch", "99"), "epoch-099.keras"),
     ],
 )

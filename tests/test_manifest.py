@@ -167,9 +167,9 @@ def test_write_refuses_names_that_are_no_csv(folder: Path) -> None:
     [
         ("", "found an empty file"),
         ("image_path,t\n", "a manifest without images"),
-        ("imagepath,t\na.jpg,x\n", "Did you mean 'image_path' for 'imagepath'"),
-        ("image,t\na.jpg,x\n", "Did you mean 'image_path' for 'image'"),
-        ("file,t\na.jpg,x\n", "Did you mean 'image_path' for 'file'"),
+        ("imagepath,t\na.jpg,x\n", "found 'imagepath'. Did you mean 'image_path'"),
+        ("image,t\na.jpg,x\n", "found 'image'. Did you mean 'image_path'"),
+        ("file,t\na.jpg,x\n", "found 'file'. Did you mean 'image_path'"),
         ("image_path,t,groups\na.jpg,x,p\n", "found 'groups'. Did you mean 'group'"),
         ("image_path,t,Splits\na.jpg,x,p\n", "found 'Splits'. Did you mean 'split'"),
         ("image_path,t,t\na.jpg,x,p\n", "each once"),
@@ -219,7 +219,10 @@ def test_classes_that_the_labels_do_not_know_are_told_with_their_row(folder: Pat
         ({"tasks": {"split": ["x", "y"]}}, "cannot be a task's name"),
         ({"tasks": {"t": ["x", "x"]}}, "twice x"),
         ({"tasks": {"t": ["x", ""]}}, "an empty one"),
-        ({"tasks": {"t": ["x"]}, "display": {"t": {"z": "Z"}}}, "no class there"),
+        (
+            {"tasks": {"t": ["x"]}, "display": {"t": {"z": "Z"}}},
+            "a class of 't' in `display`, found 'z'",
+        ),
         ({"tasks": {"color": ["x"]}}, "expected a column for the task 'color'"),
     ],
 )

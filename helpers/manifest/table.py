@@ -101,12 +101,11 @@ class Manifest:
             unknown = names[~names.isin([*classes, ""])]
             counts, wanted = Counter(unknown), f"one of {first_few(classes, SHOWN)}, or empty"
             for number, (row, name) in enumerate(unknown.drop_duplicates().items()):
-                count = counts[name]
-                found = f"{name!r} ({count} row{'s' if count > 1 else ''}, this one first)"
+                rows = f"{counts[name]} row{'s' if counts[name] > 1 else ''}, this one first"
                 near = did_you_mean(name, classes) if number < MOST_HINTS else ""
-                fix = f"{near}Correct it, or add it to labels.json."
-                place = self.row_number(row), f"column {task}"
-                problems.append(Problem(*place, found, wanted, fix, kind="unknown class"))
+                advice = wanted, f"{near}Correct it, or add it to labels.json."
+                place = self.row_number(row), f"column {task}", f"{name!r} ({rows})"
+                problems.append(Problem(*place, *advice, kind="unknown class"))
         return problems
 
     def rows(self, which: np.ndarray | Sequence[int] | Sequence[bool]) -> "Manifest":
@@ -119,8 +118,6 @@ class Manifest:
 
     def subset(self, split: str) -> "Manifest":
         """Returns the rows of one split; raises `WorkshopError` where there are none."""
-        if split not in SPLITS:
-            raise WorkshopError(f"No split {split!r}. The splits are: {', '.join(SPLITS)}.")
         if not self.has_split:
             raise expected(f"a column {SPLIT!r}", "none", SPLIT_AGAIN, self.name)
         mask = (self.frame[SPLIT] == split).to_numpy()
@@ -170,12 +167,11 @@ def summarize(manifest: Manifest) -> str:
     lines = [f"{len(manifest):,} images, {len(set(manifest.groups)):,} groups"]
     if manifest.has_split:
         frame = pd.DataFrame({"group": manifest.groups, "split": manifest.frame[SPLIT]})
+        frame.loc[~frame["split"].isin(SPLITS), "split"] = "no split"
         table = frame.groupby("split")["group"].agg(["size", "nunique"])
-        others = sorted(set(table.index) - set(SPLITS))
-        for split in [*SPLITS, *others[:SHOWN]]:
+        for split in dict.fromkeys([*SPLITS, *table.index]):
             images, groups = table.loc[split] if split in table.index else (0, 0)
-            lines.append(f"  {split or 'no split'}: {images:,} images, {groups:,} groups")
-        lines += [f"  and {len(others) - SHOWN:,} other values"] if len(others) > SHOWN else []
+            lines.append(f"  {split}: {images:,} images, {groups:,} groups")
     width = max(len(task) for task in manifest.tasks)
     for task, classes in manifest.labels.tasks.items():
         counts = Counter(manifest.frame[task])
