@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import whole_file
+from helpers.common import write_text
 from helpers.manifest.images import check_image, map_in_threads
 from helpers.manifest.labels import GROUP, IMAGE, SPLIT, SPLIT_AGAIN, SPLITS
 from helpers.manifest.problems import ManifestError, Problem, describe, problems_table
@@ -46,8 +46,7 @@ def validate(
     """
     problems = find_problems(manifest, check_images, progress, check_classes)
     if report and problems:
-        with whole_file(Path(report)) as draft:
-            problems_table(problems).to_csv(draft, index=False)
+        write_text(Path(report), problems_table(problems).to_csv(index=False))
     if errors := [problem for problem in problems if problem.severity == "error"]:
         more = f"\nAll of them: {report}" if report else ""
         count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
@@ -59,18 +58,16 @@ def check_split(manifest: Manifest, needed: Sequence[str] = ("train", "validatio
     """Raises `WorkshopError` unless every row has a split and no group is in two."""
     for split in needed:
         manifest.subset(split)
-    problems = [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
-    if problems:
-        raise ManifestError(
-            f"{manifest.name}: the split cannot be used\n{describe(problems)}", problems
-        )
+    if problems := [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]:
+        message = f"{manifest.name}: the split cannot be used\n{describe(problems)}"
+        raise ManifestError(message, problems)
 
 
 def find_problems(
     manifest: Manifest, check_images: bool = True, progress: bool = True, check_classes: bool = True
 ) -> list[Problem]:
     """Returns errors and warnings, in the order: rows, images, split, tasks; see `validate`."""
-    problems = [*_empty_paths(manifest), *_duplicate_rows(manifest)]
+    problems = [*_bad_paths(manifest)]
     if check_images:
         problems += _bad_images(manifest, progress)
     if SPLIT in manifest.frame:
@@ -94,20 +91,16 @@ def _in_column(task: str, kind: str, found: str) -> Problem:
     return _problem(kind, None, f"column {task}", found)
 
 
-def _empty_paths(manifest: Manifest) -> Iterator[Problem]:
-    for index in np.flatnonzero(manifest.frame[IMAGE] == ""):
-        where = manifest.row_number(index), f"column {IMAGE}"
-        yield _problem("empty path", *where, "an empty cell")
-
-
-def _duplicate_rows(manifest: Manifest) -> Iterator[Problem]:
+def _bad_paths(manifest: Manifest) -> Iterator[Problem]:
     # one image, one row: also where one row writes a/b.jpg and another ./a/b.jpg
-    paths = manifest.frame[IMAGE].map(lambda text: str(Path(text)) if text else "")
-    first: dict[str, int] = {}
-    for index, path in enumerate(paths):
-        if path and first.setdefault(path, index) != index:
-            found = f"the same image as in row {manifest.row_number(first[path])}"
-            yield _in_row(manifest, index, "duplicate row", found)
+    first: dict[Path, int] = {}
+    for index, text in enumerate(manifest.frame[IMAGE]):
+        row = manifest.row_number(index)
+        if not text:
+            yield _problem("empty path", row, f"column {IMAGE}", "an empty cell")
+        elif (twin := first.setdefault(Path(text), index)) != index:
+            found = f"the same image as in row {manifest.row_number(twin)}"
+            yield _problem("duplicate row", row, text, found)
 
 
 def _bad_images(manifest: Manifest, progress: bool) -> Iterator[Problem]:

@@ -1,7 +1,4 @@
-"""The manifest: one CSV from which heads, losses, scores, titles and checks all come.
-
-`data/README.md` describes its columns and the `labels.json` beside it.
-"""
+"""The manifest: one CSV, with `labels.json` beside it; `data/README.md` describes its columns."""
 
 import csv
 import hashlib
@@ -46,7 +43,7 @@ class Manifest:
     @property
     def name(self) -> str:
         """What to call this manifest in a message."""
-        return str(self.source) if self.source else "the manifest"
+        return str(self.source or "the manifest")
 
     @property
     def tasks(self) -> list[str]:
@@ -67,9 +64,7 @@ class Manifest:
     def groups(self) -> np.ndarray:
         """The group of every row (n,), text: its own image path where none is given."""
         own = self.frame[IMAGE].to_numpy(str)
-        if GROUP not in self.frame:
-            return own
-        given = self.frame[GROUP].to_numpy(str)
+        given = self.frame[GROUP].to_numpy(str) if GROUP in self.frame else ""
         return np.where(given == "", own, given)
 
     @property
