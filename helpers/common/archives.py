@@ -1,7 +1,6 @@
 """Archives from outside, unpacked by our own hand: plain files and folders, and nowhere else.
 
-tarfile's own filters are whole only in some patch versions of Python (CVE-2025-4517), so it, like
-zipfile, only says here what a member is, and gives its bytes.
+tarfile's own filters are whole only in some patch versions of Python (CVE-2025-4517).
 """
 
 import gzip
@@ -46,12 +45,9 @@ class _Pieces:
 def extract(archive: Path, folder: Path) -> list[str]:
     """Unpacks a .zip, or a tar or tar.gz of another suffix; returns the names of its files.
 
-    All members are checked before the first is written. Files that are there with the right size
-    stay. Owners, rights and times are not kept.
-
-    Raises:
-        WorkshopError: It is damaged, becomes far larger than it is, or holds something else than
-            plain files and folders below `folder`.
+    Files that are there with the right size stay. Owners, rights and times are not kept. An archive
+    that is damaged raises a `WorkshopError`; so does, before anything is written, one that becomes
+    far larger than it is, or holds something else than plain files and folders below `folder`.
     """
     archive, root = Path(archive), Path(folder).resolve()
     try:

@@ -64,8 +64,7 @@ def images_in(folder: Path, deep: bool = False) -> list[Path]:
 def open_image(image: Path | str | bytes) -> tuple[Header, bytes]:
     """Reads and judges an image file, or its bytes; returns bytes that all decoders read alike.
 
-    Raises:
-        UnreadableError: no regular file, no image, damaged, too large, or seen in two ways.
+    UnreadableError says: no regular file, no image, damaged, too large, or seen in two ways.
     """
     try:
         data = image if isinstance(image, bytes) else _read_file(Path(image))
