@@ -21,17 +21,9 @@ from scipy import stats
 from benchmarks import ideas as objects
 from benchmarks.baselines import BASELINES, unbeaten
 from benchmarks.command import markdown, publish, shared
-from benchmarks.trainings import KEPT, SCORES, scored_training
+from benchmarks.trainings import KEPT, SCORES, scored_training, split_at_random
 from helpers import common
-from helpers.manifest import (
-    GROUP,
-    SPLIT,
-    Manifest,
-    did_you_mean,
-    read_manifest,
-    read_numbers,
-    split_at_random,
-)
+from helpers.manifest import GROUP, SPLIT, Manifest, did_you_mean, read_manifest, read_numbers
 from helpers.train import Recipe, change, find_recipe, in_minutes
 
 DEFAULT = "the default recipe"  # or the one that --recipe names

@@ -22,10 +22,10 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from benchmarks.command import shared
-from benchmarks.trainings import fewer_groups, train_apart
+from benchmarks.trainings import fewer_groups, split_at_random, train_apart
 from helpers import plots, scores
 from helpers.common import Output, artifacts_folder, check_out, expected, whole_folder, write_json
-from helpers.manifest import Manifest, read_manifest, split_at_random, split_by_group
+from helpers.manifest import Manifest, read_manifest, split_by_group
 from helpers.train import Recipe, Stage, change
 
 DRAWN = ("leak", "cameras")

@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from benchmarks.ideas import find_idea
 from benchmarks.measures import FOREVER, Measured, sequence_batches
 from helpers import model, pipeline, train
 from helpers.common import artifacts_folder
-from helpers.manifest import Manifest, read_numbers
+from helpers.manifest import SPLITS, Manifest, read_numbers
 from helpers.scores import score_manifest
 from helpers.train import Recipe
 
@@ -81,6 +82,17 @@ def training(
         }
 
     return measure
+
+
+def split_at_random(manifest: Manifest, shares: Mapping[str, float], seed: int = 0) -> Manifest:
+    """Splits images at random, as if groups did not exist: only for the lesson on leaks."""
+    names = [name for name in SPLITS if name in shares]
+    bounds = np.cumsum([shares[name] for name in names])[:-1] * len(manifest)
+    split = np.empty(len(manifest), object)
+    order = np.random.default_rng(seed).permutation(len(manifest))
+    for name, rows in zip(names, np.split(order, np.round(bounds).astype(int))):
+        split[rows] = name
+    return replace(manifest, frame=manifest.frame.assign(split=split))
 
 
 def fewer_groups(groups: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:

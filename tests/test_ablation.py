@@ -1,5 +1,6 @@
 """Comparing ideas: what is trained, what is kept, and when a difference is more than noise."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import stats
 from benchmarks import ablation
 from benchmarks.__main__ import main
 from benchmarks.ablation import Plan
-from benchmarks.trainings import SCORES
+from benchmarks.trainings import SCORES, split_at_random
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest
 from helpers.train import Recipe
@@ -158,6 +159,12 @@ def test_a_random_split_has_as_many_images_and_no_groups(plan: Plan) -> None:
     counts = [manifest.frame["split"].value_counts().to_dict() for manifest in (split, whole)]
     assert counts[0] == counts[1]
     assert set(split.subset("train").paths) != set(whole.subset("train").paths)
+
+
+def test_a_random_split_breaks_groups(people: Manifest) -> None:
+    one = replace(people, frame=people.frame.assign(group="one"))
+    split = split_at_random(one, {"test": 0.5, "train": 0.5}, seed=1).frame["split"]
+    assert abs((split == "train").sum() - len(people) / 2) <= 1 and set(split) == {"train", "test"}
 
 
 def test_an_idea_goes_with_its_training(

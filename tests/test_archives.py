@@ -58,7 +58,7 @@ def test_what_is_in_the_way_is_named(tmp_path: Path):
     (tmp_path / "a.tar").write_bytes(archives.named("code/b.py"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "code").write_text("a file")
-    with pytest.raises(WorkshopError, match=r"found something else at .*code"):
+    with pytest.raises(OSError, match=r"Not a directory: .*code|File exists: .*code"):
         extract(tmp_path / "a.tar", tmp_path / "out")
 
 

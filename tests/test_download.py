@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from data.sources import download as module
-from data.sources.download import download, unpack
-from helpers.common import WorkshopError
+from data.sources.download import download
+from helpers.common import WorkshopError, extract
 
 NAME = "GTSRB_Final_Test_GT.zip"
 
@@ -90,7 +90,7 @@ def test_no_path_leaves_the_folder(tmp_path, name):
     path = tmp_path / "evil.zip"
     path.write_bytes(archive(**{"good.txt": "x", name: "y"}))
     with pytest.raises(WorkshopError, match="Nothing was unpacked"):
-        unpack(path, tmp_path / "deep" / "folder")
+        extract(path, tmp_path / "deep" / "folder")
     assert not (tmp_path / "deep").exists()
 
 
@@ -101,7 +101,7 @@ def test_links_are_refused(tmp_path):
     with zipfile.ZipFile(path, "w") as zipped:
         zipped.writestr(link, "/etc/passwd")
     with pytest.raises(WorkshopError, match="plain files"):
-        unpack(path, tmp_path / "out")
+        extract(path, tmp_path / "out")
 
 
 def test_a_link_that_was_there_before_leads_nobody_outside(tmp_path):
@@ -111,18 +111,18 @@ def test_a_link_that_was_there_before_leads_nobody_outside(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "deep").symlink_to(tmp_path / "outside")
     with pytest.raises(WorkshopError, match="Nothing was unpacked"):
-        unpack(path, tmp_path / "out")
+        extract(path, tmp_path / "out")
     assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_unpacking_goes_on_where_it_was_stopped(tmp_path):
     path, out = tmp_path / "a.zip", tmp_path / "out"
     path.write_bytes(archive(**{"a/one.txt": "one", "a/two.txt": "two", "a/three.txt": "three"}))
-    unpack(path, out)
+    extract(path, out)
     time = (out / "a" / "one.txt").stat().st_mtime_ns
     (out / "a" / "two.txt").write_text("t")
     (out / "a" / "three.txt").unlink()
-    unpack(path, out)
+    extract(path, out)
     assert (out / "a" / "one.txt").stat().st_mtime_ns == time
     assert (out / "a" / "two.txt").read_text() == "two"
     assert sorted(file.name for file in (out / "a").iterdir()) == [
@@ -135,7 +135,7 @@ def test_unpacking_goes_on_where_it_was_stopped(tmp_path):
 def test_a_damaged_archive_is_named(tmp_path):
     (tmp_path / "a.zip").write_bytes(archive(a="b")[:-10])
     with pytest.raises(WorkshopError, match=r"a\.zip"):
-        unpack(tmp_path / "a.zip", tmp_path / "out")
+        extract(tmp_path / "a.zip", tmp_path / "out")
 
 
 def test_the_published_checksums():

@@ -105,8 +105,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "a.JPG").write_bytes(GOOD["rgb.jpg"])
     (tmp_path / "folder.jpg").mkdir()
     assert check_image(tmp_path / "b.jpg").kind == "missing file"
-    assert "Did you mean 'a.JPG'" in check_image(tmp_path / "a.jpg").fix
-    assert check_image(tmp_path / "folder.jpg").found == "a folder"
+    assert check_image(tmp_path / "a.jpg").found == "no such file, but 'a.JPG' there"
+    assert "Is a directory" in check_image(tmp_path / "folder.jpg").found
     assert check_image(tmp_path / "a.JPG" / "b.jpg").kind == "missing file"
 
 

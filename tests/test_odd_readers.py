@@ -124,7 +124,7 @@ def test_a_manifest_reads_back_as_it_was_written(file: Path, rows: list, header:
         ('p,t\na,"x\ny"\nb\n', "row 4: expected 2 cells as in the header, found 1"),
         ('p,t\na,"x\nb,y\n', "unexpected end of data"),
         ('p,t\na,"x"y\n', "',' expected after"),
-        ("p,t\na\0,x\n", "line 2: expected text, found a NUL character"),
+        ("p,t\na\0,x\n", "line 2: expected text .*, found a NUL character"),
         ("p,t,t\na,x,y\n", "each once, found t twice"),
         ("p;t\na;x\n", "expected commas between columns"),
         ("\n\n", "found an empty file"),
@@ -163,7 +163,7 @@ def test_a_packed_table_is_read_and_a_bomb_is_not(tmp_path: Path, monkeypatch):
     assert frame.to_dict("records") == [{"p": "a", "t": "NA"}] and lines.tolist() == [3]
     monkeypatch.setattr("helpers.manifest.cells.MOST_CHARACTERS", 1000)
     path.write_bytes(gzip.compress(b",\n" * 10_000))
-    with pytest.raises(WorkshopError, match="expected at most 1,000 characters"):
+    with pytest.raises(WorkshopError, match="expected text of at most 1,000 characters"):
         read_table(path)
     path.write_bytes(gzip.compress(b"p,t\n" + b" " * 20_000_000))
     with pytest.raises(WorkshopError, match="10,000,000 in a line, found more"):

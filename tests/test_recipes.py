@@ -110,13 +110,13 @@ def test_a_recipe_of_before_opens_without_what_was_retired(tmp_path: Path) -> No
     ("changes", "message"),
     [
         ({"learning_rate": 0.0}, "learning rate: expected above 0 and below 10, found 0.0."),
-        ({"epochs": "many"}, "epochs: expected a whole number, 1 to 100000, found 'many'."),
+        ({"epochs": "many"}, "epochs: expected a valid integer, 1 to 100000, found 'many'."),
         (
             {"image_size": (8, 64)},
             "image size: expected at least 16 and at most 4096 pixels, found (8, 64).",
         ),
-        ({"pixels": "some"}, "pixels: expected fixed or dataset, found 'some'."),
-        ({"backbone": 3}, "backbone: expected text, found 3."),
+        ({"pixels": "some"}, "pixels: expected 'fixed' or 'dataset', found 'some'."),
+        ({"backbone": 3}, "backbone: expected a valid string, found 3."),
         ({"seed": -1}, "seed: expected 0 to 2147483647, found -1."),
     ],
 )

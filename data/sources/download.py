@@ -49,7 +49,7 @@ def download(
     base = (base_url or BASE_URLS[name]).rstrip("/")
     out = Path(out)
     for file, checksum in (checksums or CHECKSUMS[name]).items():
-        unpack(fetch(f"{base}/{file}", out / ARCHIVES / file, checksum), out)
+        extract(fetch(f"{base}/{file}", out / ARCHIVES / file, checksum), out)
     return out
 
 
@@ -74,11 +74,6 @@ def fetch(url: str, path: Path, checksum: str) -> Path:
         fix = "Run the command again; if it says the same, the place serves something else."
         raise expected(f"{url} with the checksum {checksum}", found, fix) from error
     return path
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks an archive, and shows a bar; see `helpers.common.extract`."""
-    extract(archive, folder, show=True)
 
 
 def main() -> None:

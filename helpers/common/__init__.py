@@ -7,7 +7,7 @@ from helpers.common.lazy import front_door
 if TYPE_CHECKING:
     from helpers.common.archives import extract
     from helpers.common.backend import keras, layers, steady, tf
-    from helpers.common.damage import check_sums, digest, reading, write_sums
+    from helpers.common.bounds import Declared, describe_bounds, number_flag, plain_name, seed_flag
     from helpers.common.errors import WorkshopError, expected, run_command
     from helpers.common.files import (
         EXPORT_FILES,
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
         write_json,
         write_text,
     )
-    from helpers.common.flags import number_flag, plain_name, seed_flag
-    from helpers.common.inputs import open_input, read_input
+    from helpers.common.inputs import (
+        check_sums,
+        digest,
+        open_input,
+        read_input,
+        reading,
+        write_sums,
+    )
     from helpers.common.memory import peak_memory
-    from helpers.common.models import Declared, describe_bounds
     from helpers.common.settings import (
         CORES,
         EVENT_NAMES,

@@ -1,7 +1,6 @@
 """Archives from outside, unpacked by our own hand: plain files and folders, and nowhere else.
 
-tarfile's own filters are whole only in some patch versions of Python (CVE-2025-4517), so it, like
-zipfile, only says here what a member is, and gives its bytes.
+tarfile's own filters are whole only in some patch versions of Python (CVE-2025-4517).
 """
 
 import gzip
@@ -43,25 +42,19 @@ class _Pieces:
         return self._file.read(size)
 
 
-def extract(archive: Path, folder: Path, show: bool = False) -> list[str]:
+def extract(archive: Path, folder: Path) -> list[str]:
     """Unpacks a .zip, or a tar or tar.gz of another suffix; returns the names of its files.
 
-    All members are checked before the first is written. Files that are there with the right size
-    stay. Owners, rights and times are not kept; `show` shows a bar.
-
-    Raises:
-        WorkshopError: It is damaged, becomes far larger than it is, or holds something else than
-            plain files and folders below `folder`.
+    Files that are there with the right size stay. Owners, rights and times are not kept. An archive
+    that is damaged raises a `WorkshopError`; so does, before anything is written, one that becomes
+    far larger than it is, or holds something else than plain files and folders below `folder`.
     """
     archive, root = Path(archive), Path(folder).resolve()
     try:
         targets = _check(archive, root)
-        bar = {"total": len(targets), "desc": f"unpacking {archive.name}", "disable": not show}
+        bar = {"total": len(targets), "desc": f"unpacking {archive.name}", "delay": 1}
         for member, target in progress_bar(iterable=zip(_members(archive), targets), **bar):
             _write(member, target)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        found = f"something else at {error.filename}"
-        raise expected("room for its files", found, "Move that away.", archive) from error
     except Exception as error:  # both libraries raise all kinds where a file is damaged
         if isinstance(error, WorkshopError) or (isinstance(error, OSError) and error.errno):
             raise  # the disk's own trouble is not the archive's
@@ -128,15 +121,13 @@ def _target(name: str, root: Path) -> Path | None:
 
 def _write(member: _Member, target: Path) -> None:
     if member.is_folder:
-        return target.mkdir(parents=True, exist_ok=True)
-    if target.is_file() and target.stat().st_size == member.size:
-        return None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        with member.open() as source, target.open("xb") as file:
-            shutil.copyfileobj(source, file, PIECE)
-    except BaseException:  # one that has the right size would stay the next time
+        target.mkdir(parents=True, exist_ok=True)
+    elif not target.is_file() or target.stat().st_size != member.size:
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        raise
-    return None
+        try:
+            with member.open() as source, target.open("xb") as file:
+                shutil.copyfileobj(source, file, PIECE)
+        except BaseException:  # one that has the right size would stay the next time
+            target.unlink(missing_ok=True)
+            raise

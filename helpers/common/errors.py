@@ -60,12 +60,12 @@ def _message(error: Exception) -> str:
     text, name = str(error), type(error).__name__
     if isinstance(error, WorkshopError):
         return text
-    if isinstance(error, OSError) and (error.filename or error.errno in _ADVICE):
-        where = f": {error.filename}" if error.filename else ""  # a full disk names no file
-        advice = _ADVICE.get(error.errno, "Correct that path.")
+    where = f": {error.filename}" if getattr(error, "filename", None) else ""
+    if full := next((number for number in _FULL if os.strerror(number) in text), None):
+        return f"{os.strerror(full)}{where}. {_FULL_ADVICE}"  # whatever library met it
+    if isinstance(error, OSError) and (where or error.errno in _ADVICE):
+        advice = _ADVICE.get(error.errno, "Correct that path, or choose another --out.")
         return f"{error.strerror or text}{where}. {advice}"
-    if name == "ResourceExhaustedError" and (full := os.strerror(errno.ENOSPC)) in text:
-        return f"{full}. {_ADVICE[errno.ENOSPC]}"
     if is_out_of_memory(error):
         return f"not enough memory ({text.splitlines()[0] if text else name}). {_MEMORY_ADVICE}"
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
@@ -76,15 +76,10 @@ def _message(error: Exception) -> str:
 
 
 _MEMORY_ADVICE = "Use smaller images or batches (--image-size, --batch-size), or a larger machine."
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_ADVICE = "Free some space or choose another --out, then run the same command again."
 _ADVICE = {
-    errno.ENOSPC: "Free some space or choose another --out, then run the same command again.",
-    errno.EDQUOT: "Free some of your quota or choose another --out, then run it again.",
     errno.EACCES: "Choose an --out that you may write to, or change the folder's permissions.",
     errno.EPERM: "Choose an --out that you may write to, or change the folder's permissions.",
-    errno.EROFS: "The file system is read-only. Choose another --out.",
-    errno.EFBIG: "A file would be larger than this system allows. Choose another --out.",
-    errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.EMFILE: "Allow more open files (ulimit -n), or use fewer processes.",
-    errno.EISDIR: "Name a file in that folder.",
-    errno.ENOTDIR: "A part of that path is a file. Choose another --out.",
 }

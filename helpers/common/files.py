@@ -5,16 +5,16 @@ process lives: the kernel ends the lock with the process, however that ends.
 """
 
 import errno
+import fcntl
 import json
 import os
 import re
 import shutil
-import stat
 import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,9 @@ from helpers.common.settings import EXPORT_NAMES, ROOT
 
 MOST_BYTES = 100_000_000  # of a JSON file; a million class names take 20 MB
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 DRAFT, LOCK, NEW, OLD = ".draft", "lock", "new", "old"
 UNLOCKED = "unlocked"  # the lock's name before it is locked
 DAY = 86_400  # seconds; an older draft without a lock belongs to nobody
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ANOTHER = "To keep what is there, choose another --out."
 
 
@@ -112,17 +106,14 @@ def check_file(path: Path, inputs: Iterable[Path | str] = ()) -> None:
     Raises:
         WorkshopError: it is one of the `inputs`, or something there is no plain file.
     """
-    path, own = Path(path), os.path.abspath(path)  # noqa: PTH100
+    path = Path(path)
     _check_parents(path.parent)
-    exists = os.path.lexists(path)
-    if exists and (path.is_symlink() or not path.is_file()):
-        kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "a device"
-        fix = f"Name a file in it, or another file{': ' + os.path.realpath(path)}."
-        raise expected("the name of a file to write", kind, fix, path)
-    for place in inputs:
-        if own == os.path.abspath(place) or (  # noqa: PTH100
-            exists and os.path.exists(place) and os.path.samefile(place, path)  # noqa: PTH110, PTH121
-        ):
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        fix = f"Name a file in it, or another file: {os.path.realpath(path)}"
+        raise expected("the name of a file to write", "a link, folder or device", fix, path)
+    for place in map(Path, inputs):
+        is_same = path.exists() and place.exists() and path.samefile(place)
+        if is_same or path.absolute() == place.absolute():
             fix = "It would be replaced: choose another name."
             raise expected("a file of its own", "one that belongs to the input", fix, path)
     sweep(path)
@@ -152,32 +143,21 @@ def sweep(folder: Path) -> None:
     """Removes the drafts beside and in `folder` that no living process holds, and says so."""
     folder = Path(folder)
     beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
-    found = [path for path in beside if _is_draft(path)]
-    for place, folders, _ in os.walk(folder):
-        found += (drafts := [path for name in folders if _is_draft(path := Path(place, name))])
-        folders[:] = [name for name in folders if Path(place, name) not in drafts]
-    _sweep(found)
+    inside = (Path(place, name) for place, names, _ in os.walk(folder) for name in names)
+    _sweep([*beside, *inside])
 
 
-def _sweep(drafts: Iterable[Path]) -> None:
-    sizes = [size for size in map(_removed, drafts) if size is not None]
-    if sizes:
-        what = f"{len(sizes)} unfinished draft{'s' if len(sizes) > 1 else ''}"
-        print(f"removed {what} ({sum(sizes) / 1e6:,.0f} MB) that no running process holds")
-
-
-def _removed(draft: Path) -> int | None:
-    """Removes a draft and returns its bytes; None where it may be held."""
-    lock = _hold(draft / LOCK)
-    try:
-        status = [path.lstat() for path in (draft, *draft.rglob("*"))]
-        young = time.time() - max(s.st_mtime for s in status) < DAY
-        if lock is None and ((draft / LOCK).exists() or young):
-            return None
-        _remove(draft, lock)
-    except OSError:  # its process was quicker, or it is somebody else's
-        return None
-    return sum(s.st_size for s in status if stat.S_ISREG(s.st_mode)) if not draft.exists() else None
+def _sweep(places: Iterable[Path]) -> None:
+    for draft in filter(_is_draft, places):
+        lock = _hold(draft / LOCK)
+        with suppress(OSError):  # its process was quicker, or it is somebody else's
+            if lock is None:
+                newest = max(path.lstat().st_mtime for path in (draft, *draft.rglob("*")))
+                if (draft / LOCK).exists() or time.time() - newest < DAY:
+                    continue
+            _remove(draft, lock)
+            if not draft.exists():
+                print(f"removed {draft}, an unfinished draft that no running process holds")
 
 
 def _hold(path: Path, flags: int = 0) -> int | None:
@@ -187,25 +167,21 @@ def _hold(path: Path, flags: int = 0) -> int | None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return file
-        except (OSError, AttributeError):  # another holds it; nobody can lock; no fcntl
+        except OSError:  # another holds it, or nobody can lock here
             os.close(file)
     return None
 
 
 class Draft:
-    """A new folder that is removed with this object or, if the process is killed, by `sweep`."""
+    """A new folder that goes when closed, with this object or, after a kill, by `sweep`."""
 
     def __init__(self, parent: Path, name: str):
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(DRAFT, name, parent))
-        except FileNotFoundError as error:  # e.g. in /proc, where nobody can make a folder
-            what = f"{parent}: no folder can be made there. Choose another --out."
-            raise WorkshopError(what) from error
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(DRAFT, name, parent))
         lock = _hold(folder / UNLOCKED, os.O_CREAT)
         if lock is not None:  # renamed after: whoever finds a lock finds it locked
             (folder / UNLOCKED).replace(folder / LOCK)
-        self.remove = weakref.finalize(self, _remove, folder, lock)
+        self.close = weakref.finalize(self, _remove, folder, lock)
         self.old, self.path = folder / OLD, folder / NEW
         self.path.mkdir()
 
@@ -226,31 +202,21 @@ def _remove(draft: Path, lock: int | None) -> None:
 def temporary_draft(name: str) -> Draft:
     """Returns a draft in the folder for temporary files, after a sweep of those of this name."""
     place, name = Path(tempfile.gettempdir()), f"workshop-{name}-"
-    _sweep(path for path in place.glob(f"{name}*") if _is_draft(path))
+    _sweep(place.glob(f"{name}*"))
     return Draft(place, name)
 
 
-@contextmanager
-def _drafted(path: Path) -> Iterator[Draft]:
-    """Gives a draft for `path`; a full disk is an `OSError` whatever library met it."""
-    draft = Draft(path.parent, f".{path.name[:50]}-")
-    try:
-        yield draft
-    except Exception as error:
-        for number in FULL:
-            if os.strerror(number) in str(error) and not isinstance(error, WorkshopError):
-                raise OSError(number, os.strerror(number)) from error
-        raise
-    finally:
-        draft.remove()
+def _draft_for(path: Path) -> closing[Draft]:
+    return closing(Draft(path.parent, f".{path.name[:50]}-"))
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path of the same suffix, which replaces `path` only if all went well."""
-    with _drafted(Path(path)) as draft:
-        yield draft.path / Path(path).name
-        (draft.path / Path(path).name).replace(path)
+    path = Path(path)
+    with _draft_for(path) as draft:
+        yield draft.path / path.name
+        (draft.path / path.name).replace(path)
 
 
 @contextmanager
@@ -259,7 +225,7 @@ def whole_folder(path: Path, output: Output | None = None) -> Iterator[Path]:
     path = Path(path)
     if output:
         check_out(path, output)
-    with _drafted(path) as draft:
+    with _draft_for(path) as draft:
         new = draft.path / path.name
         new.mkdir()
         yield new

@@ -12,9 +12,8 @@ def front_door(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package (PEP 562).
 
-    The names are those that the package's `__init__.py`, `file`, imports from its own modules under
-    `if TYPE_CHECKING:`. Commands that need no TensorFlow must not wait seconds for its import.
-    (lazy_loader does the same, but would be one more package to install in every training job.)
+    The names are those that `file` imports from its own modules under `if TYPE_CHECKING:`. Commands
+    that need no TensorFlow must not wait seconds for its import.
     """
     where = {
         name.name: node.module

@@ -7,7 +7,6 @@ from helpers.common import front_door
 if TYPE_CHECKING:
     from helpers.manifest.cells import read_numbers, read_table
     from helpers.manifest.checks import check_split, validate
-    from helpers.manifest.digest import describe_split
     from helpers.manifest.image_header import ADOBE, MAX_PIXELS, ORIENTATION
     from helpers.manifest.images import (
         IMAGE_HEADER,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
         problems_table,
     )
     from helpers.manifest.read import IMAGE_ALIASES, read_manifest
-    from helpers.manifest.split import assign_groups, split_at_random, split_by_group
-    from helpers.manifest.table import Manifest, summarize
+    from helpers.manifest.split import assign_groups, split_by_group
+    from helpers.manifest.table import Manifest, describe_split, summarize
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

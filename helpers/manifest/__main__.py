@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from helpers.common import WorkshopError, check_file, run_command, seed_flag
+from helpers.common import check_file, expected, run_command, seed_flag
 from helpers.manifest.checks import validate
 from helpers.manifest.labels import LABELS_FILE, SPLITS, Labels
 from helpers.manifest.problems import describe
@@ -31,9 +31,8 @@ def _shares(text: str) -> dict[str, float]:
     try:
         given = dict(zip(SPLITS, map(float, text.split(",")), strict=True))
     except ValueError:
-        raise WorkshopError(
-            f"--split: expected three fractions such as 0.7,0.15,0.15, found {text!r}."
-        ) from None
+        what = "three fractions such as 0.7,0.15,0.15"
+        raise expected(what, repr(text), "Correct it.", "--split") from None
     return {name: share for name, share in given.items() if share}
 
 

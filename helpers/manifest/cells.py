@@ -59,9 +59,8 @@ def _lines(path: Path, file: TextIO) -> Iterator[str]:
     for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), ""), 1):
         left -= len(line)
         if "\0" in line or len(line) == LONGEST_LINE or left < 0:
-            found = "a NUL character in it" if "\0" in line else "more"
-            most = f"at most {MOST_CHARACTERS:,} characters, {LONGEST_LINE:,} in a line"
-            what = "text" if "\0" in line else most
+            what = f"text of at most {MOST_CHARACTERS:,} characters, {LONGEST_LINE:,} in a line"
+            found = "a NUL character" if "\0" in line else "more"
             raise expected(what, found, "Restore or divide it.", f"{path}, line {number}")
         yield line
 
@@ -75,29 +74,24 @@ def _checked(
         where, line = line, reader.line_num + 1
         if not any(map(str.strip, row)):
             continue
-        if header and len(row) != len(header):
-            fix = "Put quotes round cells that hold a comma; leave out one at the end of the row."
-            wanted = f"{len(header)} cells as in the header"
-            raise expected(wanted, len(row), fix, f"{path}, row {where}")
-        if len(rows) == MOST_ROWS or len(row) > MOST_COLUMNS:
-            most = f"at most {MOST_ROWS:,} rows of {MOST_COLUMNS:,} columns"
-            raise expected(most, "more", "Divide the file.", path)
-        if header:
+        if not header:
+            header = [name.strip() for name in row]
+        elif len(row) == len(header):
             rows.append(row)
             lines.append(where)
         else:
-            header = [name.strip() for name in row]
-            _check_header(path, separator, header)
+            fix = "Put quotes round cells that hold a comma; leave out one at the end of the row."
+            wanted = f"{len(header)} cells as in the header"
+            raise expected(wanted, len(row), fix, f"{path}, row {where}")
+        if len(rows) > MOST_ROWS or len(header) > MOST_COLUMNS:
+            most = f"at most {MOST_ROWS:,} rows of {MOST_COLUMNS:,} columns"
+            raise expected(most, "more", "Divide the file.", path)
     if not header:
         raise expected("a header and lines", "an empty file", "Fill it.", path)
+    if len(header) == 1 and set(SEPARATORS) & set(header[0]):
+        wanted = f"{SEPARATORS[separator]} between columns"
+        raise expected(wanted, repr(header[0]), "Correct the header.", path)
+    if twice := [name for name, count in Counter(header).items() if name and count > 1]:
+        found = f"{', '.join(twice)} twice or more"
+        raise expected("columns with names, each once", found, "Correct the header.", path)
     return header, rows, lines
-
-
-def _check_header(path: Path, separator: str, header: list[str]) -> None:
-    wanted, found = f"{SEPARATORS[separator]} between columns", repr(header[0])
-    if len(header) > 1 or not set(SEPARATORS) & set(header[0]):
-        twice = [name for name, count in Counter(header).items() if name and count > 1]
-        wanted, found = "columns with names, each once", f"{', '.join(twice)} twice or more"
-        if not twice:
-            return
-    raise expected(wanted, found, "Correct the header.", path)

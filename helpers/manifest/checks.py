@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import whole_file
+from helpers.common import write_text
 from helpers.manifest.images import check_image, map_in_threads
 from helpers.manifest.labels import GROUP, IMAGE, SPLIT, SPLIT_AGAIN, SPLITS
 from helpers.manifest.problems import ManifestError, Problem, describe, problems_table
@@ -20,36 +20,15 @@ ERRORS = {
     "duplicate row": ("one row per image", "Delete one of the rows."),
     "split value": (f"one of {', '.join(SPLITS)}", SPLIT_AGAIN),
     "group on two sides": ("each group in one split, or the score flatters", SPLIT_AGAIN),
-    "same image in two splits": (
-        "every image in one split",
-        "Delete one, or give both the same group and split again.",
-    ),
-    "fewer than two classes": (
-        "at least two classes",
-        "Add images of another class, or leave the task out with --tasks.",
-    ),
-    "no classes": (
-        "class names that repeat",
-        "If it is information and no task, name the tasks with --tasks or in labels.json.",
-    ),
+    "same image in two splits": ("each image in one split", "Delete one, or split by group again."),
+    "fewer than two classes": ("at least two classes", "Add another, or drop it with --tasks."),
+    "no classes": ("class names that repeat", "If it is no task, name the tasks with --tasks."),
 }
 WARNINGS = {
-    "no labels": (
-        "labels",
-        "Fill in labels, or leave the task out with --tasks: its head learns nothing.",
-    ),
-    "classes that look alike": (
-        "one spelling per class",
-        "Write both in the same way, unless they are two classes.",
-    ),
-    "a class with one example": (
-        "at least two, better ten",
-        "Add images, or merge it with another class.",
-    ),
-    "a class without examples": (
-        "every class there",
-        "Add images, split again, or drop the class from labels.json.",
-    ),
+    "no labels": ("labels", "Fill some in, or drop the task with --tasks: it learns nothing."),
+    "classes that look alike": ("one spelling per class", "Write both alike if they are one."),
+    "a class with one example": ("two, better ten", "Add images, or merge it with another class."),
+    "a class without examples": ("every class there", "Add images, split again, or drop it."),
 }
 
 
@@ -67,8 +46,7 @@ def validate(
     """
     problems = find_problems(manifest, check_images, progress, check_classes)
     if report and problems:
-        with whole_file(Path(report)) as draft:
-            problems_table(problems).to_csv(draft, index=False)
+        write_text(Path(report), problems_table(problems).to_csv(index=False))
     if errors := [problem for problem in problems if problem.severity == "error"]:
         more = f"\nAll of them: {report}" if report else ""
         count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
@@ -80,23 +58,20 @@ def check_split(manifest: Manifest, needed: Sequence[str] = ("train", "validatio
     """Raises `WorkshopError` unless every row has a split and no group is in two."""
     for split in needed:
         manifest.subset(split)
-    problems = [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
-    if problems:
-        raise ManifestError(
-            f"{manifest.name}: the split cannot be used\n{describe(problems)}", problems
-        )
+    if problems := [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]:
+        message = f"{manifest.name}: the split cannot be used\n{describe(problems)}"
+        raise ManifestError(message, problems)
 
 
 def find_problems(
     manifest: Manifest, check_images: bool = True, progress: bool = True, check_classes: bool = True
 ) -> list[Problem]:
     """Returns errors and warnings, in the order: rows, images, split, tasks; see `validate`."""
-    problems = [*_empty_paths(manifest), *_duplicate_rows(manifest)]
+    problems = [*_bad_paths(manifest)]
     if check_images:
         problems += _bad_images(manifest, progress)
     if SPLIT in manifest.frame:
         problems += [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
-        problems += _same_content(manifest) if check_images else []
     problems += manifest.unknown_classes(manifest.tasks)
     for task in manifest.tasks if check_classes else ():
         problems += _task_problems(manifest, task)
@@ -116,31 +91,37 @@ def _in_column(task: str, kind: str, found: str) -> Problem:
     return _problem(kind, None, f"column {task}", found)
 
 
-def _empty_paths(manifest: Manifest) -> Iterator[Problem]:
-    for index in np.flatnonzero(manifest.frame[IMAGE] == ""):
-        where = manifest.row_number(index), f"column {IMAGE}"
-        yield _problem("empty path", *where, "an empty cell")
-
-
-def _duplicate_rows(manifest: Manifest) -> Iterator[Problem]:
+def _bad_paths(manifest: Manifest) -> Iterator[Problem]:
     # one image, one row: also where one row writes a/b.jpg and another ./a/b.jpg
-    paths = manifest.frame[IMAGE].map(lambda text: str(Path(text)) if text else "")
-    first: dict[str, int] = {}
-    for index, path in enumerate(paths):
-        if path and first.setdefault(path, index) != index:
-            found = f"the same image as in row {manifest.row_number(first[path])}"
-            yield _in_row(manifest, index, "duplicate row", found)
+    first: dict[Path, int] = {}
+    for index, text in enumerate(manifest.frame[IMAGE]):
+        row = manifest.row_number(index)
+        if not text:
+            yield _problem("empty path", row, f"column {IMAGE}", "an empty cell")
+        elif (twin := first.setdefault(Path(text), index)) != index:
+            found = f"the same image as in row {manifest.row_number(twin)}"
+            yield _problem("duplicate row", row, text, found)
 
 
 def _bad_images(manifest: Manifest, progress: bool) -> Iterator[Problem]:
-    names = manifest.frame[IMAGE]
-    known = manifest.rows((names != "").to_numpy())
+    """Finds images that cannot be read, and equal ones in two splits."""
+    named = np.flatnonzero(manifest.frame[IMAGE] != "")
+    paths, names = manifest.paths, manifest.frame[IMAGE]
+    splits = manifest.frame[SPLIT] if SPLIT in manifest.frame else [""] * len(manifest)
     bar = {"desc": "checking images", "disable": not progress}
-    findings = map_in_threads(check_image, known.paths, **bar)
-    for index, finding in enumerate(findings):
-        if finding:
-            name = known.frame[IMAGE][index]
-            yield replace(finding, row=known.row_number(index), file=name)
+    first: dict[bytes, int] = {}  # digest to the first row of that image
+    for index, look in zip(named, map_in_threads(_look, [paths[i] for i in named], **bar)):
+        if isinstance(look, Problem):
+            yield replace(look, row=manifest.row_number(index), file=names[index])
+        elif splits[index] and splits[twin := first.setdefault(look, index)] != splits[index]:
+            where = f"row {manifest.row_number(twin)}, {names[twin]}, in {splits[twin]}"
+            found = f"in {splits[index]} the same image as {where}"
+            yield _in_row(manifest, index, "same image in two splits", found)
+
+
+def _look(path: str) -> Problem | bytes:
+    """Returns what is wrong with an image, or else the digest of its file."""
+    return check_image(path) or hashlib.blake2b(Path(path).read_bytes()).digest()
 
 
 def _bad_split_values(manifest: Manifest) -> Iterator[Problem]:
@@ -161,35 +142,6 @@ def _groups_on_two_sides(manifest: Manifest) -> Iterator[Problem]:
         sides = [f"{row.split} (row {manifest.row_number(row.Index)})" for row in rows.itertuples()]
         found = f"group {group!r} in {' and '.join(sides)}"
         yield _in_row(manifest, rows.index[1], "group on two sides", found)
-
-
-def _same_content(manifest: Manifest) -> Iterator[Problem]:
-    """Finds equal files in two splits; only files of equal size are read."""
-    paths, image, split = manifest.paths, manifest.frame[IMAGE], manifest.frame[SPLIT]
-    frame = pd.DataFrame({"split": split, "size": [_size(path) for path in paths]})
-    frame = frame[(frame["size"] > 0) & (frame["split"] != "")]
-    frame = frame[frame.groupby("size")["split"].transform("nunique") > 1]
-    frame["digest"] = map_in_threads(_digest, [paths[index] for index in frame.index], disable=True)
-    for _, twins in frame.groupby("digest", sort=False):
-        first = twins.index[0]
-        twin = f"the same image as row {manifest.row_number(first)}, {image[first]}"
-        for other in twins.index[twins["split"] != split[first]]:
-            found = f"in {split[other]} {twin}, in {split[first]}"
-            yield _in_row(manifest, other, "same image in two splits", found)
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return -1  # reported as a missing file
-
-
-def _digest(path: str) -> str:
-    try:
-        return hashlib.blake2b(Path(path).read_bytes()).hexdigest()
-    except OSError:
-        return path
 
 
 def _task_problems(manifest: Manifest, task: str) -> list[Problem]:

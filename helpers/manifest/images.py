@@ -1,9 +1,8 @@
 """Opens image files: judges them before anything is decoded, and decodes them without TensorFlow.
 
-Everything that reads images does it by `open_image`, an endpoint by the same `read_header`: what
-training reads with is what the manifest is checked with. OpenCV has the libjpeg and libpng of
-TensorFlow, and the same pixels. TensorFlow shows palette BMP in wrong colors and has its own ways
-with broken GIF, so those are decoded by Pillow for all.
+What training reads with is what the manifest is checked with; an endpoint has `read_header`. OpenCV
+has the libjpeg and libpng of TensorFlow, and the same pixels. TensorFlow shows palette BMP in wrong
+colors and has its own ways with broken GIF, so those are decoded by Pillow for all.
 """
 
 import errno
@@ -37,6 +36,7 @@ OTHERS = {b"II*\0": "TIFF", b"MM\0*": "TIFF", b"RIFF": "WEBP", b"8BPS": "PSD", b
 SAVE_AGAIN = "Save it again as an RGB JPEG or PNG, e.g. Image.open(old).convert('RGB').save(new)."
 RESTORE, LEAVE = "Restore the file, or leave it out.", "Leave it out."
 ADVICE = {  # kind of problem: what was expected, and what to do
+    "missing file": ("an image", "Correct the path, relative to the CSV's folder, or restore it."),
     "unreadable file": ("a readable file", f"Change its permissions. {LEAVE}"),
     "unreadable image": ("a whole image", RESTORE),
     "too large": (f"at most {MAX_PIXELS // 10**6} million pixels", f"Make it smaller. {LEAVE}"),
@@ -49,8 +49,8 @@ _REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}  # flags of OpenCV that decode a JPEG at 
 class UnreadableError(WorkshopError):
     """Says what is wrong with an image file."""
 
-    def __init__(self, kind: str, found: str, wanted: str = "", fix: str = ""):
-        wanted, fix = (wanted, fix) if wanted else ADVICE[kind]
+    def __init__(self, kind: str, found: str):
+        wanted, fix = ADVICE[kind]
         super().__init__(f"expected {wanted}, found {found}. {fix}")
         self.problem = Problem(None, "", found, wanted, fix, kind=kind)
 
@@ -64,8 +64,7 @@ def images_in(folder: Path, deep: bool = False) -> list[Path]:
 def open_image(image: Path | str | bytes) -> tuple[Header, bytes]:
     """Reads and judges an image file, or its bytes; returns bytes that all decoders read alike.
 
-    Raises:
-        UnreadableError: no regular file, no image, damaged, too large, or seen in two ways.
+    UnreadableError says: no regular file, no image, damaged, too large, or seen in two ways.
     """
     try:
         data = image if isinstance(image, bytes) else _read_file(Path(image))
@@ -114,13 +113,14 @@ def map_in_threads(work: Callable, items: Sequence, **bar: Any) -> list:
 def _read_file(path: Path) -> bytes:
     try:
         return read_input(path, MAX_BYTES)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        is_folder = isinstance(error, IsADirectoryError)
-        raise _missing(path, "a folder" if is_folder else "no such file") from None
+    except (FileNotFoundError, NotADirectoryError):
+        names = [name for suffix in SUFFIXES for name in (suffix, suffix.upper()) if path.suffix]
+        twin = next((name for name in map(path.with_suffix, names) if name.exists()), None)
+        found = f"no such file, but {twin.name!r} there" if twin else "no such file"
+        raise ImageError("missing file", found) from None
     except OSError as error:  # also a pipe or a device, or a name that no file can have
-        if error.errno == errno.EFBIG:
-            raise ImageError("too large", f"a file of {error.strerror}") from None
-        raise ImageError("unreadable file", f"one that cannot be read ({error.strerror})") from None
+        kind = "too large" if error.errno == errno.EFBIG else "unreadable file"
+        raise ImageError(kind, f"one that cannot be read ({error.strerror})") from None
 
 
 def _convert(data: bytes) -> tuple[Header, bytes]:
@@ -145,12 +145,3 @@ def _convert(data: bytes) -> tuple[Header, bytes]:
         raise ImageError("too large", f"one that Pillow refuses: {error}") from None
     except (OSError, SyntaxError, ValueError, IndexError, EOFError, StructError) as error:
         raise ImageError("unreadable image", f"{DAMAGED} ({error})") from None
-
-
-def _missing(path: Path, found: str) -> UnreadableError:
-    fix = "Correct the path (it is relative to the CSV's folder), or restore the file."
-    names = (name for suffix in SUFFIXES for name in (suffix, suffix.upper()) if path.suffix)
-    twins = (twin.name for twin in map(path.with_suffix, names) if twin.exists() and twin != path)
-    if twin := next(twins, None):
-        fix = f"Did you mean {twin!r}? {fix}"
-    return UnreadableError("missing file", found, "an image", fix)

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.common import WorkshopError, expected, read_json, write_json
+from helpers.common import WorkshopError, expected, read_json, reading, write_json
 from helpers.manifest.problems import did_you_mean, first_few, printable
 
 IMAGE, GROUP, SPLIT = "image_path", "group", "split"  # columns of a manifest that are no tasks
 SPLITS = ("train", "validation", "test")
-SPLIT_AGAIN = (
-    "Split again: python -m helpers.manifest MANIFEST --split 0.7,0.15,0.15 --out split.csv"
-)
+SPLIT_AGAIN = "Split again: python -m helpers.manifest CSV --split 0.7,0.15,0.15 --out split.csv"
 LABELS_FILE = "labels.json"
 NOT_KNOWN = -1  # the target of an empty cell; `SparseCategoricalCrossentropy(ignore_class=-1)`
 
@@ -44,27 +42,21 @@ class Labels:
     def from_json(cls, value: Any) -> "Labels":
         """Makes labels from the value of a `labels.json`, or raises `WorkshopError`."""
         match value:
-            case {"tasks": dict(tasks)} if tasks and all(map(_is_list_of_text, tasks.values())):
-                display = value.get("display", {})
-                if isinstance(display, dict) and all(map(_is_dict_of_text, display.values())):
+            case {"tasks": dict(tasks), **others} if tasks and _are(list, tasks.values()):
+                display = others.get("display", {})
+                if isinstance(display, dict) and _are(dict, display.values()):
                     return cls({task: tuple(names) for task, names in tasks.items()}, display)
         raise WorkshopError(
-            'Labels have another form: expected {"tasks": {"gender": ["male", "female"]}, '
-            '"display": {"gender": {"male": "Mann"}}} (display is optional). '
-            "Fix labels.json, or delete it: the tasks then come from the CSV's columns."
+            'Labels of another form: expected {"tasks": {"gender": ["male", "female"]}}, and '
+            'optionally "display": {"gender": {"male": "Mann"}}.'
         )
 
     @classmethod
     def read(cls, path: Path | str) -> "Labels":
         """Reads a `labels.json`."""
-        try:
+        fix = "Fix it, or delete it beside a CSV: the tasks then come from the CSV's columns."
+        with reading(Path(path), "tasks and their classes", fix):
             return cls.from_json(read_json(Path(path)))
-        except (OSError, ValueError) as error:
-            found = getattr(error, "strerror", None) or error
-            fix = "Restore or fix the file: it holds the tasks and classes."
-            raise expected("JSON", found, fix, path) from None
-        except WorkshopError as error:
-            raise WorkshopError(f"{path}: {error}") from None
 
     def write(self, path: Path | str) -> None:
         """Writes a `labels.json`, whole."""
@@ -88,12 +80,8 @@ class Labels:
         return self.display.get(task, {}).get(cls, cls)
 
 
-def _is_list_of_text(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _is_dict_of_text(value: Any) -> bool:
-    return isinstance(value, dict) and _is_list_of_text([*value, *value.values()])
+def _are(kind: type, values: Iterable[Any]) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def _check_task(task: str, classes: Sequence[str]) -> None:
@@ -113,14 +101,11 @@ def _check_task(task: str, classes: Sequence[str]) -> None:
 def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) -> None:
     known = set(classes)
     _check_text(names.values())
-    for name in names:
-        if name not in known:
-            raise WorkshopError(
-                f"labels.json shows a name for {task} {name!r}, which is no class there. "
-                f"{did_you_mean(name, classes)}Fix `display`."
-            )
+    for name in (name for name in names if name not in known):
+        fix = f"{did_you_mean(name, classes)}Fix `display`."
+        raise expected(f"a class of {task!r} in `display`", repr(name), fix)
 
 
-def _check_text(names: Iterable[str]) -> None:
+def _check_text(names: Iterable[Any]) -> None:
     if wrong := [name for name in names if printable(name) != name]:
         raise expected("names in UTF-8", printable(wrong[0]), "Rename it.", "A task or class")

@@ -1,7 +1,6 @@
 """A problem with the data, and how problems are reported: file by file, grouped by kind."""
 
 import difflib
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -60,17 +59,16 @@ class ManifestError(WorkshopError):
         self.problems = list(problems)
 
 
-def describe(problems: Sequence[Problem], shown: int = SHOWN) -> str:
+def describe(problems: Sequence[Problem]) -> str:
     """Returns problems grouped by kind, each kind with its count and its first few."""
-    kinds = Counter((problem.severity, problem.kind) for problem in problems)
-    each = max(2, shown // max(1, len(kinds)))
+    kinds: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault((problem.severity, problem.kind), []).append(problem)
+    most = SHOWN if len(problems) <= SHOWN else max(2, SHOWN // len(kinds))
     lines = []
-    for (severity, kind), count in sorted(kinds.items()):
-        some = [p for p in problems if (p.severity, p.kind) == (severity, kind)]
-        some = some if len(problems) <= shown else some[:each]
-        lines.append(f"{severity}, {kind} ({count}):")
-        lines += [f"  {problem}" for problem in some]
-        lines += [f"  ... and {count - len(some)} more"] if count > len(some) else []
+    for (severity, kind), found in sorted(kinds.items()):
+        lines += [f"{severity}, {kind} ({len(found)}):", *(f"  {one}" for one in found[:most])]
+        lines += [f"  ... and {len(found) - most} more"] if len(found) > most else []
     return "\n".join(lines)
 
 

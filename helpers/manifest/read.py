@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.common import WorkshopError, expected
+from helpers.common import expected
 from helpers.manifest.cells import read_table
 from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, Labels
 from helpers.manifest.problems import did_you_mean
@@ -35,13 +35,10 @@ def read_manifest(
     beside = path.parent / LABELS_FILE
     if labels is None and beside.is_file():
         labels = Labels.read(beside)
-    _check_names(path, header)
-    _check_tasks(path, header, labels.tasks if labels else {})
+    _check_header(path, header, labels.tasks if labels else {})
     if frame.empty:
-        what, found = "one line per image below the header", "a manifest without images"
-        raise expected(
-            what, found, "Add lines, or write it anew with: python -m data.sources", path
-        )
+        fix = "Add lines, or write it anew with: python -m data.sources"
+        raise expected("a line per image", "a manifest without images", fix, path)
     if labels is None:
         labels = _labels_of_columns(path, frame)
     if tasks is not None:
@@ -52,24 +49,15 @@ def read_manifest(
     return manifest
 
 
-def _check_names(path: Path, header: list[str]) -> None:
-    if "" in header:
-        raise WorkshopError(f"{path}: expected {COLUMNS}, each with a name; found {header}.")
-    if IMAGE not in header:
-        alias = [name for name in header if name.lower() in IMAGE_ALIASES]
-        near = difflib.get_close_matches(IMAGE, [name.lower() for name in header], 1, 0.6)
-        guess = next((n for n in header if n.lower() in near), alias[0] if alias else None)
-        hint = f" Did you mean {IMAGE!r} for {guess!r}? Rename that column." if guess else ""
-        raise WorkshopError(f"{path}: expected {COLUMNS}; found {', '.join(header)}.{hint}")
-
-
-def _check_tasks(path: Path, header: list[str], tasks: Sequence[str]) -> None:
+def _check_header(path: Path, header: list[str], tasks: Sequence[str]) -> None:
     for name in header:  # at 0.8 "groups" and "Split" are misspellings, "spirit" is a task
-        meant = difflib.get_close_matches(name.lower(), [IMAGE, GROUP, SPLIT], 1, 0.8)
-        if name not in tasks and meant and meant[0] not in header:
-            raise WorkshopError(
-                f"{path}: expected {COLUMNS}; found {name!r}. Did you mean {meant[0]!r}? Rename it."
-            )
+        near = difflib.get_close_matches(name.lower(), [IMAGE, GROUP, SPLIT], 1, 0.8)
+        meant = IMAGE if name.lower() in IMAGE_ALIASES else "".join(near)
+        if meant and meant not in header and name not in tasks:
+            fix = f"Did you mean {meant!r}? Rename that column."
+            raise expected(COLUMNS, repr(name), fix, path)
+    if IMAGE not in header or "" in header:
+        raise expected(f"{COLUMNS}, each with a name", header, "Correct the header.", path)
     for task in set(tasks) - set(header):
         wanted = f"a column for the task {task!r} of labels.json"
         fix = f"{did_you_mean(task, header)}Rename or add the column."

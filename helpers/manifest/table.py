@@ -1,9 +1,7 @@
-"""The manifest: one CSV from which heads, losses, scores, titles and checks all come.
-
-`data/README.md` describes its columns and the `labels.json` beside it.
-"""
+"""The manifest: one CSV, with `labels.json` beside it; `data/README.md` describes its columns."""
 
 import csv
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -45,7 +43,7 @@ class Manifest:
     @property
     def name(self) -> str:
         """What to call this manifest in a message."""
-        return str(self.source) if self.source else "the manifest"
+        return str(self.source or "the manifest")
 
     @property
     def tasks(self) -> list[str]:
@@ -66,9 +64,7 @@ class Manifest:
     def groups(self) -> np.ndarray:
         """The group of every row (n,), text: its own image path where none is given."""
         own = self.frame[IMAGE].to_numpy(str)
-        if GROUP not in self.frame:
-            return own
-        given = self.frame[GROUP].to_numpy(str)
+        given = self.frame[GROUP].to_numpy(str) if GROUP in self.frame else ""
         return np.where(given == "", own, given)
 
     @property
@@ -100,12 +96,11 @@ class Manifest:
             unknown = names[~names.isin([*classes, ""])]
             counts, wanted = Counter(unknown), f"one of {first_few(classes, SHOWN)}, or empty"
             for number, (row, name) in enumerate(unknown.drop_duplicates().items()):
-                count = counts[name]
-                found = f"{name!r} ({count} row{'s' if count > 1 else ''}, this one first)"
+                rows = f"{counts[name]} row{'s' if counts[name] > 1 else ''}, this one first"
                 near = did_you_mean(name, classes) if number < MOST_HINTS else ""
-                fix = f"{near}Correct it, or add it to labels.json."
-                place = self.row_number(row), f"column {task}"
-                problems.append(Problem(*place, found, wanted, fix, kind="unknown class"))
+                advice = wanted, f"{near}Correct it, or add it to labels.json."
+                place = self.row_number(row), f"column {task}", f"{name!r} ({rows})"
+                problems.append(Problem(*place, *advice, kind="unknown class"))
         return problems
 
     def rows(self, which: np.ndarray | Sequence[int] | Sequence[bool]) -> "Manifest":
@@ -118,8 +113,6 @@ class Manifest:
 
     def subset(self, split: str) -> "Manifest":
         """Returns the rows of one split; raises `WorkshopError` where there are none."""
-        if split not in SPLITS:
-            raise WorkshopError(f"No split {split!r}. The splits are: {', '.join(SPLITS)}.")
         if not self.has_split:
             raise expected(f"a column {SPLIT!r}", "none", SPLIT_AGAIN, self.name)
         mask = (self.frame[SPLIT] == split).to_numpy()
@@ -169,12 +162,11 @@ def summarize(manifest: Manifest) -> str:
     lines = [f"{len(manifest):,} images, {len(set(manifest.groups)):,} groups"]
     if manifest.has_split:
         frame = pd.DataFrame({"group": manifest.groups, "split": manifest.frame[SPLIT]})
+        frame.loc[~frame["split"].isin(SPLITS), "split"] = "no split"
         table = frame.groupby("split")["group"].agg(["size", "nunique"])
-        others = sorted(set(table.index) - set(SPLITS))
-        for split in [*SPLITS, *others[:SHOWN]]:
+        for split in dict.fromkeys([*SPLITS, *table.index]):
             images, groups = table.loc[split] if split in table.index else (0, 0)
-            lines.append(f"  {split or 'no split'}: {images:,} images, {groups:,} groups")
-        lines += [f"  and {len(others) - SHOWN:,} other values"] if len(others) > SHOWN else []
+            lines.append(f"  {split}: {images:,} images, {groups:,} groups")
     width = max(len(task) for task in manifest.tasks)
     for task, classes in manifest.labels.tasks.items():
         counts = Counter(manifest.frame[task])
@@ -182,3 +174,16 @@ def summarize(manifest: Manifest) -> str:
         shown += f", (not known {counts['']:,})" if counts[""] else ""
         lines.append(f"{task:{width}}  {shown}")
     return "\n".join(lines)
+
+
+def describe_split(training: Manifest, validation: Manifest) -> dict[str, int | str]:
+    """Counts the images and digests their file names, groups and labels, wherever they lie."""
+    digest = hashlib.sha256()
+    for part in (training, validation):
+        digest.update("\n".join(map(os.path.basename, part.paths)).encode())
+        if GROUP in part.frame:
+            digest.update("\n".join(part.frame[GROUP]).encode())
+        for task in part.tasks:
+            digest.update(part.targets(task).astype("<i4").tobytes())
+    counts = {"train": len(training), "validation": len(validation)}
+    return {**counts, "digest": digest.hexdigest()[:32]}

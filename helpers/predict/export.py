@@ -11,7 +11,7 @@ import logging
 import tarfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,13 +98,9 @@ def convert_to_litert(model: keras.Model) -> bytes:
     def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return model(tf.cast(pixels, tf.float32), training=False)
 
-    draft = temporary_draft("litert")
-    try:
-        with _quiet():
-            _write_saved_model(model, classify, draft.path)
-            return tf.lite.TFLiteConverter.from_saved_model(str(draft.path)).convert()
-    finally:
-        draft.remove()
+    with closing(temporary_draft("litert")) as draft, _quiet():
+        _write_saved_model(model, classify, draft.path)
+        return tf.lite.TFLiteConverter.from_saved_model(str(draft.path)).convert()
 
 
 def export_onnx(model: keras.Model, path: Path) -> None:
