@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from helpers.common import expected, keras, tf
+from helpers.common import expected, keras
 from helpers.manifest import Labels, Manifest
 from helpers.model.layers import TaskUncertainty
 
@@ -18,6 +18,8 @@ class MaskedCrossentropy(keras.losses.Loss):
         # No reduction by Keras: it would divide by all rows, and this mean is over labelled ones.
         super().__init__(name=name, reduction="none")
         self.class_weights, self.label_smoothing = class_weights, label_smoothing
+        # Of the weight of a batch's labels: `helpers.cloud.script` has several workers.
+        self.mean_over_workers = lambda weight: weight
 
     def call(self, targets, probabilities):
         """Returns the mean loss of a batch, a scalar; 0 where no row is labelled.
@@ -34,7 +36,7 @@ class MaskedCrossentropy(keras.losses.Loss):
         wanted = wanted * (1 - smooth) + weight * smooth / classes
         # 1e-7: the smallest probability that Keras itself lets into a logarithm
         loss = -ops.sum(wanted * ops.log(ops.maximum(probabilities, 1e-7)))
-        return loss / ops.maximum(_mean_over_workers(ops.sum(weight)), 1e-7)
+        return loss / ops.maximum(self.mean_over_workers(ops.sum(weight)), 1e-7)
 
 
 def soft_targets(targets, classes: int, dtype: str = "float32"):
@@ -56,14 +58,6 @@ def labels_of(targets, classes: int):
 
 def _are_soft(targets, classes: int) -> bool:
     return classes > 1 and len(targets.shape) == 2 and targets.shape[-1] == classes
-
-
-def _mean_over_workers(weight):
-    # so that the mean of the workers' losses is the batch's, also where one has more labels
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return weight
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, weight)
 
 
 class MaskedAccuracy(keras.metrics.Mean):
