@@ -55,7 +55,7 @@ def test_nothing_of_the_loopback_reaches_a_proxy(servers, monkeypatch, name, giv
     address, asked, at_proxy = servers
     if given is not None:
         monkeypatch.setenv(name, given)
-    boto = loopback_session(address, "us-east-1", "key", "secret")
+    boto = loopback_session(address, "us-east-1")
     boto.client("s3").head_bucket(Bucket="bucket")  # as the notebook, whose variables stay
     boto.client("s3", config=Config(retries={"max_attempts": 1})).head_bucket(Bucket="bucket")
     boto.resource("s3").meta.client.head_bucket(Bucket="bucket")
