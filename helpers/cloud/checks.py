@@ -137,19 +137,14 @@ def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> N
     `use` is such as "training job usage". Where the quotas cannot be read, nothing is said:
     SageMaker itself refuses what is over them.
     """
+    pages = session.client("service-quotas").get_paginator("list_service_quotas")
+    query = f"Quotas[?QuotaName=='{instance_type} for {use}'].Value"
     try:
-        if "quotas" not in session._clients:  # there are thousands; they are read once
-            pages = session.client("service-quotas").get_paginator("list_service_quotas")
-            session._clients["quotas"] = {
-                quota["QuotaName"]: quota["Value"]
-                for page in pages.paginate(ServiceCode="sagemaker")
-                for quota in page["Quotas"]
-            }
+        quota = next(pages.paginate(ServiceCode="sagemaker").search(query), None)
     except ClientError as error:
         if error.response["Error"]["Code"] in HIDDEN:
             return
         raise
-    quota = session._clients["quotas"].get(f"{instance_type} for {use}")
     if quota is None:
         found = f"{instance_type!r}, of which your account has no quota for {use}"
         fix = "Choose one such as ml.m5.xlarge."

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from helpers.cloud.checks import check_quota
-from helpers.cloud.prices import describe_price
 from helpers.cloud.script.environment import CHECKPOINTS
 from helpers.cloud.script.metrics import metric_definitions
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
@@ -24,6 +23,7 @@ from helpers.common import (
     expected,
     extract,
     progress_bar,
+    read_json,
     temporary_draft,
     whole_folder,
 )
@@ -36,6 +36,9 @@ POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
 MOST_SECONDS = 1800  # that a job may run, and so the most that it may cost
 LAST_LINES = 15  # of a script that failed
 FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
+
+
+PRICES = Path(__file__).with_name("prices.json")
 
 
 class JobError(WorkshopError):
@@ -109,6 +112,20 @@ def _trainer(
     )
 
 
+def describe_price(session: CloudSession, instance_type: str, count: int, hours: float) -> str:
+    """Says what a job costs before it starts, from a table in the repository with its date."""
+    table = read_json(PRICES)
+    price, where = table["per_hour"].get(instance_type), table["region"]
+    if price is None:
+        cost = f"the price is not in prices.json; look at {table['check']}"
+    else:
+        where += "" if session.region == where else f", not {session.region}"
+        cost = f"${price * count:.3f} an hour, at most ${price * count * hours:.2f}"
+        cost += f" (on demand in {where}, as of {table['date']}, to be checked)"
+    billed = "" if session.billed else "; rehearsal: nothing is billed"
+    return f"price of this job: {count} x {instance_type}, {cost}{billed}"
+
+
 def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str]) -> "Job":
     """Checks the quota, says what it costs, writes it down and starts it.
 
@@ -138,6 +155,19 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     return Job(session, name, plan.metrics)
 
 
+def script_lines(log: Iterable[str]) -> list[str]:
+    """Returns what a job's script printed, without what the SDK's own scripts print around it."""
+    found, is_inside = [], False
+    for line in log:
+        if line.startswith((FIRST, f"+ echo '{FIRST}")):
+            is_inside = True
+        elif LAST in line or line.startswith("An error occurred with exit code"):
+            is_inside = False
+        elif is_inside and not re.match(r"\++ ", line):
+            found.append(line.rpartition("\r")[2])  # without what a progress bar overwrote
+    return found
+
+
 def _channel(name: str, uri: str, machines: int) -> Any:
     from sagemaker.core.training.configs import InputData, S3DataSource
 
@@ -154,9 +184,7 @@ class Job:
     session: CloudSession
     name: str
     metrics: Mapping[str, str]  # name to pattern
-    lines: list[str] = field(default_factory=list, repr=False)  # that its script printed so far
-    _tokens: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
-    _inside: bool = field(default=False, repr=False)
+    lines: list[str] = field(default_factory=list, repr=False)  # of its log so far
 
     def describe(self) -> dict[str, Any]:
         """Returns the answer of DescribeTrainingJob."""
@@ -168,24 +196,22 @@ class Job:
         Raises:
             WorkshopError: it was stopped, or failed (`JobError`).
         """
-        began = time.monotonic()
+        began, state = time.monotonic(), ""
         with progress_bar(bar_format="{desc}", total=0) as bar:
-            while True:
+            while state not in ENDED:
                 said = self.describe()  # before the log: its last lines are there when it ends
+                state = said["TrainingJobStatus"]
+                if state in ENDED and self.session.billed:  # CloudWatch is behind by some seconds
+                    time.sleep(POLL_SECONDS["aws"])
                 for line in self._new_lines():
                     if not any(re.search(pattern, line) for pattern in self.metrics.values()):
                         bar.write(line)  # a person reads it instead of the numbers after it
-                state = f"{said['TrainingJobStatus']}, {said.get('SecondaryStatus', '')}"
-                bar.set_description_str(f"{state}, {time.monotonic() - began:.0f} s")
-                if said["TrainingJobStatus"] in ENDED:
-                    break
-                time.sleep(POLL_SECONDS[self.session.world])
-        if self.session.billed:  # CloudWatch is behind by some seconds
-            time.sleep(POLL_SECONDS[self.session.world])
-            print(*self._new_lines(), sep="\n")
-        if said["TrainingJobStatus"] == "Failed":
+                shown = f"{state}, {said.get('SecondaryStatus', '')}"
+                bar.set_description_str(f"{shown}, {time.monotonic() - began:.0f} s")
+                time.sleep(0 if state in ENDED else POLL_SECONDS[self.session.world])
+        if state == "Failed":
             raise JobError(self._failure(said.get("FailureReason", "")))
-        if said["TrainingJobStatus"] == "Stopped":
+        if state == "Stopped":
             what = f"the job {self.name} to end by itself"
             found = f"that it was stopped ({said.get('SecondaryStatus')})"
             raise expected(what, found, "Start it again, with more minutes if it needs them.")
@@ -193,7 +219,7 @@ class Job:
         return self
 
     def _failure(self, said: str) -> str:
-        last = [line for line in self.lines if line.strip()][-LAST_LINES:]
+        last = [line for line in script_lines(self.lines) if line.strip()][-LAST_LINES:]
         reason = last[-1].strip() if last else said or "no reason was given"
         shown = "\n".join(f"    {line}" for line in last)
         fix = "Fix the script or its flags, try them on this machine with python -m helpers.train, "
@@ -202,34 +228,19 @@ class Job:
             f"SageMaker says: {' '.join(said.split())}\n{fix}and start the job again."
         )
 
-    def _new_lines(self) -> Iterator[str]:
-        """Yields the script's new lines, without what the SDK's own scripts print around it."""
-        for line in self._new_events():
-            if line.startswith((FIRST, f"+ echo '{FIRST}")):
-                self._inside = True
-            elif LAST in line or line.startswith("An error occurred with exit code"):
-                self._inside = False
-            elif self._inside and not re.match(r"\++ ", line):
-                line = line.rpartition("\r")[2]  # what a progress bar overwrote is left out
-                self.lines.append(line)
-                yield line
-
-    def _new_events(self) -> Iterator[str]:
-        """Yields the new lines of the first machine's log."""
-        logs, group = self.session.client("logs"), {"logGroupName": LOG_GROUP}
+    def _new_lines(self) -> list[str]:
+        """Returns the script's new lines, from the first machine's log."""
+        pages = (
+            self.session.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self.name}/algo-1-")
+        )
+        known = len(script_lines(self.lines))
         try:
-            streams = logs.describe_log_streams(**group, logStreamNamePrefix=f"{self.name}/")
+            self.lines = [event["message"].rstrip() for page in pages for event in page["events"]]
         except ClientError:  # before the first job's first line there is no such group
-            return
-        for stream in sorted(stream["logStreamName"] for stream in streams["logStreams"])[:1]:
-            where = group | {"logStreamName": stream, "startFromHead": True}
-            while True:
-                before = self._tokens.get(stream, {})
-                page = logs.get_log_events(**where, **before)
-                yield from (event["message"].rstrip() for event in page["events"])
-                self._tokens[stream] = {"nextToken": page["nextForwardToken"]}
-                if not page["events"] or self._tokens[stream] == before:
-                    break
+            return []
+        return script_lines(self.lines)[known:]
 
     def figures(self) -> dict[str, float]:
         """Returns the last value of each metric, as SageMaker read it from the log."""

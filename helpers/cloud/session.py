@@ -88,7 +88,8 @@ class CloudSession:
         if self.billed:
             text = f"aws: account {self.account}, region {self.region}, bucket {self.bucket}"
             return f"{text}; what you start from here on costs money"
-        text = f"rehearsal: AWS is played on this machine ({self.rehearsal.address})"
+        place = self.rehearsal.address.rpartition("/")[0]  # without the token
+        text = f"rehearsal: AWS is played on this machine ({place})"
         return f"{text}; nothing is billed, and nothing leaves it"
 
     def close(self) -> None:
