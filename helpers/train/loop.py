@@ -24,7 +24,7 @@ from helpers.train.runs import (
     create_run,
     open_run,
 )
-from helpers.train.schedules import Clock, StagePlan
+from helpers.train.schedules import Clock
 from helpers.train.stages import build_stage_model, compile_model, stage_data, trace_once
 from helpers.train.state import State
 
@@ -129,8 +129,8 @@ def _train_stage(
     else:
         until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
         log = BatchLog(run.folder / "batches.csv", until, state)
-        watch = clock or StagePlan(stage, last - state.epoch)
-        _fit(data.training, state, last, [watch, log, recorder], idea)
+        callbacks = [clock, log, recorder] if clock else [log, recorder]
+        _fit(data.training, state, last, callbacks, idea)
     state.start_next_stage()
 
 
