@@ -149,11 +149,7 @@ def weigh_by_uncertainty(
     model: keras.Model, losses: Mapping[str, keras.losses.Loss]
 ) -> dict[str, keras.losses.Loss]:
     """Wraps each task's loss for a model that `build_model` gave task_uncertainty=True."""
-    try:
-        layer = model.get_layer("task_uncertainty")
-    except ValueError as error:
-        fix = "Build it with task_uncertainty=True."
-        raise expected("a model with trained task weights", "one without", fix) from error
+    layer = model.get_layer("task_uncertainty")
     numbered = enumerate(losses.items())
     return {task: UncertaintyWeighted(loss, layer, i) for i, (task, loss) in numbered}
 
