@@ -22,6 +22,7 @@ from helpers.common import keras, run_command
 from tests.conftest import small_recipe, tiny_features, tuned_recipe
 
 NAMES = ("algo-1", "algo-2")
+learned: list[Path] = []  # the folder of the run that is trained
 
 
 def plain_features(x, **_):
@@ -46,11 +47,11 @@ CASES = {  # recipe, backbone
 }
 
 
-def keep_what_is_learned(run, stage, hosts, state, clock, training, *others):
+def keep_what_is_learned(recipe, stage, training, hosts, *others):
     """Trains a stage, then keeps the weights and the number of images for the test to compare."""
-    model = train_stage(run, stage, hosts, state, clock, training, *others)
+    model = train_stage(recipe, stage, training, hosts, *others)
     values = [keras.ops.convert_to_numpy(v) for v in [*model.weights, *model.optimizer.variables]]
-    path = run.folder.parent / f"{run.folder.name}-{hosts.name}.npz"
+    path = learned[0].parent / f"{learned[0].name}-{hosts.name}.npz"
     path.parent.mkdir(exist_ok=True)
     np.savez(path, len(training), *values)
     return model
@@ -69,9 +70,11 @@ def main() -> None:
     for case in cases:
         recipe, helpers.model.network.street_features = CASES[case]
         if case == "job":
+            learned[:] = [data / "checkpoints/run"]
             train_as_job(data, name, recipe, hosts)
             return
         rows = whole if case == "replicated" else manifest
+        learned[:] = [folder / case]
         run = distributed.train_on_hosts(rows, folder / case, recipe, hosts)
         print(f"{case}: {'the run' if run else 'no run'}", flush=True)
 

@@ -18,8 +18,7 @@ class MaskedCrossentropy(keras.losses.Loss):
         # No reduction by Keras: it would divide by all rows, and this mean is over labelled ones.
         super().__init__(name=name, reduction="none")
         self.class_weights, self.label_smoothing = class_weights, label_smoothing
-        # Of the weight of a batch's labels: `helpers.cloud.script` has several workers.
-        self.mean_over_workers = lambda weight: weight
+        self.mean_over_workers = lambda value: value  # `helpers.cloud.script` has several
 
     def call(self, targets, probabilities):
         """Returns the mean loss of a batch, a scalar; 0 where no row is labelled.
@@ -36,7 +35,9 @@ class MaskedCrossentropy(keras.losses.Loss):
         wanted = wanted * (1 - smooth) + weight * smooth / classes
         # 1e-7: the smallest probability that Keras itself lets into a logarithm
         loss = -ops.sum(wanted * ops.log(ops.maximum(probabilities, 1e-7)))
-        return loss / ops.maximum(self.mean_over_workers(ops.sum(weight)), 1e-7)
+        loss = loss / ops.maximum(self.mean_over_workers(ops.sum(weight)), 1e-7)
+        # the value is that of all workers, the gradient that of this one
+        return loss + ops.stop_gradient(self.mean_over_workers(loss) - loss)
 
 
 def soft_targets(targets, classes: int, dtype: str = "float32"):
@@ -143,11 +144,7 @@ def weigh_by_uncertainty(
     model: keras.Model, losses: Mapping[str, keras.losses.Loss]
 ) -> dict[str, keras.losses.Loss]:
     """Wraps each task's loss for a model that `build_model` gave task_uncertainty=True."""
-    try:
-        layer = model.get_layer("task_uncertainty")
-    except ValueError as error:
-        fix = "Build it with task_uncertainty=True."
-        raise expected("a model with trained task weights", "one without", fix) from error
+    layer = model.get_layer("task_uncertainty")
     numbered = enumerate(losses.items())
     return {task: UncertaintyWeighted(loss, layer, i) for i, (task, loss) in numbered}
 
