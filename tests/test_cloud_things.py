@@ -262,9 +262,8 @@ def fake_job(status: str, log: list[str]) -> Job:
             get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: pages)
         ),
     }
-    metrics = {item["Name"]: item["Regex"] for item in metric_definitions(["sign"])}
     session = SimpleNamespace(client=lambda name: clients[name], world="rehearsal", billed=False)
-    return Job(session, "j", metrics)
+    return Job(session, "j")
 
 
 def test_a_job_that_fails_shows_the_last_lines_and_the_reason():
@@ -286,6 +285,7 @@ def test_the_figures_of_a_job_that_completed(capsys):
     job = fake_job("Completed", LOG).follow()
     assert job.figures() == {"test:accuracy": 0.5}
     printed = capsys.readouterr().out
+    assert "loss=" not in printed, "figures are for SageMaker"
     assert "completed after 7 s" in printed and "the learner's own mistake" in printed
     job.follow()
     assert "the learner's own mistake" not in capsys.readouterr().out, "nothing is shown twice"
@@ -300,9 +300,9 @@ def test_the_patterns_find_what_a_training_prints(trained, command, monkeypatch,
     arguments = ["--manifest", manifest.source, "--recipe", recipe, "--out", tmp_path / "again"]
     code, printed, _ = command(script.main, *arguments)
     assert code == 0
-    for item in metric_definitions(["gender"]):
-        if item["Name"].startswith(("training", "validation")):
-            assert re.search(item["Regex"], printed), item["Name"]
+    for name, pattern in metric_definitions(["gender"]).items():
+        if name.startswith(("training", "validation")):
+            assert re.search(pattern, printed), name
 
 
 def trained_manifest(run):
@@ -340,6 +340,7 @@ class Runtime:
 
     def __init__(self):
         self.sizes: list[int] = []
+        self.boto = self
 
     def client(self, *_, **__):
         return SimpleNamespace(invoke_endpoint=self.invoke)

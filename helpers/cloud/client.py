@@ -27,7 +27,7 @@ class EndpointClient:
     def __init__(self, session: CloudSession, name: str):
         self.name = name
         retries = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS})
-        self._runtime = session.client("sagemaker-runtime", config=retries)
+        self._runtime = session.boto.client("sagemaker-runtime", config=retries)
 
     def predict_files(self, files: Sequence[bytes], top: int | str = 5) -> list[dict[str, Any]]:
         """Sends many files in few requests; returns for each file and task its best classes.

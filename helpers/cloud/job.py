@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from helpers.cloud.checks import check_quota
 from helpers.cloud.script.environment import CHECKPOINTS
-from helpers.cloud.script.metrics import metric_definitions
+from helpers.cloud.script.metrics import METRIC_LINE, metric_definitions
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
 from helpers.common import (
@@ -53,9 +53,7 @@ class JobError(WorkshopError):
 class JobPlan:
     """A training job before it is started."""
 
-    name: str  # also of its folder in the bucket
     trainer: Any  # the SDK's `ModelTrainer`, ready to start
-    metrics: dict[str, str]  # name to pattern
     source: Draft = field(repr=False)  # goes away with the plan
 
 
@@ -63,53 +61,42 @@ def plan_job(
     session: CloudSession,
     hyperparameters: Mapping[str, Any],
     tasks: Sequence[str],
-    *,
     instance_type: str = INSTANCE,
     instance_count: int = 1,
 ) -> JobPlan:
-    """Describes a job: source code, machines, folders. Nothing is started.
+    """Describes a job, which may run for `MOST_SECONDS`; starts nothing.
 
-    `hyperparameters` are flags of `helpers.train`, such as `{"epochs": 3, "image-size": "32x32"}`.
-    The accuracies of `tasks` become metrics. After `MOST_SECONDS` the job is stopped.
+    `hyperparameters` are flags of `helpers.train`; the accuracies of `tasks` become metrics.
     """
     quiet_sdk()
-    from sagemaker.core.training import configs
-
-    unique = f"{PREFIX}-signs-{datetime.now(UTC):%y%m%d-%H%M%S}-{token_hex(2)}"
-    machines = {"instance_type": instance_type, "instance_count": instance_count}
-    compute = configs.Compute(**machines, volume_size_in_gb=30)
-    source = temporary_draft("source")
-    code = copy_source(source.path / "code")
-    trainer = _trainer(session, unique, code, dict(hyperparameters), compute)
-    metrics = {item["Name"]: item["Regex"] for item in metric_definitions(tasks)}
-    found = [configs.MetricDefinition(name=key, regex=regex) for key, regex in metrics.items()]
-    return JobPlan(unique, trainer.with_metric_definitions(found), metrics, source)
-
-
-def _trainer(
-    session: CloudSession, name: str, code: Path, flags: dict[str, Any], compute: Any
-) -> Any:
     from sagemaker.core import image_uris
     from sagemaker.core.training import configs
     from sagemaker.train import ModelTrainer
 
-    machine = {"region": session.region, "instance_type": compute.instance_type}
-    kept, place = session.uri(name, "checkpoints"), str(CHECKPOINTS)
-    source = {"source_dir": str(code), "command": COMMAND, "requirements": REQUIREMENTS}
-    return ModelTrainer(
+    name = f"{PREFIX}-signs-{datetime.now(UTC):%y%m%d-%H%M%S}-{token_hex(2)}"
+    machine = {"region": session.region, "instance_type": instance_type, "image_scope": "training"}
+    machines = {"instance_type": instance_type, "instance_count": instance_count}
+    draft, place = temporary_draft("source"), str(CHECKPOINTS)
+    code = str(copy_source(draft.path / "code"))
+    source = {"source_dir": code, "command": COMMAND, "requirements": REQUIREMENTS}
+    kept = {"s3_uri": session.uri(name, "checkpoints"), "local_path": place}
+    trainer = ModelTrainer(
         sagemaker_session=session.sdk(),
         role=session.role,
         base_job_name=name,
-        training_image=image_uris.retrieve(**IMAGE, **machine, image_scope="training"),
+        training_image=image_uris.retrieve(**IMAGE, **machine),
         source_code=configs.SourceCode(**source),
-        compute=compute,
+        compute=configs.Compute(**machines, volume_size_in_gb=30),
         stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=MOST_SECONDS),
         output_data_config=configs.OutputDataConfig(s3_output_path=session.uri(name, "output")),
-        checkpoint_config=configs.CheckpointConfig(s3_uri=kept, local_path=place),
-        hyperparameters=flags,
+        checkpoint_config=configs.CheckpointConfig(**kept),
+        hyperparameters=dict(hyperparameters),
         environment={"PYTHONUNBUFFERED": "1", "SM_CHECKPOINT_DIR": place},
         tags=[configs.Tag(key=TAG["Key"], value=TAG["Value"])],
     )
+    patterns = metric_definitions(tasks).items()
+    metrics = [configs.MetricDefinition(name=key, regex=regex) for key, regex in patterns]
+    return JobPlan(trainer.with_metric_definitions(metrics), draft)
 
 
 def describe_price(session: CloudSession, instance_type: str, count: int, hours: float) -> str:
@@ -133,26 +120,23 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     "training" are divided between several machines; "validation", which holds all that is not for
     training, goes to each.
     """
-    machine, count = plan.trainer.compute.instance_type, plan.trainer.compute.instance_count
+    trainer, name = plan.trainer, plan.trainer.base_job_name
+    machine, count = trainer.compute.instance_type, trainer.compute.instance_count
     check_quota(session, machine, "training job usage", count)
-    hours = plan.trainer.stopping_condition.max_runtime_in_seconds / 3600
-    print(describe_price(session, machine, count, hours))
-    session.note("training job", plan.name)
-    session.note("log", f"{LOG_GROUP}|{plan.name}")
-    session.note("s3 prefix", session.uri(plan.name))
-    inputs = [_channel(name, uri, count) for name, uri in channels.items()]
-    quiet_sdk()
+    print(describe_price(session, machine, count, MOST_SECONDS / 3600))
+    session.note("training job", name)  # the SDK adds the time to the name, and the clean-up knows
+    session.note("log", f"{LOG_GROUP}|{name}")
+    session.note("s3 prefix", session.uri(name))
+    inputs = [_channel(channel, uri, count) for channel, uri in channels.items()]
     try:
-        plan.trainer.train(input_data_config=inputs, wait=False, logs=False)
+        trainer.train(input_data_config=inputs, wait=False, logs=False)
     except ClientError as error:
         reason = "{Code}: {Message}".format_map(error.response["Error"])
-        what = f"expected AWS to take the job {plan.name}, found that it refused it"
+        what = f"expected AWS to take the job {name}, found that it refused it"
         raise WorkshopError(f"{what}: {reason}") from None
-    name = plan.trainer._latest_training_job.training_job_name
-    session.ledger.remove("training job", plan.name)  # the SDK has added the time to the name
-    session.note("training job", name)
+    name = trainer._latest_training_job.training_job_name
     print(f"started {name}")
-    return Job(session, name, plan.metrics)
+    return Job(session, name)
 
 
 def script_lines(log: Iterable[str]) -> list[str]:
@@ -183,7 +167,6 @@ class Job:
 
     session: CloudSession
     name: str
-    metrics: Mapping[str, str]  # name to pattern
     lines: list[str] = field(default_factory=list, repr=False)  # of its log so far
 
     def describe(self) -> dict[str, Any]:
@@ -201,14 +184,13 @@ class Job:
             while state not in ENDED:
                 said = self.describe()  # before the log: its last lines are there when it ends
                 state = said["TrainingJobStatus"]
-                if state in ENDED and self.session.billed:  # CloudWatch is behind by some seconds
-                    time.sleep(POLL_SECONDS["aws"])
+                if self.session.billed or state not in ENDED:  # CloudWatch is behind by seconds
+                    time.sleep(POLL_SECONDS[self.session.world])
                 for line in self._new_lines():
-                    if not any(re.search(pattern, line) for pattern in self.metrics.values()):
-                        bar.write(line)  # a person reads it instead of the numbers after it
+                    if not METRIC_LINE.fullmatch(line):  # people read the others
+                        bar.write(line)
                 shown = f"{state}, {said.get('SecondaryStatus', '')}"
                 bar.set_description_str(f"{shown}, {time.monotonic() - began:.0f} s")
-                time.sleep(0 if state in ENDED else POLL_SECONDS[self.session.world])
         if state == "Failed":
             raise JobError(self._failure(said.get("FailureReason", "")))
         if state == "Stopped":
@@ -257,10 +239,10 @@ class Job:
         bucket, _, key = self.model_uri.removeprefix("s3://").partition("/")
         s3 = self.session.client("s3")
         size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-        with whole_folder(folder, EXPORT_FILES) as draft:
+        bar = progress_bar(total=size, unit="B", unit_scale=True, desc="fetching")
+        with whole_folder(folder, EXPORT_FILES) as draft, bar:
             packed = draft / "model.tar.gz"
-            with progress_bar(total=size, unit="B", unit_scale=True, desc="fetching") as bar:
-                s3.download_file(bucket, key, str(packed), Callback=bar.update)
+            s3.download_file(bucket, key, str(packed), Callback=bar.update)
             extract(packed, draft)
             packed.unlink()
         return Path(folder)

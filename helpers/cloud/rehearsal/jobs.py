@@ -1,6 +1,5 @@
 """Runs the training jobs that were created, and keeps moto's records of them true."""
 
-import json
 import os
 import re
 import shutil
@@ -18,12 +17,12 @@ from moto.core.utils import utcnow
 
 from helpers.cloud.guard import Guarded
 from helpers.cloud.rehearsal.world import inherited
+from helpers.common import write_json
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LOOK_SECONDS = 0.5  # between two looks at the hosts
 REASON_LENGTH = 1024  # SageMaker cuts its FailureReason there
 CONTAINER_FOLDER = "/opt/ml"  # where the job expects everything
-CONFIGURATION = ("inputdataconfig", "hyperparameters", "resourceconfig")
 RELOCATED = (".py", ".sh", ".json")  # files of the SDK's own channel that name that folder
 
 
@@ -59,17 +58,17 @@ class Host:
         if checkpoints := self.job.get("CheckpointConfig", {}).get("S3Uri"):
             download_prefix(s3, checkpoints, self.ml / "checkpoints")
         kind = self.job["ResourceConfig"]["InstanceType"]
-        group = {"instance_group_name": "homogeneousCluster", "instance_type": kind}
-        here = {"current_host": self.name, "current_instance_type": kind, "hosts": self.names}
-        resources = here | {
-            "current_group_name": "homogeneousCluster",
-            "instance_groups": [{**group, "hosts": self.names}],
-            "network_interface_name": "lo",
+        group, hosts = "homogeneousCluster", {"hosts": self.names}
+        configuration = {
+            "inputdataconfig": channels,
+            "hyperparameters": self.job.get("HyperParameters", {}),
+            "resourceconfig": hosts
+            | {"current_host": self.name, "current_instance_type": kind}
+            | {"current_group_name": group, "network_interface_name": "lo"}
+            | {"instance_groups": [{"instance_group_name": group, "instance_type": kind} | hosts]},
         }
-        parameters = self.job.get("HyperParameters", {})
-        for name, value in zip(CONFIGURATION, (channels, parameters, resources)):
-            path = self.ml / "input" / "config" / f"{name}.json"
-            path.write_text(json.dumps(value), encoding="utf-8")
+        for name, value in configuration.items():
+            write_json(self.ml / "input" / "config" / f"{name}.json", value)
 
     def relocate(self) -> None:
         """Makes the SDK's own scripts look for `/opt/ml` where this host has it."""
@@ -154,10 +153,9 @@ class RunningJob:
         self._stop, self._late = threading.Event(), False
         self._metrics: dict[str, dict[str, Any]] = {}
         record.training_job_status, record.secondary_status_transitions = "InProgress", []
-        record.training_start_time, record.training_end_time = utcnow(), None
-        record.final_metric_data_list = []
-        record.failure_reason = record.training_time_in_seconds = None
-        record.billable_time_in_seconds = None
+        record.training_start_time, record.final_metric_data_list = utcnow(), []
+        record.training_end_time = record.failure_reason = None
+        record.training_time_in_seconds = record.billable_time_in_seconds = None
         self._change("Starting")
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

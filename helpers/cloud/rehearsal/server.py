@@ -2,9 +2,8 @@
 
     python -m helpers.cloud.rehearsal.server FOLDER REGION
 
-Writes its address into FOLDER/address, and serves until it is ended. Subclasses of moto's responses
-add what moto leaves out. Jobs and endpoints change moto's records of themselves, so that its
-Describe and List are true: moto by itself reports a job as Completed when it is created.
+Writes its address into FOLDER/address. Jobs and endpoints change moto's records of themselves, so
+that its Describe and List are true: moto by itself reports a job as Completed when it is created.
 """
 
 import importlib
@@ -73,7 +72,7 @@ class ControlPlane(SageMakerResponse):
         return answer
 
     def stop_training_job(self) -> ActionResult:
-        """Ends a job before its time."""
+        """Ends a job."""
         self._job().stop()
         return EmptyResult()
 

@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from helpers.cloud.guard import Guarded
 from helpers.cloud.rehearsal.door import ADDRESS
-from helpers.common import ROOT, WorkshopError, expected
+from helpers.common import ROOT, expected
 
 START_SECONDS = 90  # moto imports much
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no secrets, no switches
@@ -31,8 +31,8 @@ class Rehearsal:
 
     def __init__(self, region: str):
         if importlib.util.find_spec("moto") is None:
-            message = "the rehearsal expected the package moto, found none. Install it: "
-            raise WorkshopError(f"{message}pip install -r requirements.txt")
+            fix = "Install it: pip install -r requirements.txt"
+            raise expected("the package moto for the rehearsal", "none", fix)
         self.folder = Path(tempfile.gettempdir(), f"workshop-rehearsal-{token_hex(8)}")
         environment = inherited() | {"PYTHONPATH": str(ROOT)}
         environment["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no page of a browser is meant
@@ -42,17 +42,17 @@ class Rehearsal:
             self.pid = self._process.pid
             atexit.register(self.close)
             self.address = wait_for_address(self.folder, self._process, START_SECONDS)
-            log.seek(0)
-            said = "" if self.address else log.read().decode(errors="replace").strip()
-        if not self.address:
-            self.close()
-            last = "\n".join(said.splitlines()[-5:]) or "nothing"
-            what = f"the rehearsal to start within {START_SECONDS} s"
-            found = f"that its process ended. It said: {last}"
-            raise expected(what, found, "Free some memory, and run the cell again.")
+            if not self.address:
+                self.close()
+                log.seek(0)
+                said = "\n".join(log.read().decode(errors="replace").splitlines()[-5:])
+                what = f"the rehearsal to start within {START_SECONDS} s"
+                found = f"that its process ended. It said: {said or 'nothing'}"
+                raise expected(what, found, "Free some memory, and run the cell again.")
         self.boto = loopback_session(self.address, region)
+        self.boto.events.register("before-call.sagemaker-runtime.InvokeEndpoint", self._route)
 
-    def route(self, params: dict[str, Any], **_: Any) -> None:
+    def _route(self, params: dict[str, Any], **_: Any) -> None:
         """Sends invoke_endpoint straight to the container: a hook of botocore before the call."""
         path = self.folder / "endpoints" / params["url_path"].split("/")[2] / ADDRESS
         if path.exists():
@@ -67,21 +67,17 @@ class Rehearsal:
 
 def inherited() -> dict[str, str]:
     """Returns what a process of the rehearsal gets of the learner's environment."""
-    return {name: os.environ[name] for name in INHERITED if name in os.environ} | without_proxy()
-
-
-def without_proxy() -> dict[str, str]:
-    """Returns the variables that keep what stays on this machine from a proxy."""
     given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     names = given if given == "*" else ",".join(filter(None, [given, "127.0.0.1", "localhost"]))
-    return {"no_proxy": names, "NO_PROXY": names}
+    found = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return found | {"no_proxy": names, "NO_PROXY": names}  # what stays here meets no proxy
 
 
 def loopback_session(address: str, region: str) -> boto3.Session:
     """Returns a boto3 session whose clients all talk to the rehearsal, and not through a proxy.
 
-    The environment does not have the address: other code of this process keeps the AWS it means,
-    whose profiles, settings and proxies do not count here.
+    No variable has the address: other code of this process keeps the AWS that it means, whose
+    profiles, settings and proxies do not count here.
     """
 
     class LoopbackSession(boto3.Session):

@@ -43,9 +43,7 @@ def train_on_hosts(
 
     `manifest` has the training images of this worker, or of all (then each takes its part), and all
     validation images. Only the first worker keeps, resumes and replaces the run, and returns it.
-
-    Raises:
-        WorkshopError: what `train` raises, on any worker; too few images on one; one that is lost.
+    WorkshopError, on any worker, also for too few images on one, and for one that is lost.
     """
     began = time.monotonic() if began is None else began
     with told_when_lost(hosts):
@@ -60,12 +58,10 @@ def train_on_hosts(
         for stage in recipe.stages[hosts.share(state and state.stage) :]:
             last, callbacks, plan = 0, [], None
             if state:
-                validation = data.subset("validation")
-                how = (began, afterwards, after_epoch)
-                last, callbacks = train.stage_plan(state, validation, *how)
+                how = (data.subset("validation"), began, afterwards, after_epoch)
+                last, callbacks = train.stage_plan(state, *how)
                 plan = [state.epoch if callbacks else last, last]
-            plan = hosts.share(plan)
-            train_stage(recipe, stage, training, hosts, state, callbacks, *plan)
+            train_stage(recipe, stage, training, hosts, state, callbacks, *hosts.share(plan))
             if state:
                 state.mark_best()
                 state.start_next_stage()
