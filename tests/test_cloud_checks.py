@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import boto3
+import jmespath
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, TokenRetrievalError
 from moto import mock_aws
@@ -19,8 +20,8 @@ from helpers.cloud.checks import (
     check_role,
     told_what_is_wrong,
 )
-from helpers.cloud.prices import describe_price, price_per_hour
-from helpers.common import WorkshopError, cloud_world
+from helpers.cloud.job import PRICES, describe_price
+from helpers.common import WorkshopError, cloud_world, read_json
 
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "a-secret"}
 REGION, ACCOUNT = "us-east-1", "123456789012"
@@ -59,8 +60,14 @@ def refused(code: str, status: int = 400, **headers: str) -> Refusing:
 
 def with_quotas(**quotas: float) -> SimpleNamespace:
     """A session whose account has these quotas."""
-    found = {f"ml.{name} for endpoint usage": value for name, value in quotas.items()}
-    return SimpleNamespace(_clients={"quotas": found}, region=REGION)
+    found = [
+        {"QuotaName": f"ml.{name} for endpoint usage", "Value": v} for name, v in quotas.items()
+    ]
+    pages = SimpleNamespace(
+        search=lambda query: iter(jmespath.search(query, {"Quotas": found}) or [])
+    )
+    client = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: pages))
+    return SimpleNamespace(client=lambda _: client, region=REGION)
 
 
 def check_credentials(boto) -> str:
@@ -255,7 +262,7 @@ def test_quota():
 
 
 def test_quotas_that_may_not_be_read_are_left_to_aws():
-    hidden = SimpleNamespace(_clients={}, client=refused("AccessDeniedException").client)
+    hidden = SimpleNamespace(client=refused("AccessDeniedException").client)
     assert check_quota(hidden, "ml.m5.large", "endpoint usage") is None
 
 
@@ -269,7 +276,7 @@ def test_a_world_that_there_is_not(monkeypatch):
 
 def test_the_price_is_told_with_its_date_and_what_it_is_for():
     here = SimpleNamespace(region=REGION, billed=True)
-    price = price_per_hour("ml.m5.xlarge")
+    price = read_json(PRICES)["per_hour"]["ml.m5.xlarge"]
     told = describe_price(here, "ml.m5.xlarge", count=2, hours=0.5)
     assert f"2 x ml.m5.xlarge, ${2 * price:.3f} an hour, at most ${price:.2f}" in told
     assert "as of 20" in told and "rehearsal" not in told

@@ -10,7 +10,7 @@ import requests
 from botocore.config import Config
 
 from helpers.cloud.rehearsal.jobs import Host
-from helpers.cloud.rehearsal.world import inherited, loopback_session, without_proxy
+from helpers.cloud.rehearsal.world import inherited, loopback_session
 
 NAMES = [name for low in ("http_proxy", "https_proxy", "all_proxy") for name in (low, low.upper())]
 
@@ -55,13 +55,13 @@ def test_nothing_of_the_loopback_reaches_a_proxy(servers, monkeypatch, name, giv
     address, asked, at_proxy = servers
     if given is not None:
         monkeypatch.setenv(name, given)
-    boto = loopback_session(address, "us-east-1", "key", "secret")
+    boto = loopback_session(address, "us-east-1")
     boto.client("s3").head_bucket(Bucket="bucket")  # as the notebook, whose variables stay
     boto.client("s3", config=Config(retries={"max_attempts": 1})).head_bucket(Bucket="bucket")
     boto.resource("s3").meta.client.head_bucket(Bucket="bucket")
     assert len(asked) == 3 and at_proxy == []
-    for variable, value in without_proxy().items():  # as a job, or a container
-        monkeypatch.setenv(variable, value)
+    for variable in ("no_proxy", "NO_PROXY"):  # as a job, or a container
+        monkeypatch.setenv(variable, inherited()[variable])
     urllib.request.urlopen(address, timeout=10)
     requests.get(address, timeout=10)
     assert len(asked) == 5 and at_proxy == []
@@ -69,7 +69,7 @@ def test_nothing_of_the_loopback_reaches_a_proxy(servers, monkeypatch, name, giv
 
 def test_others_keep_what_they_had(servers, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "example.org")
-    names = without_proxy()
+    names = {name: inherited()[name] for name in ("no_proxy", "NO_PROXY")}
     assert names["no_proxy"] == names["NO_PROXY"] == "example.org,127.0.0.1,localhost"
     for variable, value in names.items():
         monkeypatch.setenv(variable, value)

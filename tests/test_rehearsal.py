@@ -28,14 +28,14 @@ from helpers.cloud import (
     upload_folder,
     write_shards,
 )
+from helpers.cloud.guard import Guarded
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.processes import Guarded
-from helpers.cloud.rehearsal.jobs import copy_folder
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest
-from helpers.predict import SavedModelPredictor, archive_folder
+from helpers.predict import archive_folder
 from helpers.scores import score_manifest
 from tests.image_files import BROKEN
+from tests.saved_model import SavedModelPredictor
 
 QUICK = {"epochs": 1, "image-size": "32x16", "batch-size": 16, "no-check": True}
 TASKS = ["top_color", "gender", "age"]
@@ -110,6 +110,9 @@ def test_a_created_job_really_runs(finished, session):
     assert said["HyperParameters"]["image-size"] in ("32x16", '"32x16"')
     assert 0 <= finished.figures()["validation:gender:accuracy"] <= 1
     assert finished.model_uri.startswith(f"s3://{session.bucket}/workshop/")
+    kept = said["CheckpointConfig"]["S3Uri"].removeprefix(f"s3://{session.bucket}/")
+    s3 = session.client("s3")
+    assert s3.head_object(Bucket=session.bucket, Key=f"{kept}/run/best.keras")
 
 
 def test_what_a_job_leaves_is_an_export(export):
@@ -126,40 +129,6 @@ def test_a_job_that_fails_is_told_in_the_words_of_its_script(session, data):
     assert "nonsense" in first and failing.name in first
     assert "helpers.train" in rest and "sagemaker/core" not in str(raised.value)
     assert failing.describe()["FailureReason"].startswith("AlgorithmError:")
-
-
-def test_checkpoints_that_a_run_replaces_while_they_are_copied(tmp_path):
-    """A run removes the state of its last epoch at any moment: between listing and copying too."""
-    for name in ("a.h5", "b.h5", "c.h5"):
-        (tmp_path / name).write_text(name)
-    bucket: list[tuple[str, str]] = []
-
-    class FakeS3:
-        def upload_file(self, path: str, name: str, key: str) -> None:
-            (tmp_path / "b.h5").unlink(missing_ok=True)  # after all three have been listed
-            assert Path(path).exists()
-            bucket.append((name, key))
-
-    copied = copy_folder(FakeS3(), tmp_path, "s3://lake/run", {})
-    assert bucket == [("lake", "run/a.h5"), ("lake", "run/c.h5")]
-    assert set(copied) == {"run/a.h5", "run/c.h5"}
-    (tmp_path / "d.h5").write_text("new")
-    assert copy_folder(FakeS3(), tmp_path, "s3://lake/run", copied).keys() - copied == {"run/d.h5"}
-    assert bucket[2:] == [("lake", "run/d.h5")], "what has not changed is not copied again"
-
-
-def test_a_checkpoint_that_vanishes_while_it_is_read(session, tmp_path, monkeypatch):
-    """boto3 raises this one itself, when it opens the file."""
-    (tmp_path / "gone.h5").write_text("state")
-    s3, upload = session.client("s3"), session.client("s3").upload_file
-    s3.create_bucket(Bucket="vanishing")
-
-    def late(path: str, bucket: str, key: str) -> None:
-        Path(path).unlink()
-        upload(path, bucket, key)
-
-    monkeypatch.setattr(s3, "upload_file", late)
-    assert copy_folder(s3, tmp_path, "s3://vanishing/run", {}) == {}
 
 
 def test_an_instance_type_without_quota_is_refused_before_anything_is_made(session, data):
@@ -294,7 +263,7 @@ session.client("sagemaker").create_training_job(
 name = {"TrainingJobName": "sleeper"}
 while session.client("sagemaker").describe_training_job(**name)["SecondaryStatus"] != "Training":
     time.sleep(0.1)
-print("ready", session.rehearsal.address.rpartition(":")[2], flush=True)
+print("ready", session.rehearsal.address.split(":")[2].split("/")[0], flush=True)
 time.sleep(600)
 """
 

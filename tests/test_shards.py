@@ -157,13 +157,25 @@ SHARD = "shard-00000-of-00001.tar"
         (GOOD | {"images/0000001.png": b""}, {"type": tarfile.SYMTYPE, "linkname": "/etc"}, "001"),
         (GOOD | {"images/0000001.png": b""}, {"type": tarfile.LNKTYPE, "linkname": "x"}, "001"),
         (GOOD | {"images/0000001.png": b""}, {"type": tarfile.CHRTYPE}, "001"),
-        (GOOD | {"images/0000001.png": b"x"}, {}, "no row of the manifest for"),
-        (GOOD | {"manifest.csv": ROWS + b"images/0000001.png,male\n"}, {}, "no image for"),
-        (GOOD | {"manifest.csv": ROWS + b"../../secret.png,male\n"}, {}, "no image for"),
-        (GOOD | {"manifest.csv": ROWS + b"/etc/passwd,male\n"}, {}, "no image for"),
+        (
+            GOOD | {"images/0000001.png": b"x"},
+            {},
+            r"an image for each row, found .images/0000001\.png",
+        ),
+        (
+            GOOD | {"manifest.csv": ROWS + b"images/0000001.png,male\n"},
+            {},
+            "an image for each row, found",
+        ),
+        (
+            GOOD | {"manifest.csv": ROWS + b"../../secret.png,male\n"},
+            {},
+            "an image for each row, found",
+        ),
+        (GOOD | {"manifest.csv": ROWS + b"/etc/passwd,male\n"}, {}, "an image for each row, found"),
         (GOOD | {"manifest.csv": b"nothing"}, {}, "image_path"),
         (GOOD | {"labels.json": b"[]"}, {}, "another form"),
-        ({"manifest.csv": ROWS, "images/0000000.png": b"a"}, {}, r"no labels\.json"),
+        ({"manifest.csv": ROWS, "images/0000000.png": b"a"}, {}, r"labels\.json: expected JSON"),
     ],
 )
 def test_a_shard_from_outside(

@@ -34,31 +34,28 @@ def check_region(boto: Any) -> str:
 @contextmanager
 def told_what_is_wrong() -> Iterator[None]:
     """Tells what boto3 raises for credentials and settings: no value, as it may be a secret."""
+    what, fix = "credentials for AWS", SIGN_IN
     try:
         yield
+        return
     except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError):
-        what, found = "credentials for AWS", "none"
+        found = "none"
     except (boto_errors.TokenRetrievalError, boto_errors.SSOError):
-        what, found = "credentials for AWS", "that your sign-in has ended"
+        found = "that your sign-in has ended"
     except ClientError as error:
-        what, code = "credentials that AWS accepts", error.response["Error"]["Code"]
-        found = f"that it refuses them ({code}): they are wrong, have expired, or may not do this"
+        code = error.response["Error"]["Code"]
+        found = f"that AWS refuses them ({code}): they are wrong, have expired, or may not do this"
     except boto_errors.ProfileNotFound:
         what, found = "a profile of ~/.aws/config as AWS_PROFILE", "another name"
     except boto_errors.ConfigParseError as error:
         what, found = f"AWS's settings in {error.kwargs['path']}", "a file that cannot be read"
-    except (boto_errors.ConnectionError, boto_errors.HTTPClientError) as error:
-        what, found = "to reach AWS", f"no way there ({type(error).__name__})"
-        fix = f"Look at the network, the region, AWS_ENDPOINT_URL and the proxy. {REHEARSE}"
-        raise expected(what, found, fix) from None
     except (boto_errors.BotoCoreError, ValueError, OSError) as error:
+        is_away = isinstance(error, boto_errors.ConnectionError | boto_errors.HTTPClientError)
+        what = "to reach AWS" if is_away else "settings for AWS that boto3 takes"
         names = ", ".join(sorted(name for name in os.environ if name.startswith("AWS_")))
-        what, found = "settings for AWS that boto3 takes", f"others ({type(error).__name__})"
-        fix = f"Look at {names or 'the environment'} and at the files in ~/.aws. {REHEARSE}"
-        raise expected(what, found, fix) from None
-    else:
-        return
-    raise expected(what, found, SIGN_IN) from None
+        fix = f"Look at the network, {names} and the files in ~/.aws. {REHEARSE}"
+        found = f"others, or no way there ({type(error).__name__})"
+    raise expected(what, found, fix) from None
 
 
 def check_form(boto: Any) -> None:
@@ -137,19 +134,14 @@ def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> N
     `use` is such as "training job usage". Where the quotas cannot be read, nothing is said:
     SageMaker itself refuses what is over them.
     """
+    pages = session.client("service-quotas").get_paginator("list_service_quotas")
+    query = f"Quotas[?QuotaName=='{instance_type} for {use}'].Value"
     try:
-        if "quotas" not in session._clients:  # there are thousands; they are read once
-            pages = session.client("service-quotas").get_paginator("list_service_quotas")
-            session._clients["quotas"] = {
-                quota["QuotaName"]: quota["Value"]
-                for page in pages.paginate(ServiceCode="sagemaker")
-                for quota in page["Quotas"]
-            }
+        quota = next(pages.paginate(ServiceCode="sagemaker").search(query), None)
     except ClientError as error:
         if error.response["Error"]["Code"] in HIDDEN:
             return
         raise
-    quota = session._clients["quotas"].get(f"{instance_type} for {use}")
     if quota is None:
         found = f"{instance_type!r}, of which your account has no quota for {use}"
         fix = "Choose one such as ml.m5.xlarge."

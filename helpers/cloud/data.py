@@ -7,8 +7,6 @@ from pathlib import Path
 from helpers.cloud.session import CloudSession
 from helpers.common import digest, expected, progress_bar
 
-CONTENT, MARK = "content", "whole"  # the mark is written last: without it an upload was cut off
-
 
 def files_of(folder: Path) -> list[Path]:
     """Returns the files below a folder, sorted, without hidden ones; there must be one."""
@@ -27,20 +25,18 @@ def name_of(folder: Path, paths: Iterable[Path]) -> str:
 
 def upload_folder(session: CloudSession, folder: Path, name: str) -> str:
     """Sends a folder to S3; returns its address, which is the same for the same content."""
-    folder, s3 = Path(folder), session.client("s3")
-    paths = files_of(folder)
-    place = session.uri("data", name, name_of(folder, paths))
-    uri, prefix = f"{place}/{CONTENT}", place.removeprefix(f"s3://{session.bucket}/")
-    session.note("s3 prefix", place)
-    if s3.list_objects_v2(Bucket=session.bucket, Prefix=f"{prefix}/{MARK}")["KeyCount"]:
-        print(f"{uri} is there already: nothing is sent")
-        return uri
-    size = sum(path.stat().st_size for path in paths)
+    folder, paths = Path(folder), files_of(Path(folder))
+    uri = session.uri("data", name, name_of(folder, paths))
+    prefix = uri.removeprefix(f"s3://{session.bucket}/")
+    session.note("s3 prefix", uri)
+    # S3 shows an object when it is whole, so only what a cut-off upload left out is missing
+    objects = session.boto.resource("s3").Bucket(session.bucket).objects.filter(Prefix=f"{prefix}/")
+    there = {item.key for item in objects}
+    keys = {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in paths}
+    missing = {key: path for key, path in keys.items() if key not in there}
+    size = sum(path.stat().st_size for path in missing.values())
     with progress_bar(total=size, unit="B", unit_scale=True, desc=f"sending {folder.name}") as bar:
-        for path in paths:
-            key = f"{prefix}/{CONTENT}/{path.relative_to(folder).as_posix()}"
-            s3.upload_file(str(path), session.bucket, key, Callback=bar.update)
-    # beside the data, not in it: a job's channel would get it as well
-    s3.put_object(Bucket=session.bucket, Key=f"{prefix}/{MARK}", Body=b"")
-    print(f"sent {len(paths)} files, {size / 1e6:.1f} MB, to {uri}")
+        for key, path in missing.items():
+            session.client("s3").upload_file(str(path), session.bucket, key, Callback=bar.update)
+    print(f"sent {len(missing)} of {len(paths)} files, {size / 1e6:.1f} MB, to {uri}")
     return uri

@@ -1,8 +1,7 @@
 """Opens the cloud: your AWS account, or the rehearsal of one on this machine.
 
-`WORKSHOP_CLOUD=aws` takes credentials and region from where every AWS program takes them. You may
-also set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio the space's own), and
-`WORKSHOP_BUCKET`.
+You may set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio the space's own),
+and `WORKSHOP_BUCKET`.
 """
 
 import importlib
@@ -50,10 +49,8 @@ class CloudSession:
         """Whether what is started costs money."""
         return self.world == "aws"
 
-    def client(self, service: str, **options: Any) -> Any:
-        """Returns a boto3 client; without options, always the same one."""
-        if options:
-            return self.boto.client(service, **options)
+    def client(self, service: str) -> Any:
+        """Returns a boto3 client, always the same one."""
         if service not in self._clients:
             self._clients[service] = self.boto.client(service)
         return self._clients[service]
@@ -88,8 +85,7 @@ class CloudSession:
         if self.billed:
             text = f"aws: account {self.account}, region {self.region}, bucket {self.bucket}"
             return f"{text}; what you start from here on costs money"
-        text = f"rehearsal: AWS is played on this machine ({self.rehearsal.address})"
-        return f"{text}; nothing is billed, and nothing leaves it"
+        return "rehearsal: AWS is played on this machine; nothing is billed, and nothing leaves it"
 
     def close(self) -> None:
         """Ends the rehearsal's processes; in "aws" there is nothing to end. May be called twice."""
@@ -119,8 +115,6 @@ def open_session(world: str | None = None) -> CloudSession:
 
 def _ready(session: CloudSession) -> CloudSession:
     try:
-        if session.rehearsal:
-            session.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
         session.role = checks.check_role(session.boto, session.role)
         if not checks.check_bucket(session.boto, session.bucket, session.account):
             create_bucket(session)
@@ -145,7 +139,7 @@ def _rehearse() -> CloudSession:
 
     rehearsal = Rehearsal(REGION)
     boto = rehearsal.boto
-    boto.events.register("before-call.sagemaker-runtime.InvokeEndpoint", rehearsal.route)
+    boto.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
     bucket, ledger = f"{PREFIX}-{ACCOUNT}-{REGION}", Ledger.of("rehearsal")
     return CloudSession("rehearsal", boto, ACCOUNT, ROLE, bucket, ledger, rehearsal)
 
@@ -162,8 +156,8 @@ def create_bucket(session: CloudSession) -> None:
 def quiet_sdk() -> None:
     """Imports the SageMaker SDK, and lets it say errors only: it prints boxes and internals.
 
-    When imported it opens a session of its own, which nothing uses, with the profile and the files
-    of this machine; the rehearsal does not need them to be right.
+    When imported it opens a session, which nothing uses, with this machine's profile and files: the
+    rehearsal does not need them to be right.
     """
     nothing = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
     with patch.dict(os.environ, nothing):

@@ -6,9 +6,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from helpers.cloud.processes import Guarded
+from helpers.cloud.guard import Guarded
+from helpers.cloud.rehearsal.door import ADDRESS
 from helpers.cloud.rehearsal.jobs import split_uri
-from helpers.cloud.rehearsal.world import ADDRESS, inherited, wait_for_address
+from helpers.cloud.rehearsal.world import inherited, wait_for_address
 from helpers.common import ROOT, extract
 
 START_SECONDS = 150  # for a container to load the model

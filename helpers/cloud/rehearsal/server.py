@@ -2,15 +2,12 @@
 
     python -m helpers.cloud.rehearsal.server FOLDER REGION
 
-Writes its address into FOLDER/address, and serves until it is ended. Subclasses of moto's responses
-add what moto leaves out. Jobs and endpoints change moto's records of themselves, so that its
-Describe and List are true: moto by itself reports a job as Completed when it is created.
+Writes its address into FOLDER/address. Jobs and endpoints change moto's records of themselves, so
+that its Describe and List are true: moto by itself reports a job as Completed when it is created.
 """
 
 import importlib
 import json
-import logging
-import os
 import re
 import signal
 import sys
@@ -18,7 +15,6 @@ import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
-from botocore.credentials import Credentials
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.responses import IamResponse
 from moto.logs.models import logs_backends
@@ -31,14 +27,12 @@ from moto.sagemaker.exceptions import AWSValidationException, ConflictException,
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
-from werkzeug.serving import make_server
 
 from helpers.cloud.guard import remove
-from helpers.cloud.rehearsal.door import Door
+from helpers.cloud.rehearsal.door import ADDRESS, open_door
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
-from helpers.cloud.rehearsal.world import ADDRESS, loopback_session
-from helpers.common import write_text
+from helpers.cloud.rehearsal.world import loopback_session
 
 # Instances of each kind that may run at once: none of the large types, as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
@@ -78,7 +72,7 @@ class ControlPlane(SageMakerResponse):
         return answer
 
     def stop_training_job(self) -> ActionResult:
-        """Ends a job before its time."""
+        """Ends a job."""
         self._job().stop()
         return EmptyResult()
 
@@ -158,23 +152,19 @@ def main() -> None:
     """Serves until it is ended."""
     folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end.set())
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it has a line for every request
     for answers in (ControlPlane, Runtime, Permissions, Quotas):
         urls = importlib.import_module(".urls", answers.__base__.__module__.rpartition(".")[0])
         urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
-    key = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
-    moto = Door(DomainDispatcherApplication(create_backend_app), Credentials(*key))
-    MotoRequestHandler.timeout = 60  # seconds without a byte; moto waits for ever
-    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    ControlPlane.s3 = loopback_session(address, region, *key).client("s3")
+    moto = DomainDispatcherApplication(create_backend_app)
+    server = open_door(moto, folder, MotoRequestHandler)
+    address = (folder / ADDRESS).read_text()
     ControlPlane.folder = folder
-    write_text(folder / ADDRESS, address)
+    ControlPlane.s3 = loopback_session(address, region).client("s3")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     end.wait()
     for thing in (*jobs.values(), *endpoints.values()):
         thing.stop()
-    remove(str(folder))  # the guard may have been killed
+    remove(folder)  # the guard may have been killed
 
 
 if __name__ == "__main__":

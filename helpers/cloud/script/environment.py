@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 from helpers.cloud.script.shards import MANIFEST_FILE, find_shards, read_shards, write_joined
 from helpers.common import expected, write_json
 from helpers.manifest import SPLIT, Manifest, read_manifest
-from helpers.train import RUN, Run
+from helpers.train import Run
 
 CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
 NOT_OURS = "sagemaker_"  # hyperparameters that the SDK adds begin so
@@ -43,8 +43,6 @@ class JobEnvironment:
     def from_variables(cls, variables: Mapping[str, str] = os.environ) -> "JobEnvironment":
         """Reads SageMaker's variables."""
         folders = {key: Path(variables[n]) for key, n in FOLDERS.items() if variables.get(n)}
-        if "model" in folders and CHECKPOINTS.is_dir():
-            folders.setdefault("checkpoints", CHECKPOINTS)
         hosts = tuple(sorted(json.loads(variables.get("SM_HOSTS") or '["localhost"]')))
         host = variables.get("SM_CURRENT_HOST") or hosts[0]
         given = json.loads(variables.get("SM_HPS") or "{}")
@@ -52,29 +50,13 @@ class JobEnvironment:
 
     @property
     def flags(self) -> list[str]:
-        """The hyperparameters as arguments: ["--epochs", "3", ...]."""
-        ours = [item for item in self.hyperparameters.items() if not item[0].startswith(NOT_OURS)]
-        return [text for name, value in ours for text in (f"--{name}", str(value))]
-
-    @property
-    def run_folder(self) -> Path | None:
-        """Where the run goes by default: the checkpoints, otherwise the outputs."""
-        folder = self.checkpoints or self.output or self.model
-        return folder / RUN if folder else None
-
-
-def tidy_arguments(arguments: Sequence[str], switches: Iterable[str]) -> list[str]:
-    """Turns `--learning_rate` into `--learning-rate`, and `--no-check true` into a switch."""
-    tidy: list[str] = []
-    for text in arguments:
-        if tidy and tidy[-1] in switches and text.lower() in ("true", "false"):
-            if text.lower() == "false":
-                tidy.pop()
-            continue
-        name, equals, value = text.partition("=")
-        flag = name.replace("_", "-") if name.startswith("--") else name
-        tidy.append(f"{flag}{equals}{value}")
-    return tidy
+        """The hyperparameters as arguments: ["--epochs", "3", "--no-check"]."""
+        found = []
+        for name, value in self.hyperparameters.items():
+            if not name.startswith(NOT_OURS) and value is not False:
+                flag = f"--{name.replace('_', '-')}"
+                found += [flag] if value is True else [flag, str(value)]
+        return found
 
 
 def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Manifest:
@@ -83,9 +65,6 @@ def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Ma
     Shards are unpacked into a folder `unpacked` beside the channel. Rows without a split belong
     to the one of their channel: train, or validation.
     """
-    if job.training is None:
-        what, fix = "--manifest, or a channel of a job", "Outside of a job name the manifest CSV."
-        raise expected(what, "neither", fix)
     training = _read_channel(job.training, tasks)
     if job.validation is None:
         return training

@@ -52,25 +52,31 @@ class Hosts:
         # A thread looks every 30 s whether all workers live. At the end TensorFlow would wait until
         # it has woken up; forgotten, it ends with the process.
         self.strategy.extended._check_health_thread = None
-        self._add = tf.function(self._add_on_replicas)
+        self._sums = tf.function(self.sums)
 
     @property
     def is_first(self) -> bool:
         """Whether this worker keeps the run."""
         return self.number == 0
 
-    def add(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Returns the sum of each array over all workers: float64, the same on each."""
-        sums = self._add([tf.constant(array, tf.float64) for array in arrays])
-        return [total.numpy() for total in sums]
+    def sums(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the sum of each tensor over all workers; for use within a `tf.function`."""
 
-    def _add_on_replicas(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         def on_replica(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
             placed = [tf.identity(tensor) for tensor in tensors]  # on the device of the replica
             return tf.distribute.get_replica_context().all_reduce("SUM", placed)
 
         sums = self.strategy.run(on_replica, args=(tensors,))
         return [self.strategy.experimental_local_results(total)[0] for total in sums]
+
+    def mean(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the mean of a tensor over all workers; for use within a `tf.function`."""
+        return self.sums([tensor])[0] / self.count
+
+    def add(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Returns the sum of each array over all workers: float64, the same on each."""
+        sums = self._sums([tf.constant(array, tf.float64) for array in arrays])
+        return [total.numpy() for total in sums]
 
     def gather(self, values: Sequence[float]) -> np.ndarray:
         """Returns the values of each worker: float64 (workers, values)."""
