@@ -36,7 +36,7 @@ class CloudSession:
     role: str  # the ARN of the role that jobs and endpoints run with
     bucket: str  # for data, jobs and models
     ledger: Ledger  # of what was made, and is not deleted yet
-    rehearsal: Any = None  # the process that plays AWS
+    rehearsal: Any = None  # what plays AWS
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -88,7 +88,7 @@ class CloudSession:
         return "rehearsal: AWS is played on this machine; nothing is billed, and nothing leaves it"
 
     def close(self) -> None:
-        """Ends the rehearsal's processes; in "aws" there is nothing to end. May be called twice."""
+        """Ends the rehearsal; in "aws" there is nothing to end. May be called twice."""
         if self.rehearsal:
             self.rehearsal.close()
 
