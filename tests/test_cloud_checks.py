@@ -61,7 +61,7 @@ def refused(code: str, status: int = 400, **headers: str) -> Refusing:
 def with_quotas(**quotas: float) -> SimpleNamespace:
     """A session whose account has these quotas."""
     found = [
-        {"QuotaName": f"ml.{name} for endpoint usage", "Value": v} for name, v in quotas.items()
+        {"QuotaName": f"ml.{name} for training job usage", "Value": v} for name, v in quotas.items()
     ]
     pages = SimpleNamespace(
         search=lambda query: iter(jmespath.search(query, {"Quotas": found}) or [])
@@ -254,16 +254,16 @@ def test_bucket_in_another_region():
 
 
 def test_quota():
-    check_quota(with_quotas(**{"m5.large": 2}), "ml.m5.large", "endpoint usage", 2)
+    check_quota(with_quotas(**{"m5.large": 2}), "ml.m5.large", 2)
     with pytest.raises(WorkshopError, match=r"quota of 1 or more for 'ml.p5.48xlarge'.*found 0"):
-        check_quota(with_quotas(**{"p5.48xlarge": 0}), "ml.p5.48xlarge", "endpoint usage")
+        check_quota(with_quotas(**{"p5.48xlarge": 0}), "ml.p5.48xlarge")
     with pytest.raises(WorkshopError, match=r"found 'ml\.m5\.huge', of which"):
-        check_quota(with_quotas(), "ml.m5.huge", "endpoint usage")
+        check_quota(with_quotas(), "ml.m5.huge")
 
 
 def test_quotas_that_may_not_be_read_are_left_to_aws():
     hidden = SimpleNamespace(client=refused("AccessDeniedException").client)
-    assert check_quota(hidden, "ml.m5.large", "endpoint usage") is None
+    assert check_quota(hidden, "ml.m5.large") is None
 
 
 def test_a_world_that_there_is_not(monkeypatch):

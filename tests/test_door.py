@@ -61,7 +61,7 @@ def test_no_request_of_the_rehearsal_is_sent(monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", Mock(side_effect=OSError))
     boto = lonely_session("us-east-1")
-    boto.events.register_first("before-send", Answers(boto, tmp_path).answer)
+    Answers(boto, tmp_path)
     for service, operation in SERVICES.items():
         getattr(boto.client(service), operation)()
     with pytest.raises(ClientError, match="404"):

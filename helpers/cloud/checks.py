@@ -128,14 +128,13 @@ def check_bucket(boto: Any, bucket: str, account: str) -> bool:
     return True
 
 
-def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> None:
-    """Refuses more instances at once than the account may run.
+def check_quota(session: Any, instance_type: str, count: int = 1) -> None:
+    """Refuses more instances at once than the account may use for a training job.
 
-    `use` is such as "training job usage". Where the quotas cannot be read, nothing is said:
-    SageMaker itself refuses what is over them.
+    Where the quotas cannot be read, nothing is said: SageMaker itself refuses what is over them.
     """
     pages = session.client("service-quotas").get_paginator("list_service_quotas")
-    query = f"Quotas[?QuotaName=='{instance_type} for {use}'].Value"
+    query = f"Quotas[?QuotaName=='{instance_type} for training job usage'].Value"
     try:
         quota = next(pages.paginate(ServiceCode="sagemaker").search(query), None)
     except ClientError as error:
@@ -143,10 +142,10 @@ def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> N
             return
         raise
     if quota is None:
-        found = f"{instance_type!r}, of which your account has no quota for {use}"
+        found = f"{instance_type!r}, of which your account has no quota for training"
         fix = "Choose one such as ml.m5.xlarge."
         raise expected("an instance type of SageMaker", found, fix)
     if quota < count:
-        what = f"a quota of {count} or more for {instance_type!r} ({use}) in {session.region}"
+        what = f"a quota of {count} or more for {instance_type!r} in {session.region}"
         fix = "Choose another instance type, or ask for more (it takes a day or two)"
         raise expected(what, f"{quota:g}", f"{fix}: {QUOTAS_PAGE}")

@@ -7,6 +7,7 @@ and `WORKSHOP_BUCKET`.
 import importlib
 import logging
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -27,7 +28,7 @@ TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principa
 
 
 @dataclass
-class CloudSession:
+class CloudSession(AbstractContextManager):
     """Where things are made: everything that differs between the worlds."""
 
     world: str  # "rehearsal" or "aws"
@@ -59,10 +60,7 @@ class CloudSession:
         """Returns an address in the bucket, below the workshop's prefix."""
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
 
-    @property
-    def tags(self) -> list[dict[str, str]]:
-        """What everything that is made must carry, so that the clean-up finds it."""
-        return [TAG]
+    tags = [TAG]  # what everything that is made must carry, so that the clean-up finds it
 
     def sdk(self) -> Any:
         """Returns the session of the SageMaker SDK, without telemetry."""
@@ -91,9 +89,6 @@ class CloudSession:
         """Ends the rehearsal; in "aws" there is nothing to end. May be called twice."""
         if self.rehearsal:
             self.rehearsal.close()
-
-    def __enter__(self) -> "CloudSession":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

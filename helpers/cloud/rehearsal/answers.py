@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import boto3
 import urllib3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from moto.core.base_backend import BackendDict
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.exceptions import HTTPException
 from moto.core.request import normalize_request
@@ -32,7 +32,6 @@ from helpers.cloud.rehearsal.jobs import RunningJob
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
 QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
 NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"  # of a job or endpoint, as AWS has it
-USE = "training job usage"
 FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")  # to a container
 
 jobs: dict[str, RunningJob] = {}
@@ -149,7 +148,11 @@ class Quotas(ServiceQuotasResponse):
     def list_service_quotas(self) -> str:
         """Lists those of SageMaker."""
         quotas = [
-            {"QuotaName": f"{kind} for {USE}", "ServiceCode": "sagemaker", "Value": value}
+            {
+                "QuotaName": f"{kind} for training job usage",
+                "ServiceCode": "sagemaker",
+                "Value": value,
+            }
             for kind, value in QUOTAS.items()
         ]
         return json.dumps({"Quotas": quotas})
@@ -168,6 +171,8 @@ class Answers:
 
     def __init__(self, boto: boto3.Session, folder: Path):
         BackendDict.reset()
+        AccountSpecificBackend.get_session = lambda: boto  # its own fails with an unknown profile
+        boto.events.register_first("before-send", self.answer)
         ControlPlane.s3, ControlPlane.folder = boto.client("s3"), folder
         self._moto = BotocoreStubber()
 

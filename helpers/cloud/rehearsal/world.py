@@ -33,7 +33,6 @@ class Rehearsal:
         self._guard = Guarded(sleeping, inherited(), ROOT, subprocess.DEVNULL, own=self.folder)
         self.boto = lonely_session(region)
         self._answers = Answers(self.boto, self.folder)
-        self.boto.events.register_first("before-send", self._answers.answer)
         atexit.register(self.close)
 
     def close(self) -> None:
