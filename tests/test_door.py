@@ -9,12 +9,12 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from botocore.exceptions import ClientError
 from werkzeug.serving import WSGIRequestHandler
 
 from helpers.cloud.rehearsal.answers import Answers
 from helpers.cloud.rehearsal.container import PREDICT, Container, open_server
 from helpers.cloud.rehearsal.world import lonely_session
+from helpers.common import WorkshopError
 
 SERVICES = {
     "s3": "list_buckets",
@@ -64,7 +64,7 @@ def test_no_request_of_the_rehearsal_is_sent(monkeypatch, tmp_path):
     Answers(boto, tmp_path)
     for service, operation in SERVICES.items():
         getattr(boto.client(service), operation)()
-    with pytest.raises(ClientError, match="404"):
+    with pytest.raises(WorkshopError, match="expected a service of AWS that the rehearsal has"):
         boto.client("ec2", endpoint_url="http://127.0.0.1:1").describe_regions()
 
 

@@ -27,6 +27,7 @@ from moto.servicequotas.responses import ServiceQuotasResponse
 
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
+from helpers.common import expected
 
 # Instances of each kind that may run at once: none of the large types, as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
@@ -188,7 +189,10 @@ class Answers:
                 answer = self._moto.process_request(request)
         except HTTPException as error:
             answer = error.code, error.get_headers(), error.get_body()
-        status, headers, body = answer or (404, {}, "There is no such service here.")
+        if not answer:
+            fix = "Use another service, or WORKSHOP_CLOUD=aws."
+            raise expected("a service of AWS that the rehearsal has", host, fix)
+        status, headers, body = answer
         return AWSResponse(request.url, status, headers, MockRawResponse(body))
 
     def stop(self) -> None:
