@@ -118,19 +118,24 @@ class Runtime(SageMakerRuntimeResponse):
         endpoint = endpoints.get(name)
         if not endpoint or endpoint.record.endpoint_status != "InService":
             found = f"in state {endpoint.record.endpoint_status}" if endpoint else "not found"
-            message = json.dumps({"message": f"Endpoint {name} of account is {found}."})
-            return 400, {"x-amzn-errortype": "ValidationError"}, message
+            return refuse(400, "ValidationError", f"Endpoint {name} of account is {found}.")
         if len(self.body) > endpoint.limit:
-            return 413, {}, json.dumps({"message": f"more than {endpoint.limit} bytes"})
+            return refuse(413, "413", f"more than {endpoint.limit} bytes")
         headers = {name: self.headers[name] for name in FORWARDED if name in self.headers}
         url = f"{endpoint.address}{self.path}"
         answer = self._pool.request("POST", url, body=self.body, headers=headers, retries=False)
         if answer.status == 200:
-            return 200, {"Content-Type": answer.headers["Content-Type"]}, answer.data
+            return answer.data, {"Content-Type": answer.headers["Content-Type"]}
         said, side = answer.data.decode(), "client" if answer.status < 500 else "server"
-        message = f"Received {side} error ({answer.status}) from primary with message {said!r}."
+        message = f'Received {side} error ({answer.status}) from primary with message "{said}".'
         more = {"OriginalStatusCode": answer.status, "OriginalMessage": said}
-        return 424, {"x-amzn-errortype": "ModelError"}, json.dumps({"Message": message, **more})
+        return refuse(424, "ModelError", message, **more)
+
+
+def refuse(status: int, kind: str, message: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Returns an error as AWS writes it."""
+    headers = {"status": status, "x-amzn-errortype": kind}
+    return json.dumps({"Message": message, **more}), headers
 
 
 class Permissions(IamResponse):
