@@ -78,7 +78,7 @@ def check_credentials(boto) -> str:
 
 @pytest.mark.parametrize(
     "region, found",
-    [(None, "found none"), ("us-eats-1", "Did you mean us-east-1?"), ("xx", "'xx'")],
+    [(None, "found none"), ("us-eats-1", "Did you mean 'us-east-1'?"), ("xx", "'xx'")],
 )
 def test_wrong_region(region, found, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
@@ -122,12 +122,12 @@ def test_credentials_that_do_not_work(boto, found):
 SECRET = "FIRSTPART\nSECONDPART"
 BROKEN_FILE = "[default]\naws_secret_access_key FIRSTPART\nSECONDPART = [["
 WRONG = {
-    "the token": ({"AWS_SESSION_TOKEN": SECRET}, "expected session token of letters"),
-    "the id": ({"AWS_ACCESS_KEY_ID": SECRET}, "expected access key id of letters"),
-    "the secret": ({"AWS_SECRET_ACCESS_KEY": SECRET}, "expected secret access key of letters"),
-    "an umlaut": ({"AWS_SESSION_TOKEN": "FIRSTPARTü"}, "expected session token of letters"),
-    "a space": ({"AWS_ACCESS_KEY_ID": " FIRSTPART"}, "expected access key id of letters"),
-    "a return": ({"AWS_SESSION_TOKEN": "FIRSTPART\r"}, "expected session token of letters"),
+    "the token": ({"AWS_SESSION_TOKEN": SECRET}, "expected (settings for AWS|to reach AWS)"),
+    "the id": ({"AWS_ACCESS_KEY_ID": SECRET}, "expected (settings for AWS|to reach AWS)"),
+    "the secret": ({"AWS_SECRET_ACCESS_KEY": SECRET}, "expected (settings for AWS|to reach AWS)"),
+    "an umlaut": ({"AWS_SESSION_TOKEN": "FIRSTPARTü"}, "expected (settings for AWS|to reach AWS)"),
+    "a space": ({"AWS_ACCESS_KEY_ID": " FIRSTPART"}, "expected (settings for AWS|to reach AWS)"),
+    "a return": ({"AWS_SESSION_TOKEN": "FIRSTPART\r"}, "expected (settings for AWS|to reach AWS)"),
     "half": ({"AWS_ACCESS_KEY_ID": "FIRSTPART", "AWS_SECRET_ACCESS_KEY": None}, "found none"),
     "the profile": ({"AWS_PROFILE": "FIRSTPART"}, "expected a profile of ~/.aws/config"),
     "no endpoint": ({"AWS_ENDPOINT_URL": "FIRSTPART"}, "Look at .*AWS_ENDPOINT_URL"),

@@ -7,7 +7,7 @@ and `WORKSHOP_BUCKET`.
 import importlib
 import logging
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -39,6 +39,7 @@ class CloudSession(AbstractContextManager):
     ledger: Ledger  # of what was made, and is not deleted yet
     rehearsal: Any = None  # what plays AWS
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+    tags = [TAG]  # what everything that is made must carry, so that the clean-up finds it
 
     @property
     def region(self) -> str:
@@ -59,8 +60,6 @@ class CloudSession(AbstractContextManager):
     def uri(self, *parts: str) -> str:
         """Returns an address in the bucket, below the workshop's prefix."""
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
-
-    tags = [TAG]  # what everything that is made must carry, so that the clean-up finds it
 
     def sdk(self) -> Any:
         """Returns the session of the SageMaker SDK, without telemetry."""
@@ -99,30 +98,19 @@ def open_session(world: str | None = None) -> CloudSession:
 
     The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
     """
-    if (world or cloud_world()) == "rehearsal":
-        session = _ready(_rehearse())
-    else:
-        with checks.told_what_is_wrong():
-            session = _ready(_connect())
-    print(session.describe())
-    return session
-
-
-def _ready(session: CloudSession) -> CloudSession:
-    try:
+    is_rehearsed = (world or cloud_world()) == "rehearsal"
+    with nullcontext() if is_rehearsed else checks.told_what_is_wrong():
+        session = _rehearse() if is_rehearsed else _connect()
         session.role = checks.check_role(session.boto, session.role)
         if not checks.check_bucket(session.boto, session.bucket, session.account):
             create_bucket(session)
-    except BaseException:
-        session.close()
-        raise
+    print(session.describe())
     return session
 
 
 def _connect() -> CloudSession:
     boto = boto3.Session()
     region = checks.check_region(boto)
-    checks.check_form(boto)
     account = boto.client("sts").get_caller_identity()["Account"]
     bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
     role = os.environ.get("WORKSHOP_ROLE", "")
