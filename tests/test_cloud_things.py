@@ -16,7 +16,6 @@ from moto import mock_aws
 
 from helpers.cloud import CloudSession, EndpointClient, cleanup, upload_folder
 from helpers.cloud.client import LIMIT, as_arrays, refusal
-from helpers.cloud.data import files_of, name_of
 from helpers.cloud.job import Job, JobError
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.script import __main__ as script
@@ -84,15 +83,16 @@ def test_an_upload_that_was_cut_off_goes_on(session, folder, capsys):
     assert keys(session) == before
 
 
-def test_names_count_as_content(folder):
-    before = name_of(folder, files_of(folder))
+def test_names_count_as_content(session, folder):
+    before = upload_folder(session, folder, "signs")
     (folder / "a.tar").rename(folder / "c.tar")
-    assert name_of(folder, files_of(folder)) != before
+    assert upload_folder(session, folder, "signs") != before
 
 
-def test_an_empty_folder_is_told(tmp_path):
+def test_an_empty_folder_is_told(session, tmp_path):
+    (tmp_path / "empty").mkdir()
     with pytest.raises(WorkshopError, match="expected files to upload"):
-        files_of(tmp_path)
+        upload_folder(session, tmp_path / "empty", "signs")
 
 
 # ledger and clean-up

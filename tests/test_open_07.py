@@ -12,7 +12,7 @@ from moto.iam.responses import IamResponse
 from helpers.cloud import CloudSession, cleanup
 from helpers.cloud.job import PRICES, plan_job, start_job
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.rehearsal.server import Permissions
+from helpers.cloud.rehearsal.answers import Permissions
 from helpers.cloud.session import ROLE, TAG, TRUST, create_bucket
 from helpers.common import read_json
 from tests.notebook_form import NOTEBOOKS, code_cells, read

@@ -1,8 +1,6 @@
 """Finds mistakes before anything is created; nothing here changes anything."""
 
-import difflib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +9,7 @@ from botocore import exceptions as boto_errors
 from botocore.exceptions import ClientError
 
 from helpers.common import expected
+from helpers.manifest import did_you_mean
 
 REHEARSE = "Or rehearse without an account: leave WORKSHOP_CLOUD out."
 SIGN_IN = "Type aws configure or aws sso login in a terminal; in SageMaker Studio they are there "
@@ -24,11 +23,10 @@ def check_region(boto: Any) -> str:
     region, known = boto.region_name, boto.get_available_regions("sagemaker")
     if region in known:
         return region
-    near = difflib.get_close_matches(region or "", known, n=1, cutoff=0.6)
-    guess, example = (f"Did you mean {near[0]}? ", near[0]) if near else ("", "us-east-1")
-    fix = f"{guess}Set it: export AWS_DEFAULT_REGION={example}, or type aws configure. {REHEARSE}"
+    fix = f"Set it: export AWS_DEFAULT_REGION=us-east-1, or type aws configure. {REHEARSE}"
     what = "a region of AWS such as us-east-1 or eu-central-1"
-    raise expected(what, repr(region) if region else "none", fix)
+    found = repr(region) if region else "none"
+    raise expected(what, found, f"{did_you_mean(region or '', known)}{fix}")
 
 
 @contextmanager
@@ -56,18 +54,6 @@ def told_what_is_wrong() -> Iterator[None]:
         fix = f"Look at the network, {names} and the files in ~/.aws. {REHEARSE}"
         found = f"others, or no way there ({type(error).__name__})"
     raise expected(what, found, fix) from None
-
-
-def check_form(boto: Any) -> None:
-    """Refuses credentials with a line break or the like, which an error would show as they are."""
-    found = boto.get_credentials()
-    names = ("access key id", "secret access key", "session token")
-    for name, value in zip(names, found.get_frozen_credentials() if found else ()):
-        if value and not re.fullmatch("[!-~]+", value):
-            others = "one with others, such as a space or a line break"
-            place = f"AWS_{name.replace(' ', '_').upper()} or ~/.aws/credentials"
-            fix = f"Copy it again, into {place}. {REHEARSE}"
-            raise expected(f"{name} of letters, digits and signs", others, fix)
 
 
 def check_role(boto: Any, name: str) -> str:
@@ -128,14 +114,13 @@ def check_bucket(boto: Any, bucket: str, account: str) -> bool:
     return True
 
 
-def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> None:
-    """Refuses more instances at once than the account may run.
+def check_quota(session: Any, instance_type: str, count: int = 1) -> None:
+    """Refuses more instances at once than the account may use for a training job.
 
-    `use` is such as "training job usage". Where the quotas cannot be read, nothing is said:
-    SageMaker itself refuses what is over them.
+    Where the quotas cannot be read, nothing is said: SageMaker itself refuses what is over them.
     """
     pages = session.client("service-quotas").get_paginator("list_service_quotas")
-    query = f"Quotas[?QuotaName=='{instance_type} for {use}'].Value"
+    query = f"Quotas[?QuotaName=='{instance_type} for training job usage'].Value"
     try:
         quota = next(pages.paginate(ServiceCode="sagemaker").search(query), None)
     except ClientError as error:
@@ -143,10 +128,10 @@ def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> N
             return
         raise
     if quota is None:
-        found = f"{instance_type!r}, of which your account has no quota for {use}"
+        found = f"{instance_type!r}, of which your account has no quota for training"
         fix = "Choose one such as ml.m5.xlarge."
         raise expected("an instance type of SageMaker", found, fix)
     if quota < count:
-        what = f"a quota of {count} or more for {instance_type!r} ({use}) in {session.region}"
+        what = f"a quota of {count} or more for {instance_type!r} in {session.region}"
         fix = "Choose another instance type, or ask for more (it takes a day or two)"
         raise expected(what, f"{quota:g}", f"{fix}: {QUOTAS_PAGE}")

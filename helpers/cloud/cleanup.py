@@ -7,13 +7,12 @@ everything carries. Deleting twice does no harm.
 """
 
 import argparse
-import time
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError, WaiterError
 
 from helpers.cloud.ledger import KINDS
 from helpers.cloud.session import PREFIX, TAG, CloudSession, open_session
@@ -29,11 +28,10 @@ LISTS = {
     "endpoint config": ("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
     "model": ("list_models", "Models", "ModelName"),
 }
-STOP_SECONDS = 180  # for a job to stop
 
 
 def list_all(session: CloudSession) -> pd.DataFrame:
-    """Returns what the workshop made and what is still there: `kind`, `name` and `known by`."""
+    """Returns what the workshop made and is still there: `kind`, `name` and `known by`."""
     for path in session.ledger.damaged:
         print(f"cannot read all of {path}: look for what it names in the console, then delete it")
     rows = [
@@ -133,18 +131,14 @@ def _delete(session: CloudSession, kind: str, name: str) -> bool:
 
 
 def _delete_job(session: CloudSession, name: str) -> bool:
-    client, end = session.client("sagemaker"), time.monotonic() + STOP_SECONDS
-    said = client.describe_training_job(TrainingJobName=name)
-    while said["TrainingJobStatus"] in ("InProgress", "Stopping"):
-        if time.monotonic() > end:
-            return False
-        if said["TrainingJobStatus"] == "InProgress":
-            with _gone_is_fine():
-                client.stop_training_job(TrainingJobName=name)
-        time.sleep(5 if session.billed else 1)
-        said = client.describe_training_job(TrainingJobName=name)
+    client, job = session.client("sagemaker"), {"TrainingJobName": name}
+    with _gone_is_fine():  # as it is for one that has ended
+        client.stop_training_job(**job)
+    delay = {"Delay": 5 if session.billed else 1, "MaxAttempts": 60}
+    with contextlib.suppress(WaiterError):  # it has failed, or takes too long
+        client.get_waiter("training_job_completed_or_stopped").wait(**job, WaiterConfig=delay)
     with _gone_is_fine():
-        client.delete_training_job(TrainingJobName=name)
+        client.delete_training_job(**job)
     return True
 
 
@@ -153,7 +147,7 @@ def _call(session: CloudSession, verb: str, kind: str, name: str) -> None:
     operation(**{LISTS[kind][2]: name})
 
 
-@contextmanager
+@contextlib.contextmanager
 def _gone_is_fine() -> Iterator[None]:
     try:
         yield

@@ -86,21 +86,18 @@ def batches_of(files: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 def refusal(name: str, error: ClientError) -> str:
     """Returns why an endpoint did not answer."""
-    code = error.response["Error"]["Code"]
-    said = error.response.get("OriginalMessage") or error.response["Error"].get("Message", "")
-    status = error.response.get("OriginalStatusCode", "")
+    code, answer = error.response["Error"]["Code"], error.response
+    said = answer.get("OriginalMessage") or answer["Error"].get("Message", "")
     with contextlib.suppress(ValueError, KeyError, TypeError):
         said = json.loads(said)["error"]  # the script's own words, not their envelope
+    refused = f"the endpoint {name} refused the request"
     if code == "ModelError":
-        return f"the endpoint {name} refused the request ({status}): {said}"
-    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
-        what = f"the endpoint {name} refused the request (413): it is larger than it may be"
-        return f"{what}. Send smaller images: the network sees few pixels of them anyway."
+        return f"{refused} ({answer.get('OriginalStatusCode', '')}): {said}"
+    if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
+        return f"{refused} (413): it is larger than it may be. Send smaller images."
     if code in ("ThrottlingException", "ServiceUnavailable"):
-        said = f"it too busy after {ATTEMPTS} attempts. Wait a minute, or send less at once."
-    else:
-        said = f"{code}: {said}"
-    return f"expected an answer of the endpoint {name}, found {said}"
+        code = f"it too busy after {ATTEMPTS} attempts. Wait a minute, or send less at once"
+    return f"expected an answer of the endpoint {name}, found {code}: {said}"
 
 
 def as_arrays(answers: Sequence[dict[str, Any]], labels: Labels) -> dict[str, np.ndarray]:

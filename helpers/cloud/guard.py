@@ -4,11 +4,10 @@
 
 is the guard of one: the starter holds the other end of its standard input. When the starter ends,
 killed or not, that end closes, and the program is ended with all that it started. FOLDER, unless it
-is empty, is made for the program and removed after it. Needs nothing but Python, to start fast.
+is empty, is removed after it. Needs nothing but Python, to start fast.
 """
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -22,7 +21,6 @@ from typing import Any
 
 GRACE_SECONDS = 3  # between the polite signal and the other one
 STOP_SECONDS = 15  # for a guard to end
-PR_SET_PDEATHSIG = 1  # of Linux: a signal for the program when its guard is killed
 
 
 class Guarded(subprocess.Popen):
@@ -30,7 +28,7 @@ class Guarded(subprocess.Popen):
 
     It inherits nothing of the environment. Its standard output and error go to `output`: a file,
     `subprocess.PIPE`, or None for where the owner's go. `pid` is its guard's; `wait` returns its
-    exit code, 128 and more for a signal. It runs in `folder`; `own` is made for it, and removed.
+    exit code, 128 and more for a signal. It runs in `folder`; `own` is removed after it.
     """
 
     def __init__(
@@ -73,8 +71,7 @@ def _end_with_starter(program: subprocess.Popen) -> None:
     _end(program)
 
 
-def remove(folder: Path) -> None:
-    """Removes a folder in which something may still be at work."""
+def _remove(folder: Path) -> None:
     for _ in range(50):  # what the program started may end after it, and still write
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -82,31 +79,15 @@ def remove(folder: Path) -> None:
         time.sleep(0.2)
 
 
-def _handle_signals(how: signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, how)
-
-
 def main() -> None:
     """Runs the program and ends as it ends."""
-    _handle_signals(signal.SIG_IGN)  # a notebook's interrupt is not meant for us
     folder, *command = sys.argv[1:]
-    if folder:
-        Path(folder).mkdir(0o700)
-    system = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-    def prepare() -> None:
-        _handle_signals(signal.SIG_DFL)
-        if system:
-            system.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    how = {"start_new_session": True, "preexec_fn": prepare}
-    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, **how)
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     threading.Thread(target=_end_with_starter, args=(program,), daemon=True).start()
     code = program.wait()
     _end(program)
     if folder:
-        remove(Path(folder))
+        _remove(Path(folder))
     os._exit(code if code >= 0 else 128 - code)
 
 

@@ -122,7 +122,7 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     """
     trainer, name = plan.trainer, plan.trainer.base_job_name
     machine, count = trainer.compute.instance_type, trainer.compute.instance_count
-    check_quota(session, machine, "training job usage", count)
+    check_quota(session, machine, count)
     print(describe_price(session, machine, count, MOST_SECONDS / 3600))
     session.note("training job", name)  # the SDK adds the time to the name, and the clean-up knows
     session.note("log", f"{LOG_GROUP}|{name}")

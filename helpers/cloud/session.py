@@ -7,6 +7,7 @@ and `WORKSHOP_BUCKET`.
 import importlib
 import logging
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -27,7 +28,7 @@ TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principa
 
 
 @dataclass
-class CloudSession:
+class CloudSession(AbstractContextManager):
     """Where things are made: everything that differs between the worlds."""
 
     world: str  # "rehearsal" or "aws"
@@ -36,8 +37,9 @@ class CloudSession:
     role: str  # the ARN of the role that jobs and endpoints run with
     bucket: str  # for data, jobs and models
     ledger: Ledger  # of what was made, and is not deleted yet
-    rehearsal: Any = None  # the process that plays AWS
+    rehearsal: Any = None  # what plays AWS
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+    tags = [TAG]  # what everything that is made must carry, so that the clean-up finds it
 
     @property
     def region(self) -> str:
@@ -58,11 +60,6 @@ class CloudSession:
     def uri(self, *parts: str) -> str:
         """Returns an address in the bucket, below the workshop's prefix."""
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
-
-    @property
-    def tags(self) -> list[dict[str, str]]:
-        """What everything that is made must carry, so that the clean-up finds it."""
-        return [TAG]
 
     def sdk(self) -> Any:
         """Returns the session of the SageMaker SDK, without telemetry."""
@@ -88,12 +85,9 @@ class CloudSession:
         return "rehearsal: AWS is played on this machine; nothing is billed, and nothing leaves it"
 
     def close(self) -> None:
-        """Ends the rehearsal's processes; in "aws" there is nothing to end. May be called twice."""
+        """Ends the rehearsal; in "aws" there is nothing to end. May be called twice."""
         if self.rehearsal:
             self.rehearsal.close()
-
-    def __enter__(self) -> "CloudSession":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -104,30 +98,19 @@ def open_session(world: str | None = None) -> CloudSession:
 
     The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
     """
-    if (world or cloud_world()) == "rehearsal":
-        session = _ready(_rehearse())
-    else:
-        with checks.told_what_is_wrong():
-            session = _ready(_connect())
-    print(session.describe())
-    return session
-
-
-def _ready(session: CloudSession) -> CloudSession:
-    try:
+    is_rehearsed = (world or cloud_world()) == "rehearsal"
+    with nullcontext() if is_rehearsed else checks.told_what_is_wrong():
+        session = _rehearse() if is_rehearsed else _connect()
         session.role = checks.check_role(session.boto, session.role)
         if not checks.check_bucket(session.boto, session.bucket, session.account):
             create_bucket(session)
-    except BaseException:
-        session.close()
-        raise
+    print(session.describe())
     return session
 
 
 def _connect() -> CloudSession:
     boto = boto3.Session()
     region = checks.check_region(boto)
-    checks.check_form(boto)
     account = boto.client("sts").get_caller_identity()["Account"]
     bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
     role = os.environ.get("WORKSHOP_ROLE", "")

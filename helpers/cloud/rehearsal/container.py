@@ -1,11 +1,11 @@
 """The inside of AWS's TensorFlow inference container, as far as an archive notices.
 
-    python -m helpers.cloud.rehearsal.container FOLDER LIMIT
+    python -m helpers.cloud.rehearsal.container FOLDER
 
-FOLDER/model is an unpacked `model.tar.gz`; the address goes into FOLDER/address when the model is
-loaded. Like AWS's Python service (sagemaker-tensorflow-serving-container's python_service.py) it
-imports `code/inference.py`, sets the status 200, calls `handler`, and answers 500 where that
-raises; without the script, bodies go to TensorFlow Serving as they are. AWS starts
+FOLDER/model is an unpacked `model.tar.gz`; when it is loaded, the address goes into FOLDER/address.
+Like AWS's Python service (sagemaker-tensorflow-serving-container's python_service.py) it imports
+`code/inference.py`, sets the status 200, calls `handler`, and answers 500 where that raises;
+without the script, bodies go to TensorFlow Serving as they are. AWS starts
 `tensorflow_model_server`, which no package registry has: its `:predict` in rows is here, over the
 real SavedModel, with its status codes (https://www.tensorflow.org/tfx/serving/api_rest).
 """
@@ -14,22 +14,24 @@ import base64
 import importlib.util
 import io
 import json
+import logging
 import sys
 from collections import namedtuple
 from collections.abc import Callable
+from hmac import compare_digest
 from pathlib import Path
+from secrets import token_hex
 from types import ModuleType
 from typing import Any
 
 import requests
 import werkzeug
-from werkzeug.serving import WSGIRequestHandler
+from werkzeug.exceptions import Forbidden, MethodNotAllowed
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from helpers.cloud.rehearsal.door import ADDRESS, open_door
-from helpers.common import tf
+from helpers.common import tf, write_text
 
 PREDICT = "/v1/models/model:predict"  # of TensorFlow Serving
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"  # the header that a script may read
 JSON = "application/json"
 
 Context = namedtuple(
@@ -106,34 +108,39 @@ def _decoded(value: Any) -> Any:
 
 
 class Container:
-    """The application: TensorFlow Serving, the Python service, and SageMaker in front of them."""
+    """TensorFlow Serving, and the Python service in front of it.
 
-    def __init__(self, folder: Path, limit: int, predict: Callable, call: Callable):
-        self._folder, self._limit, self._predict, self._call = folder, limit, predict, call
+    Every page in a browser, and every user of this machine, reaches a port of the loopback. So a
+    path begins with a token, and what comes from a page says so in `Origin` or `Host`.
+    """
 
-    def __call__(self, environ: dict, start_response: Callable) -> Any:
+    def __init__(self, predict: Callable, call: Callable):
+        self._predict, self._call, self.token = predict, call, token_hex(16)
+
+    @werkzeug.Request.application
+    def __call__(self, request: werkzeug.Request) -> werkzeug.Response:
         """Answers a request."""
-        request = werkzeug.Request(environ)
-        is_inside = request.path == PREDICT
+        token, _, path = request.path[1:].partition("/")
+        is_known = compare_digest(token.encode(), self.token.encode())
+        is_from_here = request.headers.get("Host") == f"127.0.0.1:{request.environ['SERVER_PORT']}"
+        if not is_known or not is_from_here or "Origin" in request.headers:
+            raise Forbidden
         if request.method != "POST":
-            answer = json_answer(405, {"error": "a request is a POST"})
-        elif not is_inside and len(request.get_data()) > self._limit:
-            answer = json_answer(413, {"error": f"more than {self._limit} bytes"})
-        else:
-            answer = self._serve(request) if is_inside else self._handle(request)
-        return answer(environ, start_response)
+            raise MethodNotAllowed
+        return self._serve(request) if f"/{path}" == PREDICT else self._handle(request)
 
     def _serve(self, request: werkzeug.Request) -> werkzeug.Response:
         try:
-            return json_answer(200, self._predict(json.loads(request.get_data())))
+            status, said = 200, self._predict(json.loads(request.get_data()))
         except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
-            return json_answer(400, {"error": f"{type(error).__name__}: {error}"[:500]})
+            status, said = 400, {"error": f"{type(error).__name__}: {error}"[:500]}
+        return werkzeug.Response(json.dumps(said), status, content_type=JSON)
 
     def _handle(self, request: werkzeug.Request) -> werkzeug.Response:
         res = Response()  # its name is part of the interface: see helpers.cloud.inference
-        body, uri = request.get_data(), f"{(self._folder / ADDRESS).read_text()}{PREDICT}"
+        body, uri = request.get_data(), f"http://{request.host}/{self.token}{PREDICT}"
         kinds = (request.headers.get(name) or JSON for name in ("Content-Type", "Accept"))
-        attributes = request.headers.get(ATTRIBUTES)
+        attributes = request.headers.get("X-Amzn-SageMaker-Custom-Attributes")
         context = Context(None, None, "predict", uri, None, None, attributes, *kinds, len(body))
         try:
             res.body, res.content_type = self._call(io.BytesIO(body), context)
@@ -141,28 +148,23 @@ class Container:
             print(f"exception handling request: {error}", flush=True)
             res.status = "500 Internal Server Error"
             res.body = json.dumps({"error": str(error)})
-        status, said = int(res.status[:3]), res.body
-        if status == 200:
-            return werkzeug.Response(said, content_type=res.content_type)
-        said = said if isinstance(said, str) else said.decode("utf-8", "replace")
-        side = "client" if status < 500 else "server"
-        message = f'Received {side} error ({status}) from primary with message "{said}". See log.'
-        more = {"OriginalStatusCode": status, "OriginalMessage": said}
-        return json_answer(424, {"__type": "ModelError", "Message": message, **more})
+        return werkzeug.Response(res.body, res.status, content_type=res.content_type)
 
 
-def json_answer(status: int, content: Any) -> werkzeug.Response:
-    """Returns an answer with a value as JSON."""
-    return werkzeug.Response(json.dumps(content), status, content_type=JSON)
+def open_server(container: Container, folder: Path) -> BaseWSGIServer:
+    """Returns a server of a container, and writes its address into FOLDER/address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it has a line for every request
+    WSGIRequestHandler.timeout = 10  # seconds to wait for more of a request
+    server = make_server("127.0.0.1", 0, container, threaded=True)
+    write_text(folder / "address", f"http://127.0.0.1:{server.server_port}/{container.token}")
+    return server
 
 
 def main() -> None:
     """Serves until it is ended."""
-    folder, limit = Path(sys.argv[1]), int(sys.argv[2])
+    folder = Path(sys.argv[1])
     predict, script = load_model(find_model(folder / "model")), load_script(folder / "model")
-    container = Container(folder, limit, predict, script.handler if script else pass_on)
-    # files go to TensorFlow Serving as base64, which is larger
-    open_door(container, folder, WSGIRequestHandler, 2 * limit).serve_forever()
+    open_server(Container(predict, script.handler if script else pass_on), folder).serve_forever()
 
 
 if __name__ == "__main__":

@@ -96,27 +96,23 @@ def find_shards(folder: Path | str) -> list[Path]:
     return sorted(path for path in paths if SHARD_NAME.fullmatch(path.name))
 
 
-def read_shards(folder: Path | str, into: Path | str) -> Path:
-    """Unpacks those shards of a set that are in a folder; returns the path of the joined manifest.
-
-    Raises:
-        WorkshopError: no shard, a broken one (named), or shards of different labels.
-    """
-    shards, into = find_shards(folder), Path(into)
+def read_shards(folder: Path | str, into: Path | str) -> list[Manifest]:
+    """Unpacks those shards of a set that are in a folder, at least one; returns their manifests."""
+    shards = find_shards(folder)
     if not shards:
-        what = f"shards such as shard-00000-of-00008.tar in {folder}"
-        raise expected(what, "none", "Write them with helpers.cloud.script.shards.write_shards.")
+        what = f"{MANIFEST_FILE} or shards such as shard-00000-of-00008.tar in {folder}"
+        fix = "Upload what helpers.cloud.write_shards makes, at least one shard for each machine."
+        raise expected(what, "neither", fix)
     bar = progress_bar(iterable=shards, desc="unpacking shards", unit="shard")
-    parts = [_unpacked(shard, into / shard.stem) for shard in bar]
-    for shard, part in zip(shards, parts):
-        if part.labels != parts[0].labels:
-            what, fix = f"the tasks and classes of {shards[0]}", "Write all shards with the same"
-            raise expected(what, "others", f"{fix} labels.json.", where=shard)
-    return write_joined(parts, into)
+    return [_unpacked(shard, Path(into) / shard.stem) for shard in bar]
 
 
 def write_joined(parts: Sequence[Manifest], folder: Path) -> Path:
-    """Writes the rows of manifests with the same labels as one; returns its path."""
+    """Writes the rows of manifests as one; returns its path. Refuses others' labels."""
+    for part in parts:
+        if part.labels != parts[0].labels:
+            what, fix = f"the tasks and classes of {parts[0].source}", "Write all of them again"
+            raise expected(what, "others", f"{fix}, with the same labels.json.", part.source)
     frames = [part.frame.assign(**{IMAGE: part.paths}) for part in parts]
     joined = pd.concat(frames, ignore_index=True).fillna("")
     (folder / LABELS_FILE).unlink(missing_ok=True)  # of others that were here before

@@ -48,10 +48,9 @@ def train_on_hosts(
     began = time.monotonic() if began is None else began
     with told_when_lost(hosts):
         run, state = None, None
-        with hosts.all_or_none():
-            if hosts.is_first:
-                run, _ = train.open_or_create(manifest, folder, recipe, resume, overwrite)
-                state = train.State(run)
+        if hosts.is_first:
+            run, _ = train.open_or_create(manifest, folder, recipe, resume, overwrite)
+            state = train.State(run)
         recipe = train.Recipe.from_json(hosts.share(run and run.recipe.to_json()))
         data = manifest.select(hosts.share(run and list(run.labels.tasks)))
         training = part_of_host(data, hosts)
@@ -71,8 +70,7 @@ def train_on_hosts(
 
 def part_of_host(manifest: Manifest, hosts: Hosts) -> Manifest:
     """Returns this worker's part of the training images: all of its own, if others have others."""
-    with hosts.all_or_none():
-        training = manifest.subset("train")
+    training = manifest.subset("train")
     names = [Path(path).name for path in training.frame[IMAGE]]  # wherever a worker has put them
     rows = training.frame.assign(**{IMAGE: names}).to_csv(index=False).encode()
     if np.ptp(hosts.gather([zlib.crc32(rows)])) == 0:
