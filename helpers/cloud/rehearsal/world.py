@@ -1,6 +1,7 @@
 """Starts the rehearsal: moto in this process, with jobs that run and endpoints that answer."""
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -27,6 +28,10 @@ class Rehearsal:
             raise expected("the package moto for the rehearsal", "none", fix)
         from helpers.cloud.rehearsal.answers import Answers
 
+        self._faults = contextlib.ExitStack()
+        if names := os.environ.get("WORKSHOP_FAULTS"):  # an AWS that says no: tests/faults.py
+            played = importlib.import_module("tests.faults").played(names)
+            self._faults.enter_context(played)
         self.folder = Path(tempfile.mkdtemp(prefix="workshop-rehearsal-"))
         # of the folder: removes it when this process is killed
         sleeping = ["sleep", str(2**30)]
@@ -40,6 +45,7 @@ class Rehearsal:
         atexit.unregister(self.close)
         self._answers.stop()
         self._guard.stop()
+        self._faults.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
