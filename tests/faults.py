@@ -29,6 +29,7 @@ from helpers.common import expected
 from tests.iam_replay import ACCOUNT, Book, enforced, full_access, own_policy
 
 SECONDS = 2.0  # that something takes in AWS and not in the rehearsal
+KEY = ("AKIAREHEARSAL", "-")  # of the learner; moto knows users by its first letters
 EARLIER = 5  # lines of a job before its spot machine was taken away
 Put = Callable[..., Any]
 
@@ -208,7 +209,7 @@ def shards() -> Any:
 def iam(policy: str = "own") -> Any:
     """IAM asks the learner's policy, before anything is done."""
     stack, ready = ExitStack(), []
-    answer, book = answers.Answers.answer, Book()
+    answer, lonely, book = answers.Answers.answer, world.lonely_session, Book()
 
     def prepare(region: str) -> None:
         role = f"arn:{get_partition(region)}:iam::{ACCOUNT}:role/WorkshopRole"
@@ -219,7 +220,7 @@ def iam(policy: str = "own") -> Any:
         backend.create_user(region, "learner")
         backend.put_user_policy("learner", "own", json.dumps(allowed))
         key = backend.create_access_key(user_name="learner")
-        key.access_key_id, key.secret_access_key = "rehearsal", "-"
+        key.access_key_id, key.secret_access_key = KEY
         stack.enter_context(enforced(book))
 
     def faulty(self: answers.Answers, request: Any, **more: Any) -> Any:
@@ -228,7 +229,13 @@ def iam(policy: str = "own") -> Any:
             prepare(region_in(request))
         return answer(self, request, **more)
 
+    def signed(name: str) -> Any:
+        session = lonely(name)
+        session._session.set_credentials(*KEY)
+        return session
+
     stack.enter_context(patch.object(answers.Answers, "answer", faulty))
+    stack.enter_context(patch.object(world, "lonely_session", signed))
     return stack
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import parse_qsl
 
 import yaml
 from moto.core.authorization import enable_iam_authentication
@@ -95,9 +94,6 @@ def needs(service: str, action: str, params: Mapping[str, Any], region: str) -> 
         group = f"{own}:log-group:{params['logGroupName']}"
         stream = f":log-stream:{params.get('logStreamName', '')}"
         yield f"logs:{action}", group + (stream if "logStreamName" in params else ""), nothing
-    elif service == "iam":
-        account = own.replace(region, "")
-        yield f"iam:{action}", f"{account}:role/{params.get('RoleName', '')}", nothing
     elif service == "ecr" and "repositoryName" in params:
         yield f"ecr:{action}", f"{own}:repository/{params['repositoryName']}", nothing
     else:
@@ -145,7 +141,6 @@ class Book:
 
 
 def _needs_of(request: Any, service: str, action: str, resource: str) -> Iterator[Need]:
-    params: dict[str, Any]
     if service == "s3":
         action = {"HeadBucket": "ListBucket"}.get(action, action)
         found = re.findall(r"<Key>(.*?)</Key>", (request._body or b"").decode("utf-8", "replace"))
@@ -156,11 +151,10 @@ def _needs_of(request: Any, service: str, action: str, resource: str) -> Iterato
         params = {"EndpointName": request._path.split("/")[2]}
         yield from needs(service, action, params, request._region)
         return
-    try:
-        params = json.loads(request._body or b"{}")
-    except ValueError:  # IAM takes forms
-        params = dict(parse_qsl(request._body.decode()))
-    yield from needs(service, action, params, request._region)
+    if service == "iam":
+        yield f"iam:{action}", resource, frozenset()
+    else:
+        yield from needs(service, action, json.loads(request._body or b"{}"), request._region)
 
 
 def _refuse(request: Any, service: str, need: Need) -> None:

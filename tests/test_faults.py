@@ -10,7 +10,7 @@ from helpers.cloud import CloudSession, delete_all, open_session, upload_folder,
 from helpers.cloud.checks import check_quota
 from helpers.cloud.job import Job
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.rehearsal import answers, endpoints
+from helpers.cloud.rehearsal import answers, endpoints, world
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest
 from tests import faults
@@ -43,19 +43,24 @@ def opened(tmp_path: Path, monkeypatch) -> Iterator[Callable[[str], CloudSession
     def run(endpoint: endpoints.Endpoint) -> None:
         endpoint.record.endpoint_status = "InService"
 
-    sessions: list[CloudSession] = []
+    started: list[world.Rehearsal] = []
+
+    class Rehearsal(world.Rehearsal):
+        def __init__(self, region: str):
+            super().__init__(region)
+            started.append(self)
 
     def open_with(names: str) -> CloudSession:
         monkeypatch.setenv("WORKSHOP_FAULTS", names)
-        sessions.append(open_session("rehearsal"))
-        return sessions[-1]
+        return open_session("rehearsal")
 
     of = classmethod(lambda cls, *_: cls(tmp_path / "ledger.json"))
     monkeypatch.setattr(Ledger, "of", of)
+    monkeypatch.setattr(world, "Rehearsal", Rehearsal)
     monkeypatch.setattr(endpoints.Endpoint, "_run", run)
     yield open_with
-    for session in sessions:
-        session.close()
+    for rehearsal in started:
+        rehearsal.close()
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +171,7 @@ def test_each_machine_gets_shards(opened, shards, fault):
 
 
 def test_an_account_that_allows_less_ends_in_one_message(opened, monkeypatch):
-    monkeypatch.setattr(faults, "own_policy", lambda *_: {"Statement": []})
+    monkeypatch.setattr(faults, "own_policy", lambda *_: {"Version": "2012-10-17", "Statement": []})
     with pytest.raises(WorkshopError, match="expected"):
         opened("iam")
 
