@@ -21,7 +21,7 @@ from moto.sagemaker.models import SageMakerModelBackend
 
 from helpers.cloud import CloudSession, EndpointClient, cleanup, upload_folder
 from helpers.cloud.client import LIMIT, as_arrays, refusal
-from helpers.cloud.job import Job, JobError
+from helpers.cloud.job import Job, JobError, script_lines
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.script import __main__ as script
 from helpers.cloud.script.metrics import metric_definitions, metric_line
@@ -428,20 +428,80 @@ LOG = [
 ]
 
 
-def fake_job(status: str, log: list[str]) -> Job:
-    """A job whose log and state are given."""
+class FakeLogs:
+    """CloudWatch, as far as a job is followed: streams, and two events on a page."""
+
+    def __init__(self, streams: dict[str, list[str]]):
+        self.streams = streams
+
+    def get_paginator(self, operation: str):
+        # AmazonSageMakerFullAccess allows logs:Describe* and GetLogEvents, not FilterLogEvents
+        assert operation == "describe_log_streams"
+
+        def paginate(logStreamNamePrefix, **_):
+            names = sorted(n for n in self.streams if n.startswith(logStreamNamePrefix))
+            return SimpleNamespace(search=lambda _: iter(names))
+
+        return SimpleNamespace(paginate=paginate)
+
+    def get_log_events(self, logStreamName, nextToken="f/0", **_):
+        lines, start = self.streams[logStreamName], int(nextToken[2:])
+        events = [{"message": line} for line in lines[start : start + 2]]
+        return {"events": events, "nextForwardToken": f"f/{start + len(events)}"}
+
+
+def fake_job(status: str, log: list[str], **streams: list[str]) -> Job:
+    """A job whose state and log are given, and other streams by the name of their end."""
     said = {"TrainingJobStatus": status, "SecondaryStatus": status, "FailureReason": "exit code: 1"}
     said |= {"ModelArtifacts": {"S3ModelArtifacts": "s3://b/m"}, "TrainingTimeInSeconds": 7}
     said |= {"FinalMetricDataList": [{"MetricName": "test:accuracy", "Value": 0.5}]}
-    pages = [{"events": [{"message": line} for line in log]}, {"events": []}]
+    logs = {"j/algo-1-100": log} | {f"j/algo-{name}": lines for name, lines in streams.items()}
     clients = {
         "sagemaker": SimpleNamespace(describe_training_job=lambda **_: said),
-        "logs": SimpleNamespace(
-            get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: pages)
-        ),
+        "logs": FakeLogs(logs),
     }
     session = SimpleNamespace(client=lambda name: clients[name], world="rehearsal", billed=False)
     return Job(session, "j")
+
+
+def test_a_spot_job_that_went_on_has_a_second_log(capsys):
+    again = ["preparing the machine again", "Executing command: x", "epoch 2: resumed"]
+    others = {"1-200": again, "2-100": ["Executing command: x", "the other machine"]}
+    fake_job("Completed", LOG, **others).follow()
+    printed = capsys.readouterr().out
+    assert printed.index("the learner's own mistake") < printed.index("epoch 2: resumed")
+    assert "preparing" not in printed and "the other machine" not in printed
+
+
+def test_lines_that_come_late_and_swapped_are_all_shown_once():
+    lines = ["+ echo 'Executing command: x'", "one", "same", "same"]
+    job = fake_job("InProgress", lines)
+    assert job._new_lines() == ["one", "same", "same"]
+    lines[2:2] = ["late", "same"]  # CloudWatch sorts by time
+    assert job._new_lines() == ["late", "same"]
+    lines.append("An error occurred with exit code 1")
+    lines.append("Traceback: standard error came last")
+    assert job._new_lines() == ["Traceback: standard error came last"]
+    assert job._new_lines() == []
+
+
+def test_what_a_progress_bar_overwrote_is_not_shown():
+    """SageMaker writes its carriage returns as #015."""
+    log = ["Executing command: x", "epoch 1: 10%#015epoch 1: 100%#015", "1%\r2%"]
+    assert script_lines(log) == ["epoch 1: 100%", "2%"]
+
+
+def test_a_log_that_may_not_be_read_is_told_once(capsys):
+    job, denied = fake_job("Completed", []), {"Error": {"Code": "AccessDeniedException"}}
+
+    def fail(**_):
+        raise ClientError(denied, "GetLogEvents")
+
+    job.session.client("logs").get_log_events = fail
+    job.follow().follow()
+    printed = capsys.readouterr().out
+    assert printed.count("its log cannot be read: AccessDeniedException") == 1
+    assert "completed after 7 s" in printed
 
 
 def test_a_job_that_fails_shows_the_last_lines_and_the_reason():
