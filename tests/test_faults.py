@@ -95,7 +95,7 @@ def start(session: CloudSession, address: str, machines: int = 1) -> Job:
         StoppingCondition={"MaxRuntimeInSeconds": 60},
         Tags=session.tags,
     )  # fmt: skip
-    return Job(session, name, {})
+    return Job(session, name)
 
 
 def deploy(session: CloudSession, model: str) -> str:
