@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from helpers.manifest import Manifest
-from helpers.train import Clock, EpochRecorder, OneCycle, Stage, loop, schedules, train
+from helpers.train import Clock, OneCycle, Stage, loop, schedules, train
+from helpers.train.callbacks import EpochRecorder
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 MINUTES = 2
@@ -36,7 +37,6 @@ def clock_of(time: Time, **changes) -> Clock:
     clock = Clock(STAGE.replace(**changes), time.now)
     model = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.0), stop_training=False)
     clock._model = model
-    clock.params = {"steps": 10}
     return clock
 
 
@@ -78,17 +78,6 @@ def test_it_stops_so_early_that_the_last_validation_still_fits(time: Time) -> No
     time.now += 1
     clock.on_train_batch_end(1)
     assert clock.model.stop_training
-
-
-def test_it_tells_speed_and_epochs_once_they_are_measured(time: Time, capsys) -> None:
-    clock = clock_of(time)
-    for batch in range(40):
-        time.now += 0.16
-        clock.on_train_batch_end(batch)
-    # 16 images in .16 s; 117.6 - 20 * .16 s are left for epochs of 1.6 s
-    assert capsys.readouterr().out.splitlines() == [
-        "100 images/s: about 71.5 more epochs until 2 minutes are over"
-    ]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import boto3
+import jmespath
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, TokenRetrievalError
 from moto import mock_aws
@@ -19,8 +20,8 @@ from helpers.cloud.checks import (
     check_role,
     told_what_is_wrong,
 )
-from helpers.cloud.prices import describe_price, price_per_hour
-from helpers.common import WorkshopError, cloud_world
+from helpers.cloud.job import PRICES, describe_price
+from helpers.common import WorkshopError, cloud_world, read_json
 
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "a-secret"}
 REGION, ACCOUNT = "us-east-1", "123456789012"
@@ -59,8 +60,14 @@ def refused(code: str, status: int = 400, **headers: str) -> Refusing:
 
 def with_quotas(**quotas: float) -> SimpleNamespace:
     """A session whose account has these quotas."""
-    found = {f"ml.{name} for endpoint usage": value for name, value in quotas.items()}
-    return SimpleNamespace(_clients={"quotas": found}, region=REGION)
+    found = [
+        {"QuotaName": f"ml.{name} for training job usage", "Value": v} for name, v in quotas.items()
+    ]
+    pages = SimpleNamespace(
+        search=lambda query: iter(jmespath.search(query, {"Quotas": found}) or [])
+    )
+    client = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: pages))
+    return SimpleNamespace(client=lambda _: client, region=REGION)
 
 
 def check_credentials(boto) -> str:
@@ -71,7 +78,7 @@ def check_credentials(boto) -> str:
 
 @pytest.mark.parametrize(
     "region, found",
-    [(None, "found none"), ("us-eats-1", "Did you mean us-east-1?"), ("xx", "'xx'")],
+    [(None, "found none"), ("us-eats-1", "Did you mean 'us-east-1'?"), ("xx", "'xx'")],
 )
 def test_wrong_region(region, found, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
@@ -115,12 +122,12 @@ def test_credentials_that_do_not_work(boto, found):
 SECRET = "FIRSTPART\nSECONDPART"
 BROKEN_FILE = "[default]\naws_secret_access_key FIRSTPART\nSECONDPART = [["
 WRONG = {
-    "the token": ({"AWS_SESSION_TOKEN": SECRET}, "expected session token of letters"),
-    "the id": ({"AWS_ACCESS_KEY_ID": SECRET}, "expected access key id of letters"),
-    "the secret": ({"AWS_SECRET_ACCESS_KEY": SECRET}, "expected secret access key of letters"),
-    "an umlaut": ({"AWS_SESSION_TOKEN": "FIRSTPARTü"}, "expected session token of letters"),
-    "a space": ({"AWS_ACCESS_KEY_ID": " FIRSTPART"}, "expected access key id of letters"),
-    "a return": ({"AWS_SESSION_TOKEN": "FIRSTPART\r"}, "expected session token of letters"),
+    "the token": ({"AWS_SESSION_TOKEN": SECRET}, "expected (settings for AWS|to reach AWS)"),
+    "the id": ({"AWS_ACCESS_KEY_ID": SECRET}, "expected (settings for AWS|to reach AWS)"),
+    "the secret": ({"AWS_SECRET_ACCESS_KEY": SECRET}, "expected (settings for AWS|to reach AWS)"),
+    "an umlaut": ({"AWS_SESSION_TOKEN": "FIRSTPARTü"}, "expected (settings for AWS|to reach AWS)"),
+    "a space": ({"AWS_ACCESS_KEY_ID": " FIRSTPART"}, "expected (settings for AWS|to reach AWS)"),
+    "a return": ({"AWS_SESSION_TOKEN": "FIRSTPART\r"}, "expected (settings for AWS|to reach AWS)"),
     "half": ({"AWS_ACCESS_KEY_ID": "FIRSTPART", "AWS_SECRET_ACCESS_KEY": None}, "found none"),
     "the profile": ({"AWS_PROFILE": "FIRSTPART"}, "expected a profile of ~/.aws/config"),
     "no endpoint": ({"AWS_ENDPOINT_URL": "FIRSTPART"}, "Look at .*AWS_ENDPOINT_URL"),
@@ -247,16 +254,16 @@ def test_bucket_in_another_region():
 
 
 def test_quota():
-    check_quota(with_quotas(**{"m5.large": 2}), "ml.m5.large", "endpoint usage", 2)
+    check_quota(with_quotas(**{"m5.large": 2}), "ml.m5.large", 2)
     with pytest.raises(WorkshopError, match=r"quota of 1 or more for 'ml.p5.48xlarge'.*found 0"):
-        check_quota(with_quotas(**{"p5.48xlarge": 0}), "ml.p5.48xlarge", "endpoint usage")
+        check_quota(with_quotas(**{"p5.48xlarge": 0}), "ml.p5.48xlarge")
     with pytest.raises(WorkshopError, match=r"found 'ml\.m5\.huge', of which"):
-        check_quota(with_quotas(), "ml.m5.huge", "endpoint usage")
+        check_quota(with_quotas(), "ml.m5.huge")
 
 
 def test_quotas_that_may_not_be_read_are_left_to_aws():
-    hidden = SimpleNamespace(_clients={}, client=refused("AccessDeniedException").client)
-    assert check_quota(hidden, "ml.m5.large", "endpoint usage") is None
+    hidden = SimpleNamespace(client=refused("AccessDeniedException").client)
+    assert check_quota(hidden, "ml.m5.large") is None
 
 
 def test_a_world_that_there_is_not(monkeypatch):
@@ -269,7 +276,7 @@ def test_a_world_that_there_is_not(monkeypatch):
 
 def test_the_price_is_told_with_its_date_and_what_it_is_for():
     here = SimpleNamespace(region=REGION, billed=True)
-    price = price_per_hour("ml.m5.xlarge")
+    price = read_json(PRICES)["per_hour"]["ml.m5.xlarge"]
     told = describe_price(here, "ml.m5.xlarge", count=2, hours=0.5)
     assert f"2 x ml.m5.xlarge, ${2 * price:.3f} an hour, at most ${price:.2f}" in told
     assert "as of 20" in told and "rehearsal" not in told

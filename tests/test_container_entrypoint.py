@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from helpers.cloud import job, open_session, upload_folder, write_shards
+from helpers.cloud.guard import Guarded
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.processes import Guarded, free_port
-from helpers.cloud.rehearsal.jobs import Host
+from helpers.cloud.rehearsal.jobs import Host, free_port
 from helpers.manifest import Manifest
 
 SECONDS = 300  # for both hosts together

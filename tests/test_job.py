@@ -10,28 +10,24 @@ import pytest
 
 from helpers.cloud import write_shards
 from helpers.cloud.script import __main__ as train
-from helpers.cloud.script.environment import JobEnvironment, read_channels, tidy_arguments
-from helpers.cloud.script.metrics import epoch_figures, metric_definitions, metric_line
+from helpers.cloud.script.environment import JobEnvironment, read_channels
+from helpers.cloud.script.metrics import METRIC_LINE, epoch_figures, metric_definitions, metric_line
 from helpers.common import WorkshopError, write_json
 from helpers.manifest import Labels, Manifest
 from helpers.train import Run, open_run
 from helpers.train.runs import can_go_on, is_whole_run
 from tests.conftest import LABELS, make_people
+from tests.saved_model import SavedModelPredictor
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 QUICK = {"epochs": 2, "image_size": "32x16", "batch-size": 8, "learning_rate": 0.01}
 
 
-def without_split(manifest: Manifest) -> Manifest:
-    frame = manifest.frame.drop(columns="split")
-    return Manifest(frame, manifest.labels, manifest.folder)
-
-
 @pytest.fixture
 def channels(people: Manifest, tmp_path: Path) -> JobEnvironment:
-    """Training images without a split in one channel, validation and test in the other."""
+    """Training images in one channel, validation and test in the other."""
     data = tmp_path / "input/data"
-    write_shards(without_split(people.subset("train")), data / "training", 2)
+    write_shards(people.subset("train"), data / "training", 2)
     rest = people.rows((people.frame["split"] != "train").to_numpy())
     write_shards(rest, data / "validation", 1)
     return JobEnvironment(training=data / "training", validation=data / "validation")
@@ -57,7 +53,7 @@ def environment(channels: JobEnvironment, tmp_path: Path, monkeypatch: pytest.Mo
 # Channels
 
 
-def test_splits_come_from_the_channels(people: Manifest, channels: JobEnvironment) -> None:
+def test_the_channels_become_one_manifest(people: Manifest, channels: JobEnvironment) -> None:
     manifest = read_channels(channels)
     assert manifest.labels == people.labels
     counts = people.frame["split"].value_counts().to_dict()
@@ -70,7 +66,8 @@ def test_splits_come_from_the_channels(people: Manifest, channels: JobEnvironmen
 
 def test_a_channel_with_a_manifest_and_its_splits(people: Manifest) -> None:
     manifest = read_channels(JobEnvironment(training=people.folder))
-    assert manifest.source == people.source and manifest.frame.equals(people.frame)
+    assert manifest.labels == people.labels and len(manifest) == len(people)
+    assert all(Path(path).exists() for path in manifest.paths)
 
 
 def test_a_manifest_in_one_channel_and_shards_in_the_other(
@@ -78,7 +75,7 @@ def test_a_manifest_in_one_channel_and_shards_in_the_other(
 ) -> None:
     folder = tmp_path / "input/data/plain"
     shutil.copytree(people.folder, folder)
-    without_split(people.subset("train")).write(folder / "train.csv")
+    people.subset("train").write(folder / "train.csv")
     (folder / "train.csv").replace(folder / "manifest.csv")
     manifest = read_channels(JobEnvironment(training=folder, validation=channels.validation))
     assert manifest.frame["split"].value_counts()["train"] > 0
@@ -103,7 +100,7 @@ def test_channels_of_other_labels(people: Manifest, channels: JobEnvironment) ->
 
 def test_outside_of_a_job() -> None:
     job = JobEnvironment.from_variables({})
-    assert (job.training, job.model, job.run_folder, job.flags) == (None, None, None, [])
+    assert (job.training, job.model, job.checkpoints, job.flags) == (None, None, None, [])
     assert job.hosts == ("localhost",) and job.host == "localhost"
 
 
@@ -118,33 +115,26 @@ def test_the_variables_of_a_job() -> None:
         }
     )
     assert job.hosts == ("algo-1", "algo-2") and job.host == "algo-2"
-    assert job.run_folder == Path("/o/run")
-    assert job.flags == ["--epochs", "3", "--task_weights", "gender=1"]
-    kept = JobEnvironment.from_variables({"SM_CHECKPOINT_DIR": "/c", "SM_OUTPUT_DATA_DIR": "/o"})
-    assert kept.run_folder == Path("/c/run")
+    assert (job.model, job.output, job.checkpoints) == (Path("/m"), Path("/o"), None)
+    assert job.flags == ["--epochs", "3", "--task-weights", "gender=1"]
 
 
-@pytest.mark.parametrize(
-    ("given", "tidy"),
-    [
-        (["--learning_rate", "0.001"], ["--learning-rate", "0.001"]),
-        (["--learning_rate=0.1", "--out", "my_run"], ["--learning-rate=0.1", "--out", "my_run"]),
-        (["--no_check", "true", "--epochs", "3"], ["--no-check", "--epochs", "3"]),
-        (["--no-check", "False", "--epochs", "3"], ["--epochs", "3"]),
-        (["--task-weights", "top_color=2"], ["--task-weights", "top_color=2"]),
-        (["--no-check"], ["--no-check"]),
-    ],
-)
-def test_arguments_as_a_job_writes_them(given: list[str], tidy: list[str]) -> None:
-    assert tidy_arguments(given, ["--no-check"]) == tidy
+def test_hyperparameters_become_flags() -> None:
+    given = {"learning_rate": 0.001, "task-weights": "top_color=2", "no_check": True}
+    job = JobEnvironment(hyperparameters={**given, "no-export": False, "sagemaker_region": "x"})
+    assert job.flags == [
+        *("--learning-rate", "0.001"),
+        *("--task-weights", "top_color=2"),
+        "--no-check",
+    ]
 
 
-def test_flags_of_the_command_line_come_last() -> None:
-    job = JobEnvironment(
-        training=Path("t"), model=Path("m"), hyperparameters={"epochs": 3, "no_check": True}
-    )
-    arguments = train.parse_arguments(job, ["--epochs", "5"])
-    assert arguments.epochs == 5 and arguments.no_check and not arguments.no_export
+def test_flags_of_the_command_line_come_last(
+    command: Callable, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, printed, error = command(train.main, "--epochs", "1", "--no-export")
+    assert code == 0, error
+    assert "epoch 1: " in printed and "epoch 2: " not in printed
 
 
 # Printed figures
@@ -154,10 +144,11 @@ def test_a_job_finds_every_figure_in_the_lines() -> None:
     row = {"loss": 1.25, "val_loss": 0.5, "val_accuracy": 0.75}
     row |= {"val_gender_accuracy": 0.5, "val_top.color_accuracy": float("nan")}
     line = metric_line(epoch_figures(row, ["gender", "top.color"]))
+    assert METRIC_LINE.fullmatch(line) and not METRIC_LINE.fullmatch("epoch 1: 2 s, loss 1.25")
     found = {
-        definition["Name"]: float(match.group(1))
-        for definition in metric_definitions(["gender", "top.color"])
-        if (match := re.search(definition["Regex"], line))
+        name: float(match.group(1))
+        for name, pattern in metric_definitions(["gender", "top.color"]).items()
+        if (match := re.search(pattern, line))
     }
     assert found == {
         "training:loss": 1.25,
@@ -175,7 +166,7 @@ def test_a_job_from_channels_to_model(
 ) -> None:
     code, printed, error = command(train.main)
     assert code == 0, error
-    definitions = {d["Name"]: d["Regex"] for d in metric_definitions(people.tasks)}
+    definitions = metric_definitions(people.tasks)
     found = {name: re.findall(regex, printed) for name, regex in definitions.items()}
     assert len(found["training:loss"]) == 2 and len(found["validation:gender:accuracy"]) == 3
     assert len(found["test:accuracy"]) == 1 == len(found["test:age:accuracy"])
@@ -195,8 +186,6 @@ def test_a_job_from_channels_to_model(
 
 
 def assert_answers(model: Path, people: Manifest) -> None:
-    from helpers.predict import SavedModelPredictor
-
     predictor = SavedModelPredictor(model)
     answers = predictor.predict_bytes([Path(people.paths[0]).read_bytes()])
     assert predictor.labels == LABELS and set(answers) == set(people.tasks)

@@ -10,10 +10,9 @@ from moto import mock_aws
 from moto.iam.responses import IamResponse
 
 from helpers.cloud import CloudSession, cleanup
-from helpers.cloud.job import plan_job, start_job
+from helpers.cloud.job import PRICES, plan_job, start_job
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.prices import TABLE
-from helpers.cloud.rehearsal.server import Permissions
+from helpers.cloud.rehearsal.answers import Permissions
 from helpers.cloud.session import ROLE, TAG, TRUST, create_bucket
 from helpers.common import read_json
 from tests.notebook_form import NOTEBOOKS, code_cells, read
@@ -99,13 +98,13 @@ def test_the_price_counts_billable_seconds_of_every_machine():
     metrics = [{"MetricName": f"{n}:accuracy", "Value": 0.5} for n in ("validation", "test")]
     job = {"BillableTimeInSeconds": 1800, "TrainingTimeInSeconds": 3600}
     job |= {"ResourceConfig": resources, "FinalMetricDataList": metrics}
-    names = {"job": job, "PRICE_PER_HOUR": read_json(TABLE)["per_hour"]}
+    names = {"job": job, "PRICE_PER_HOUR": read_json(PRICES)["per_hour"]}
     assert run_cells(NAME, "open-price", names)["price"](job) == pytest.approx(0.23)
 
 
 def test_the_prices_are_those_of_the_table(session, tmp_path):
     prices = opened(session, tmp_path / "signs")["PRICE_PER_HOUR"]
-    table = read_json(TABLE)["per_hour"]
+    table = read_json(PRICES)["per_hour"]
     assert prices == {kind: table[kind] for kind in prices}
 
 

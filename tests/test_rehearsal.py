@@ -5,7 +5,6 @@ One rehearsal and one trained job serve all tests of this file; each takes secon
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -28,14 +27,14 @@ from helpers.cloud import (
     upload_folder,
     write_shards,
 )
+from helpers.cloud.guard import Guarded
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.processes import Guarded
-from helpers.cloud.rehearsal.jobs import copy_folder
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest
-from helpers.predict import SavedModelPredictor, archive_folder
+from helpers.predict import archive_folder
 from helpers.scores import score_manifest
 from tests.image_files import BROKEN
+from tests.saved_model import SavedModelPredictor
 
 QUICK = {"epochs": 1, "image-size": "32x16", "batch-size": 16, "no-check": True}
 TASKS = ["top_color", "gender", "age"]
@@ -98,7 +97,6 @@ def wait_until_none(text: str, seconds: float = 30) -> list[str]:
 def test_the_session_says_that_nothing_is_billed(session):
     assert session.describe().startswith("rehearsal: ")
     assert "nothing is billed" in session.describe()
-    assert session.rehearsal.address.startswith("http://127.0.0.1:")
     assert "AWS_ENDPOINT_URL" not in os.environ
 
 
@@ -110,6 +108,9 @@ def test_a_created_job_really_runs(finished, session):
     assert said["HyperParameters"]["image-size"] in ("32x16", '"32x16"')
     assert 0 <= finished.figures()["validation:gender:accuracy"] <= 1
     assert finished.model_uri.startswith(f"s3://{session.bucket}/workshop/")
+    kept = said["CheckpointConfig"]["S3Uri"].removeprefix(f"s3://{session.bucket}/")
+    s3 = session.client("s3")
+    assert s3.head_object(Bucket=session.bucket, Key=f"{kept}/run/best.keras")
 
 
 def test_what_a_job_leaves_is_an_export(export):
@@ -126,40 +127,6 @@ def test_a_job_that_fails_is_told_in_the_words_of_its_script(session, data):
     assert "nonsense" in first and failing.name in first
     assert "helpers.train" in rest and "sagemaker/core" not in str(raised.value)
     assert failing.describe()["FailureReason"].startswith("AlgorithmError:")
-
-
-def test_checkpoints_that_a_run_replaces_while_they_are_copied(tmp_path):
-    """A run removes the state of its last epoch at any moment: between listing and copying too."""
-    for name in ("a.h5", "b.h5", "c.h5"):
-        (tmp_path / name).write_text(name)
-    bucket: list[tuple[str, str]] = []
-
-    class FakeS3:
-        def upload_file(self, path: str, name: str, key: str) -> None:
-            (tmp_path / "b.h5").unlink(missing_ok=True)  # after all three have been listed
-            assert Path(path).exists()
-            bucket.append((name, key))
-
-    copied = copy_folder(FakeS3(), tmp_path, "s3://lake/run", {})
-    assert bucket == [("lake", "run/a.h5"), ("lake", "run/c.h5")]
-    assert set(copied) == {"run/a.h5", "run/c.h5"}
-    (tmp_path / "d.h5").write_text("new")
-    assert copy_folder(FakeS3(), tmp_path, "s3://lake/run", copied).keys() - copied == {"run/d.h5"}
-    assert bucket[2:] == [("lake", "run/d.h5")], "what has not changed is not copied again"
-
-
-def test_a_checkpoint_that_vanishes_while_it_is_read(session, tmp_path, monkeypatch):
-    """boto3 raises this one itself, when it opens the file."""
-    (tmp_path / "gone.h5").write_text("state")
-    s3, upload = session.client("s3"), session.client("s3").upload_file
-    s3.create_bucket(Bucket="vanishing")
-
-    def late(path: str, bucket: str, key: str) -> None:
-        Path(path).unlink()
-        upload(path, bucket, key)
-
-    monkeypatch.setattr(s3, "upload_file", late)
-    assert copy_folder(s3, tmp_path, "s3://vanishing/run", {}) == {}
 
 
 def test_an_instance_type_without_quota_is_refused_before_anything_is_made(session, data):
@@ -294,7 +261,7 @@ session.client("sagemaker").create_training_job(
 name = {"TrainingJobName": "sleeper"}
 while session.client("sagemaker").describe_training_job(**name)["SecondaryStatus"] != "Training":
     time.sleep(0.1)
-print("ready", session.rehearsal.address.rpartition(":")[2], flush=True)
+print("ready", flush=True)
 time.sleep(600)
 """
 
@@ -317,46 +284,22 @@ def wait_until(what: Callable[[], bool], seconds: float = 60) -> bool:
     return found
 
 
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc (Linux)")
-@pytest.mark.parametrize(
-    ("victim", "moment"),
-    [
-        ("notebook", 0.0),  # seconds after the first process of the rehearsal is there
-        ("notebook", 1.0),
-        ("notebook", None),  # while a job runs
-        ("guard", None),
-        ("server", None),
-    ],
-)
-def test_whoever_is_killed_no_process_port_or_folder_stays(tmp_path, victim, moment):
+@pytest.mark.parametrize("moment", [0.0, 1.0, None])  # None: while a job runs
+def test_when_the_notebook_is_killed_no_process_or_folder_stays(tmp_path, moment):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", NOTEBOOK]
     notebook = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert wait_until(lambda: bool(numbers_with(f"{tmp_path}/workshop-rehearsal-")))
-        port = 0
         if moment is None:
-            port = int(next(line for line in notebook.stdout if line[:5] == "ready").split()[1])
-            assert is_open(port)
-            assert wait_until(lambda: len(numbers_with(str(tmp_path))) >= 6)  # two guards and all
+            assert any(line == "ready\n" for line in notebook.stdout)
+            assert wait_until(lambda: len(numbers_with(str(tmp_path))) >= 4)  # two guards and all
         else:
             time.sleep(moment)
-        lines = {
-            number: Path(f"/proc/{number}/cmdline").read_text()
-            for number in numbers_with(f"{tmp_path}/workshop-rehearsal-")
-        }
-        serving = [number for number, line in lines.items() if "rehearsal.server" in line]
-        guards = [number for number in serving if "guard.py" in lines[number]]
-        rest = [number for number in serving if number not in guards]
-        os.kill({"notebook": [notebook.pid], "guard": guards, "server": rest}[victim][0], 9)
+        notebook.kill()
         assert wait_until(lambda: not numbers_with(str(tmp_path))), "a process is left"
         assert wait_until(lambda: not list(tmp_path.glob("workshop-rehearsal-*")), 15)
-        assert not port or wait_until(lambda: not is_open(port), 15)  # a process closes it last
     finally:
         notebook.kill()
         notebook.wait()

@@ -17,10 +17,12 @@ import helpers.pipeline.batches
 from helpers.cloud.script import __main__ as train
 from helpers.cloud.script import workers as distributed
 from helpers.cloud.script.environment import JobEnvironment, read_channels
-from helpers.common import run_command
+from helpers.cloud.script.workers import train_stage
+from helpers.common import keras, run_command
 from tests.conftest import small_recipe, tiny_features, tuned_recipe
 
 NAMES = ("algo-1", "algo-2")
+learned: list[Path] = []  # the folder of the run that is trained
 
 
 def plain_features(x, **_):
@@ -45,16 +47,14 @@ CASES = {  # recipe, backbone
 }
 
 
-class Stage(distributed.SharedStage):
-    """Keeps what this host has learned, for the test to compare."""
-
-    def train(self, after_epoch=None) -> None:
-        """Trains, then keeps the weights and the number of images."""
-        super().train(after_epoch)
-        values = [self._value(v) for v in [*self.model.weights, *self.optimizer.variables]]
-        path = self.run.folder.parent / f"{self.run.folder.name}-{self.hosts.name}.npz"
-        path.parent.mkdir(exist_ok=True)
-        np.savez(path, len(self.training), *values)
+def keep_what_is_learned(recipe, stage, training, hosts, *others):
+    """Trains a stage, then keeps the weights and the number of images for the test to compare."""
+    model = train_stage(recipe, stage, training, hosts, *others)
+    values = [keras.ops.convert_to_numpy(v) for v in [*model.weights, *model.optimizer.variables]]
+    path = learned[0].parent / f"{learned[0].name}-{hosts.name}.npz"
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, len(training), *values)
+    return model
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     name, folder, *cases = sys.argv[1:]
     folder = Path(folder)
     helpers.pipeline.batches.load_images.__defaults__ = (folder / "cache",)
-    distributed.SharedStage = Stage
+    distributed.train_stage = keep_what_is_learned
     data = folder / name
     job = JobEnvironment(training=data / "training", validation=data / "validation")
     manifest, whole = read_channels(job), read_channels(JobEnvironment(training=folder / "people"))
@@ -70,9 +70,11 @@ def main() -> None:
     for case in cases:
         recipe, helpers.model.network.street_features = CASES[case]
         if case == "job":
+            learned[:] = [data / "checkpoints/run"]
             train_as_job(data, name, recipe, hosts)
             return
         rows = whole if case == "replicated" else manifest
+        learned[:] = [folder / case]
         run = distributed.train_on_hosts(rows, folder / case, recipe, hosts)
         print(f"{case}: {'the run' if run else 'no run'}", flush=True)
 
@@ -99,20 +101,14 @@ def train_as_job(data: Path, name: str, recipe, hosts: distributed.Hosts) -> Non
 
 def die_in_the_second_epoch() -> None:
     """Lets the machine be taken away in the middle of an epoch."""
-    train_epoch = Stage._train_epoch
+    steps = []
 
-    def dying(self, epoch, step, batches, callbacks):
-        done = []
+    def die(self, batch, logs=None):
+        steps.append(batch)
+        if len(steps) == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-        def counted(*arguments):
-            done.append(step(*arguments))
-            if epoch == 1 and len(done) == 2:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return done[-1]
-
-        train_epoch(self, epoch, counted, batches, callbacks)
-
-    Stage._train_epoch = dying
+    distributed.Follow.on_train_batch_end = die
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """Finds mistakes before anything is created; nothing here changes anything."""
 
-import difflib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +9,7 @@ from botocore import exceptions as boto_errors
 from botocore.exceptions import ClientError
 
 from helpers.common import expected
+from helpers.manifest import did_you_mean
 
 REHEARSE = "Or rehearse without an account: leave WORKSHOP_CLOUD out."
 SIGN_IN = "Type aws configure or aws sso login in a terminal; in SageMaker Studio they are there "
@@ -24,53 +23,37 @@ def check_region(boto: Any) -> str:
     region, known = boto.region_name, boto.get_available_regions("sagemaker")
     if region in known:
         return region
-    near = difflib.get_close_matches(region or "", known, n=1, cutoff=0.6)
-    guess, example = (f"Did you mean {near[0]}? ", near[0]) if near else ("", "us-east-1")
-    fix = f"{guess}Set it: export AWS_DEFAULT_REGION={example}, or type aws configure. {REHEARSE}"
+    fix = f"Set it: export AWS_DEFAULT_REGION=us-east-1, or type aws configure. {REHEARSE}"
     what = "a region of AWS such as us-east-1 or eu-central-1"
-    raise expected(what, repr(region) if region else "none", fix)
+    found = repr(region) if region else "none"
+    raise expected(what, found, f"{did_you_mean(region or '', known)}{fix}")
 
 
 @contextmanager
 def told_what_is_wrong() -> Iterator[None]:
     """Tells what boto3 raises for credentials and settings: no value, as it may be a secret."""
+    what, fix = "credentials for AWS", SIGN_IN
     try:
         yield
+        return
     except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError):
-        what, found = "credentials for AWS", "none"
+        found = "none"
     except (boto_errors.TokenRetrievalError, boto_errors.SSOError):
-        what, found = "credentials for AWS", "that your sign-in has ended"
+        found = "that your sign-in has ended"
     except ClientError as error:
-        what, code = "credentials that AWS accepts", error.response["Error"]["Code"]
-        found = f"that it refuses them ({code}): they are wrong, have expired, or may not do this"
+        code = error.response["Error"]["Code"]
+        found = f"that AWS refuses them ({code}): they are wrong, have expired, or may not do this"
     except boto_errors.ProfileNotFound:
         what, found = "a profile of ~/.aws/config as AWS_PROFILE", "another name"
     except boto_errors.ConfigParseError as error:
         what, found = f"AWS's settings in {error.kwargs['path']}", "a file that cannot be read"
-    except (boto_errors.ConnectionError, boto_errors.HTTPClientError) as error:
-        what, found = "to reach AWS", f"no way there ({type(error).__name__})"
-        fix = f"Look at the network, the region, AWS_ENDPOINT_URL and the proxy. {REHEARSE}"
-        raise expected(what, found, fix) from None
     except (boto_errors.BotoCoreError, ValueError, OSError) as error:
+        is_away = isinstance(error, boto_errors.ConnectionError | boto_errors.HTTPClientError)
+        what = "to reach AWS" if is_away else "settings for AWS that boto3 takes"
         names = ", ".join(sorted(name for name in os.environ if name.startswith("AWS_")))
-        what, found = "settings for AWS that boto3 takes", f"others ({type(error).__name__})"
-        fix = f"Look at {names or 'the environment'} and at the files in ~/.aws. {REHEARSE}"
-        raise expected(what, found, fix) from None
-    else:
-        return
-    raise expected(what, found, SIGN_IN) from None
-
-
-def check_form(boto: Any) -> None:
-    """Refuses credentials with a line break or the like, which an error would show as they are."""
-    found = boto.get_credentials()
-    names = ("access key id", "secret access key", "session token")
-    for name, value in zip(names, found.get_frozen_credentials() if found else ()):
-        if value and not re.fullmatch("[!-~]+", value):
-            others = "one with others, such as a space or a line break"
-            place = f"AWS_{name.replace(' ', '_').upper()} or ~/.aws/credentials"
-            fix = f"Copy it again, into {place}. {REHEARSE}"
-            raise expected(f"{name} of letters, digits and signs", others, fix)
+        fix = f"Look at the network, {names} and the files in ~/.aws. {REHEARSE}"
+        found = f"others, or no way there ({type(error).__name__})"
+    raise expected(what, found, fix) from None
 
 
 def check_role(boto: Any, name: str) -> str:
@@ -131,30 +114,24 @@ def check_bucket(boto: Any, bucket: str, account: str) -> bool:
     return True
 
 
-def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> None:
-    """Refuses more instances at once than the account may run.
+def check_quota(session: Any, instance_type: str, count: int = 1) -> None:
+    """Refuses more instances at once than the account may use for a training job.
 
-    `use` is such as "training job usage". Where the quotas cannot be read, nothing is said:
-    SageMaker itself refuses what is over them.
+    Where the quotas cannot be read, nothing is said: SageMaker itself refuses what is over them.
     """
+    pages = session.client("service-quotas").get_paginator("list_service_quotas")
+    query = f"Quotas[?QuotaName=='{instance_type} for training job usage'].Value"
     try:
-        if "quotas" not in session._clients:  # there are thousands; they are read once
-            pages = session.client("service-quotas").get_paginator("list_service_quotas")
-            session._clients["quotas"] = {
-                quota["QuotaName"]: quota["Value"]
-                for page in pages.paginate(ServiceCode="sagemaker")
-                for quota in page["Quotas"]
-            }
+        quota = next(pages.paginate(ServiceCode="sagemaker").search(query), None)
     except ClientError as error:
         if error.response["Error"]["Code"] in HIDDEN:
             return
         raise
-    quota = session._clients["quotas"].get(f"{instance_type} for {use}")
     if quota is None:
-        found = f"{instance_type!r}, of which your account has no quota for {use}"
+        found = f"{instance_type!r}, of which your account has no quota for training"
         fix = "Choose one such as ml.m5.xlarge."
         raise expected("an instance type of SageMaker", found, fix)
     if quota < count:
-        what = f"a quota of {count} or more for {instance_type!r} ({use}) in {session.region}"
+        what = f"a quota of {count} or more for {instance_type!r} in {session.region}"
         fix = "Choose another instance type, or ask for more (it takes a day or two)"
         raise expected(what, f"{quota:g}", f"{fix}: {QUOTAS_PAGE}")

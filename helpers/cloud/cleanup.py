@@ -7,12 +7,12 @@ everything carries. Deleting twice does no harm.
 """
 
 import argparse
-import time
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import pandas as pd
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError, WaiterError
 
 from helpers.cloud.ledger import KINDS
 from helpers.cloud.session import PREFIX, TAG, CloudSession, open_session
@@ -28,11 +28,10 @@ LISTS = {
     "endpoint config": ("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
     "model": ("list_models", "Models", "ModelName"),
 }
-STOP_SECONDS = 180  # for a job to stop
 
 
 def list_all(session: CloudSession) -> pd.DataFrame:
-    """Returns what the workshop made and what is still there: `kind`, `name` and `known by`."""
+    """Returns what the workshop made and is still there: `kind`, `name` and `known by`."""
     for path in session.ledger.damaged:
         print(f"cannot read all of {path}: look for what it names in the console, then delete it")
     rows = [
@@ -62,10 +61,11 @@ def delete_all(session: CloudSession) -> pd.DataFrame:
 def _noted(session: CloudSession) -> dict[tuple[str, str], list[str]]:
     """Returns kind and name of what was made to how that is known, in the order of deletion."""
     noted = {(entry.kind, entry.name): ["ledger"] for entry in session.ledger.entries}
+    sagemaker = session.client("sagemaker")
     for kind, (operation, key, name) in LISTS.items():
         for summary in _pages(session, "sagemaker", operation, f"{key}[]", NameContains=PREFIX):
             arn = summary[name.replace("Name", "Arn")]
-            if TAG in session.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]:
+            if TAG in sagemaker.list_tags(ResourceArn=arn)["Tags"]:
                 noted.setdefault((kind, summary[name]), []).append("tag")
     return dict(sorted(noted.items(), key=lambda item: (KINDS.index(item[0][0]), item[0][1])))
 
@@ -75,13 +75,20 @@ def _pages(session: CloudSession, service: str, operation: str, query: str, **op
     return session.client(service).get_paginator(operation).paginate(**options).search(query)
 
 
+def _objects(session: CloudSession, uri: str) -> Any:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    return _bucket(session, bucket).objects.filter(Prefix=f"{prefix.rstrip('/')}/")
+
+
+def _bucket(session: CloudSession, name: str) -> Any:
+    return session.boto.resource("s3").Bucket(name)
+
+
 def _found(session: CloudSession, kind: str, name: str) -> Iterator[str]:
     """Yields what is there of something: itself, or the objects, streams or jobs below its name."""
     with _gone_is_fine():
         if kind == "s3 prefix":
-            bucket, _, prefix = name.removeprefix("s3://").partition("/")
-            where = {"Bucket": bucket, "Prefix": f"{prefix.rstrip('/')}/"}
-            yield from _pages(session, "s3", "list_objects_v2", "Contents[].Key || `[]`", **where)
+            yield from (item.key for item in _objects(session, name))
         elif kind == "log":
             group, _, prefix = name.partition("|")
             where = {"logGroupName": group} | ({"logStreamNamePrefix": prefix} if prefix else {})
@@ -102,44 +109,36 @@ def _found(session: CloudSession, kind: str, name: str) -> Iterator[str]:
 def _delete(session: CloudSession, kind: str, name: str) -> bool:
     """Deletes something; returns whether it was there."""
     found = list(_found(session, kind, name))
-    s3, logs = session.client("s3"), session.client("logs")
     if kind == "training job":
         return any([_delete_job(session, job) for job in found])
-    if kind == "s3 prefix":
-        bucket = name.removeprefix("s3://").partition("/")[0]
-        for start in range(0, len(found), 1000):  # S3 takes a thousand at once
-            keys = [{"Key": key} for key in found[start : start + 1000]]
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-    elif kind == "log":
-        group = name.partition("|")[0]
+    if kind == "log":
+        logs, group = session.client("logs"), name.partition("|")[0]
         for stream in found:
             with _gone_is_fine():
                 logs.delete_log_stream(logGroupName=group, logStreamName=stream)
         if name.endswith("|"):  # a group of its own, as each endpoint has one
             logs.delete_log_group(logGroupName=group)
-    elif kind == "bucket" and found:
-        if s3.list_objects_v2(Bucket=name, MaxKeys=1)["KeyCount"]:
+    elif found and kind == "s3 prefix":
+        _objects(session, name).delete()
+    elif found and kind == "bucket":
+        if any(_bucket(session, name).objects.limit(1)):
             print(f"kept bucket {name}: there is more in it than the workshop made")
             return False
-        s3.delete_bucket(Bucket=name)
+        _bucket(session, name).delete()
     elif found:
         _call(session, "delete", kind, name)
     return bool(found)
 
 
 def _delete_job(session: CloudSession, name: str) -> bool:
-    client, end = session.client("sagemaker"), time.monotonic() + STOP_SECONDS
-    said = client.describe_training_job(TrainingJobName=name)
-    while said["TrainingJobStatus"] in ("InProgress", "Stopping"):
-        if time.monotonic() > end:
-            return False
-        if said["TrainingJobStatus"] == "InProgress":
-            with _gone_is_fine():
-                client.stop_training_job(TrainingJobName=name)
-        time.sleep(5 if session.billed else 1)
-        said = client.describe_training_job(TrainingJobName=name)
+    client, job = session.client("sagemaker"), {"TrainingJobName": name}
+    with _gone_is_fine():  # as it is for one that has ended
+        client.stop_training_job(**job)
+    delay = {"Delay": 5 if session.billed else 1, "MaxAttempts": 60}
+    with contextlib.suppress(WaiterError):  # it has failed, or takes too long
+        client.get_waiter("training_job_completed_or_stopped").wait(**job, WaiterConfig=delay)
     with _gone_is_fine():
-        client.delete_training_job(TrainingJobName=name)
+        client.delete_training_job(**job)
     return True
 
 
@@ -148,7 +147,7 @@ def _call(session: CloudSession, verb: str, kind: str, name: str) -> None:
     operation(**{LISTS[kind][2]: name})
 
 
-@contextmanager
+@contextlib.contextmanager
 def _gone_is_fine() -> Iterator[None]:
     try:
         yield

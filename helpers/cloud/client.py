@@ -16,7 +16,7 @@ from helpers.common import WorkshopError, expected, progress_bar
 from helpers.manifest import Labels, Manifest
 
 LIMIT = 6 * 2**20  # bytes of a request: AWS re:Post on the error 413 of invoke_endpoint
-ROOM = 0.95  # of the limit: some is left for what stands around the files
+ROOM = 0.95  # of the limit
 BATCH = 64  # images in a request: an answer comes in a fraction of a second
 ATTEMPTS = 8  # of boto3, with growing pauses, where the endpoint says that it is too busy
 
@@ -27,7 +27,7 @@ class EndpointClient:
     def __init__(self, session: CloudSession, name: str):
         self.name = name
         retries = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS})
-        self._runtime = session.client("sagemaker-runtime", config=retries)
+        self._runtime = session.boto.client("sagemaker-runtime", config=retries)
 
     def predict_files(self, files: Sequence[bytes], top: int | str = 5) -> list[dict[str, Any]]:
         """Sends many files in few requests; returns for each file and task its best classes.
@@ -37,35 +37,17 @@ class EndpointClient:
         """
         answers: list[dict[str, Any]] = []
         with progress_bar(total=len(files), unit="image", desc=self.name) as bar:
-            for texts in self._batches(files):
-                body = json.dumps({"instances": [{"b64": text} for text in texts]}).encode()
+            for batch in batches_of(files):
+                instances = [{"b64": base64.b64encode(file).decode()} for file in batch]
+                body = json.dumps({"instances": instances}).encode()
                 try:
                     answers += self.send(body, "application/json", top)["predictions"]
                 except WorkshopError as error:
                     if "image 0:" not in str(error):
                         raise
-                    answers += [{"error": str(error)}] * len(texts)  # all of them are broken
-                bar.update(len(texts))
+                    answers += [{"error": str(error)}] * len(batch)  # all of them are broken
+                bar.update(len(batch))
         return answers
-
-    def _batches(self, files: Sequence[bytes]) -> Iterator[list[str]]:
-        """Yields the files as base64, in batches that stay below the endpoint's limit."""
-        limit, batch, size = int(LIMIT * ROOM), [], 0
-        for number, file in enumerate(files):
-            text = base64.b64encode(file).decode()
-            cost = len(text) + len('{"b64": ""}, ')
-            if cost > limit:
-                most = f"at most {limit * 3 // 4 / 2**20:.1f} MB for an endpoint"
-                found = f"{len(file) / 2**20:.1f} MB in image {number}"
-                fix = "Make it smaller: the network sees few pixels of it anyway."
-                raise expected(f"images of {most}", found, fix)
-            if batch and (size + cost > limit or len(batch) == BATCH):
-                yield batch
-                batch, size = [], 0
-            batch.append(text)
-            size += cost
-        if batch:
-            yield batch
 
     def predict_manifest(self, manifest: Manifest) -> dict[str, np.ndarray]:
         """Sends every image of a manifest; returns for each task float32 (images, classes)."""
@@ -88,22 +70,34 @@ class EndpointClient:
         return json.loads(answer)
 
 
+def batches_of(files: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Yields files in batches that stay below the endpoint's limit."""
+    batch, size = [], 0
+    for file in files:
+        cost = len(file) * 4 / 3 + 20  # as base64, with what stands around it
+        if batch and (size + cost > LIMIT * ROOM or len(batch) == BATCH):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += cost
+    if batch:
+        yield batch
+
+
 def refusal(name: str, error: ClientError) -> str:
     """Returns why an endpoint did not answer."""
-    code = error.response["Error"]["Code"]
-    said = error.response.get("OriginalMessage") or error.response["Error"].get("Message", "")
-    status = error.response.get("OriginalStatusCode", "")
+    code, answer = error.response["Error"]["Code"], error.response
+    said = answer.get("OriginalMessage") or answer["Error"].get("Message", "")
     with contextlib.suppress(ValueError, KeyError, TypeError):
         said = json.loads(said)["error"]  # the script's own words, not their envelope
+    refused = f"the endpoint {name} refused the request"
     if code == "ModelError":
-        return f"the endpoint {name} refused the request ({status}): {said}"
-    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
-        return f"the endpoint {name} refused the request (413): it is larger than it may be"
+        return f"{refused} ({answer.get('OriginalStatusCode', '')}): {said}"
+    if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
+        return f"{refused} (413): it is larger than it may be. Send smaller images."
     if code in ("ThrottlingException", "ServiceUnavailable"):
-        said = f"it too busy after {ATTEMPTS} attempts. Wait a minute, or send less at once."
-    else:
-        said = f"{code}: {said}"
-    return f"expected an answer of the endpoint {name}, found {said}"
+        code = f"it too busy after {ATTEMPTS} attempts. Wait a minute, or send less at once"
+    return f"expected an answer of the endpoint {name}, found {code}: {said}"
 
 
 def as_arrays(answers: Sequence[dict[str, Any]], labels: Labels) -> dict[str, np.ndarray]:

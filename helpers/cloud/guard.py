@@ -1,14 +1,13 @@
-"""Starts a program that ends with whoever started it, however that happens.
+"""Programs of the rehearsal, each of which ends with whoever started it, however that happens.
 
     python guard.py FOLDER PROGRAM ARGUMENT ...
 
-The starter holds the other end of standard input. When it ends, killed or not, that end closes,
-and the program is ended with all that it started. FOLDER, unless it is empty, is made for the
-program and removed after it. Needs nothing but Python, to start fast.
+is the guard of one: the starter holds the other end of its standard input. When the starter ends,
+killed or not, that end closes, and the program is ended with all that it started. FOLDER, unless it
+is empty, is removed after it. Needs nothing but Python, to start fast.
 """
 
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -16,9 +15,45 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 GRACE_SECONDS = 3  # between the polite signal and the other one
-PR_SET_PDEATHSIG = 1  # of Linux: a signal for the program when its guard is killed
+STOP_SECONDS = 15  # for a guard to end
+
+
+class Guarded(subprocess.Popen):
+    """A program in a process group of its own that ends with this object's owner.
+
+    It inherits nothing of the environment. Its standard output and error go to `output`: a file,
+    `subprocess.PIPE`, or None for where the owner's go. `pid` is its guard's; `wait` returns its
+    exit code, 128 and more for a signal. It runs in `folder`; `own` is removed after it.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        output: Any,
+        own: Path | str = "",
+    ):
+        pipes = {"stdin": subprocess.PIPE, "stdout": output, "stderr": subprocess.STDOUT}
+        how = {"env": dict(environment), "cwd": folder}
+        how["start_new_session"] = True  # a Ctrl-C in the terminal is for the owner
+        super().__init__([sys.executable, "-S", __file__, str(own), *command], **pipes, **how)
+
+    def stop(self) -> None:
+        """Ends it with all that it started; does nothing where it has ended."""
+        self.stdin.close()
+        try:
+            self.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.wait()
+        if self.stdout:
+            self.stdout.close()
 
 
 def _end(program: subprocess.Popen) -> None:
@@ -36,40 +71,23 @@ def _end_with_starter(program: subprocess.Popen) -> None:
     _end(program)
 
 
-def remove(folder: str) -> None:
-    """Removes a folder in which something may still be at work."""
+def _remove(folder: Path) -> None:
     for _ in range(50):  # what the program started may end after it, and still write
         shutil.rmtree(folder, ignore_errors=True)
-        if not os.path.exists(folder):  # noqa: PTH110 (pathlib takes its time to import)
+        if not folder.exists():
             break
         time.sleep(0.2)
 
 
-def _handle_signals(how: signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, how)
-
-
 def main() -> None:
     """Runs the program and ends as it ends."""
-    _handle_signals(signal.SIG_IGN)  # a notebook's interrupt is not meant for us
     folder, *command = sys.argv[1:]
-    if folder:
-        os.mkdir(folder, 0o700)  # noqa: PTH102
-    system = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-    def prepare() -> None:
-        _handle_signals(signal.SIG_DFL)
-        if system:
-            system.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    how = {"start_new_session": True, "preexec_fn": prepare}
-    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, **how)
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     threading.Thread(target=_end_with_starter, args=(program,), daemon=True).start()
     code = program.wait()
     _end(program)
     if folder:
-        remove(folder)
+        _remove(Path(folder))
     os._exit(code if code >= 0 else 128 - code)
 
 

@@ -1,8 +1,7 @@
 """What every endpoint of images does with a request, before and after its network.
 
-It is in `model.tar.gz` as `code/image_requests.py`, beside the `inference.py` that uses it and the
-`image_header.py` that it uses: AWS's container has `code` on its path (see its serve.py). None may
-import what the container lacks.
+It is in `model.tar.gz` as `code/image_requests.py`, beside `inference.py` and `image_header.py`:
+AWS's container has `code` on its path (see its serve.py). None may import what it lacks.
 
     image/jpeg, image/png   the bytes of one file
     application/json        {"instances": [{"b64": "..."}, ...]}, files as base64
@@ -55,9 +54,6 @@ def answer_files(
     `prepare` takes what else the request's JSON says, and returns two functions. The first makes
     the body for Serving from files as `{"b64": ...}`; the second takes Serving's answer and the
     number of files, and returns an answer for each.
-
-    Raises:
-        RefusedError: wrong type, no files, too many, too many pixels, or no good file at all.
     """
     files, said = _take_files(body, context.request_content_type, most)
     request, rows = prepare(said)
@@ -158,9 +154,7 @@ def _post(uri: str, body: str) -> tuple[int, bytes]:
 
 @functools.lru_cache(maxsize=1)
 def _connections():
-    # Keeps connections, as opening one takes longer than a prediction. What `requests` does on top
-    # of it, which the container has too, costs more than a millisecond a request.
-    import urllib3
+    import urllib3  # as `requests`, which the container has too, costs a millisecond more
 
     return urllib3.PoolManager()
 

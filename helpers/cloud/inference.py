@@ -1,8 +1,7 @@
 """The script inside the archive: image files in, the top classes with their probabilities out.
 
-It is in `model.tar.gz` as `code/inference.py`, beside `code/labels.json` and
-`code/image_requests.py`, which says what a request may be and what a script may import. AWS's
-TensorFlow container imports it, perhaps anew at any request, and calls `handler`. The answer is:
+It is in `model.tar.gz` as `code/inference.py`, beside `labels.json` and `image_requests.py`, which
+says what a script may import. AWS's TensorFlow container calls `handler`. The answer is:
 
     {"predictions": [{"sign": [{"class": "19", "name": "curve left", "probability": 0.98}, ...]},
                      {"error": "image 1: expected a JPEG or PNG file, found ..."}]}

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +12,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from helpers.cloud.checks import check_quota
-from helpers.cloud.prices import describe_price
 from helpers.cloud.script.environment import CHECKPOINTS
-from helpers.cloud.script.metrics import metric_definitions
+from helpers.cloud.script.metrics import METRIC_LINE, metric_definitions
 from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
 from helpers.common import (
@@ -24,6 +23,7 @@ from helpers.common import (
     expected,
     extract,
     progress_bar,
+    read_json,
     temporary_draft,
     whole_folder,
 )
@@ -38,6 +38,9 @@ LAST_LINES = 15  # of a script that failed
 FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
 
 
+PRICES = Path(__file__).with_name("prices.json")
+
+
 class JobError(WorkshopError):
     """A job that failed, with the last lines of its script."""
 
@@ -50,9 +53,7 @@ class JobError(WorkshopError):
 class JobPlan:
     """A training job before it is started."""
 
-    name: str  # also of its folder in the bucket
     trainer: Any  # the SDK's `ModelTrainer`, ready to start
-    metrics: dict[str, str]  # name to pattern
     source: Draft = field(repr=False)  # goes away with the plan
 
 
@@ -60,53 +61,56 @@ def plan_job(
     session: CloudSession,
     hyperparameters: Mapping[str, Any],
     tasks: Sequence[str],
-    *,
     instance_type: str = INSTANCE,
     instance_count: int = 1,
 ) -> JobPlan:
-    """Describes a job: source code, machines, folders. Nothing is started.
+    """Describes a job, which may run for `MOST_SECONDS`; starts nothing.
 
-    `hyperparameters` are flags of `helpers.train`, such as `{"epochs": 3, "image-size": "32x32"}`.
-    The accuracies of `tasks` become metrics. After `MOST_SECONDS` the job is stopped.
+    `hyperparameters` are flags of `helpers.train`; the accuracies of `tasks` become metrics.
     """
     quiet_sdk()
-    from sagemaker.core.training import configs
-
-    unique = f"{PREFIX}-signs-{datetime.now(UTC):%y%m%d-%H%M%S}-{token_hex(2)}"
-    machines = {"instance_type": instance_type, "instance_count": instance_count}
-    compute = configs.Compute(**machines, volume_size_in_gb=30)
-    source = temporary_draft("source")
-    code = copy_source(source.path / "code")
-    trainer = _trainer(session, unique, code, dict(hyperparameters), compute)
-    metrics = {item["Name"]: item["Regex"] for item in metric_definitions(tasks)}
-    found = [configs.MetricDefinition(name=key, regex=regex) for key, regex in metrics.items()]
-    return JobPlan(unique, trainer.with_metric_definitions(found), metrics, source)
-
-
-def _trainer(
-    session: CloudSession, name: str, code: Path, flags: dict[str, Any], compute: Any
-) -> Any:
     from sagemaker.core import image_uris
     from sagemaker.core.training import configs
     from sagemaker.train import ModelTrainer
 
-    machine = {"region": session.region, "instance_type": compute.instance_type}
-    kept, place = session.uri(name, "checkpoints"), str(CHECKPOINTS)
-    source = {"source_dir": str(code), "command": COMMAND, "requirements": REQUIREMENTS}
-    return ModelTrainer(
+    name = f"{PREFIX}-signs-{datetime.now(UTC):%y%m%d-%H%M%S}-{token_hex(2)}"
+    machine = {"region": session.region, "instance_type": instance_type, "image_scope": "training"}
+    machines = {"instance_type": instance_type, "instance_count": instance_count}
+    draft, place = temporary_draft("source"), str(CHECKPOINTS)
+    code = str(copy_source(draft.path / "code"))
+    source = {"source_dir": code, "command": COMMAND, "requirements": REQUIREMENTS}
+    kept = {"s3_uri": session.uri(name, "checkpoints"), "local_path": place}
+    trainer = ModelTrainer(
         sagemaker_session=session.sdk(),
         role=session.role,
         base_job_name=name,
-        training_image=image_uris.retrieve(**IMAGE, **machine, image_scope="training"),
+        training_image=image_uris.retrieve(**IMAGE, **machine),
         source_code=configs.SourceCode(**source),
-        compute=compute,
+        compute=configs.Compute(**machines, volume_size_in_gb=30),
         stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=MOST_SECONDS),
         output_data_config=configs.OutputDataConfig(s3_output_path=session.uri(name, "output")),
-        checkpoint_config=configs.CheckpointConfig(s3_uri=kept, local_path=place),
-        hyperparameters=flags,
+        checkpoint_config=configs.CheckpointConfig(**kept),
+        hyperparameters=dict(hyperparameters),
         environment={"PYTHONUNBUFFERED": "1", "SM_CHECKPOINT_DIR": place},
         tags=[configs.Tag(key=TAG["Key"], value=TAG["Value"])],
     )
+    patterns = metric_definitions(tasks).items()
+    metrics = [configs.MetricDefinition(name=key, regex=regex) for key, regex in patterns]
+    return JobPlan(trainer.with_metric_definitions(metrics), draft)
+
+
+def describe_price(session: CloudSession, instance_type: str, count: int, hours: float) -> str:
+    """Says what a job costs before it starts, from a table in the repository with its date."""
+    table = read_json(PRICES)
+    price, where = table["per_hour"].get(instance_type), table["region"]
+    if price is None:
+        cost = f"the price is not in prices.json; look at {table['check']}"
+    else:
+        where += "" if session.region == where else f", not {session.region}"
+        cost = f"${price * count:.3f} an hour, at most ${price * count * hours:.2f}"
+        cost += f" (on demand in {where}, as of {table['date']}, to be checked)"
+    billed = "" if session.billed else "; rehearsal: nothing is billed"
+    return f"price of this job: {count} x {instance_type}, {cost}{billed}"
 
 
 def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str]) -> "Job":
@@ -116,26 +120,36 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     "training" are divided between several machines; "validation", which holds all that is not for
     training, goes to each.
     """
-    machine, count = plan.trainer.compute.instance_type, plan.trainer.compute.instance_count
-    check_quota(session, machine, "training job usage", count)
-    hours = plan.trainer.stopping_condition.max_runtime_in_seconds / 3600
-    print(describe_price(session, machine, count, hours))
-    session.note("training job", plan.name)
-    session.note("log", f"{LOG_GROUP}|{plan.name}")
-    session.note("s3 prefix", session.uri(plan.name))
-    inputs = [_channel(name, uri, count) for name, uri in channels.items()]
-    quiet_sdk()
+    trainer, name = plan.trainer, plan.trainer.base_job_name
+    machine, count = trainer.compute.instance_type, trainer.compute.instance_count
+    check_quota(session, machine, count)
+    print(describe_price(session, machine, count, MOST_SECONDS / 3600))
+    session.note("training job", name)  # the SDK adds the time to the name, and the clean-up knows
+    session.note("log", f"{LOG_GROUP}|{name}")
+    session.note("s3 prefix", session.uri(name))
+    inputs = [_channel(channel, uri, count) for channel, uri in channels.items()]
     try:
-        plan.trainer.train(input_data_config=inputs, wait=False, logs=False)
+        trainer.train(input_data_config=inputs, wait=False, logs=False)
     except ClientError as error:
         reason = "{Code}: {Message}".format_map(error.response["Error"])
-        what = f"expected AWS to take the job {plan.name}, found that it refused it"
+        what = f"expected AWS to take the job {name}, found that it refused it"
         raise WorkshopError(f"{what}: {reason}") from None
-    name = plan.trainer._latest_training_job.training_job_name
-    session.ledger.remove("training job", plan.name)  # the SDK has added the time to the name
-    session.note("training job", name)
+    name = trainer._latest_training_job.training_job_name
     print(f"started {name}")
-    return Job(session, name, plan.metrics)
+    return Job(session, name)
+
+
+def script_lines(log: Iterable[str]) -> list[str]:
+    """Returns what a job's script printed, without what the SDK's own scripts print around it."""
+    found, is_inside = [], False
+    for line in log:
+        if line.startswith((FIRST, f"+ echo '{FIRST}")):
+            is_inside = True
+        elif LAST in line or line.startswith("An error occurred with exit code"):
+            is_inside = False
+        elif is_inside and not re.match(r"\++ ", line):
+            found.append(line.rpartition("\r")[2])  # without what a progress bar overwrote
+    return found
 
 
 def _channel(name: str, uri: str, machines: int) -> Any:
@@ -153,10 +167,7 @@ class Job:
 
     session: CloudSession
     name: str
-    metrics: Mapping[str, str]  # name to pattern
-    lines: list[str] = field(default_factory=list, repr=False)  # that its script printed so far
-    _tokens: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
-    _inside: bool = field(default=False, repr=False)
+    lines: list[str] = field(default_factory=list, repr=False)  # of its log so far
 
     def describe(self) -> dict[str, Any]:
         """Returns the answer of DescribeTrainingJob."""
@@ -168,24 +179,21 @@ class Job:
         Raises:
             WorkshopError: it was stopped, or failed (`JobError`).
         """
-        began = time.monotonic()
+        began, state = time.monotonic(), ""
         with progress_bar(bar_format="{desc}", total=0) as bar:
-            while True:
+            while state not in ENDED:
                 said = self.describe()  # before the log: its last lines are there when it ends
+                state = said["TrainingJobStatus"]
+                if self.session.billed or state not in ENDED:  # CloudWatch is behind by seconds
+                    time.sleep(POLL_SECONDS[self.session.world])
                 for line in self._new_lines():
-                    if not any(re.search(pattern, line) for pattern in self.metrics.values()):
-                        bar.write(line)  # a person reads it instead of the numbers after it
-                state = f"{said['TrainingJobStatus']}, {said.get('SecondaryStatus', '')}"
-                bar.set_description_str(f"{state}, {time.monotonic() - began:.0f} s")
-                if said["TrainingJobStatus"] in ENDED:
-                    break
-                time.sleep(POLL_SECONDS[self.session.world])
-        if self.session.billed:  # CloudWatch is behind by some seconds
-            time.sleep(POLL_SECONDS[self.session.world])
-            print(*self._new_lines(), sep="\n")
-        if said["TrainingJobStatus"] == "Failed":
+                    if not METRIC_LINE.fullmatch(line):  # people read the others
+                        bar.write(line)
+                shown = f"{state}, {said.get('SecondaryStatus', '')}"
+                bar.set_description_str(f"{shown}, {time.monotonic() - began:.0f} s")
+        if state == "Failed":
             raise JobError(self._failure(said.get("FailureReason", "")))
-        if said["TrainingJobStatus"] == "Stopped":
+        if state == "Stopped":
             what = f"the job {self.name} to end by itself"
             found = f"that it was stopped ({said.get('SecondaryStatus')})"
             raise expected(what, found, "Start it again, with more minutes if it needs them.")
@@ -193,7 +201,7 @@ class Job:
         return self
 
     def _failure(self, said: str) -> str:
-        last = [line for line in self.lines if line.strip()][-LAST_LINES:]
+        last = [line for line in script_lines(self.lines) if line.strip()][-LAST_LINES:]
         reason = last[-1].strip() if last else said or "no reason was given"
         shown = "\n".join(f"    {line}" for line in last)
         fix = "Fix the script or its flags, try them on this machine with python -m helpers.train, "
@@ -202,34 +210,19 @@ class Job:
             f"SageMaker says: {' '.join(said.split())}\n{fix}and start the job again."
         )
 
-    def _new_lines(self) -> Iterator[str]:
-        """Yields the script's new lines, without what the SDK's own scripts print around it."""
-        for line in self._new_events():
-            if line.startswith((FIRST, f"+ echo '{FIRST}")):
-                self._inside = True
-            elif LAST in line or line.startswith("An error occurred with exit code"):
-                self._inside = False
-            elif self._inside and not re.match(r"\++ ", line):
-                line = line.rpartition("\r")[2]  # what a progress bar overwrote is left out
-                self.lines.append(line)
-                yield line
-
-    def _new_events(self) -> Iterator[str]:
-        """Yields the new lines of the first machine's log."""
-        logs, group = self.session.client("logs"), {"logGroupName": LOG_GROUP}
+    def _new_lines(self) -> list[str]:
+        """Returns the script's new lines, from the first machine's log."""
+        pages = (
+            self.session.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self.name}/algo-1-")
+        )
+        known = len(script_lines(self.lines))
         try:
-            streams = logs.describe_log_streams(**group, logStreamNamePrefix=f"{self.name}/")
+            self.lines = [event["message"].rstrip() for page in pages for event in page["events"]]
         except ClientError:  # before the first job's first line there is no such group
-            return
-        for stream in sorted(stream["logStreamName"] for stream in streams["logStreams"])[:1]:
-            where = group | {"logStreamName": stream, "startFromHead": True}
-            while True:
-                before = self._tokens.get(stream, {})
-                page = logs.get_log_events(**where, **before)
-                yield from (event["message"].rstrip() for event in page["events"])
-                self._tokens[stream] = {"nextToken": page["nextForwardToken"]}
-                if not page["events"] or self._tokens[stream] == before:
-                    break
+            return []
+        return script_lines(self.lines)[known:]
 
     def figures(self) -> dict[str, float]:
         """Returns the last value of each metric, as SageMaker read it from the log."""
@@ -246,10 +239,10 @@ class Job:
         bucket, _, key = self.model_uri.removeprefix("s3://").partition("/")
         s3 = self.session.client("s3")
         size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-        with whole_folder(folder, EXPORT_FILES) as draft:
+        bar = progress_bar(total=size, unit="B", unit_scale=True, desc="fetching")
+        with whole_folder(folder, EXPORT_FILES) as draft, bar:
             packed = draft / "model.tar.gz"
-            with progress_bar(total=size, unit="B", unit_scale=True, desc="fetching") as bar:
-                s3.download_file(bucket, key, str(packed), Callback=bar.update)
+            s3.download_file(bucket, key, str(packed), Callback=bar.update)
             extract(packed, draft)
             packed.unlink()
         return Path(folder)

@@ -1,13 +1,13 @@
 """Opens the cloud: your AWS account, or the rehearsal of one on this machine.
 
-`WORKSHOP_CLOUD=aws` takes credentials and region from where every AWS program takes them. You may
-also set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio the space's own), and
-`WORKSHOP_BUCKET`.
+You may set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio the space's own),
+and `WORKSHOP_BUCKET`.
 """
 
 import importlib
 import logging
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -28,7 +28,7 @@ TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principa
 
 
 @dataclass
-class CloudSession:
+class CloudSession(AbstractContextManager):
     """Where things are made: everything that differs between the worlds."""
 
     world: str  # "rehearsal" or "aws"
@@ -37,8 +37,9 @@ class CloudSession:
     role: str  # the ARN of the role that jobs and endpoints run with
     bucket: str  # for data, jobs and models
     ledger: Ledger  # of what was made, and is not deleted yet
-    rehearsal: Any = None  # the process that plays AWS
+    rehearsal: Any = None  # what plays AWS
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+    tags = [TAG]  # what everything that is made must carry, so that the clean-up finds it
 
     @property
     def region(self) -> str:
@@ -50,10 +51,8 @@ class CloudSession:
         """Whether what is started costs money."""
         return self.world == "aws"
 
-    def client(self, service: str, **options: Any) -> Any:
-        """Returns a boto3 client; without options, always the same one."""
-        if options:
-            return self.boto.client(service, **options)
+    def client(self, service: str) -> Any:
+        """Returns a boto3 client, always the same one."""
         if service not in self._clients:
             self._clients[service] = self.boto.client(service)
         return self._clients[service]
@@ -61,11 +60,6 @@ class CloudSession:
     def uri(self, *parts: str) -> str:
         """Returns an address in the bucket, below the workshop's prefix."""
         return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
-
-    @property
-    def tags(self) -> list[dict[str, str]]:
-        """What everything that is made must carry, so that the clean-up finds it."""
-        return [TAG]
 
     def sdk(self) -> Any:
         """Returns the session of the SageMaker SDK, without telemetry."""
@@ -88,16 +82,12 @@ class CloudSession:
         if self.billed:
             text = f"aws: account {self.account}, region {self.region}, bucket {self.bucket}"
             return f"{text}; what you start from here on costs money"
-        text = f"rehearsal: AWS is played on this machine ({self.rehearsal.address})"
-        return f"{text}; nothing is billed, and nothing leaves it"
+        return "rehearsal: AWS is played on this machine; nothing is billed, and nothing leaves it"
 
     def close(self) -> None:
-        """Ends the rehearsal's processes; in "aws" there is nothing to end. May be called twice."""
+        """Ends the rehearsal; in "aws" there is nothing to end. May be called twice."""
         if self.rehearsal:
             self.rehearsal.close()
-
-    def __enter__(self) -> "CloudSession":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -108,32 +98,19 @@ def open_session(world: str | None = None) -> CloudSession:
 
     The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
     """
-    if (world or cloud_world()) == "rehearsal":
-        session = _ready(_rehearse())
-    else:
-        with checks.told_what_is_wrong():
-            session = _ready(_connect())
-    print(session.describe())
-    return session
-
-
-def _ready(session: CloudSession) -> CloudSession:
-    try:
-        if session.rehearsal:
-            session.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
+    is_rehearsed = (world or cloud_world()) == "rehearsal"
+    with nullcontext() if is_rehearsed else checks.told_what_is_wrong():
+        session = _rehearse() if is_rehearsed else _connect()
         session.role = checks.check_role(session.boto, session.role)
         if not checks.check_bucket(session.boto, session.bucket, session.account):
             create_bucket(session)
-    except BaseException:
-        session.close()
-        raise
+    print(session.describe())
     return session
 
 
 def _connect() -> CloudSession:
     boto = boto3.Session()
     region = checks.check_region(boto)
-    checks.check_form(boto)
     account = boto.client("sts").get_caller_identity()["Account"]
     bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
     role = os.environ.get("WORKSHOP_ROLE", "")
@@ -145,7 +122,7 @@ def _rehearse() -> CloudSession:
 
     rehearsal = Rehearsal(REGION)
     boto = rehearsal.boto
-    boto.events.register("before-call.sagemaker-runtime.InvokeEndpoint", rehearsal.route)
+    boto.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
     bucket, ledger = f"{PREFIX}-{ACCOUNT}-{REGION}", Ledger.of("rehearsal")
     return CloudSession("rehearsal", boto, ACCOUNT, ROLE, bucket, ledger, rehearsal)
 
@@ -162,8 +139,8 @@ def create_bucket(session: CloudSession) -> None:
 def quiet_sdk() -> None:
     """Imports the SageMaker SDK, and lets it say errors only: it prints boxes and internals.
 
-    When imported it opens a session of its own, which nothing uses, with the profile and the files
-    of this machine; the rehearsal does not need them to be right.
+    When imported it opens a session, which nothing uses, with this machine's profile and files: the
+    rehearsal does not need them to be right.
     """
     nothing = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
     with patch.dict(os.environ, nothing):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from helpers.common import expected, keras, tf
+from helpers.common import expected, keras
 from helpers.manifest import Labels, Manifest
 from helpers.model.layers import TaskUncertainty
 
@@ -18,6 +18,7 @@ class MaskedCrossentropy(keras.losses.Loss):
         # No reduction by Keras: it would divide by all rows, and this mean is over labelled ones.
         super().__init__(name=name, reduction="none")
         self.class_weights, self.label_smoothing = class_weights, label_smoothing
+        self.mean_over_workers = lambda value: value  # `helpers.cloud.script` has several
 
     def call(self, targets, probabilities):
         """Returns the mean loss of a batch, a scalar; 0 where no row is labelled.
@@ -34,7 +35,9 @@ class MaskedCrossentropy(keras.losses.Loss):
         wanted = wanted * (1 - smooth) + weight * smooth / classes
         # 1e-7: the smallest probability that Keras itself lets into a logarithm
         loss = -ops.sum(wanted * ops.log(ops.maximum(probabilities, 1e-7)))
-        return loss / ops.maximum(_mean_over_workers(ops.sum(weight)), 1e-7)
+        loss = loss / ops.maximum(self.mean_over_workers(ops.sum(weight)), 1e-7)
+        # the value is that of all workers, the gradient that of this one
+        return loss + ops.stop_gradient(self.mean_over_workers(loss) - loss)
 
 
 def soft_targets(targets, classes: int, dtype: str = "float32"):
@@ -56,14 +59,6 @@ def labels_of(targets, classes: int):
 
 def _are_soft(targets, classes: int) -> bool:
     return classes > 1 and len(targets.shape) == 2 and targets.shape[-1] == classes
-
-
-def _mean_over_workers(weight):
-    # so that the mean of the workers' losses is the batch's, also where one has more labels
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return weight
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, weight)
 
 
 class MaskedAccuracy(keras.metrics.Mean):
@@ -149,11 +144,7 @@ def weigh_by_uncertainty(
     model: keras.Model, losses: Mapping[str, keras.losses.Loss]
 ) -> dict[str, keras.losses.Loss]:
     """Wraps each task's loss for a model that `build_model` gave task_uncertainty=True."""
-    try:
-        layer = model.get_layer("task_uncertainty")
-    except ValueError as error:
-        fix = "Build it with task_uncertainty=True."
-        raise expected("a model with trained task weights", "one without", fix) from error
+    layer = model.get_layer("task_uncertainty")
     numbered = enumerate(losses.items())
     return {task: UncertaintyWeighted(loss, layer, i) for i, (task, loss) in numbered}
 

@@ -4,7 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
-from helpers.common import WorkshopError, expected, keras, layers
+from helpers.common import WorkshopError, expected, keras, layers, reading
 from helpers.manifest import Labels, did_you_mean
 from helpers.model.backbones import (
     GLOROT,
@@ -189,33 +189,18 @@ def _published_features(image: keras.KerasTensor, name: str, weights: str | None
         elif not mode:
             what, found = "a network whose scaling can be left out", f"{name}, which scales inside"
             raise expected(what, found, "Use --pixels fixed, or another --backbone.")
-    try:
+    fix = "Use a larger --image-size; or --weights none, where the network allows no download."
+    with reading(name, "images that it takes, and weights that can be had", fix):
         return network(include_top=False, input_shape=image.shape[1:], **options)(scaled)
-    except ValueError as error:  # an image too small for the network
-        raise WorkshopError(f"{name}: {error}") from error
-    except Exception as error:
-        if "URL fetch failure" not in str(error):
-            raise
-        fix = "Use --weights none, or try again where the network allows it."
-        what, found = f"to download the imagenet weights of {name}", f"no way to them ({error})"
-        raise expected(what, found, fix) from error
 
 
 def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
-    if not path.is_file():
-        raise WorkshopError(
-            f"expected --weights to be none, imagenet or a saved .keras model, found no file {path}"
-        )
-    model = load_model(path)
-    try:
-        source = model.get_layer("backbone")
-    except ValueError as error:
-        message = f"expected {path} to be a model of helpers.train, found no backbone in it."
-        raise WorkshopError(message) from error
-    if [w.shape for w in source.weights] != [w.shape for w in backbone.weights]:
-        fix = "Use the --backbone that it was trained with."
-        raise expected(f"{path} to hold the backbone that you ask for", "another one", fix)
-    backbone.set_weights(source.get_weights())
+    what, fix = (
+        "a model of this --backbone, as helpers.train saves it",
+        "Name another one, or none.",
+    )
+    with reading(path, what, fix):
+        backbone.set_weights(load_model(path).get_layer("backbone").get_weights())
 
 
 def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):

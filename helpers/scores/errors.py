@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
 
 from helpers.scores.labelled import labelled
 
@@ -12,23 +13,11 @@ def per_class(
     targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
 ) -> pd.DataFrame:
     """Returns precision, recall, f1 and support (labels) per class; nan where it is 0 / 0."""
-    counts = confusion(targets, probabilities, classes).to_numpy()
-    right, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    table = pd.DataFrame(index=pd.Index(classes, name="class"))
-    with np.errstate(invalid="ignore"):
-        table["precision"], table["recall"] = right / predicted, right / support
-        table["f1"] = 2 * right / (support + predicted)
-    return table.assign(support=support)
-
-
-def confusion(
-    targets: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
-) -> pd.DataFrame:
-    """Counts which class was taken for which: rows are the truth, columns the prediction."""
     known, probabilities, _ = labelled(targets, probabilities, classes)
-    counts = np.zeros((len(classes), len(classes)), int)
-    np.add.at(counts, (known, probabilities.argmax(axis=1)), 1)
-    return pd.DataFrame(counts, classes, classes).rename_axis(index="truth", columns="prediction")
+    how = {"labels": range(len(classes)), "zero_division": np.nan}
+    columns = precision_recall_fscore_support(known, probabilities.argmax(axis=1), **how)
+    table = dict(zip(("precision", "recall", "f1", "support"), columns))
+    return pd.DataFrame(table, index=pd.Index(classes, name="class"))
 
 
 def likely_label_errors(

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from helpers.common import keras, peak_memory
+from helpers.common import keras
 from helpers.train.recipe import Stage
 
 WARM_UP_SHARE = 0.3  # of all steps, in a one-cycle schedule (fastai's default)
@@ -13,7 +13,6 @@ START_DIVISOR = 25.0  # the first rate is the highest divided by this (fastai's 
 END_DIVISOR = 1e4  # and the last rate by this
 CYCLES = 4  # of a cyclic schedule
 PLANNED_STEPS = 1000  # of a schedule that follows the clock: steps so small that none is seen
-MEASURED_STEPS = 20
 RESERVED_SHARE = 0.02  # of a stage's minutes, until a validation has been timed
 
 
@@ -68,31 +67,7 @@ def learning_rate(stage: Stage, steps: int):
     return planned[stage.schedule](stage.learning_rate, steps)
 
 
-class StagePlan(keras.callbacks.Callback):
-    """Prints once, after `MEASURED_STEPS` steps, how long a stage and its `epochs` will take."""
-
-    def __init__(self, stage: Stage, epochs: int = 0):
-        super().__init__()
-        self._stage, self._epochs, self._batches = stage, epochs, []
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Measures the first steps."""
-        if len(self._batches) < MEASURED_STEPS:
-            self._batches.append(time.monotonic())
-            if len(self._batches) == MEASURED_STEPS:
-                step = float(np.median(np.diff(self._batches)))
-                forecast = self.forecast(step * self.params["steps"])
-                print(f"{self._stage.batch_size / step:.0f} images/s: {forecast}", flush=True)
-
-    def forecast(self, epoch_seconds: float) -> str:
-        """Returns minutes and memory."""
-        return (
-            f"at most {epoch_seconds * self._epochs / 60:.1f} minutes of training for "
-            f"{self._epochs} epochs; {peak_memory():.1f} GB of memory so far"
-        )
-
-
-class Clock(StagePlan):
+class Clock(keras.callbacks.Callback):
     """Leads a stage with `minutes` through its schedule by the clock, and ends it in time.
 
     Steps are not counted: on a shared machine they take twice as long in one minute as in the next.
@@ -102,7 +77,7 @@ class Clock(StagePlan):
     """
 
     def __init__(self, stage: Stage, began: float, used: float = 0.0, afterwards: float = 0.0):
-        super().__init__(stage)
+        super().__init__()
         self._began, self._used = began, used
         self._seconds = 60 * stage.minutes - afterwards
         self._reserve = RESERVED_SHARE * self._seconds  # for the last validation
@@ -138,14 +113,7 @@ class Clock(StagePlan):
         """Ends the stage when the time is over."""
         if self.share >= 1:
             self.model.stop_training = True
-        super().on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
         """Notes when validation began."""
         self._epoch_ended = time.monotonic()
-
-    def forecast(self, epoch_seconds: float) -> str:
-        """Returns for how many more epochs the time is enough."""
-        left = (self._seconds - self._reserve - self.elapsed) / epoch_seconds
-        minutes = f"{self._stage.minutes:g} minutes"
-        return f"about {max(left, 0):.1f} more epochs until {minutes} are over"

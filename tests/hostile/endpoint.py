@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import tempfile
 import threading
@@ -19,10 +20,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.endpoint import serve
-from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, open_session
+from helpers.cloud import SCRIPTS, EndpointClient, delete_all, open_session
 from helpers.common import WorkshopError, keras
 from helpers.manifest import Labels
-from helpers.predict import SavedModelPredictor, archive_folder
+from helpers.predict import archive_folder
 from helpers.predict.export import export_saved_model
 from tests.hostile import Tally
 from tests.hostile.images import (
@@ -37,6 +38,7 @@ from tests.hostile.images import (
     png_order,
 )
 from tests.image_files import FILES, encoded
+from tests.saved_model import SavedModelPredictor
 
 COUNT = 10_000
 CLIENTS = 20
@@ -47,15 +49,15 @@ JPEG, PNG, JSON = "image/jpeg", "image/png", "application/json"
 GOOD = [data for name, data in FILES.items() if name.endswith((".jpg", ".png"))]
 
 
-def memory_of(session: CloudSession) -> float:
-    """Returns the memory that the rehearsal's servers hold, in MB: all its processes together."""
+def memory_of_containers() -> float:
+    """Returns the memory that the rehearsal's containers hold, in MB: all processes below this."""
     parents, memory = {}, {}
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):  # it ended meanwhile
             found = dict(re.findall(r"(PPid|VmRSS):\s*(\d+)", status.read_text()))
             number = int(status.parent.name)
             parents[number], memory[number] = int(found["PPid"]), int(found.get("VmRSS", 0))
-    inside = {session.rehearsal.pid}
+    inside = {number for number, parent in parents.items() if parent == os.getpid()}
     for _ in range(8):  # deeper than the rehearsal starts processes
         inside |= {number for number, parent in parents.items() if parent in inside}
     return sum(memory.get(number, 0) for number in inside) / 1024
@@ -173,10 +175,10 @@ def run(tally: Tally, count: int, seed: int) -> None:
                 early = max(CLIENTS, count // 10)
                 for number, (outcome, told) in enumerate(pool.map(send, range(early))):
                     tally.add(outcome, f"request {number} of seed {seed}: {told}")
-                before = memory_of(session)
+                before = memory_of_containers()
                 for number, (outcome, told) in enumerate(pool.map(send, range(early, count))):
                     tally.add(outcome, f"request {early + number} of seed {seed}: {told}")
-                after = memory_of(session)
+                after = memory_of_containers()
         finally:
             delete_all(session)
         early_mb, all_mb = f"{before:.0f} MB after {early} requests", f"{after:.0f} MB after all"

@@ -29,10 +29,11 @@ from helpers.common import WorkshopError, tf
 from helpers.manifest import Labels, check_image
 from helpers.manifest.image_header import JPEG_START, PNG_START
 from helpers.pipeline import read_images
-from helpers.predict import SavedModelPredictor, litert
+from helpers.predict import litert
 from helpers.predict.export import export_saved_model
 from tests.hostile import Tally
 from tests.image_files import FILES, SCENE, encoded
+from tests.saved_model import SavedModelPredictor
 
 COUNT = 500
 SIZE = (32, 16)

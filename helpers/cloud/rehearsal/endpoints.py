@@ -3,12 +3,13 @@
 import shutil
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
-from helpers.cloud.processes import Guarded
+from helpers.cloud.guard import Guarded
 from helpers.cloud.rehearsal.jobs import split_uri
-from helpers.cloud.rehearsal.world import ADDRESS, inherited, wait_for_address
+from helpers.cloud.rehearsal.world import inherited
 from helpers.common import ROOT, extract
 
 START_SECONDS = 150  # for a container to load the model
@@ -16,10 +17,10 @@ LIMITS = {"real-time": 6 * 2**20, "serverless": 4 * 2**20}  # bytes of a body, a
 
 
 class Endpoint:
-    """A container, started in a thread that keeps moto's record of the endpoint true.
+    """A container, started in a thread that keeps moto's record of the endpoint true."""
 
-    moto's backend has configuration and model; the folder is removed at the end.
-    """
+    limit: int  # bytes of a body
+    address: str  # of the container
 
     def __init__(self, record: Any, backend: Any, s3: Any, folder: Path):
         self.record, self._backend, self._s3, self._folder = record, backend, s3, folder
@@ -39,24 +40,28 @@ class Endpoint:
     def _run(self) -> None:
         log = self._folder / "container.log"
         try:
-            limit = LIMITS[self._unpack()]
-            module = "helpers.cloud.rehearsal.container"
-            command = [sys.executable, "-m", module, str(self._folder), str(limit)]
+            self.limit = LIMITS[self._unpack()]
+            command = [sys.executable, "-m", "helpers.cloud.rehearsal.container", self._folder]
             with log.open("wb") as output:
                 self._container = Guarded(command, inherited(), ROOT, output)
-            if not wait_for_address(self._folder, self._container, START_SECONDS):
-                raise RuntimeError("the container ended")
+            self.address = self._wait_for_address()
         except Exception as error:
             lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
             said = f"It said: {lines[-1][:300]}. {error}" if lines else f"{error}"
             reason = "The primary container did not pass the ping health check."
             self.record.failure_reason = f"{reason} {said}"
-            self.record.endpoint_status = "Failed"
         else:
             self.record.endpoint_status = "InService"
             self._container.wait()
-            self.record.endpoint_status = "Failed"
-            (self._folder / ADDRESS).unlink(missing_ok=True)  # requests go to moto, which says so
+        self.record.endpoint_status = "Failed"
+
+    def _wait_for_address(self) -> str:
+        path, end = self._folder / "address", time.monotonic() + START_SECONDS
+        while self._container.poll() is None and time.monotonic() < end:
+            if path.exists():
+                return path.read_text()
+            time.sleep(0.05)
+        raise RuntimeError("the container ended")
 
     def _unpack(self) -> str:
         """Puts the archive into the folder; returns the kind of endpoint."""

@@ -1,10 +1,9 @@
 """Runs the training jobs that were created, and keeps moto's records of them true."""
 
-import contextlib
-import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -16,22 +15,21 @@ from typing import Any
 
 from moto.core.utils import utcnow
 
-from helpers.cloud.processes import Guarded, free_port
+from helpers.cloud.guard import Guarded
 from helpers.cloud.rehearsal.world import inherited
+from helpers.common import write_json
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LOOK_SECONDS = 0.5  # between two looks at the hosts
-SYNC_SECONDS = 2  # between two copies of the checkpoints to S3
 REASON_LENGTH = 1024  # SageMaker cuts its FailureReason there
 CONTAINER_FOLDER = "/opt/ml"  # where the job expects everything
-CONFIGURATION = ("inputdataconfig", "hyperparameters", "resourceconfig")
 RELOCATED = (".py", ".sh", ".json")  # files of the SDK's own channel that name that folder
 
 
 class Host:
     """A folder that looks like a training container, and what runs in it.
 
-    The addresses are of every worker, by name; the job is the answer of DescribeTrainingJob.
+    `addresses` are those of every worker; the job is the answer of DescribeTrainingJob.
     """
 
     process: Guarded
@@ -60,17 +58,17 @@ class Host:
         if checkpoints := self.job.get("CheckpointConfig", {}).get("S3Uri"):
             download_prefix(s3, checkpoints, self.ml / "checkpoints")
         kind = self.job["ResourceConfig"]["InstanceType"]
-        group = {"instance_group_name": "homogeneousCluster", "instance_type": kind}
-        here = {"current_host": self.name, "current_instance_type": kind, "hosts": self.names}
-        resources = here | {
-            "current_group_name": "homogeneousCluster",
-            "instance_groups": [{**group, "hosts": self.names}],
-            "network_interface_name": "lo",
+        group, hosts = "homogeneousCluster", {"hosts": self.names}
+        configuration = {
+            "inputdataconfig": channels,
+            "hyperparameters": self.job.get("HyperParameters", {}),
+            "resourceconfig": hosts
+            | {"current_host": self.name, "current_instance_type": kind}
+            | {"current_group_name": group, "network_interface_name": "lo"}
+            | {"instance_groups": [{"instance_group_name": group, "instance_type": kind} | hosts]},
         }
-        parameters = self.job.get("HyperParameters", {})
-        for name, value in zip(CONFIGURATION, (channels, parameters, resources)):
-            path = self.ml / "input" / "config" / f"{name}.json"
-            path.write_text(json.dumps(value), encoding="utf-8")
+        for name, value in configuration.items():
+            write_json(self.ml / "input" / "config" / f"{name}.json", value)
 
     def relocate(self) -> None:
         """Makes the SDK's own scripts look for `/opt/ml` where this host has it."""
@@ -97,21 +95,23 @@ class Host:
         }
 
     def start(self) -> None:
-        """Starts what the container would start."""
+        """Starts the container's program."""
         algorithm = self.job["AlgorithmSpecification"]
         words = algorithm["ContainerEntrypoint"] + algorithm.get("ContainerArguments", [])
         command = [self._here(word) for word in words]
         self.process = Guarded(command, self.environment(), self.ml, subprocess.PIPE)
-
-    def has_failed(self) -> bool:
-        """Whether its program ended with an error."""
-        return bool(self.process.poll())
 
     def failure(self) -> str:
         """Returns how its program failed, in the words that it left."""
         path = self.ml / "output" / "failure"
         said = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
         return f"{said or 'the program failed'}, exit code: {self.process.wait()}"
+
+
+def free_port() -> int:
+    """Returns a port of the loopback that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -152,12 +152,10 @@ class RunningJob:
         self._hosts: list[Host] = []
         self._stop, self._late = threading.Event(), False
         self._metrics: dict[str, dict[str, Any]] = {}
-        self._copied: dict[str, int] = {}  # key of a checkpoint to when it was written
         record.training_job_status, record.secondary_status_transitions = "InProgress", []
-        record.training_start_time, record.training_end_time = utcnow(), None
-        record.final_metric_data_list = []
-        record.failure_reason = record.training_time_in_seconds = None
-        record.billable_time_in_seconds = None
+        record.training_start_time, record.final_metric_data_list = utcnow(), []
+        record.training_end_time = record.failure_reason = None
+        record.training_time_in_seconds = record.billable_time_in_seconds = None
         self._change("Starting")
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -212,25 +210,22 @@ class RunningJob:
             host.start()
             reader.start()
         limit = time.monotonic() + job["StoppingCondition"]["MaxRuntimeInSeconds"]
-        last_copy, failed = time.monotonic(), None
+        failed = None
         while any(host.process.poll() is None for host in self._hosts):
             self._stop.wait(LOOK_SECONDS)
-            if time.monotonic() - last_copy > SYNC_SECONDS:
-                self._copy_checkpoints(job)
-                last_copy = time.monotonic()
             self._late = time.monotonic() > limit
-            failed = failed or next(filter(Host.has_failed, self._hosts), None)
+            failed = failed or next((host for host in self._hosts if host.process.poll()), None)
             if failed or self._late or self._stop.is_set():  # one that fails ends all
                 for host in self._hosts:
                     host.process.stop()
         for reader in readers:
             reader.join(10)
         self._copy_checkpoints(job)
-        return failed or next(filter(Host.has_failed, self._hosts), None)
+        return failed or next((host for host in self._hosts if host.process.poll()), None)
 
     def _read(self, host: Host) -> None:
         """Puts what a host prints into the log, as CloudWatch gets it, and finds its metrics."""
-        stream = f"{self.name}/{host.name}"
+        stream = f"{self.name}/{host.name}-{int(time.time())}"
         for line in host.process.stdout:
             line = line.decode("utf-8", "replace").rstrip("\n")
             event = {"timestamp": int(time.time() * 1000), "message": line or " "}
@@ -244,22 +239,25 @@ class RunningJob:
                     self._record.final_metric_data_list = list(self._metrics.values())
 
     def _upload(self, job: Mapping[str, Any]) -> None:
-        first = self._hosts[0].ml
         bucket, prefix = split_uri(job["OutputDataConfig"]["S3OutputPath"])
         place = f"{prefix.rstrip('/')}/{self.name}/output".lstrip("/")
         for folder, name in (("model", "model.tar.gz"), ("output/data", "output.tar.gz")):
-            items = sorted((first / folder).iterdir())
+            items = sorted((self._hosts[0].ml / folder).iterdir())
             if items or folder == "model":
-                path = first.parent / name
+                path = self._folder / name
                 with tarfile.open(path, "w:gz", compresslevel=1) as archive:
                     for item in items:
                         archive.add(item, item.name)
                 self._s3.upload_file(str(path), bucket, f"{place}/{name}")
 
     def _copy_checkpoints(self, job: Mapping[str, Any]) -> None:
+        """Copies them once, at the end; AWS does so all the time."""
         if uri := job.get("CheckpointConfig", {}).get("S3Uri"):
+            bucket, prefix = split_uri(uri)
             folder = self._hosts[0].ml / "checkpoints"
-            self._copied = copy_folder(self._s3, folder, uri, self._copied)
+            for path in (path for path in folder.rglob("*") if path.is_file()):
+                key = f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}"
+                self._s3.upload_file(str(path), bucket, key)
 
     def _end(self, status: str, reason: str = "", secondary: str = "") -> None:
         record = self._record
@@ -270,24 +268,3 @@ class RunningJob:
         record.billable_time_in_seconds = record.training_time_in_seconds  # of each instance
         record.failure_reason = reason or None
         record.training_job_status = status  # last: it means that all the rest is there
-
-
-def copy_folder(s3, folder: Path, uri: str, copied: Mapping[str, int]) -> dict[str, int]:
-    """Copies to S3 the files of a folder in which a program is at work.
-
-    A file that the program has removed since the folder was listed is left out: a run replaces
-    its state of the last epoch by that of the next. `copied` is what an earlier call returned:
-    key to modification time, in nanoseconds.
-    """
-    bucket, prefix = split_uri(uri)
-    done = dict(copied)
-    # os.walk skips a folder that vanishes meanwhile; Path.rglob raises.
-    places = sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names)
-    for path in places:
-        key = f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}"
-        with contextlib.suppress(FileNotFoundError):
-            stamp = path.stat().st_mtime_ns
-            if done.get(key) != stamp:
-                s3.upload_file(str(path), bucket, key)
-                done[key] = stamp
-    return done

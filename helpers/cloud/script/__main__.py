@@ -7,11 +7,9 @@ data is and where things go (`environment`). Several machines train one network 
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
-from helpers.cloud.script import environment
-from helpers.cloud.script.environment import JobEnvironment
+from helpers.cloud.script.environment import JobEnvironment, read_channels, write_model
 from helpers.cloud.script.metrics import epoch_figures, metric_line, score_figures
 from helpers.common import run_command
 from helpers.manifest import SPLIT, Manifest
@@ -20,24 +18,20 @@ from helpers.train import EXPORT_SECONDS, RUN, Run, build_parser, read_and_check
 IMAGE_FORMATS = ("saved_model", "litert")  # a job's image lacks the packages that ONNX needs
 
 
-def parse_arguments(job: JobEnvironment, arguments: Sequence[str]) -> argparse.Namespace:
-    """Reads a job's hyperparameters and its command line."""
-    parser = build_parser("helpers.cloud.script", in_job=True, checkpoints=job.checkpoints)
-    switches = [a.option_strings[-1] for a in parser._actions if a.nargs == 0]
-    return parser.parse_args(environment.tidy_arguments([*job.flags, *arguments], switches))
-
-
 def main() -> None:
     """Runs the command."""
     began = time.monotonic()
     job = JobEnvironment.from_variables()
-    arguments = parse_arguments(job, sys.argv[1:])
+    how = {"in_job": job.training is not None, "checkpoints": job.checkpoints}
+    arguments = build_parser("helpers.cloud.script", **how).parse_args([*job.flags, *sys.argv[1:]])
     recipe = recipe_from(arguments)  # bad input is found before TensorFlow is imported
     tasks = arguments.tasks.split(",") if arguments.tasks else None
     # One worker of several has a part of the images, in which a class may well be missing.
-    manifest = None if arguments.manifest else environment.read_channels(job, tasks)
+    manifest = None if arguments.manifest else read_channels(job, tasks)
     manifest = read_and_check(arguments, manifest, whole=len(job.hosts) == 1)
-    folder, resume = _where(arguments, job)
+    if not (arguments.out or arguments.checkpoints):
+        arguments.out = job.output / RUN
+    folder, resume = where(arguments)
 
     def report(row: Mapping[str, float]) -> None:
         print(metric_line(epoch_figures(row, manifest.tasks)), flush=True)
@@ -57,14 +51,6 @@ def main() -> None:
     hosts.wait()  # a worker that left earlier would look like one that failed
 
 
-def _where(arguments: argparse.Namespace, job: JobEnvironment) -> tuple[Path, bool]:
-    if not arguments.out and not arguments.checkpoints:
-        return job.run_folder, arguments.resume
-    if not arguments.out and job.host != job.hosts[0]:  # the first worker keeps the run
-        return Path(arguments.checkpoints) / RUN, False
-    return where(arguments)
-
-
 def _finish(
     run: Run, manifest: Manifest, arguments: argparse.Namespace, job: JobEnvironment
 ) -> None:
@@ -82,7 +68,7 @@ def _finish(
     for split in sorted({"validation", "test"} & set(manifest.frame[SPLIT])):
         scores[split], _ = evaluate(run, manifest.subset(split))
         print(metric_line(score_figures(split, scores[split])))
-    environment.write_model(run, scores, job.model)
+    write_model(run, scores, job.model)
     print(f"what serving needs is in {job.model}", flush=True)
 
 

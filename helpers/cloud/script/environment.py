@@ -3,23 +3,23 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from helpers.cloud.script.shards import MANIFEST_FILE, find_shards, read_shards, write_joined
-from helpers.common import expected, write_json
-from helpers.manifest import SPLIT, Manifest, read_manifest
-from helpers.train import RUN, Run
+from helpers.cloud.script.shards import MANIFEST_FILE, read_shards, write_joined
+from helpers.common import write_json
+from helpers.manifest import Manifest, read_manifest
+from helpers.train import Run
 
 CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
 NOT_OURS = "sagemaker_"  # hyperparameters that the SDK adds begin so
 FOLDERS = {
     "training": "SM_CHANNEL_TRAINING",  # has manifest.csv and its images, or shards
-    "validation": "SM_CHANNEL_VALIDATION",  # the same of validation and test, where these are apart
+    "validation": "SM_CHANNEL_VALIDATION",  # the same, of all that is not for training
     "model": "SM_MODEL_DIR",  # gets what serving needs; becomes model.tar.gz
     "output": "SM_OUTPUT_DATA_DIR",  # gets the run, where there are no checkpoints
     "checkpoints": "SM_CHECKPOINT_DIR",  # gets the run, and keeps it over an interruption
@@ -43,8 +43,6 @@ class JobEnvironment:
     def from_variables(cls, variables: Mapping[str, str] = os.environ) -> "JobEnvironment":
         """Reads SageMaker's variables."""
         folders = {key: Path(variables[n]) for key, n in FOLDERS.items() if variables.get(n)}
-        if "model" in folders and CHECKPOINTS.is_dir():
-            folders.setdefault("checkpoints", CHECKPOINTS)
         hosts = tuple(sorted(json.loads(variables.get("SM_HOSTS") or '["localhost"]')))
         host = variables.get("SM_CURRENT_HOST") or hosts[0]
         given = json.loads(variables.get("SM_HPS") or "{}")
@@ -52,62 +50,24 @@ class JobEnvironment:
 
     @property
     def flags(self) -> list[str]:
-        """The hyperparameters as arguments: ["--epochs", "3", ...]."""
-        ours = [item for item in self.hyperparameters.items() if not item[0].startswith(NOT_OURS)]
-        return [text for name, value in ours for text in (f"--{name}", str(value))]
-
-    @property
-    def run_folder(self) -> Path | None:
-        """Where the run goes by default: the checkpoints, otherwise the outputs."""
-        folder = self.checkpoints or self.output or self.model
-        return folder / RUN if folder else None
-
-
-def tidy_arguments(arguments: Sequence[str], switches: Iterable[str]) -> list[str]:
-    """Turns `--learning_rate` into `--learning-rate`, and `--no-check true` into a switch."""
-    tidy: list[str] = []
-    for text in arguments:
-        if tidy and tidy[-1] in switches and text.lower() in ("true", "false"):
-            if text.lower() == "false":
-                tidy.pop()
-            continue
-        name, equals, value = text.partition("=")
-        flag = name.replace("_", "-") if name.startswith("--") else name
-        tidy.append(f"{flag}{equals}{value}")
-    return tidy
+        """The hyperparameters as arguments: ["--epochs", "3", "--no-check"]."""
+        found = []
+        for name, value in self.hyperparameters.items():
+            if not name.startswith(NOT_OURS) and value is not False:
+                flag = f"--{name.replace('_', '-')}"
+                found += [flag] if value is True else [flag, str(value)]
+        return found
 
 
 def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Manifest:
-    """Returns the manifest of a job's channels; refuses channels of different labels.
-
-    Shards are unpacked into a folder `unpacked` beside the channel. Rows without a split belong
-    to the one of their channel: train, or validation.
-    """
-    if job.training is None:
-        what, fix = "--manifest, or a channel of a job", "Outside of a job name the manifest CSV."
-        raise expected(what, "neither", fix)
-    training = _read_channel(job.training, tasks)
-    if job.validation is None:
-        return training
-    validation = _read_channel(job.validation, tasks)
-    if training.labels != validation.labels:
-        what, fix = f"the tasks and classes of {training.name}", "Put the same labels.json into"
-        raise expected(what, "others", f"{fix} both channels.", where=validation.name)
-    parts = [
-        part if part.has_split else replace(part, frame=part.frame.assign(**{SPLIT: split}))
-        for part, split in ((training, "train"), (validation, "validation"))
-    ]
-    return read_manifest(write_joined(parts, job.training.parent / "unpacked"), tasks)
-
-
-def _read_channel(channel: Path, tasks: Sequence[str] | None) -> Manifest:
-    if (channel / MANIFEST_FILE).exists():
-        return read_manifest(channel / MANIFEST_FILE, tasks)
-    if not find_shards(channel):
-        what = f"{MANIFEST_FILE} or shards such as shard-00000-of-00008.tar"
-        fix = "Upload what helpers.cloud.write_shards makes; there must be at least one shard for "
-        raise expected(f"{what} in the channel {channel}", "neither", f"{fix}each machine.")
-    return read_manifest(read_shards(channel, channel.parent / "unpacked" / channel.name), tasks)
+    """Returns the manifest of a job's channels; their shards are unpacked into `unpacked`."""
+    unpacked, parts = job.training.parent / "unpacked", []
+    for channel in filter(None, (job.training, job.validation)):
+        if (channel / MANIFEST_FILE).exists():
+            parts.append(read_manifest(channel / MANIFEST_FILE))
+        else:
+            parts += read_shards(channel, unpacked / channel.name)
+    return read_manifest(write_joined(parts, unpacked), tasks)
 
 
 def write_model(run: Run, scores: Mapping[str, pd.DataFrame], folder: Path) -> None:

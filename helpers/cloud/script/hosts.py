@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.common import WorkshopError, expected, tf
+from helpers.common import WorkshopError, tf
 
 PORT = 2222  # of every worker, TensorFlow's usual one
 ADDRESSES = "WORKSHOP_HOST_ADDRESSES"
@@ -26,7 +26,7 @@ LOST = (
 def cluster(
     names: Sequence[str], name: str, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Returns the value of TF_CONFIG for the worker `name` of `names`."""
+    """Returns the value of TF_CONFIG for a worker."""
     addresses = {host: f"{host}:{PORT}" for host in names}
     if given := environment.get(ADDRESSES):
         addresses = dict(part.strip().partition("=")[::2] for part in given.split(","))
@@ -37,8 +37,7 @@ def cluster(
 class Hosts:
     """The workers that train together. All must make the same calls, in the same order.
 
-    Make it before TensorFlow does anything else; it waits until all workers are there. The names
-    are in the same order on each; the first worker keeps the run.
+    Make it before TensorFlow does anything else; it waits until all workers are there.
     """
 
     def __init__(self, names: Sequence[str], name: str):
@@ -49,28 +48,33 @@ class Hosts:
         gpus = tf.config.list_physical_devices("GPU")
         tf.config.set_visible_devices(gpus[:1], "GPU")  # one replica for each worker
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        # A thread looks every 30 s whether all workers live. At the end TensorFlow would wait until
-        # it has woken up; forgotten, it ends with the process.
+        # A thread looks every 30 s whether all live. At the end TensorFlow would wait for it.
         self.strategy.extended._check_health_thread = None
-        self._add = tf.function(self._add_on_replicas)
+        self._sums = tf.function(self.sums)
 
     @property
     def is_first(self) -> bool:
         """Whether this worker keeps the run."""
         return self.number == 0
 
-    def add(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Returns the sum of each array over all workers: float64, the same on each."""
-        sums = self._add([tf.constant(array, tf.float64) for array in arrays])
-        return [total.numpy() for total in sums]
+    def sums(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the sum of each tensor over all workers; for use within a `tf.function`."""
 
-    def _add_on_replicas(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         def on_replica(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
             placed = [tf.identity(tensor) for tensor in tensors]  # on the device of the replica
             return tf.distribute.get_replica_context().all_reduce("SUM", placed)
 
         sums = self.strategy.run(on_replica, args=(tensors,))
         return [self.strategy.experimental_local_results(total)[0] for total in sums]
+
+    def mean(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the mean of a tensor over all workers; for use within a `tf.function`."""
+        return self.sums([tensor])[0] / self.count
+
+    def add(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Returns the sum of each array over all workers: float64, the same on each."""
+        sums = self._sums([tf.constant(array, tf.float64) for array in arrays])
+        return [total.numpy() for total in sums]
 
     def gather(self, values: Sequence[float]) -> np.ndarray:
         """Returns the values of each worker: float64 (workers, values)."""
@@ -93,22 +97,6 @@ class Hosts:
         """Returns when all workers have come here."""
         with told_when_lost(self):
             self.gather([0])
-
-    @contextmanager
-    def all_or_none(self) -> Iterator[None]:
-        """Ends the command on all workers when the block fails on one of them."""
-        problem = None
-        try:
-            yield
-        except WorkshopError as error:
-            problem = error
-        failed = self.gather([problem is not None])[:, 0]
-        if problem:
-            raise problem
-        if failed.any():
-            names = ", ".join(np.array(self.names)[failed > 0])
-            found, fix = f"a mistake on {names}", "Read what is printed there."
-            raise expected("all hosts to train", found, fix, where=self.name)
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """Figures as printed lines, and the patterns with which a job reads them out of its log."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
+
+METRIC_LINE = re.compile(r"([^=;]+=(nan|[0-9.]+);)+")
 
 
 def metric_line(figures: Mapping[str, float]) -> str:
@@ -26,11 +29,11 @@ def score_figures(split: str, scores: pd.DataFrame) -> dict[str, float]:
     return {f"{split} accuracy": scores["accuracy"].mean(), **each}
 
 
-def metric_definitions(tasks: Sequence[str]) -> list[dict[str, str]]:
-    """Returns "Name" and "Regex" of each figure of `metric_line`; SageMaker takes 40 at most."""
+def metric_definitions(tasks: Sequence[str]) -> dict[str, str]:
+    """Returns name and pattern of each figure of `metric_line`; SageMaker takes 40 at most."""
     whole = ["training loss", "validation loss", "validation accuracy", "test accuracy"]
     each = [f"{split} {task} accuracy" for task in tasks for split in ("validation", "test")]
-    return [
-        {"Name": name.replace(" ", ":"), "Regex": f"{name.replace('.', '[.]')}=([0-9.]+);"}
+    return {
+        name.replace(" ", ":"): f"{name.replace('.', '[.]')}=([0-9.]+);"
         for name in [*whole, *each][:40]
-    ]
+    }

@@ -29,24 +29,24 @@ from helpers.common import (
     expected,
     extract,
     progress_bar,
+    reading,
     whole_folder,
 )
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, IMAGES = "manifest.csv", "images"
 SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tar")
-MEMBER_NAME = re.compile(r"labels\.json|manifest\.csv|images/\d{7,}(\.[a-z0-9]{1,5})?")
 SHARDS = Output("older shards", "*-00000-of-*.tar", rf"{SHARD_NAME.pattern}|labels\.json")
-UNPACKED = Output("an unpacked shard", LABELS_FILE, rf"{MEMBER_NAME.pattern}|shard\.json")
+MEMBERS = r"(labels|shard)\.json|manifest\.csv|images/\d{7,}(\.[a-z0-9]{1,5})?"
+UNPACKED = Output("an unpacked shard", LABELS_FILE, MEMBERS)
 IMAGE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
 def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Path]:
     """Packs a manifest and its images into `count` tar files, a multiple of the machines.
 
-    Every row goes to one shard, and the shards differ by one image at most. Rows are distributed in
-    a fixed random order, because neighboring rows are often alike: a worker that gets half of the
-    shards then sees every class. Older shards in `folder` are replaced.
+    Rows are distributed in a fixed random order, because neighboring rows are often alike: a worker
+    that gets half of the shards then sees every class. Older shards in `folder` are replaced.
 
     Raises:
         WorkshopError: fewer images than shards, an unreadable image, or other files in `folder`.
@@ -76,18 +76,11 @@ def _write_shard(manifest: Manifest, rows: np.ndarray, path: Path, bar: tqdm) ->
         _add(archive, LABELS_FILE, json.dumps(part.labels.to_json()).encode())
         _add(archive, MANIFEST_FILE, table.encode())
         for index, (image, member) in enumerate(zip(images, members)):
-            _add(archive, member, _read_image(part, index, image))
+            where = f"{part.name}, row {part.row_number(index)}"
+            fix = "Run python -m helpers.manifest on your manifest: it names every such file."
+            with reading(where, f"an image at {image}", fix):
+                _add(archive, member, image.read_bytes())
             bar.update()
-
-
-def _read_image(manifest: Manifest, index: int, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        found = f"none that can be read ({error.strerror})"
-        where = f"{manifest.name}, row {manifest.row_number(index)}"
-        fix = "Run python -m helpers.manifest on your manifest: it names every such file."
-        raise expected(f"an image at {path}", found, fix, where) from error
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -103,30 +96,23 @@ def find_shards(folder: Path | str) -> list[Path]:
     return sorted(path for path in paths if SHARD_NAME.fullmatch(path.name))
 
 
-def read_shards(folder: Path | str, into: Path | str) -> Path:
-    """Unpacks the shards in a folder and joins their manifests.
-
-    Not all shards of a set need to be there: a worker gets its part of them. Nothing is written
-    outside of `into`, whatever a shard says. Returns the path of the joined manifest.
-
-    Raises:
-        WorkshopError: no shard, a broken one (named), or shards of different labels.
-    """
-    shards, into = find_shards(folder), Path(into)
+def read_shards(folder: Path | str, into: Path | str) -> list[Manifest]:
+    """Unpacks those shards of a set that are in a folder, at least one; returns their manifests."""
+    shards = find_shards(folder)
     if not shards:
-        what = f"shards such as shard-00000-of-00008.tar in {folder}"
-        raise expected(what, "none", "Write them with helpers.cloud.script.shards.write_shards.")
+        what = f"{MANIFEST_FILE} or shards such as shard-00000-of-00008.tar in {folder}"
+        fix = "Upload what helpers.cloud.write_shards makes, at least one shard for each machine."
+        raise expected(what, "neither", fix)
     bar = progress_bar(iterable=shards, desc="unpacking shards", unit="shard")
-    parts = [_unpacked(shard, into / shard.stem) for shard in bar]
-    for shard, part in zip(shards, parts):
-        if part.labels != parts[0].labels:
-            what, fix = f"the tasks and classes of {shards[0]}", "Write all shards with the same"
-            raise expected(what, "others", f"{fix} labels.json.", where=shard)
-    return write_joined(parts, into)
+    return [_unpacked(shard, Path(into) / shard.stem) for shard in bar]
 
 
 def write_joined(parts: Sequence[Manifest], folder: Path) -> Path:
-    """Writes the rows of manifests with the same labels as one; returns its path."""
+    """Writes the rows of manifests as one; returns its path. Refuses others' labels."""
+    for part in parts:
+        if part.labels != parts[0].labels:
+            what, fix = f"the tasks and classes of {parts[0].source}", "Write all of them again"
+            raise expected(what, "others", f"{fix}, with the same labels.json.", part.source)
     frames = [part.frame.assign(**{IMAGE: part.paths}) for part in parts]
     joined = pd.concat(frames, ignore_index=True).fillna("")
     (folder / LABELS_FILE).unlink(missing_ok=True)  # of others that were here before
@@ -135,26 +121,16 @@ def write_joined(parts: Sequence[Manifest], folder: Path) -> Path:
 
 
 def _unpacked(shard: Path, folder: Path) -> Manifest:
-    """Unpacks a shard; returns its manifest."""
+    """Unpacks a shard, refuses what `write_shards` does not write; returns its manifest."""
     try:
         with whole_folder(folder, UNPACKED) as draft:
-            _unpack(shard, draft)
+            names = set(extract(shard, draft))
+            labels = Labels.read(draft / LABELS_FILE)
+            manifest = read_manifest(draft / MANIFEST_FILE, labels=labels)
+            wanted = {LABELS_FILE, MANIFEST_FILE, *manifest.frame[IMAGE]}
+            if other := sorted(wanted ^ names):
+                raise expected("a row for each image, an image for each row", repr(other[0]), "")
     except WorkshopError as error:
-        what = "a whole shard as helpers.cloud.write_shards makes it"
-        fix = "Copy it again, or write the shards again."
-        raise WorkshopError(f"{shard}: expected {what}, found: {error} {fix}") from error
+        what, fix = "a whole shard", "Copy it again, or write the shards again."
+        raise expected(what, f"another: {error}", fix, where=shard) from error
     return read_manifest(folder / MANIFEST_FILE)
-
-
-def _unpack(shard: Path, folder: Path) -> None:
-    """Unpacks a shard; refuses whatever `write_shards` does not write."""
-    names = set(extract(shard, folder))
-    for name in sorted(name for name in names if not MEMBER_NAME.fullmatch(name))[:1]:
-        raise WorkshopError(f"a member {name!r} that does not belong there.")
-    for name in sorted({LABELS_FILE, MANIFEST_FILE} - names):
-        raise WorkshopError(f"no {name}.")
-    manifest = read_manifest(folder / MANIFEST_FILE, labels=Labels.read(folder / LABELS_FILE))
-    rows = set(manifest.frame[IMAGE])
-    for name in sorted(rows ^ (names - {LABELS_FILE, MANIFEST_FILE}))[:1]:
-        missing = "no image" if name in rows else "no row of the manifest"
-        raise WorkshopError(f"{missing} for {name!r}.")

@@ -1,9 +1,8 @@
 """Trains one network on several workers, each of which reads its own images.
 
-Every worker runs `helpers.train` with the same flags. `batch_size` counts the images of all
-workers, so steps, schedule and loss of an epoch do not depend on their number; every image is seen
-once, however unevenly they are distributed. The first worker keeps the run: it validates, saves,
-logs, exports and resumes. The others only train.
+Keras's `fit` fails under `MultiWorkerMirroredStrategy`. So each worker fits a network of its own,
+gradients are averaged before every step, and `batch_size` counts the images of all workers: steps,
+schedule and loss do not depend on their number. The first worker validates, saves and resumes.
 
 What differs from one machine: BatchNormalization standardizes with the images of its own worker,
 as on several GPUs; its moving statistics are averaged after every epoch. Shuffling, augmentation
@@ -12,15 +11,14 @@ and dropout draw different random numbers on every worker.
 
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from helpers import train
 from helpers.cloud.script.hosts import Hosts, told_when_lost
-from helpers.common import WorkshopError, expected, keras, tf
+from helpers.common import expected, keras
 from helpers.manifest import IMAGE, Manifest
 from helpers.model import class_counts, compute_sampling_weights
 from helpers.pipeline import AUGMENTATIONS, training_batches
@@ -45,254 +43,176 @@ def train_on_hosts(
 
     `manifest` has the training images of this worker, or of all (then each takes its part), and all
     validation images. Only the first worker keeps, resumes and replaces the run, and returns it.
-
-    Raises:
-        WorkshopError: what `train` raises, on any worker; too few images on one; different
-            validation images on another; a worker that is lost.
+    WorkshopError, on any worker, also for too few images on one, and for one that is lost.
     """
     began = time.monotonic() if began is None else began
     with told_when_lost(hosts):
-        how = {"resume": resume, "overwrite": overwrite}
-        run, state, data = _open(manifest, Path(folder), recipe, hosts, **how)
-        training, validation = part_of_host(data, hosts)
-        stages = run.recipe.stages
-        for number in range(hosts.share(state and state.stage), len(stages)):
-            clock = None
-            if state and stages[number].minutes:
-                kept = afterwards if number + 1 == len(stages) else 0.0
-                clock = train.Clock(stages[number], began, state.seconds, kept)
-            stage = SharedStage(run, number, hosts, state, clock, training, validation)
-            stage.train(after_epoch)
-            began = time.monotonic()
-    return run if hosts.is_first else None
-
-
-def _open(
-    manifest: Manifest, folder: Path, recipe: train.Recipe | None, hosts: Hosts, **how: bool
-) -> tuple[train.Run, train.State | None, Manifest]:
-    """Opens the run on the first worker, and sends its recipe and tasks to the others."""
-    run, state = None, None
-    with hosts.all_or_none():
+        run, state = None, None
         if hosts.is_first:
-            run, _ = train.open_or_create(manifest, folder, recipe, **how)
+            run, _ = train.open_or_create(manifest, folder, recipe, resume, overwrite)
             state = train.State(run)
-    recipe = train.Recipe.from_json(hosts.share(run and run.recipe.to_json()))
-    data = manifest.select(hosts.share(run and list(run.labels.tasks)))
-    if any(stage.accumulate > 1 for stage in recipe.stages):
-        found = "more: there a batch is divided between the hosts already"
-        what = "stages with accumulate 1 on several hosts"
-        raise expected(what, found, "Leave --accumulate out.")
-    return run or train.Run(folder, data.labels, recipe), state, data
+        recipe = train.Recipe.from_json(hosts.share(run and run.recipe.to_json()))
+        data = manifest.select(hosts.share(run and list(run.labels.tasks)))
+        training = part_of_host(data, hosts)
+        for stage in recipe.stages[hosts.share(state and state.stage) :]:
+            last, callbacks, plan = 0, [], None
+            if state:
+                how = (data.subset("validation"), began, afterwards, after_epoch)
+                last, callbacks = train.stage_plan(state, *how)
+                plan = [state.epoch if callbacks else last, last]
+            train_stage(recipe, stage, training, hosts, state, callbacks, *hosts.share(plan))
+            if state:
+                state.mark_best()
+                state.start_next_stage()
+            began = time.monotonic()
+    return run
 
 
-def part_of_host(manifest: Manifest, hosts: Hosts) -> tuple[Manifest, Manifest]:
-    """Returns this worker's part of the training images, and all validation images."""
-    with hosts.all_or_none():
-        training, validation = manifest.subset("train"), manifest.subset("validation")
-    digests = hosts.gather([_digest(training), _digest(validation)])
-    same_training, same_validation = (digests == digests[0]).all(axis=0)
-    if not same_validation:
-        fix = "Put them into a channel `validation` that every host gets whole (FullyReplicated)."
-        what = "the same validation images on every host"
-        raise expected(what, "others", fix, where=hosts.name)
-    if same_training:
+def part_of_host(manifest: Manifest, hosts: Hosts) -> Manifest:
+    """Returns this worker's part of the training images: all of its own, if others have others."""
+    training = manifest.subset("train")
+    names = [Path(path).name for path in training.frame[IMAGE]]  # wherever a worker has put them
+    rows = training.frame.assign(**{IMAGE: names}).to_csv(index=False).encode()
+    if np.ptp(hosts.gather([zlib.crc32(rows)])) == 0:
         training = training.rows(np.arange(len(training)) % hosts.count == hosts.number)
-    return training, validation
+    return training
 
 
-def _digest(manifest: Manifest) -> int:
-    """Identifies rows, wherever the worker has put their images."""
-    names = [Path(path).name for path in manifest.frame[IMAGE]]
-    return zlib.crc32(manifest.frame.assign(**{IMAGE: names}).to_csv(index=False).encode())
-
-
-class SharedStage:
-    """A stage of a run that several workers train.
-
-    Keras 3's `fit` fails under `MultiWorkerMirroredStrategy`, so this has its own loop. The first
-    worker has a twin of the network outside of the strategy. It gets all values after every epoch;
-    what validates, saves, logs and stops a run on one machine works on it. Only the first worker
-    has a `state`, and a `clock` where the stage has `minutes`.
-    """
-
-    def __init__(
-        self,
-        run: train.Run,
-        number: int,
-        hosts: Hosts,
-        state: train.State | None,
-        clock: train.Clock | None,
-        training: Manifest,
-        validation: Manifest,
-    ):
-        self.run, self.hosts, self.state, self.clock = run, hosts, state, clock
-        self.stage, self.tasks = run.recipe.stages[number], list(run.labels.tasks)
-        self.training, self.validation = training, validation
-        self.seed = run.recipe.seed + NEXT_HOST * hosts.number
-        counts = class_counts(training)
-        self.counts = dict(zip(counts, hosts.add(list(counts.values()))))
-        self.steps, self.images = self._agree_on_steps()
-        self.epoch_steps = self.steps * self.stage.repeats
-        plan = train.learning_rate(self.stage, self.epoch_steps * self.stage.epochs)
-        self._rate_is_planned = callable(plan)  # otherwise the first worker sets it
-        self._build()
-
-    def _agree_on_steps(self) -> tuple[int, int]:
-        """Returns steps (as many as on one machine) in which all images come, and the images."""
-        sizes = self.hosts.gather([len(self.training)])[:, 0].astype(int)
-        images = int(sizes.sum())
-        steps = -(-images // self.stage.batch_size)
-        if sizes.min() < LEAST_IMAGES * steps:
-            found = ", ".join(f"{n:,} on {name}" for name, n in zip(self.hosts.names, sizes))
-            what = f"at least {LEAST_IMAGES * steps:,} training images on each host"
-            fix = "Write as many shards as hosts, or a multiple, or ask for a larger batch size."
-            each = f"{LEAST_IMAGES} in each of {steps:,} steps"
-            raise WorkshopError(f"expected {what}, {each}; found {found}. {fix}")
-        return steps, images
-
-    def _build(self) -> None:
-        recipe, steps = self.run.recipe, self.epoch_steps * self.stage.epochs
-        keras.utils.set_random_seed(recipe.seed)
-        with self.hosts.strategy.scope():
-            self.model = train.build_stage_model(self.run.labels, recipe, self.stage)
-            self.optimizer = train.build_optimizer(recipe, self.stage, steps, self.model)
-            self.optimizer.build(self.model.trainable_variables)
-        labels = self.run.labels
-        self.losses, self.weights = train.losses_of(self.model, labels, self.counts, recipe)
-        self.twin = self._build_twin(steps) if self.hosts.is_first else None
-        ours = _variables(self.model, self.optimizer)
-        theirs = _variables(self.twin, self.twin.optimizer) if self.twin else ours
-        values = self.hosts.of_first([self._value(variable) for variable in theirs])
-        for variable, value in zip(ours, values, strict=True):
-            variable.assign(value.astype(variable.dtype))
-
-    def _build_twin(self, steps: int) -> keras.Model:
-        """Builds the network where the run stands: from the state, or the best stage before."""
-        run, state = self.run, self.state
-        keras.utils.set_random_seed(run.recipe.seed)
-        twin = train.build_stage_model(run.labels, run.recipe, self.stage)
-        train.start_from_before(twin, run, self.stage, state, self.training)
-        train.compile_model(twin, run.labels, self.counts, run.recipe, self.stage, steps)
-        twin.optimizer.build(twin.trainable_variables)
-        state.restore(twin)
-        return twin
-
-    def train(self, after_epoch: Callable[[Mapping[str, float]], None] | None = None) -> None:
-        """Trains to the end of the stage."""
-        callbacks, plan = keras.callbacks.CallbackList(), None
-        run, state, stage, clock = self.run, self.state, self.stage, self.clock
-        if self.hosts.is_first:
-            last = state.stage_start + (train.ENDLESS if clock else stage.epochs)
-            until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
-            log = train.BatchLog(run.folder / "batches.csv", until)
-            recorder = train.EpochRecorder(run, stage, state, self.validation, clock, after_epoch)
-            each = [clock, log, recorder] if clock else [log, recorder]
-            callbacks = keras.callbacks.CallbackList(each, model=self.twin, steps=self.epoch_steps)
-            late = clock and state.seconds and clock.share >= 1
-            is_over = late or state.epoch >= last or recorder.has_stopped()
-            plan = {"epoch": state.epoch, "last": last, "is_over": bool(is_over)}
-        plan = self.hosts.share(plan)
-        if not plan["is_over"]:
-            self._train_epochs(plan["epoch"], plan["last"], callbacks)
-        if self.hosts.is_first:
-            run.mark_best(pd.DataFrame(state.rows))
-            state.start_next_stage()
-
-    def _train_epochs(self, epoch: int, last: int, callbacks: keras.callbacks.CallbackList) -> None:
-        stage, training = self.stage, self.training
-        how = {"seed": self.seed, "first_epoch": epoch * stage.repeats, "steps": self.steps}
-        how["sampling_weights"] = compute_sampling_weights(training, self.run.recipe.sampling)
+def train_stage(
+    recipe: train.Recipe,
+    stage: train.Stage,
+    training: Manifest,
+    hosts: Hosts,
+    state: train.State | None,
+    callbacks: list[keras.callbacks.Callback],
+    epoch: int,
+    last: int,
+) -> keras.Model:
+    """Trains a stage from an epoch to the last; only the first worker has a state and callbacks."""
+    steps = agree_on_steps(training, stage, hosts)
+    counts = class_counts(training)
+    counts = dict(zip(counts, hosts.add(list(counts.values()))))
+    keras.utils.set_random_seed(recipe.seed)
+    model = train.build_stage_model(training.labels, recipe, stage)
+    if state:
+        train.start_from_before(model, state, training)
+    idea, planned = Shared(hosts), steps * stage.repeats * stage.epochs
+    train.compile_model(model, training.labels, counts, recipe, stage, planned, idea)
+    model.optimizer.build(model.trainable_variables)
+    if state:
+        state.restore(model)
+    variables = [*model.weights, *model.optimizer.variables]
+    assign(variables, hosts.of_first(numbers(variables)))
+    average_gradients(model.optimizer, hosts)
+    if epoch < last:
+        seed = recipe.seed + NEXT_HOST * hosts.number
+        how = {"seed": seed, "first_epoch": epoch * stage.repeats, "steps": steps}
+        how["sampling_weights"] = compute_sampling_weights(training, recipe.sampling)
         how["augmentation"] = AUGMENTATIONS[stage.augmentation]
         batches = training_batches(training, stage.image_size, stage.batch_size, **how)
-        step = tf.function(self._step, input_signature=batches.element_spec)
-        if self.hosts.is_first:
-            told = f"{self.hosts.count} hosts train {self.images:,} images, "
-            print(f"{told}{self.stage.batch_size} in a step of all hosts", flush=True)
-        batches, stop = iter(batches), False
-        callbacks.on_train_begin()
-        while epoch < last and not stop:
-            self._train_epoch(epoch, step, batches, callbacks)
-            epoch, stop = epoch + 1, self._follow()
-        callbacks.on_train_end()
+        train.trace_once(model, batches)
+        how = {"steps_per_epoch": steps * stage.repeats, "shuffle": False, "verbose": 0}
+        how["callbacks"] = [Together(hosts, seed), *callbacks, Follow(hosts, stage)]
+        model.fit(batches, initial_epoch=epoch, epochs=last, **how)
+    return model
 
-    def _train_epoch(self, epoch: int, step, batches: Iterator, callbacks) -> None:
-        callbacks.on_epoch_begin(epoch)
+
+def agree_on_steps(training: Manifest, stage: train.Stage, hosts: Hosts) -> int:
+    """Returns the steps, as many as on one machine, in which all images come once."""
+    sizes = hosts.gather([len(training)])[:, 0].astype(int)
+    steps = -(-int(sizes.sum()) // stage.batch_size)
+    if sizes.min() < LEAST_IMAGES * steps:
+        found = ", ".join(f"{n:,} on {name}" for name, n in zip(hosts.names, sizes))
+        what = f"at least {LEAST_IMAGES * steps:,} training images on each host"
+        fix = "Write as many shards as hosts, or a multiple, or ask for a larger batch size."
+        raise expected(f"{what} ({LEAST_IMAGES} in each of {steps:,} steps)", found, fix)
+    if hosts.is_first:
+        told = f"{hosts.count} hosts train {sizes.sum():,} images, "
+        print(f"{told}{stage.batch_size} in a step of all hosts", flush=True)
+    return steps
+
+
+def average_gradients(optimizer: keras.optimizers.Optimizer, hosts: Hosts) -> None:
+    """Lets an optimizer step by the mean gradients of all workers."""
+    apply = optimizer.apply
+
+    def apply_mean(gradients: Sequence, variables: Sequence | None = None) -> None:
+        apply([total / hosts.count for total in hosts.sums(list(gradients))], variables)
+
+    optimizer.apply = apply_mean  # `fit` offers no other place before the step
+
+
+class Shared(train.Idea):
+    """Gives each worker the loss of all, with the gradient of its own part."""
+
+    def __init__(self, hosts: Hosts):
+        self.hosts = hosts
+
+    def loss(self, task: str, loss: keras.losses.Loss, counts: np.ndarray) -> keras.losses.Loss:
+        """Returns the loss."""
+        loss.mean_over_workers = self.hosts.mean
+        return loss
+
+
+class Together(keras.callbacks.Callback):
+    """Makes logs and moving statistics those of all workers, for the callbacks that come after."""
+
+    def __init__(self, hosts: Hosts, seed: int):
+        super().__init__()
+        self.hosts, self.seed, self.figures = hosts, seed, {}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Seeds dropout."""
         train.seed_dropout(self.model, self.seed, epoch)
-        sums, logs = 0.0, {}
-        for number in range(self.epoch_steps):
-            callbacks.on_train_batch_begin(number)
-            if self.stage.minutes and self._follow():
-                break
-            sums = sums + step(*next(batches)).numpy().astype(float)
-            logs = self._logs(sums)
-            callbacks.on_train_batch_end(number, logs)
-        self._end_epoch()
-        callbacks.on_epoch_end(epoch, logs)
 
-    def _end_epoch(self) -> None:
-        """Averages the moving statistics of all workers, and gives the twin all values."""
+    def on_train_batch_end(self, batch, logs=None):
+        """Puts the means over the images of all workers into the logs."""
+        variables = self.model.metrics_variables
+        own = numbers(variables)
+        assign(variables, self.hosts.add(own))
+        self.figures = {name: float(x) for name, x in self.model.get_metrics_result().items()}
+        assign(variables, own)
+        logs.update(self.figures)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Averages the moving statistics."""
         weights = self.model.non_trainable_weights
-        values = self.hosts.add([self._value(weight) for weight in weights]) if weights else []
-        for weight, value in zip(weights, values):
-            weight.assign((value / self.hosts.count).astype(weight.dtype))
-        if self.twin:
-            ours = _variables(self.model, self.optimizer)
-            theirs = _variables(self.twin, self.twin.optimizer)
-            for variable, copy in zip(ours, theirs, strict=True):
-                copy.assign(self._value(variable))
-
-    def _step(self, images: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Makes a step on all workers; returns the sums that `_logs` reads."""
-        sums = self.hosts.strategy.run(self._step_on_replica, args=(images, targets))
-        return self.hosts.strategy.experimental_local_results(sums)[0]
-
-    def _step_on_replica(self, images: tf.Tensor, targets: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            predictions = self.model(images, training=True)
-            losses = [self.losses[task](targets[task], predictions[task]) for task in self.tasks]
-            weights = [self.weights[task] for task in self.tasks]
-            loss = sum(w * x for w, x in zip(weights, losses)) + sum(self.model.losses)
-            part = loss / self.hosts.count  # Keras's optimizer adds up the gradients of all workers
-        variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(part, variables), variables)
-        rows = tf.cast(tf.shape(images)[:1], tf.float32)
-        means = tf.stack([loss, *losses]) / self.hosts.count
-        counts = [_right_and_known(targets[task], predictions[task]) for task in self.tasks]
-        sums = tf.distribute.get_replica_context().all_reduce("SUM", [rows, means, *counts])
-        sums[1] *= sums[0]  # losses count by the images that they are of
-        return tf.concat(sums, axis=0)
-
-    def _logs(self, sums: np.ndarray) -> dict[str, float]:
-        """Returns the figures since the start of the epoch, named as Keras does."""
-        rows, loss, *others = sums
-        logs = {"loss": loss / rows}
-        for number, task in enumerate(self.tasks):
-            right, known = others[len(self.tasks) + 2 * number :][:2]
-            logs[f"{task}_loss"] = others[number] / rows
-            logs[f"{task}_accuracy"] = right / max(known, 1)
-        return logs
-
-    def _follow(self) -> bool:
-        """Takes over the first worker's learning rate; returns whether it wants to stop."""
-        word = np.zeros(2)
-        if self.twin:
-            rate = keras.ops.convert_to_numpy(self.twin.optimizer.learning_rate)
-            word = np.array([bool(self.twin.stop_training), float(rate)])
-        (stop, rate), *_ = self.hosts.of_first([word])
-        if not self._rate_is_planned:
-            self.optimizer.learning_rate = float(rate)
-        return bool(stop)
-
-    def _value(self, variable: keras.Variable) -> np.ndarray:
-        return self.hosts.strategy.experimental_local_results(variable.value)[0].numpy()
+        if weights:
+            sums = self.hosts.add(numbers(weights))
+            assign(weights, [total / self.hosts.count for total in sums])
+        logs.update(self.figures)
 
 
-def _variables(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    return [*model.weights, *optimizer.variables]
+class Follow(keras.callbacks.Callback):
+    """Takes over the first worker's learning rate, and stops when it does; comes last."""
+
+    def __init__(self, hosts: Hosts, stage: train.Stage):
+        super().__init__()
+        self.hosts, self.has_clock = hosts, stage.minutes > 0
+        self.rate_is_planned = callable(train.learning_rate(stage, 1))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Follows the clock, which sets the rate before a step, and may stop after any."""
+        if self.has_clock:
+            self.on_epoch_end(0)
+
+    on_train_batch_end = on_train_batch_begin
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Follows."""
+        (rate,) = numbers([self.model.optimizer.learning_rate])
+        ((stop, rate),) = self.hosts.of_first([np.array([self.model.stop_training, rate], float)])
+        self.model.stop_training = bool(stop)
+        if not self.rate_is_planned:
+            self.model.optimizer.learning_rate = float(rate)
 
 
-def _right_and_known(targets: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-    """Counts labels that are predicted correctly, and labels that are known: float32 (2,)."""
-    known = targets >= 0
-    right = known & (tf.argmax(probabilities, axis=-1, output_type=targets.dtype) == targets)
-    return tf.stack([tf.reduce_sum(tf.cast(mask, tf.float32)) for mask in (right, known)])
+def numbers(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
+    """Returns the values of variables."""
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
+    """Gives variables values of any type."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(np.asarray(value).astype(variable.dtype))

@@ -1,50 +1,39 @@
-"""The rehearsal's own process: moto's server, with jobs that run and endpoints that answer.
+"""What AWS answers: moto does, and for the services below its subclasses add what it leaves out.
 
-    python -m helpers.cloud.rehearsal.server FOLDER REGION
-
-Writes its address into FOLDER/address, and serves until it is ended. Subclasses of moto's responses
-add what moto leaves out. Jobs and endpoints change moto's records of themselves, so that its
-Describe and List are true: moto by itself reports a job as Completed when it is created.
+Jobs and endpoints change moto's records of themselves, so that its Describe and List are true: moto
+by itself reports a job as Completed when it is created.
 """
 
-import importlib
 import json
-import logging
-import os
 import re
-import signal
-import sys
-import threading
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-from botocore.credentials import Credentials
+import boto3
+import urllib3
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.core.exceptions import HTTPException
+from moto.core.request import normalize_request
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.responses import IamResponse
 from moto.logs.models import logs_backends
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
 from moto.sagemaker.exceptions import AWSValidationException, ConflictException, ResourceNotFound
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
-from werkzeug.serving import make_server
 
-from helpers.cloud.guard import remove
-from helpers.cloud.rehearsal.door import Door
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
-from helpers.cloud.rehearsal.world import ADDRESS, loopback_session
-from helpers.common import write_text
+from helpers.common import expected
 
 # Instances of each kind that may run at once: none of the large types, as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
 QUOTAS |= {"ml.g4dn.xlarge": 1, "ml.p4d.24xlarge": 0, "ml.p5.48xlarge": 0}
 NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"  # of a job or endpoint, as AWS has it
-USES = ("training job usage", "spot training job usage", "endpoint usage")
+FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")  # to a container
 
 jobs: dict[str, RunningJob] = {}
 endpoints: dict[str, Endpoint] = {}
@@ -78,7 +67,7 @@ class ControlPlane(SageMakerResponse):
         return answer
 
     def stop_training_job(self) -> ActionResult:
-        """Ends a job before its time."""
+        """Ends a job."""
         self._job().stop()
         return EmptyResult()
 
@@ -118,17 +107,35 @@ class ControlPlane(SageMakerResponse):
 
 
 class Runtime(SageMakerRuntimeResponse):
-    """SageMaker's runtime, for all that does not go straight to a container (`world.route`)."""
+    """SageMaker's runtime, in front of the containers."""
 
     use_raw_body = True  # it may be an image
+    _pool = urllib3.PoolManager()  # knows of no proxy
 
     def invoke_endpoint(self) -> Any:
-        """Says why no container answers."""
+        """Passes a request on to the container, or says why none answers."""
         name = self.path.split("/")[2]
-        state = endpoints[name].record.endpoint_status if name in endpoints else ""
-        found = f"in state {state}" if state else "not found"
-        message = json.dumps({"message": f"Endpoint {name} of account is {found}."})
-        return message, {"status": 400, "x-amzn-errortype": "ValidationError"}
+        endpoint = endpoints.get(name)
+        if not endpoint or endpoint.record.endpoint_status != "InService":
+            found = f"in state {endpoint.record.endpoint_status}" if endpoint else "not found"
+            return refuse(400, "ValidationError", f"Endpoint {name} of account is {found}.")
+        if len(self.body) > endpoint.limit:
+            return refuse(413, "413", f"more than {endpoint.limit} bytes")
+        headers = {name: self.headers[name] for name in FORWARDED if name in self.headers}
+        url = f"{endpoint.address}{self.path}"
+        answer = self._pool.request("POST", url, body=self.body, headers=headers, retries=False)
+        if answer.status == 200:
+            return answer.data, {"Content-Type": answer.headers["Content-Type"]}
+        said, side = answer.data.decode(), "client" if answer.status < 500 else "server"
+        message = f'Received {side} error ({answer.status}) from primary with message "{said}".'
+        more = {"OriginalStatusCode": answer.status, "OriginalMessage": said}
+        return refuse(424, "ModelError", message, **more)
+
+
+def refuse(status: int, kind: str, message: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Returns an error as AWS writes it."""
+    headers = {"status": status, "x-amzn-errortype": kind}
+    return json.dumps({"Message": message, **more}), headers
 
 
 class Permissions(IamResponse):
@@ -147,35 +154,55 @@ class Quotas(ServiceQuotasResponse):
     def list_service_quotas(self) -> str:
         """Lists those of SageMaker."""
         quotas = [
-            {"QuotaName": f"{kind} for {use}", "ServiceCode": "sagemaker", "Value": value}
-            for use in USES
+            {
+                "QuotaName": f"{kind} for training job usage",
+                "ServiceCode": "sagemaker",
+                "Value": value,
+            }
             for kind, value in QUOTAS.items()
         ]
         return json.dumps({"Quotas": quotas})
 
 
-def main() -> None:
-    """Serves until it is ended."""
-    folder, region, end = Path(sys.argv[1]), sys.argv[2], threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: end.set())
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it has a line for every request
-    for answers in (ControlPlane, Runtime, Permissions, Quotas):
-        urls = importlib.import_module(".urls", answers.__base__.__module__.rpartition(".")[0])
-        urls.url_paths = dict.fromkeys(urls.url_paths, answers.dispatch)
-    key = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
-    moto = Door(DomainDispatcherApplication(create_backend_app), Credentials(*key))
-    MotoRequestHandler.timeout = 60  # seconds without a byte; moto waits for ever
-    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    ControlPlane.s3 = loopback_session(address, region, *key).client("s3")
-    ControlPlane.folder = folder
-    write_text(folder / ADDRESS, address)
-    end.wait()
-    for thing in (*jobs.values(), *endpoints.values()):
-        thing.stop()
-    remove(str(folder))  # the guard may have been killed
+OURS = {  # the beginning of a service's host name
+    "api.sagemaker.": ControlPlane,
+    "runtime.sagemaker.": Runtime,
+    "iam.": Permissions,
+    "servicequotas.": Quotas,
+}
 
 
-if __name__ == "__main__":
-    main()
+class Answers:
+    """Answers all requests of a boto3 session, in place of the network; starts with nothing."""
+
+    def __init__(self, boto: boto3.Session, folder: Path):
+        BackendDict.reset()
+        AccountSpecificBackend.get_session = lambda: boto  # its own fails with an unknown profile
+        boto.events.register_first("before-send", self.answer)
+        ControlPlane.s3, ControlPlane.folder = boto.client("s3"), folder
+        self._moto = BotocoreStubber()
+
+    def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        """Answers a request: a hook of botocore, before it sends one."""
+        host = urlsplit(request.url).hostname or ""
+        ours = next((answers for start, answers in OURS.items() if host.startswith(start)), None)
+        try:
+            if ours:
+                found = normalize_request(request)
+                answer = ours.dispatch(found, found.raw_url, found.headers)
+            else:
+                answer = self._moto.process_request(request)
+        except HTTPException as error:
+            answer = error.code, error.get_headers(), error.get_body()
+        if not answer:
+            fix = "Use another service, or WORKSHOP_CLOUD=aws."
+            raise expected("a service of AWS that the rehearsal has", host, fix)
+        status, headers, body = answer
+        return AWSResponse(request.url, status, headers, MockRawResponse(body))
+
+    def stop(self) -> None:
+        """Ends jobs and endpoints."""
+        for thing in (*jobs.values(), *endpoints.values()):
+            thing.stop()
+        jobs.clear()
+        endpoints.clear()
