@@ -10,13 +10,14 @@ from typing import Any
 from botocore import exceptions as boto_errors
 from botocore.exceptions import ClientError
 
-from helpers.common import expected
+from helpers.common import expected, more
 
 REHEARSE = "Or rehearse without an account: leave WORKSHOP_CLOUD out."
 SIGN_IN = "Type aws configure or aws sso login in a terminal; in SageMaker Studio they are there "
 SIGN_IN += f"without it. {REHEARSE}"
 QUOTAS_PAGE = "https://console.aws.amazon.com/servicequotas/home/services/sagemaker/quotas"
 HIDDEN = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+EXPLAINED = {**dict.fromkeys(HIDDEN, "access-denied"), "ResourceLimitExceeded": "over-the-quota"}
 
 
 def check_region(boto: Any) -> str:
@@ -43,6 +44,7 @@ def told_what_is_wrong() -> Iterator[None]:
     except ClientError as error:
         what, code = "credentials that AWS accepts", error.response["Error"]["Code"]
         found = f"that it refuses them ({code}): they are wrong, have expired, or may not do this"
+        raise expected(what, found, SIGN_IN + more("access-denied")) from None
     except boto_errors.ProfileNotFound:
         what, found = "a profile of ~/.aws/config as AWS_PROFILE", "another name"
     except boto_errors.ConfigParseError as error:
@@ -50,7 +52,7 @@ def told_what_is_wrong() -> Iterator[None]:
     except (boto_errors.ConnectionError, boto_errors.HTTPClientError) as error:
         what, found = "to reach AWS", f"no way there ({type(error).__name__})"
         fix = f"Look at the network, the region, AWS_ENDPOINT_URL and the proxy. {REHEARSE}"
-        raise expected(what, found, fix) from None
+        raise expected(what, found, fix + more("no-way-to-aws")) from None
     except (boto_errors.BotoCoreError, ValueError, OSError) as error:
         names = ", ".join(sorted(name for name in os.environ if name.startswith("AWS_")))
         what, found = "settings for AWS that boto3 takes", f"others ({type(error).__name__})"
@@ -58,7 +60,7 @@ def told_what_is_wrong() -> Iterator[None]:
         raise expected(what, found, fix) from None
     else:
         return
-    raise expected(what, found, SIGN_IN) from None
+    raise expected(what, found, SIGN_IN + more("no-credentials")) from None
 
 
 def check_form(boto: Any) -> None:
@@ -157,4 +159,5 @@ def check_quota(session: Any, instance_type: str, use: str, count: int = 1) -> N
     if quota < count:
         what = f"a quota of {count} or more for {instance_type!r} ({use}) in {session.region}"
         fix = "Choose another instance type, or ask for more (it takes a day or two)"
-        raise expected(what, f"{quota:g}", f"{fix}: {QUOTAS_PAGE}")
+        fix = f"{fix}: {QUOTAS_PAGE}{more('over-the-quota')}"
+        raise expected(what, f"{quota:g}", fix)

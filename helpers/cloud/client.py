@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from helpers.cloud.session import CloudSession
-from helpers.common import WorkshopError, expected, progress_bar
+from helpers.common import WorkshopError, expected, more, progress_bar
 from helpers.manifest import Labels, Manifest
 
 LIMIT = 6 * 2**20  # bytes of a request: AWS re:Post on the error 413 of invoke_endpoint
@@ -98,7 +98,8 @@ def refusal(name: str, error: ClientError) -> str:
     if code == "ModelError":
         return f"the endpoint {name} refused the request ({status}): {said}"
     if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
-        return f"the endpoint {name} refused the request (413): it is larger than it may be"
+        large = f"the endpoint {name} refused the request (413): it is larger than it may be."
+        return large + more("413-the-request-is-too-large")
     if code in ("ThrottlingException", "ServiceUnavailable"):
         said = f"it too busy after {ATTEMPTS} attempts. Wait a minute, or send less at once."
     else:

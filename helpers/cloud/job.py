@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from helpers.cloud.checks import check_quota
+from helpers.cloud.checks import EXPLAINED, check_quota
 from helpers.cloud.prices import describe_price
 from helpers.cloud.script.environment import CHECKPOINTS
 from helpers.cloud.script.metrics import metric_definitions
@@ -23,6 +23,7 @@ from helpers.common import (
     WorkshopError,
     expected,
     extract,
+    more,
     progress_bar,
     temporary_draft,
     whole_folder,
@@ -130,7 +131,9 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     except ClientError as error:
         reason = "{Code}: {Message}".format_map(error.response["Error"])
         what = f"expected AWS to take the job {plan.name}, found that it refused it"
-        raise WorkshopError(f"{what}: {reason}") from None
+        explained = EXPLAINED.get(error.response["Error"]["Code"])
+        pointer = more(explained) if explained else ""
+        raise WorkshopError(f"{what}: {reason}{pointer}") from None
     name = plan.trainer._latest_training_job.training_job_name
     session.ledger.remove("training job", plan.name)  # the SDK has added the time to the name
     session.note("training job", name)

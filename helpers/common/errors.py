@@ -17,6 +17,11 @@ def expected(what: str, found: object, fix: str, where: object = "") -> Workshop
     return WorkshopError(f"{where}{': ' if where else ''}expected {what}, found {found}. {fix}")
 
 
+def more(section: str) -> str:
+    """Returns the end of a message that a section of the page of troubles explains."""
+    return f" More: docs/troubleshooting.md#{section}"
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Runs `main`; exits with 2 for what the user can fix, with 130 for Ctrl-C.
 
@@ -65,7 +70,7 @@ def _message(error: Exception) -> str:
         advice = _ADVICE.get(error.errno, "Correct that path.")
         return f"{error.strerror or text}{where}. {advice}"
     if name == "ResourceExhaustedError" and (full := os.strerror(errno.ENOSPC)) in text:
-        return f"{full}. {_ADVICE[errno.ENOSPC]}"
+        return f"{full}. {_FULL}"
     if is_out_of_memory(error):
         return f"not enough memory ({text.splitlines()[0] if text else name}). {_MEMORY_ADVICE}"
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
@@ -76,8 +81,11 @@ def _message(error: Exception) -> str:
 
 
 _MEMORY_ADVICE = "Use smaller images or batches (--image-size, --batch-size), or a larger machine."
+_MEMORY_ADVICE += more("not-enough-memory")
+_FULL = "Free some space or choose another --out, then run the same command again."
+_FULL += more("no-space-left-on-device")
 _ADVICE = {
-    errno.ENOSPC: "Free some space or choose another --out, then run the same command again.",
+    errno.ENOSPC: _FULL,
     errno.EDQUOT: "Free some of your quota or choose another --out, then run it again.",
     errno.EACCES: "Choose an --out that you may write to, or change the folder's permissions.",
     errno.EPERM: "Choose an --out that you may write to, or change the folder's permissions.",
