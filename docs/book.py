@@ -51,8 +51,8 @@ One way to each answer. Every one of them runs on its own, and is run in the tes
 """
 # What a page says below its opening about where its outputs come from.
 FAST = """```{note}
-The outputs on this page are those of a quick run with little data (`WORKSHOP_FAST=1`). In a full
-run the scores are higher and the figures fuller.
+The outputs on this page are those of a quick run (`WORKSHOP_FAST=1`): so little data and so few
+steps that a network has hardly learned anything. The text speaks of a full run.
 ```"""
 NOT_RUN = """```{note}
 This page has no outputs, because the notebook was not run before the book was built. Run it with

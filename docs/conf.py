@@ -17,6 +17,7 @@ myst_heading_anchors = 3  # `#majority-class-baseline`, as on GitHub
 
 default_role = "code"  # `name` in a docstring is code, as in Markdown
 autodoc_member_order = "groupwise"  # classes, then functions
+autodoc_preserve_defaults = True  # `ROOT / "x"`, not the path on the machine that built it
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
