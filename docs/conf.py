@@ -11,8 +11,7 @@ root_doc = "index"
 
 nb_execution_mode = "off"  # `make workshop` executes; the book shows what it kept
 nb_merge_streams = True  # one box for what a cell prints, not one for each line
-nb_output_stderr = "remove-warn"  # progress bars; a real complaint fails the build
-suppress_warnings = ["mystnb.stderr"]  # the message that goes with each of those
+nb_output_stderr = "remove"  # progress bars
 myst_heading_anchors = 3  # `#majority-class-baseline`, as on GitHub
 
 default_role = "code"  # `name` in a docstring is code, as in Markdown
