@@ -7,17 +7,18 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup
 
+NO_TEXT = ["h1", "h2", "h3", "script", "style"]
 FEWEST_WORDS = 20  # below its headings; the shortest page that says something has more
 MADE_BY_SPHINX = ("genindex.html", "search.html", "py-modindex.html")
 
 
 def empty_pages(html: Path) -> Iterator[str]:
-    """Names the pages that have next to no text below their headings."""
+    """Names the pages that have next to no text below their headings; notes on a page are none."""
     for path in _pages(html):
         article = _read(path).find("article")
         words = []
         for text in article.find_all(string=True) if article else ():
-            if not text.find_parent(["h1", "h2", "h3", "script", "style"]):
+            if not (text.find_parent(NO_TEXT) or text.find_parent(class_="admonition")):
                 words += text.split()
         if len(words) < FEWEST_WORDS and path.name not in MADE_BY_SPHINX:
             yield f"{path.relative_to(html)}: expected text, found {len(words)} words"

@@ -145,9 +145,10 @@ def test_a_sound_book_passes(html):
     assert [*empty_pages(html), *dead_links(html)] == []
 
 
-def test_an_emptied_page_is_named(html):
+@pytest.mark.parametrize("rest", ["", f"<div class='admonition note'><p>{LONG}</p></div>"])
+def test_an_emptied_page_is_named(html, rest):
     (html / "next.html").write_text(
-        f"<article><h1>{LONG}</h1><p id='here'>3 words only</p></article>"
+        f"<article><h1>{LONG}</h1>{rest}<p id='here'>3 words only</p></article>"
     )
     assert list(empty_pages(html)) == ["next.html: expected text, found 3 words"]
 
