@@ -8,7 +8,7 @@ PEOPLE := data/generated/people/manifest.csv
 BENCH := artifacts/full/bench/manifest.csv
 BIN := $(VENV)/bin
 
-.PHONY: workshop test lab lint format screenshots bench ablation lock clean help
+.PHONY: workshop test lab lint format book screenshots bench ablation lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## shows this list
@@ -31,6 +31,9 @@ lint: $(VENV)/.installed  ## checks form and style of code and notebooks
 format: $(VENV)/.installed  ## mends what lint finds, where it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+book: $(VENV)/.installed  ## builds the book, with the outputs of the notebooks that make workshop ran
+	$(BIN)/python -m docs.book
 
 screenshots: $(VENV)/.installed  ## runs 01 to 04 in JupyterLab, renews images/
 	$(BIN)/python -m tests.jupyterlab --screenshots

@@ -17,6 +17,11 @@ def expected(what: str, found: object, fix: str, where: object = "") -> Workshop
     return WorkshopError(f"{where}{': ' if where else ''}expected {what}, found {found}. {fix}")
 
 
+def more(section: str) -> str:
+    """Returns the end of a message that a section of the page of troubles explains."""
+    return f" More: docs/troubleshooting.md#{section}"
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Runs `main`; exits with 2 for what the user can fix, with 130 for Ctrl-C.
 
@@ -76,8 +81,10 @@ def _message(error: Exception) -> str:
 
 
 _MEMORY_ADVICE = "Use smaller images or batches (--image-size, --batch-size), or a larger machine."
+_MEMORY_ADVICE += more("not-enough-memory")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_ADVICE = "Free some space or choose another --out, then run the same command again."
+_FULL_ADVICE += more("no-space-left-on-device")
 _ADVICE = {
     errno.EACCES: "Choose an --out that you may write to, or change the folder's permissions.",
     errno.EPERM: "Choose an --out that you may write to, or change the folder's permissions.",

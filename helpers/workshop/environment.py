@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
-from helpers.common import ROOT, WorkshopError, run_command
+from helpers.common import ROOT, WorkshopError, more, run_command
 
 # The oldest and the newest that TensorFlow 2.19 to 2.21 is built for.
 PYTHON_VERSIONS = ((3, 11), (3, 13))
@@ -121,7 +121,8 @@ def main() -> None:
     if lacking := missing(findings):
         names = ", ".join(finding.name for finding in lacking)
         advice = "; ".join(dict.fromkeys(finding.advice for finding in lacking))
-        raise WorkshopError(f"the workshop will not run here, because of: {names}. Do: {advice}")
+        lack = f"the workshop will not run here, because of: {names}. Do: {advice}."
+        raise WorkshopError(lack + more("the-workshop-will-not-run-here"))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from typing import Any
 import nbformat
 import pandas as pd
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from tqdm import tqdm
 
-from helpers.common import ROOT, WorkshopError, artifacts_folder, read_json, write_text
+from helpers.common import ROOT, WorkshopError, artifacts_folder, more, read_json, write_text
 
 NOTEBOOKS = ROOT / "notebooks"
 MAIN_LINE = ("01", "02", "03", "04")
@@ -61,6 +61,12 @@ def run_notebook(path: Path, folder: Path) -> float:
         except CellExecutionError as error:
             reason = _COLOR.sub("", str(error)).strip()
             raise WorkshopError(f"a cell of {path.name} failed.\n{reason}") from error
+        except DeadKernelError as error:
+            died = f"the kernel of {path.name} died; mostly the memory was used up."
+            raise WorkshopError(died + more("the-kernel-dies")) from error
+        except CellTimeoutError as error:
+            hangs = f"a cell of {path.name} ran for more than {CELL_SECONDS} s."
+            raise WorkshopError(hangs + more("a-cell-hangs")) from error
         finally:
             _write_copies(notebook, folder / path.name, path.parent)
     return time.monotonic() - start
