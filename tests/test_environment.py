@@ -1,4 +1,6 @@
+import base64
 import importlib.metadata
+import re
 import tomllib
 
 import pytest
@@ -116,3 +118,15 @@ def test_every_package_is_installed():
     folders = (path.parent for top in tops for path in (ROOT / top).rglob("__init__.py"))
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
     assert set(settings["tool"]["setuptools"]["packages"]) == names
+
+
+def test_the_changelog_begins_with_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    headings = re.findall(r"^## (\S+?),? ?", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == version and headings == sorted(set(headings), reverse=True)
+
+
+def test_the_studio_script_fits_into_a_lifecycle_configuration():
+    """SageMaker takes 16,384 characters of base64."""
+    script = (ROOT / "studio/on_start.sh").read_bytes()
+    assert script.startswith(b"#!/bin/bash\n") and len(base64.b64encode(script)) <= 16_384
