@@ -122,7 +122,7 @@ def test_every_package_is_installed():
 
 def test_the_changelog_begins_with_the_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    headings = re.findall(r"^## (\S+?),? ?", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    headings = re.findall(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == version and headings == sorted(set(headings), reverse=True)
 
 
