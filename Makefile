@@ -72,10 +72,10 @@ $(VENV)/.installed: $(REQUIREMENTS)
 	  { echo "error: no virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@echo "Installing into $(VENV); the first time, about 1 GB is downloaded ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) uv
-	$(UV) --editable .
+	@$(UV) --editable .
 	@touch $@
 
 $(VENV)/.installed-all: $(VENV)/.installed
 	@echo "Installing the rest into $(VENV) ..."
-	$(UV) --editable ".[cloud,detection,development]"
+	@$(UV) --editable ".[cloud,detection,development]"
 	@touch $@

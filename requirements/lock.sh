@@ -15,12 +15,14 @@ lock() {  # FILE TITLE OPTION...: writes the versions of all that requirements.t
 }
 
 # Beside what the files name: uv, which installs them, and what builds this project. TensorBoard 2.19 imports
-# pkg_resources, which left setuptools with version 82.
+# pkg_resources, which left setuptools with version 82. backports.strenum 1.3 is for Python below 3.11, as pip knows;
+# uv reads lower bounds only.
 lock requirements.lock "The exact versions that make installs: everything that requirements.txt leads to." \
   --universal --fork-strategy fewest <<END
 uv
 wheel>=0.40
 setuptools>=69,<82
+backports.strenum<1.3
 END
 # uv settles protobuf before TensorFlow, and would then stop at TensorFlow 2.20.
 lock requirements/lowest.lock "The lowest versions that requirements.txt allows, on Linux with Python 3.11." \
@@ -28,6 +30,7 @@ lock requirements/lowest.lock "The lowest versions that requirements.txt allows,
 uv>=0.7
 wheel>=0.40
 setuptools>=69,<82
+backports.strenum<1.3
 tensorflow<2.20
 END
 # Ends with an error if what Studio's image lacks does not go with what it has.

@@ -35,7 +35,7 @@ class Rehearsal:
     def __init__(self, region: str):
         if importlib.util.find_spec("moto") is None:
             message = "the rehearsal expected the package moto, found none. Install it: "
-            raise WorkshopError(f"{message}pip install -r requirements.txt")
+            raise WorkshopError(f"{message}make install-all")
         self.folder = Path(tempfile.gettempdir(), f"workshop-rehearsal-{token_hex(8)}")
         key = {"AWS_ACCESS_KEY_ID": f"REHEARSAL{token_hex(8)}".upper()}
         key["AWS_SECRET_ACCESS_KEY"] = token_hex(32)
