@@ -29,7 +29,7 @@ test: lint  ## sets up, lints, runs the unit tests, then every notebook in fast 
 	$(BIN)/pytest -n 2 --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests notebooks
 
 lab: $(VENV)/.installed  ## sets up, opens JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ARGS)
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 lint: $(VENV)/.installed-all  ## checks form and style of code and notebooks
 	$(BIN)/ruff check .
