@@ -21,6 +21,13 @@ from helpers.common import ROOT, WorkshopError, more, run_command
 PYTHON_VERSIONS = ((3, 11), (3, 13))
 DISK_GB = 3  # generated images, a model per epoch, the exports
 MEMORY_GB = 4  # the decoded training images are cached in memory
+REQUIREMENTS = ROOT / "requirements"
+PARTS = {  # files of requirements beside main.txt, and what needs them
+    "cloud": "notebooks 07 and 08",
+    "detection": "notebooks 10 to 12",
+    "development": "make test",
+}
+INSTALL = "make install (in SageMaker Studio: pip install -r requirements/studio.txt)"
 CORES = 2  # what the notebooks' minutes were measured on
 
 
@@ -46,7 +53,8 @@ def check_environment() -> list[Finding]:
     browser = "Only the test of the notebooks in a browser needs it: apt-get install chromium"
     return [
         _finding("Python", f"{oldest} to {newest}", platform.python_version(), fits, advice),
-        *map(_package, read_requirements(ROOT / "requirements.txt")),
+        *map(_package, read_requirements(REQUIREMENTS / "main.txt")),
+        *(_part(name, notebooks) for name, notebooks in PARTS.items()),
         *_machine(),
         *(_folder(ROOT / name) for name in ("data/generated", "artifacts")),
         _finding("Chromium", "for one test", chromium or "none", bool(chromium), browser, "note"),
@@ -66,9 +74,13 @@ def find_chromium() -> str | None:
 
 
 def read_requirements(path: Path) -> list[Requirement]:
-    """Reads a requirements file."""
+    """Reads a requirements file, and the files that its lines `-r FILE` name."""
     lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [Requirement(line) for line in lines if line]
+    found = []
+    for line in filter(None, lines):
+        option, _, file = line.partition(" ")
+        found += read_requirements(path.parent / file) if option == "-r" else [Requirement(line)]
+    return found
 
 
 def _package(wanted: Requirement) -> Finding:
@@ -77,8 +89,15 @@ def _package(wanted: Requirement) -> Finding:
         fits = wanted.specifier.contains(found, prereleases=True)
     except importlib.metadata.PackageNotFoundError:
         found, fits = "not installed", False
-    advice = "pip install -r requirements.txt"
-    return _finding(wanted.name, str(wanted.specifier), found, fits, advice)
+    return _finding(wanted.name, str(wanted.specifier), found, fits, INSTALL)
+
+
+def _part(name: str, notebooks: str) -> Finding:
+    rows = map(_package, read_requirements(REQUIREMENTS / f"{name}.txt"))
+    lacking = [f"{row.name} {row.found}" for row in missing(rows)]
+    advice = f"For {notebooks} only: make install-all"
+    found = ", ".join(lacking) or "installed"
+    return _finding(name, f"for {notebooks}", found, not lacking, advice, "note")
 
 
 def _machine() -> Iterable[Finding]:

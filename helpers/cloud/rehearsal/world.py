@@ -23,7 +23,7 @@ class Rehearsal:
 
     def __init__(self, region: str):
         if importlib.util.find_spec("moto") is None:
-            fix = "Install it: pip install -r requirements.txt"
+            fix = "Install it: make install-all"
             raise expected("the package moto for the rehearsal", "none", fix)
         from helpers.cloud.rehearsal.answers import Answers
 
