@@ -166,7 +166,7 @@ def build(root: Path = ROOT, book: Path = BOOK) -> list[Path]:
     try:
         from sphinx.cmd.build import build_main
     except ImportError:
-        fix = "Type .venv/bin/python -m pip install -r docs/requirements.txt, then try again."
+        fix = "Type make install-all, then try again."
         raise expected("Sphinx, which builds the book", "none", fix) from None
     pages = gather(root, book / "source")
     shutil.rmtree(book / "html", ignore_errors=True)

@@ -204,5 +204,5 @@ def test_the_cost_of_a_learner_follows_from_the_price_table():
 
 def test_without_sphinx_it_says_what_to_type(project, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sphinx.cmd.build", None)
-    with pytest.raises(book.WorkshopError, match=r"Sphinx.*docs/requirements\.txt"):
+    with pytest.raises(book.WorkshopError, match=r"Sphinx.*make install-all"):
         book.build(project, tmp_path / "book")
