@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
 
 from benchmarks.command import shared
 from benchmarks.trainings import fewer_groups, train_apart
@@ -58,7 +59,11 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     cameras = _cameras(split, unseen, answers, column, recipe)
     people = _persons(split, unseen, answers, recipe)
     task = max(unseen.tasks, key=lambda name: len(unseen.labels.tasks[name]))
-    taken = scores.confusion(unseen.targets(task), answers[task], unseen.labels.tasks[task])
+    targets, classes = unseen.targets(task), unseen.labels.tasks[task]
+    rows = targets >= 0
+    predicted = answers[task][rows].argmax(axis=1)
+    counts = confusion_matrix(targets[rows], predicted, labels=range(len(classes)))
+    taken = pd.DataFrame(counts, classes, classes).rename_axis(index="truth", columns="prediction")
     figures = {
         "leak": plots.leak(leak),
         "disagreement": plots.confusion_matrix(taken, task),

@@ -95,7 +95,7 @@ def leak(table: pd.DataFrame) -> Figure:
 
 @style.styled
 def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
-    """Draws the counts of `metrics.confusion`, colored by the fraction of their row."""
+    """Draws counts, rows the truth, colored by the fraction of their row."""
     counts, number = confusion.to_numpy(), len(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(7.2, max(2.0, 0.47 * number))  # inches

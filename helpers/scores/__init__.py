@@ -11,11 +11,10 @@ from helpers.common import front_door
 if TYPE_CHECKING:
     from helpers.scores.confidence import (
         apply_temperature,
-        calibration_curve,
         expected_calibration_error,
         fit_temperature,
     )
-    from helpers.scores.errors import confusion, likely_label_errors, per_class
+    from helpers.scores.errors import likely_label_errors, per_class
     from helpers.scores.scores import at_majority_baseline, score_lines, score_manifest, score_task
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)
