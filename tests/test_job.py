@@ -17,6 +17,7 @@ from helpers.manifest import Labels, Manifest
 from helpers.train import Run, open_run
 from helpers.train.runs import can_go_on, is_whole_run
 from tests.conftest import LABELS, make_people
+from tests.saved_model import SavedModelPredictor
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 QUICK = {"epochs": 2, "image_size": "32x16", "batch-size": 8, "learning_rate": 0.01}
@@ -195,8 +196,6 @@ def test_a_job_from_channels_to_model(
 
 
 def assert_answers(model: Path, people: Manifest) -> None:
-    from helpers.predict import SavedModelPredictor
-
     predictor = SavedModelPredictor(model)
     answers = predictor.predict_bytes([Path(people.paths[0]).read_bytes()])
     assert predictor.labels == LABELS and set(answers) == set(people.tasks)

@@ -15,12 +15,13 @@ from helpers import evaluate
 from helpers.common import ROOT, WorkshopError, check_sums, run_command, write_sums
 from helpers.manifest import Labels, Manifest
 from helpers.model import load_model
-from helpers.predict import LiteRTPredictor, SavedModelPredictor
+from helpers.predict import LiteRTPredictor
 from helpers.train import Run
 from helpers.train import __main__ as train
 from helpers.train.state import State
 from tests.hostile import Tally, runs
 from tests.hostile.runs import OTHER_NAMES, rewrite
+from tests.saved_model import SavedModelPredictor
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 

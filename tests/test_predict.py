@@ -1,7 +1,8 @@
-"""Predicting a folder: every file answered in order, decoded ahead but not far ahead."""
+"""Predicting a folder: every file answered in order, on every core."""
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,12 +44,21 @@ def test_every_file_is_answered_in_order_and_a_broken_one_stops_nothing(decoded:
             assert answer["task"].tolist() == [float(path.stem)]
 
 
-def test_decoding_runs_only_a_few_batches_ahead(decoded: list) -> None:
-    paths = [Path(f"{number}.jpg") for number in range(predict.BATCH * 20)]
-    answers = predict.predict_files(PREDICTOR, paths)
+def test_who_stops_early_does_not_wait_for_the_rest(
+    decoded: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = predict._read
+
+    def slow(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:
+        time.sleep(0.01)
+        return read(path, image_size)
+
+    monkeypatch.setattr(predict, "_read", slow)
+    monkeypatch.setattr(predict, "BATCH", 1)
+    answers = predict.predict_files(PREDICTOR, [Path(f"{number}.jpg") for number in range(1000)])
     next(answers)
     answers.close()
-    assert len(decoded) <= predict.BATCH * (predict.AHEAD + 1)
+    assert len(decoded) < 500
 
 
 def test_whoever_reads_may_stop_early() -> None:

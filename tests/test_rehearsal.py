@@ -33,9 +33,10 @@ from helpers.cloud.processes import Guarded
 from helpers.cloud.rehearsal.jobs import copy_folder
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest
-from helpers.predict import SavedModelPredictor, archive_folder
+from helpers.predict import archive_folder
 from helpers.scores import score_manifest
 from tests.image_files import BROKEN
+from tests.saved_model import SavedModelPredictor
 
 QUICK = {"epochs": 1, "image-size": "32x16", "batch-size": 16, "no-check": True}
 TASKS = ["top_color", "gender", "age"]

@@ -15,10 +15,11 @@ from helpers.common import WorkshopError
 from helpers.manifest import Labels
 from helpers.model import load_model
 from helpers.pipeline import decode_image
-from helpers.predict import LiteRTPredictor, SavedModelPredictor, archive_folder, export_run, litert
+from helpers.predict import LiteRTPredictor, archive_folder, export_run, litert
 from helpers.train import Run
 from tests.conftest import IMAGE_SIZE
 from tests.image_files import BROKEN, FILES, SCENE, encoded, turned
+from tests.saved_model import SavedModelPredictor
 
 NAMES = list(FILES)
 TURNED = [turned(way, camera) for way in range(1, 9) for camera in (False, True)]

@@ -5,13 +5,7 @@ from typing import TYPE_CHECKING
 from helpers.common import front_door
 
 if TYPE_CHECKING:
-    from helpers.predict.export import (
-        FORMATS,
-        SavedModelPredictor,
-        archive_folder,
-        export_model,
-        export_run,
-    )
+    from helpers.predict.export import FORMATS, archive_folder, export_model, export_run
     from helpers.predict.files import find_images, named, predict_files
     from helpers.predict.litert import LiteRTPredictor, fit_pixels, reduction
 

@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from helpers.common import (
     EXPORT_FILES,
     LITERT_FILE,
@@ -26,16 +24,15 @@ from helpers.common import (
     WorkshopError,
     check_file,
     keras,
-    reading,
     temporary_draft,
     tf,
     whole_file,
     whole_folder,
     write_sums,
 )
-from helpers.manifest import IMAGE_HEADER, LABELS_FILE, Labels, open_image
+from helpers.manifest import IMAGE_HEADER, LABELS_FILE, Labels
 from helpers.pipeline import decode_image
-from helpers.predict.litert import HOW, need_export, read_labels
+from helpers.predict.litert import need_export
 
 FORMATS = ("saved_model", "litert", "onnx")
 
@@ -51,24 +48,21 @@ def export_model(
     """Exports a network of `helpers.model.build_model` into a folder, which it returns."""
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise WorkshopError(f"expected formats of {', '.join(FORMATS)}, found {unknown}.")
-    with whole_folder(folder, EXPORT_FILES) as draft:
+    with whole_folder(folder, EXPORT_FILES) as draft, _quiet():
         labels.write(draft / LABELS_FILE)
         if "saved_model" in formats:
             export_saved_model(model, labels, draft / SAVED_MODEL)
         if "litert" in formats:
             (draft / LITERT_FILE).write_bytes(convert_to_litert(model))
         if "onnx" in formats:
-            export_onnx(model, draft / ONNX_FILE)
+            # takes float32 (batch, height, width, 3), RGB 0 to 255
+            model.export(str(draft / ONNX_FILE), format="onnx", verbose=False)
         write_sums(draft, SAVED_MODEL, LITERT_FILE, ONNX_FILE)
     return folder
 
 
 def export_saved_model(model: keras.Model, labels: Labels, folder: Path) -> None:
-    """Writes a SavedModel that takes the bytes of JPEG, PNG, BMP or GIF files.
-
-    Signature "serving_default": `image_bytes`, string (batch,), to {task: float32 (batch,
-    classes)}.
-    """
+    """Writes a SavedModel: `image_bytes` of files (batch,) to {task: float32 (batch, classes)}."""
     image_size = model.input_shape[1:3]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
@@ -86,8 +80,7 @@ def _write_saved_model(model: keras.Model, serve: Callable, folder: Path) -> Non
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serving_default", serve)
-    with _quiet():
-        archive.write_out(str(folder), verbose=False)
+    archive.write_out(str(folder), verbose=False)
 
 
 def convert_to_litert(model: keras.Model) -> bytes:
@@ -100,17 +93,10 @@ def convert_to_litert(model: keras.Model) -> bytes:
 
     draft = temporary_draft("litert")
     try:
-        with _quiet():
-            _write_saved_model(model, classify, draft.path)
-            return tf.lite.TFLiteConverter.from_saved_model(str(draft.path)).convert()
+        _write_saved_model(model, classify, draft.path)
+        return tf.lite.TFLiteConverter.from_saved_model(str(draft.path)).convert()
     finally:
         draft.remove()
-
-
-def export_onnx(model: keras.Model, path: Path) -> None:
-    """Writes an ONNX file: float32 (batch, height, width, 3), RGB 0 to 255, to probabilities."""
-    with _quiet():
-        model.export(str(path), format="onnx", verbose=False)
 
 
 @contextmanager
@@ -123,34 +109,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-
-
-class SavedModelPredictor:
-    """Predicts with the exported SavedModel: the bytes of files in, probabilities out."""
-
-    def __init__(self, export_folder: Path):
-        path = need_export(export_folder, SAVED_MODEL)
-        with reading(path, "a SavedModel of a run", f"Export the run anew {HOW}."):
-            self._model = tf.saved_model.load(str(path))
-            self._serve = self._model.signatures["serving_default"]
-            outputs = self._serve.structured_outputs.items()
-            heads = {task: int(spec.shape[-1]) for task, spec in outputs}
-        self.labels = read_labels(path.parent, heads)
-
-    def predict_bytes(self, files: Sequence[bytes]) -> dict[str, np.ndarray]:
-        """Predicts a batch of files: for each task float32 (files, classes), rows that sum to 1.
-
-        One that is no image, or larger than `helpers.manifest` allows, raises a `WorkshopError`.
-        """
-        images = [open_image(file)[1] for file in files]
-        try:
-            answers = self._serve(image_bytes=tf.constant(images))
-        except tf.errors.InvalidArgumentError as error:
-            raise WorkshopError(
-                "expected JPEG, PNG, BMP or GIF images, found at least one that cannot be read. "
-                "Send them one by one to see which."
-            ) from error
-        return {task: answers[task].numpy() for task in self.labels.tasks}
 
 
 def archive_folder(export_folder: Path, path: Path, code: Sequence[Path] = ()) -> Path:

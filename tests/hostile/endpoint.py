@@ -22,7 +22,7 @@ from benchmarks.endpoint import serve
 from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, open_session
 from helpers.common import WorkshopError, keras
 from helpers.manifest import Labels
-from helpers.predict import SavedModelPredictor, archive_folder
+from helpers.predict import archive_folder
 from helpers.predict.export import export_saved_model
 from tests.hostile import Tally
 from tests.hostile.images import (
@@ -37,6 +37,7 @@ from tests.hostile.images import (
     png_order,
 )
 from tests.image_files import FILES, encoded
+from tests.saved_model import SavedModelPredictor
 
 COUNT = 10_000
 CLIENTS = 20

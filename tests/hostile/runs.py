@@ -23,6 +23,7 @@ from unittest import mock
 
 from helpers.common import run_command
 from tests.hostile import Tally
+from tests.saved_model import SavedModelPredictor
 
 COUNT = 50
 FOREIGN = {"tasks": {"shoe": ["left", "right", "none"]}}
@@ -135,7 +136,7 @@ def ask(main: str | Callable[[], None], *arguments: object) -> tuple[str, str]:
 
 def serve(run: Path, image: Path) -> None:
     """Packs the export for an endpoint, and predicts with its SavedModel."""
-    from helpers.predict import SavedModelPredictor, archive_folder
+    from helpers.predict import archive_folder
 
     archive_folder(run / "export", run / "archive.tar.gz")
     answers = SavedModelPredictor(run / "export").predict_bytes([image.read_bytes()])
