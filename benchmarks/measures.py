@@ -5,6 +5,8 @@ works for about `SECONDS` and returns a speed. Those that need no TensorFlow do 
 """
 
 import multiprocessing
+import re
+import resource
 import subprocess
 import sys
 import threading
@@ -53,7 +55,7 @@ def decoding(manifest: Manifest, image_size: tuple[int, int]) -> Measure:
 
 def batching(manifest: Manifest, recipe: dict) -> Measure:
     """Ours: the batches of an epoch after the first, from the cache of decoded images."""
-    batches = iter(train.recipe_batches(manifest, train.Recipe.from_json(recipe)))
+    batches = iter(recipe_batches(manifest, train.Recipe.from_json(recipe)))
     return speed_of(lambda: len(next(batches)[0]))
 
 
@@ -71,20 +73,34 @@ def training(manifest: Manifest, recipe: dict, source: str) -> Measure:
     `sequence_batches`), "repeated" (one batch: the limit), or "random" (one of random pixels).
     """
     plan = train.Recipe.from_json(recipe)
-    network = train.compiled_model(manifest, plan)
+    network = compiled_model(manifest, plan)
     plain = common.layers.BatchNormalization
     if source == "unfused":
         for layer in network._flatten_layers():
             if isinstance(layer, plain):
                 layer.call = partial(plain.call, layer)
     makers = {"sequence": sequence_batches, "random": _random_batches}
-    batches = makers.get(source, train.recipe_batches)(manifest, plan)
+    batches = makers.get(source, recipe_batches)(manifest, plan)
     if source == "repeated":
         batches = common.steady(batches.take(1).cache().repeat())
     if source != "sequence":  # which gives no tf.data to trace with: `fit` traces by itself
         network.optimizer.build(network.trainable_variables)
         train.trace_once(network, batches)
     return lambda: plan.stages[0].batch_size * _steps_per_second(network, batches)
+
+
+def compiled_model(manifest: Manifest, plan):
+    """Returns the network of a recipe's first stage."""
+    stage, labels = plan.stages[0], manifest.labels
+    network = train.build_stage_model(labels, plan, stage)
+    steps = pipeline.steps_per_epoch(manifest, stage.batch_size) * stage.repeats * stage.epochs
+    train.compile_model(network, labels, model.class_counts(manifest), plan, stage, steps)
+    return network
+
+
+def recipe_batches(manifest: Manifest, plan):
+    """Returns the batches of a recipe's first stage from all of a manifest."""
+    return train.stage_batches(manifest, plan, plan.stages[0])
 
 
 def _steps_per_second(network, batches) -> float:
@@ -151,7 +167,9 @@ def predicting(run: Path, files: list[str], way: str, image_size: tuple[int, int
     if way == "model.predict":
         answers = partial(model.load_model(run / MODEL_FILE).predict, floats, verbose=0)
     elif way == "SavedModel, bytes":
-        answers = partial(predict.SavedModelPredictor(export).predict_bytes, contents)
+        saved = common.tf.saved_model.load(str(export / common.SAVED_MODEL))
+        asked = {"image_bytes": common.tf.constant(contents)}
+        answers = partial(saved.signatures["serving_default"], **asked)
     elif way == "LiteRT, bytes":
         answers = partial(predict.LiteRTPredictor(export).predict_bytes, contents)
     elif way == "LiteRT, pixels":
@@ -224,13 +242,22 @@ class Measured:
         return answer
 
 
+def peak_memory() -> float:
+    """Returns the most memory of this process, or of one that it started, in GB."""
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux kilobytes
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if (status := Path("/proc/self/status")).exists():  # the other one begins with the parent's
+        own = int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text()).group(1)) / 2**20
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit)
+
+
 def _serve(connection, prepare: Callable[..., Callable[[], Any]], arguments) -> None:
     # Its own lock is a semaphore of the system, which stays behind when this process is killed.
     tqdm.set_lock(threading.RLock())
     try:
         measure = prepare(*arguments)
-        connection.send((None, common.peak_memory()))
+        connection.send((None, peak_memory()))
         while connection.recv():
-            connection.send((measure(), common.peak_memory()))
+            connection.send((measure(), peak_memory()))
     except Exception as error:  # reported by the parent: this process has no terminal of its own
         connection.send((common.WorkshopError(f"{type(error).__name__}: {error}"), 0.0))

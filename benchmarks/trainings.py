@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.baselines import predict_baseline
 from benchmarks.ideas import find_idea
-from benchmarks.measures import FOREVER, Measured, sequence_batches
+from benchmarks.measures import FOREVER, Measured, compiled_model, sequence_batches
 from helpers import model, pipeline, train
 from helpers.common import artifacts_folder
 from helpers.manifest import Manifest, read_numbers
@@ -64,7 +64,7 @@ def training(
         wall, cpu = time.monotonic(), time.process_time()
         if "source" in how:
             clock = train.Clock(plan.stages[0], wall)
-            network = train.compiled_model(images, plan)
+            network = compiled_model(images, plan)
             network.fit(sequence_batches(images, plan), callbacks=[clock], **FOREVER)
             steps = int(network.optimizer.iterations)
         else:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from helpers.manifest import Manifest
-from helpers.train import Clock, EpochRecorder, OneCycle, Stage, loop, schedules, train
+from helpers.train import Clock, OneCycle, Stage, loop, schedules, train
+from helpers.train.callbacks import EpochRecorder
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 MINUTES = 2

@@ -173,7 +173,7 @@ def test_strange_but_good_images_train(command: Callable, people_csv: Path, tmp_
     [
         (("--backbone", "densnet121"), "Did you mean 'DenseNet121'"),
         (("--backbone", "street", "--weights", "imagenet"), "there are none of it"),
-        (("--weights", "gone.keras"), "found no file gone.keras"),
+        (("--weights", "gone.keras"), "gone.keras: expected a saved Keras model, found none"),
         (("--pooling", "median"), "average, max, stripes"),
         (("--task-weights", "gendr=2"), "Did you mean 'gender'"),
         (("--image-size", "big"), "such as 160x64 (height x width), found 'big'"),
@@ -308,7 +308,7 @@ def test_ctrl_c(
     """In the middle of the first epoch, before anything was kept."""
     import signal
 
-    from helpers.train import BatchLog
+    from helpers.train.callbacks import BatchLog
 
     end = BatchLog.on_train_batch_end
 

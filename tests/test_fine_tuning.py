@@ -16,7 +16,7 @@ from helpers.train import Recipe, Stage, build_optimizer, build_stage_model, pla
 from helpers.train.flags import build_parser, recipe_from
 from helpers.train.recipe import MOST_REPEATS
 from helpers.train.recipes import FINE_TUNE, in_minutes
-from helpers.train.stages import freeze_until, stage_data
+from helpers.train.stages import freeze_until, stage_batches
 from tests.conftest import make_people, small_recipe, tuned_recipe
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -75,10 +75,8 @@ def test_a_layer_to_freeze_until_is_looked_for_at_any_depth() -> None:
 
 def test_an_epoch_of_several_repeats(people: Manifest) -> None:
     training, stage = people.subset("train"), small_recipe(repeats=3).stages[0]
-    data = stage_data(training, small_recipe(), stage)
-    assert data.steps == 12  # 27 images in batches of 8
-    second = stage_data(training, small_recipe(), stage, first_epoch=1).batches
-    ahead = stage_data(training, small_recipe(), stage.replace(repeats=1), first_epoch=3).batches
+    second = stage_batches(training, small_recipe(), stage, first_epoch=1)
+    ahead = stage_batches(training, small_recipe(), stage.replace(repeats=1), first_epoch=3)
     for one, other in zip(second.take(2), ahead.take(2)):
         assert np.array_equal(one[0], other[0])
 
@@ -172,12 +170,12 @@ def test_what_flags_say_is_not_planned(tmp_path: Path, fast_machine: None) -> No
 
 def test_a_plan_is_kept_when_the_run_goes_on() -> None:
     began = TUNED.replace(stages=(TUNED.stages[0].replace(image_size=(96, 96), repeats=4),))
-    assert planning.as_before(TUNED, began) == began
+    assert planning.as_before(TUNED, began.stages) == began
     other = in_minutes(TUNED, 7)
-    assert planning.as_before(other, began) != began
+    assert planning.as_before(other, began.stages) != began
     two = TUNED.replace(stages=TUNED.stages * 2)
-    assert planning.as_before(two, began) != began
-    assert planning.as_before(Recipe(), began) == Recipe()
+    assert planning.as_before(two, began.stages) != began
+    assert planning.as_before(Recipe(), began.stages) == Recipe()
 
 
 def test_the_machine_is_timed(people: Manifest) -> None:

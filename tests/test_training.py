@@ -209,7 +209,8 @@ import os, signal, sys
 import helpers.model.network, helpers.pipeline.batches
 from pathlib import Path
 from helpers.manifest import read_manifest
-from helpers.train import BatchLog, train
+from helpers.train import train
+from helpers.train.callbacks import BatchLog
 from tests.conftest import small_recipe, tiny_features
 helpers.model.network.street_features = tiny_features
 manifest, folder, cache = sys.argv[1:]
@@ -217,8 +218,7 @@ helpers.pipeline.batches.load_images.__defaults__ = (Path(cache),)
 end = BatchLog.on_train_batch_end
 def killed(self, batch, logs=None):
     end(self, batch, logs)
-    if (self._epoch, batch) == (2, 1):
-        self._file.flush()
+    if (self._state.epoch, batch) == (1, 1):
         os.kill(os.getpid(), signal.SIGKILL)
 BatchLog.on_train_batch_end = killed
 train(read_manifest(manifest), Path(folder), small_recipe())
@@ -247,7 +247,7 @@ def interrupt_in(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
 
     def stopped(self, batch, logs=None):
         end(self, batch, logs)
-        if (self._epoch, batch) == (epoch, 2):
+        if (self._state.epoch + 1, batch) == (epoch, 2):
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(BatchLog, "on_train_batch_end", stopped)
@@ -257,6 +257,8 @@ def test_a_killed_run_ends_as_an_unbroken_one(
     killed: Path, trained: Run, people: Manifest, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     assert list(open_run(killed).log["epoch"]) == [1]
+    with (killed / "batches.csv").open("a") as file:  # as killed just before the epoch was kept
+        file.write("2,1,0.5\n2,2")
     interrupt_in(monkeypatch, epoch=3)  # and Ctrl-C on top of the kill
     with pytest.raises(KeyboardInterrupt, match=r"2 whole epochs are kept in .*--resume goes on"):
         train(people, killed, small_recipe(), resume=True)
@@ -463,7 +465,7 @@ def recorder(tmp_path: Path, people: Manifest, tiny_backbone: None) -> Callable:
         run = Run(tmp_path, people.labels, recipe)
         state = State(run)
         state.rows = [{"epoch": i + 1, "val_accuracy": a} for i, a in enumerate(accuracies)]
-        recorder = EpochRecorder(run, recipe.stages[0], state, people.subset("validation"))
+        recorder = EpochRecorder(state, people.subset("validation"))
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile(keras.optimizers.SGD(1.0))
         recorder.set_model(model)

@@ -48,9 +48,9 @@ CASES = {  # recipe, backbone
 class Stage(distributed.SharedStage):
     """Keeps what this host has learned, for the test to compare."""
 
-    def train(self, after_epoch=None) -> None:
+    def train(self, *how) -> None:
         """Trains, then keeps the weights and the number of images."""
-        super().train(after_epoch)
+        super().train(*how)
         values = [self._value(v) for v in [*self.model.weights, *self.optimizer.variables]]
         path = self.run.folder.parent / f"{self.run.folder.name}-{self.hosts.name}.npz"
         path.parent.mkdir(exist_ok=True)

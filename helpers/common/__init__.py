@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     )
     from helpers.common.flags import number_flag, plain_name, seed_flag
     from helpers.common.inputs import open_input, read_input
-    from helpers.common.memory import peak_memory
     from helpers.common.models import Declared, describe_bounds
     from helpers.common.settings import (
         CORES,

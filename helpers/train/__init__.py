@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from helpers.common import front_door
 
 if TYPE_CHECKING:
-    from helpers.train.callbacks import BatchLog, EpochRecorder, seed_dropout
+    from helpers.train.callbacks import seed_dropout
     from helpers.train.flags import (
         EXPORT_SECONDS,
         RUN,
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         where,
     )
     from helpers.train.idea import Idea
-    from helpers.train.loop import ENDLESS, open_or_create, start_from_before, train
+    from helpers.train.loop import open_or_create, stage_plan, start_from_before, train
     from helpers.train.recipe import Recipe, Stage
     from helpers.train.recipes import (
         PUBLISHED,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         change,
         find_recipe,
         in_minutes,
-        shares_of_work,
     )
     from helpers.train.runs import Run, check_folder, check_labels, open_run
     from helpers.train.schedules import PLANNED_STEPS, Clock, OneCycle, learning_rate
@@ -32,10 +31,9 @@ if TYPE_CHECKING:
         build_optimizer,
         build_stage_model,
         compile_model,
-        compiled_model,
         losses_of,
         predict_manifest,
-        recipe_batches,
+        stage_batches,
         trace_once,
     )
     from helpers.train.state import State

@@ -1,10 +1,8 @@
 """What watches an epoch: the bar and the log of its batches, then validation and saving."""
 
-import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,71 +11,49 @@ from helpers.common import keras, progress_bar, tf, whole_file, write_text
 from helpers.manifest import Manifest
 from helpers.pipeline import batches_in_order
 from helpers.scores import score_lines, score_manifest
-from helpers.train.recipe import Stage
-from helpers.train.recipes import share_done
-from helpers.train.runs import Run
 from helpers.train.schedules import Clock
-from helpers.train.state import State
+from helpers.train.state import State, csv_text
 
 PLATEAU_FACTOR, PLATEAU_EPOCHS = 0.7, 3  # the person-attribute system's values
 MIN_PROGRESS = 1e-3  # a smaller gain of the mean validation accuracy is no progress
 
 
 class BatchLog(keras.callbacks.Callback):
-    """Shows a progress bar for each epoch and writes a line for each batch, of Keras's means.
+    """Shows a bar for each epoch, and then writes a line for each batch, of Keras's means.
 
-    `until` stands after the number of an epoch; from `state` the bar shows the progress of the run.
+    `until` stands after the number of an epoch in the bar.
     """
 
-    def __init__(self, path: Path, until: str, state: State | None = None):
+    def __init__(self, state: State, until: str):
         super().__init__()
-        self._path, self._until, self._state = path, until, state
-        self._epoch, self._bar, self._file, self._writer = 0, None, None, None
+        self._state, self._until, self._rows = state, until, []
+        self._path = state.run.folder / "batches.csv"
+        if self._path.exists():  # a killed run may have lines of an epoch that comes again
+            kept = {"epoch", *map(str, range(1, state.epoch + 1))}
+            lines = self._path.read_text("utf-8", "replace").splitlines(keepends=True)
+            whole = (line for line in lines if line.endswith("\n"))
+            write_text(self._path, "".join(line for line in whole if line.split(",")[0] in kept))
 
     def on_epoch_begin(self, epoch, logs=None):
         """Opens the bar."""
-        self._epoch = epoch + 1
-        text = f"epoch {self._epoch}{self._until}"
-        if (state := self._state) and (stages := len(state.run.recipe.stages)) > 1:
-            epochs = state.epoch - state.stage_start
-            done = share_done(state.run.recipe, state.stage, epochs, state.seconds)
-            text = f"{done:.0%} of all, stage {state.stage + 1}/{stages}, {text}"
+        text, stages = f"epoch {epoch + 1}{self._until}", len(self._state.run.recipe.stages)
+        if stages > 1:
+            text = f"stage {self._state.stage + 1}/{stages}, {text}"
         self._bar = progress_bar(total=self.params["steps"], desc=text, unit="batch")
 
     def on_train_batch_end(self, batch, logs=None):
-        """Adds a line."""
-        logs = {name: round(float(value), 5) for name, value in sorted((logs or {}).items())}
-        if self._file is None:
-            kept = self._lines_of_whole_epochs()
-            write_text(self._path, kept)
-            self._file = self._path.open("a", newline="", encoding="utf-8")
-            self._writer = csv.DictWriter(
-                self._file, ["epoch", "batch", *logs], lineterminator="\n"
-            )
-            if not kept:
-                self._writer.writeheader()
-        self._writer.writerow({"epoch": self._epoch, "batch": batch + 1, **logs})
+        """Keeps a line."""
+        means = {name: round(float(value), 5) for name, value in sorted((logs or {}).items())}
+        self._rows.append({"epoch": self._state.epoch + 1, "batch": batch + 1, **means})
         self._bar.update()
-        self._bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
-
-    def _lines_of_whole_epochs(self) -> str:
-        """Returns the log without what a killed run left unfinished."""
-        if not self._path.exists():
-            return ""
-        header, *lines = self._path.read_text("utf-8", "replace").splitlines(keepends=True) or [""]
-        whole = (line.partition(",") for line in lines if line.endswith("\n"))
-        kept = (parts for parts in whole if parts[0].isdecimal() and int(parts[0]) < self._epoch)
-        return header + "".join(map("".join, kept))
+        self._bar.set_postfix(loss=f"{means['loss']:.3f}", refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Closes the bar and puts the lines on the disk."""
+        """Closes the bar and writes the lines."""
         self._bar.close()
-        self._file.flush()
-
-    def on_train_end(self, logs=None):
-        """Closes the file."""
-        if self._file:
-            self._file.close()
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(csv_text(pd.DataFrame(self._rows), header=file.tell() == 0))
+        self._rows = []
 
 
 class EpochRecorder(keras.callbacks.Callback):
@@ -85,18 +61,17 @@ class EpochRecorder(keras.callbacks.Callback):
 
     def __init__(
         self,
-        run: Run,
-        stage: Stage,
         state: State,
         validation: Manifest,
         clock: Clock | None = None,
         after_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ):
         super().__init__()
-        self._run, self._stage, self._state = run, stage, state
-        self._validation, self._clock, self._after_epoch = validation, clock, after_epoch
-        self._batches = batches_in_order(validation, stage.image_size)
-        self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+        self._run, self._state, self._clock = state.run, state, clock
+        self._stage = state.run.recipe.stages[state.stage]
+        self._validation, self._after_epoch = validation, after_epoch
+        self._batches = batches_in_order(validation, self._stage.image_size)
+        self._board = tf.summary.create_file_writer(str(state.run.folder / "tensorboard"))
         self._inference, self._started = None, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -126,8 +101,7 @@ class EpochRecorder(keras.callbacks.Callback):
             self._state.seconds = self._clock.elapsed
         self._lower(row["val_accuracy"])  # first: a resumed run must start with the lowered rate
         self._state.save_epoch(self.model, row)
-        best = self._run.mark_best(self._run.log)
-        self._report(row, scores, best)
+        self._report(row, scores, self._state.mark_best())
         if self.has_stopped():
             print(f"stopped early: {self._stage.early_stopping} epochs without progress")
             self.model.stop_training = True

@@ -4,16 +4,19 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from helpers.common import expected, keras
 from helpers.manifest import Manifest, check_split
-from helpers.model import compute_sampling_weights, parse_task_weights, set_pixel_statistics
-from helpers.pipeline import channel_statistics, load_images
+from helpers.model import (
+    class_counts,
+    compute_sampling_weights,
+    parse_task_weights,
+    set_pixel_statistics,
+)
+from helpers.pipeline import channel_statistics, load_images, steps_per_epoch
 from helpers.train.callbacks import BatchLog, EpochRecorder
 from helpers.train.idea import Idea
 from helpers.train.planning import as_before, fitted
-from helpers.train.recipe import Recipe, Stage
+from helpers.train.recipe import Recipe
 from helpers.train.recipes import describe_stage
 from helpers.train.runs import (
     Data,
@@ -25,7 +28,7 @@ from helpers.train.runs import (
     open_run,
 )
 from helpers.train.schedules import Clock
-from helpers.train.stages import build_stage_model, compile_model, stage_data, trace_once
+from helpers.train.stages import build_stage_model, compile_model, stage_batches, trace_once
 from helpers.train.state import State
 
 ENDLESS = 2**20  # epochs
@@ -48,22 +51,19 @@ def train(
     A resumed run keeps its recipe and goes on after its last whole epoch. Stages with `minutes`
     `began` on `time.monotonic` (now where None) and leave some seconds `afterwards` for what comes
     after training. `after_epoch` gets the log's line of every epoch, when the epoch is kept.
-
-    Raises:
-        WorkshopError: a manifest or folder that no run, or not this one, can use.
-        KeyboardInterrupt: on Ctrl-C; everything up to the last whole epoch is kept.
+    WorkshopError for a manifest or folder that no run, or not this one, can use.
     """
     began = time.monotonic() if began is None else began
     run, data = open_or_create(manifest, Path(folder), recipe, resume, overwrite, idea)
-    state, stages = State(run), run.recipe.stages
+    state = State(run)
     if state.epoch:  # best.keras may be damaged, or the run was killed before it was there
-        run.mark_best(pd.DataFrame(state.rows))
+        state.mark_best()
     try:
-        while state.stage < len(stages):
-            stage, is_last = stages[state.stage], state.stage + 1 == len(stages)
-            kept = afterwards if is_last else 0.0
-            clock = Clock(stage, began, state.seconds, kept) if stage.minutes else None
-            _train_stage(data, state, clock, after_epoch, idea)
+        while state.stage < len(run.recipe.stages):
+            last, callbacks = stage_plan(state, data.validation, began, afterwards, after_epoch)
+            if callbacks:
+                _fit(data.training, state, last, callbacks, idea)
+            state.start_next_stage()
             began = time.monotonic()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -93,7 +93,7 @@ def open_or_create(
     check_labels(run, data.training)
     data = Data(*(part.select(list(run.labels.tasks)) for part in data))
     check_data(run, data)
-    if recipe and (recipe := as_before(recipe, run.recipe)) != run.recipe:
+    if recipe and (recipe := as_before(recipe, run.recipe.stages)) != run.recipe:
         old, new = run.recipe.to_json(), recipe.to_json()
         changed = ", ".join(name for name in old if old[name] != new[name])
         what = f"the recipe that {folder} was started with"
@@ -117,39 +117,50 @@ def _try_out(data: Data, recipe: Recipe, idea: Idea | None) -> None:
             load_images(part, stage.image_size)
 
 
-def _train_stage(
-    data: Data, state: State, clock: Clock | None, after_epoch: Callable | None, idea: Idea | None
-) -> None:
-    run, stage = state.run, state.run.recipe.stages[state.stage]
-    recorder = EpochRecorder(run, stage, state, data.validation, clock, after_epoch)
-    last = state.stage_start + (ENDLESS if clock else stage.epochs)
-    is_over = clock.share >= 1 if clock and state.seconds else state.epoch >= last
-    if is_over or recorder.has_stopped():  # killed after the last epoch, perhaps not yet marked
-        run.mark_best(pd.DataFrame(state.rows))
-    else:
-        until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
-        log = BatchLog(run.folder / "batches.csv", until, state)
-        callbacks = [clock, log, recorder] if clock else [log, recorder]
-        _fit(data.training, state, last, callbacks, idea)
-    state.start_next_stage()
+def stage_plan(
+    state: State,
+    validation: Manifest,
+    began: float,
+    afterwards: float = 0.0,
+    after_epoch: Callable[[Mapping[str, float]], None] | None = None,
+) -> tuple[int, list[keras.callbacks.Callback]]:
+    """Returns the last epoch of the stage where a run stands, and callbacks; none if it is over.
+
+    The arguments are those of `train`.
+    """
+    stages, clock = state.run.recipe.stages, None
+    stage = stages[state.stage]
+    last = state.stage_start + stage.epochs
+    is_over, until = state.epoch >= last, f"/{last}"
+    if stage.minutes:
+        kept = afterwards if state.stage + 1 == len(stages) else 0.0
+        clock = Clock(stage, began, state.seconds, kept)
+        is_over = state.seconds > 0 and clock.share >= 1
+        last, until = ENDLESS, f", {stage.minutes:g} minutes in all"
+    recorder = EpochRecorder(state, validation, clock, after_epoch)
+    if is_over or recorder.has_stopped():
+        return last, []
+    return last, [*filter(None, [clock]), BatchLog(state, until), recorder]
 
 
 def _fit(training: Manifest, state: State, last: int, callbacks: list, idea: Idea | None) -> None:
-    """Trains the stage that the run stands at, up to its `last` epoch."""
+    """Trains the stage where the run stands, up to its `last` epoch."""
     run, recipe, stage = state.run, state.run.recipe, state.run.recipe.stages[state.stage]
     keras.utils.set_random_seed(recipe.seed)  # here, so that a run resumed in stage 2 is the same
     model = build_stage_model(run.labels, recipe, stage, idea)
-    start_from_before(model, run, stage, state, training)
-    data = stage_data(training, recipe, stage, state.epoch, idea)
-    compile_model(model, run.labels, data.counts, recipe, stage, data.steps * stage.epochs, idea)
+    start_from_before(model, state, training)
+    batches = stage_batches(training, recipe, stage, state.epoch, idea)
+    steps = steps_per_epoch(training, stage.batch_size) * stage.repeats
+    counts = class_counts(training)
+    compile_model(model, run.labels, counts, recipe, stage, steps * stage.epochs, idea)
     model.optimizer.build(model.trainable_variables)
     state.restore(model)
     if len(recipe.stages) > 1 or recipe.planned:
         print(describe_stage(recipe, state.stage), flush=True)
-    trace_once(model, data.batches)
+    trace_once(model, batches)
     model.fit(
-        data.batches,
-        steps_per_epoch=data.steps,
+        batches,
+        steps_per_epoch=steps,
         initial_epoch=state.epoch,
         epochs=last,
         shuffle=False,  # the batches come shuffled
@@ -158,13 +169,12 @@ def _fit(training: Manifest, state: State, last: int, callbacks: list, idea: Ide
     )
 
 
-def start_from_before(
-    model: keras.Model, run: Run, stage: Stage, state: State, training: Manifest
-) -> None:
+def start_from_before(model: keras.Model, state: State, training: Manifest) -> None:
     """Starts a stage's network from the best epoch so far, or from the statistics of the pixels."""
+    run = state.run
     if not state.epoch:
         if run.recipe.pixels == "dataset":
-            set_pixel_statistics(model, *channel_statistics(training, stage.image_size))
+            size = run.recipe.stages[state.stage].image_size
+            set_pixel_statistics(model, *channel_statistics(training, size))
     elif not state.weights:  # a later stage starts from the best of those before
-        best = run.mark_best(pd.DataFrame(state.rows))
-        model.set_weights(run.load_model(best).get_weights())
+        model.set_weights(run.load_model(state.mark_best()).get_weights())

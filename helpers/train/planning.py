@@ -1,12 +1,12 @@
 """Fits a recipe to the images at hand, and to what its minutes on this machine allow."""
 
-import contextlib
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
-from helpers.common import WorkshopError, expected
+from helpers.common import expected
 from helpers.manifest import Manifest, open_image
 from helpers.train.recipe import MOST_REPEATS, PLANNED, Recipe, Stage
 from helpers.train.stages import build_stage_model
@@ -31,24 +31,20 @@ def fitted(recipe: Recipe, training: Manifest) -> Recipe:
     if unknown := set(filter(None, recipe.planned.split(","))) - {*PLANNED}:
         what = f"--planned with some of {', '.join(PLANNED)}, joined by a comma"
         raise expected(what, ", ".join(sorted(unknown)), "Change that value.")
-    planned = [_planned(recipe, stage, training) for stage in recipe.stages if recipe.planned]
-    return _with_planned(recipe, planned)
+    if not recipe.planned:
+        return recipe
+    return as_before(recipe, [_planned(recipe, stage, training) for stage in recipe.stages])
 
 
-def as_before(recipe: Recipe, before: Recipe) -> Recipe:
-    """Returns the recipe with what was chosen when the run of the recipe `before` began."""
-    return _with_planned(recipe, [vars(stage) for stage in before.stages])
-
-
-def _with_planned(recipe: Recipe, values: list[dict]) -> Recipe:
-    stages = list(recipe.stages)
-    for number, own in enumerate(values[: len(stages)]):
-        chosen = {name: own[name] for name in PLANNED if name in recipe.planned}
-        stages[number] = stages[number].replace(**chosen)
+def as_before(recipe: Recipe, chosen: Sequence[Stage]) -> Recipe:
+    """Returns the recipe with its `planned` fields as some stages, such as those of a run, have."""
+    names, stages = [name for name in PLANNED if name in recipe.planned], list(recipe.stages)
+    for number, own in enumerate(chosen[: len(stages)]):
+        stages[number] = stages[number].replace(**{name: getattr(own, name) for name in names})
     return recipe.replace(stages=tuple(stages))
 
 
-def _planned(recipe: Recipe, stage: Stage, training: Manifest) -> dict:
+def _planned(recipe: Recipe, stage: Stage, training: Manifest) -> Stage:
     epochs, size, growth = float(stage.epochs), stage.image_size, 1.0
     if stage.minutes:
         seen = 60 * stage.minutes * _images_per_second(recipe, stage, training)
@@ -62,7 +58,7 @@ def _planned(recipe: Recipe, stage: Stage, training: Manifest) -> dict:
     while batch >= 2 * LEAST_BATCH and batch > min(epochs * images / LEAST_STEPS, images / 4):
         batch //= 2
     repeats = min(math.ceil(epochs / VALIDATIONS), MOST_REPEATS) if stage.minutes else 1
-    return {"image_size": size, "batch_size": batch, "repeats": repeats}
+    return stage.replace(image_size=size, batch_size=batch, repeats=repeats)
 
 
 def _images_per_second(recipe: Recipe, stage: Stage, training: Manifest) -> float:
@@ -78,12 +74,9 @@ def _images_per_second(recipe: Recipe, stage: Stage, training: Manifest) -> floa
 
 def _image_size(size: tuple[int, int], training: Manifest, growth: float) -> tuple[int, int]:
     """Returns the size of the images' shape, with the pixels of `size`, or `growth` times them."""
-    sizes = []
-    for row in np.linspace(0, len(training) - 1, min(len(training), MEASURED)).astype(int):
-        with contextlib.suppress(WorkshopError):  # it is reported when all are decoded
-            header, _ = open_image(training.path(row))
-            sizes.append((header.width, header.height))
-    widths, heights = np.array(sizes or [size[::-1]]).T
+    rows = np.linspace(0, len(training) - 1, min(len(training), MEASURED)).astype(int)
+    headers = [open_image(training.path(row))[0] for row in rows]
+    widths, heights = np.array([(header.width, header.height) for header in headers]).T
     area, own = math.prod(size), size[0] / size[1]
     area = max(area, min(area * growth, float(np.median(widths * heights))))
     ratio = float(np.median(heights / widths))

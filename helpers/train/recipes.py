@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.common import WorkshopError, read_json
+from helpers.common import read_json, reading
 from helpers.manifest import did_you_mean
 from helpers.train.recipe import PLANNED, Recipe, Stage
 
@@ -84,16 +84,10 @@ def find_recipe(name: str) -> Recipe:
     """Returns a recipe by its name in `RECIPES`, or from a JSON file."""
     if name in RECIPES:
         return RECIPES[name]
-    try:
+    known = f"a recipe of {', '.join(RECIPES)}, or one in JSON, as run.json holds one"
+    hint = "" if name.endswith(".json") else did_you_mean(name, RECIPES)
+    with reading(name, known, f"{hint}Copy the recipe of a run and change that."):
         return Recipe.from_json(read_json(Path(name)))
-    except WorkshopError as error:
-        raise WorkshopError(f"{name}: {error}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        hint = did_you_mean(name, RECIPES) if not name.endswith(".json") else ""
-        raise WorkshopError(
-            f"expected a recipe of {', '.join(RECIPES)}, or one in JSON, as run.json holds one; "
-            f"found {error} in {name}. {hint}Copy the recipe of a run and change that."
-        ) from error
 
 
 def change(recipe: Recipe, **changes) -> Recipe:
@@ -123,13 +117,6 @@ def shares_of_work(recipe: Recipe) -> np.ndarray:
         steps = np.array([FROZEN_WORK if stage.freeze_backbone else 1 for stage in recipe.stages])
         work = steps * [stage.epochs * np.prod(stage.image_size) for stage in recipe.stages]
     return work / work.sum()
-
-
-def share_done(recipe: Recipe, number: int, epochs: int, seconds: float = 0.0) -> float:
-    """Returns how much of a run is done, 0 to 1, after so many epochs or seconds of a stage."""
-    shares, stage = shares_of_work(recipe), recipe.stages[number]
-    own = seconds / (60 * stage.minutes) if stage.minutes else epochs / stage.epochs
-    return float(shares[:number].sum() + shares[number] * min(own, 1.0))
 
 
 def describe_stage(recipe: Recipe, number: int) -> str:

@@ -35,10 +35,8 @@ from helpers.common import (
     read_json,
     reading,
     sweep,
-    whole_file,
     whole_folder,
     write_json,
-    write_text,
 )
 from helpers.manifest import LABELS_FILE, Labels, Manifest, describe_split, read_numbers
 from helpers.train.recipe import Recipe
@@ -117,15 +115,9 @@ class Run:
     @property
     def best_epoch(self) -> int:
         """The number of the best epoch, counted from 1; WorkshopError where none has ended yet."""
-        path = self.folder / "best.json"
-        if not path.exists():
-            fix = "Train it with python -m helpers.train, with --resume if it was stopped."
-            raise expected(f"a run with a finished epoch in {self.folder}", "none", fix)
-        with reading(path, "the number of the best epoch", DAMAGED):
-            epoch = read_json(path)["epoch"]
-            if type(epoch) is not int or epoch < 1:
-                raise ValueError(f"epoch {epoch!r}")
-            return epoch
+        path, fix = self.folder / "best.json", "Train it, with --resume if it was stopped."
+        with reading(path, "a run with a finished epoch", fix):
+            return int(read_json(path)["epoch"])
 
     def load_model(self, epoch: int | None = None) -> keras.Model:
         """Loads the best model, or that of an epoch; refuses one with heads of other labels."""
@@ -139,25 +131,6 @@ class Run:
             if heads != {task: len(classes) for task, classes in self.labels.tasks.items()}:
                 raise ValueError(f"heads of {heads}")
         return model
-
-    def write_log(self, log: pd.DataFrame) -> None:
-        """Replaces the log."""
-        write_text(self.log_path, log_text(log))
-
-    def mark_best(self, log: pd.DataFrame) -> int:
-        """Copies the model of the highest mean validation accuracy; returns its epoch."""
-        row = log.loc[log["val_accuracy"].idxmax()]
-        epoch = int(row["epoch"])
-        with whole_file(self.best_path) as draft:
-            shutil.copyfile(self.epoch_path(epoch), draft)
-        reason = f"highest mean validation accuracy, {row['val_accuracy']:.4f}"
-        write_json(self.folder / "best.json", {"epoch": epoch, "because": reason})
-        return epoch
-
-
-def log_text(log: pd.DataFrame) -> str:
-    """Returns a log as CSV."""
-    return log.to_csv(index=False, lineterminator="\n")
 
 
 def check_folder(
@@ -196,29 +169,26 @@ def create_run(folder: Path, data: Data, recipe: Recipe) -> Run:
 
 def check_data(run: Run, data: Data) -> None:
     """Refuses a manifest with other images, labels or split than the run began with."""
-    path, text = run.folder / "run.json", "{train:,} to train on, {validation:,} to validate"
-    began = read_json(path).get("data")  # runs of before 2026-11-22 have none
-    if began and began != (description := describe_split(*data)):
-        with reading(path, "how many images the run began with", DAMAGED):
-            before, now = text.format(**began), text.format(**description)
-        other = now if before != now else "as many, but other rows, labels or order"
-        what = f"the images that {run.folder} was started with ({before})"
-        fix = "Resume with that manifest, or train into another --out."
-        raise expected(what, f"{other} in {data.training.name}", fix)
+    path, now = run.folder / "run.json", describe_split(*data)
+    before = read_json(path).get("data", now)  # runs of before 2026-11-22 have none
+    if before == now:
+        return
+    with reading(path, "how many images the run began with", DAMAGED):
+        began, found = ("{train:,} to train on".format(**one) for one in (before, now))
+    if began == found:
+        found = "as many, but other rows, labels or order"
+    what = f"the images that {run.folder} was started with ({began})"
+    fix = "Resume with that manifest, or train into another --out."
+    raise expected(what, f"{found} in {data.training.name}", fix)
 
 
 def open_run(folder: Path) -> Run:
     """Opens the folder of a run; WorkshopError where it holds none."""
-    folder, what = Path(folder), "the folder of a run"
-    try:
-        value = read_json(folder / "run.json")
+    path = Path(folder) / "run.json"
+    folder, fix = path.parent, "Train one with: python -m helpers.train --manifest M --out RUN"
+    with reading(path, "the folder of a run", fix):
+        value = read_json(path)
         recipe = Recipe.from_json(value["recipe"])
-    except FileNotFoundError as error:
-        fix = "Train one with: python -m helpers.train --manifest M --out RUN"
-        raise expected(what, f"no run.json in {folder}", fix) from error
-    except (WorkshopError, ValueError, KeyError, TypeError) as error:
-        found = f"a damaged run.json in {folder} ({error})"
-        raise expected(what, found, "Train it again.") from error
     labels = Labels.read(folder / LABELS_FILE)
     if (tasks := labels.to_json()["tasks"]) != value.get("tasks", tasks):  # older runs have none
         found, where = "those of another run, or damaged ones", folder / LABELS_FILE

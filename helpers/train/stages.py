@@ -1,7 +1,6 @@
 """What a stage trains: its network, compiled, and its batches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -10,36 +9,29 @@ from helpers.common import expected, keras, steady, tf
 from helpers.manifest import Labels, Manifest, did_you_mean
 from helpers.model import (
     MaskedAccuracy,
+    MaskedCrossentropy,
     balance,
-    build_losses,
     build_model,
-    class_counts,
     compute_sampling_weights,
     parse_task_weights,
     weigh_by_uncertainty,
 )
-from helpers.pipeline import AUGMENTATIONS, batches_in_order, steps_per_epoch, training_batches
+from helpers.pipeline import AUGMENTATIONS, batches_in_order, training_batches
 from helpers.train.idea import Idea
 from helpers.train.recipe import Recipe, Stage
 from helpers.train.schedules import learning_rate
+
+# of a recipe, as `build_model` takes them
+NETWORK = ("backbone", "weights", "pooling", "tower", "dropout", "initialization", "pixels")
 
 
 def build_stage_model(
     labels: Labels, recipe: Recipe, stage: Stage, idea: Idea | None = None
 ) -> keras.Model:
     """Builds the network of a stage with the recipe's initial weights."""
-    model = build_model(
-        labels,
-        stage.image_size,
-        backbone=recipe.backbone,
-        weights=recipe.weights,
-        pooling=recipe.pooling,
-        tower=recipe.tower,
-        dropout=recipe.dropout,
-        task_uncertainty=recipe.task_weights == "uncertainty",
-        initialization=recipe.initialization,
-        pixels=recipe.pixels,
-    )
+    uncertainty = recipe.task_weights == "uncertainty"
+    options = {name: getattr(recipe, name) for name in NETWORK}
+    model = build_model(labels, stage.image_size, task_uncertainty=uncertainty, **options)
     if idea:
         model = idea.network(model)
     if stage.freeze_backbone:
@@ -90,8 +82,11 @@ def losses_of(
     idea: Idea | None = None,
 ) -> tuple[dict[str, keras.losses.Loss], dict[str, float]]:
     """Returns a loss for each task and its weight in the sum; arguments as in `compile_model`."""
-    class_weights = balance(counts) if recipe.class_weights == "balanced" else None
-    losses = build_losses(labels, class_weights, recipe.label_smoothing)
+    weights = balance(counts) if recipe.class_weights == "balanced" else {}
+    losses = {
+        task: MaskedCrossentropy(weights.get(task), recipe.label_smoothing, name=task)
+        for task in labels.tasks
+    }
     if idea:
         losses = {task: idea.loss(task, loss, counts[task]) for task, loss in losses.items()}
     if recipe.task_weights == "uncertainty":
@@ -136,19 +131,10 @@ def build_optimizer(
     return optimizer
 
 
-@dataclass(frozen=True)
-class StageData:
-    """What a stage takes of the training images."""
-
-    batches: tf.data.Dataset  # endless, see `helpers.pipeline.training_batches`
-    steps: int  # of an epoch
-    counts: dict[str, np.ndarray]  # images of each class, for each task
-
-
-def stage_data(
+def stage_batches(
     training: Manifest, recipe: Recipe, stage: Stage, first_epoch: int = 0, idea: Idea | None = None
-) -> StageData:
-    """Prepares the training images for a stage, from an epoch on."""
+) -> tf.data.Dataset:
+    """Returns a stage's batches from an epoch on, as `helpers.pipeline.training_batches` does."""
     weights = idea.weights(training) if idea else None
     if weights is None:
         weights = compute_sampling_weights(training, recipe.sampling)
@@ -161,24 +147,7 @@ def stage_data(
         seed=recipe.seed,
         first_epoch=first_epoch * stage.repeats,
     )
-    if idea:
-        batches = steady(idea.batches(batches, training.labels).prefetch(1))
-    steps = steps_per_epoch(training, stage.batch_size) * stage.repeats
-    return StageData(batches, steps, class_counts(training))
-
-
-def compiled_model(manifest: Manifest, recipe: Recipe) -> keras.Model:
-    """Returns the network of a recipe's first stage."""
-    stage = recipe.stages[0]
-    model = build_stage_model(manifest.labels, recipe, stage)
-    steps = steps_per_epoch(manifest, stage.batch_size) * stage.repeats * stage.epochs
-    compile_model(model, manifest.labels, class_counts(manifest), recipe, stage, steps)
-    return model
-
-
-def recipe_batches(manifest: Manifest, recipe: Recipe) -> tf.data.Dataset:
-    """Returns the batches of a recipe's first stage from all of a manifest."""
-    return stage_data(manifest, recipe, recipe.stages[0]).batches
+    return steady(idea.batches(batches, training.labels).prefetch(1)) if idea else batches
 
 
 def trace_once(model: keras.Model, batches: tf.data.Dataset) -> None:

@@ -2,12 +2,18 @@
 
 import hashlib
 import io
+import shutil
 from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.common import digest, keras, reading, whole_file, write_json
-from helpers.train.runs import DAMAGED, Progress, Run, log_text, read_progress
+from helpers.common import digest, keras, reading, whole_file, write_json, write_text
+from helpers.train.runs import DAMAGED, Progress, Run, read_progress
+
+
+def csv_text(table: pd.DataFrame, header: bool = True) -> str:
+    """Returns a log as it is written."""
+    return table.to_csv(index=False, header=header, lineterminator="\n")
 
 
 class _InMemory(io.BytesIO):
@@ -33,14 +39,15 @@ class State:
             if found.log_digest not in ("", self._log_digest()) or len(self.rows) < self.epoch:
                 raise ValueError(f"{len(self.rows)}, or others")
         with reading(self.path, "where the training stands", DAMAGED):
-            weights = f"epoch-{self.epoch:03d}.weights.h5" if self.stage < self._stages else ""
-            if self.stage > self._stages or self.weights not in ("", weights):
+            stages = len(run.recipe.stages)
+            weights = f"epoch-{self.epoch:03d}.weights.h5" if self.stage < stages else ""
+            if self.stage > stages or self.weights not in ("", weights):
                 raise ValueError(f"stage {self.stage}, epoch {self.epoch}, {self.weights}")
 
     def save_epoch(self, model: keras.Model, row: Mapping[str, float]) -> None:
         """Keeps an epoch: its log line, then weights and optimizer, then the word that it ended."""
         self.rows.append(dict(row))
-        self.run.write_log(pd.DataFrame(self.rows))
+        write_text(self.run.log_path, csv_text(pd.DataFrame(self.rows)))
         self.epoch = int(row["epoch"])
         name = f"epoch-{self.epoch:03d}.weights.h5"
         model.save_weights(weights := _InMemory())
@@ -51,6 +58,17 @@ class State:
         self._write()
         if previous and previous != name:
             (self.path.parent / previous).unlink(missing_ok=True)
+
+    def mark_best(self) -> int:
+        """Copies the model of the highest mean validation accuracy; returns its epoch."""
+        log = pd.DataFrame(self.rows)
+        row = log.loc[log["val_accuracy"].idxmax()]
+        epoch = int(row["epoch"])
+        with whole_file(self.run.best_path) as draft:
+            shutil.copyfile(self.run.epoch_path(epoch), draft)
+        reason = f"highest mean validation accuracy, {row['val_accuracy']:.4f}"
+        write_json(self.run.folder / "best.json", {"epoch": epoch, "because": reason})
+        return epoch
 
     def start_next_stage(self) -> None:
         """Notes that a stage has ended; the next one starts with a new optimizer."""
@@ -72,9 +90,5 @@ class State:
         value = {name: getattr(self, name) for name in names}
         write_json(self.path, value | {"log_digest": self._log_digest()})
 
-    @property
-    def _stages(self) -> int:
-        return len(self.run.recipe.stages)
-
     def _log_digest(self) -> str:
-        return hashlib.sha256(log_text(pd.DataFrame(self.rows)).encode()).hexdigest()
+        return hashlib.sha256(csv_text(pd.DataFrame(self.rows)).encode()).hexdigest()

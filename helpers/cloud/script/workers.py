@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from helpers import train
 from helpers.cloud.script.hosts import Hosts, told_when_lost
@@ -57,12 +56,8 @@ def train_on_hosts(
         training, validation = part_of_host(data, hosts)
         stages = run.recipe.stages
         for number in range(hosts.share(state and state.stage), len(stages)):
-            clock = None
-            if state and stages[number].minutes:
-                kept = afterwards if number + 1 == len(stages) else 0.0
-                clock = train.Clock(stages[number], began, state.seconds, kept)
-            stage = SharedStage(run, number, hosts, state, clock, training, validation)
-            stage.train(after_epoch)
+            stage = SharedStage(run, number, hosts, state, training, validation)
+            stage.train(began, afterwards, after_epoch)
             began = time.monotonic()
     return run if hosts.is_first else None
 
@@ -112,7 +107,7 @@ class SharedStage:
     Keras 3's `fit` fails under `MultiWorkerMirroredStrategy`, so this has its own loop. The first
     worker has a twin of the network outside of the strategy. It gets all values after every epoch;
     what validates, saves, logs and stops a run on one machine works on it. Only the first worker
-    has a `state`, and a `clock` where the stage has `minutes`.
+    has a `state`.
     """
 
     def __init__(
@@ -121,11 +116,10 @@ class SharedStage:
         number: int,
         hosts: Hosts,
         state: train.State | None,
-        clock: train.Clock | None,
         training: Manifest,
         validation: Manifest,
     ):
-        self.run, self.hosts, self.state, self.clock = run, hosts, state, clock
+        self.run, self.hosts, self.state = run, hosts, state
         self.stage, self.tasks = run.recipe.stages[number], list(run.labels.tasks)
         self.training, self.validation = training, validation
         self.seed = run.recipe.seed + NEXT_HOST * hosts.number
@@ -171,31 +165,25 @@ class SharedStage:
         run, state = self.run, self.state
         keras.utils.set_random_seed(run.recipe.seed)
         twin = train.build_stage_model(run.labels, run.recipe, self.stage)
-        train.start_from_before(twin, run, self.stage, state, self.training)
+        train.start_from_before(twin, state, self.training)
         train.compile_model(twin, run.labels, self.counts, run.recipe, self.stage, steps)
         twin.optimizer.build(twin.trainable_variables)
         state.restore(twin)
         return twin
 
-    def train(self, after_epoch: Callable[[Mapping[str, float]], None] | None = None) -> None:
-        """Trains to the end of the stage."""
-        callbacks, plan = keras.callbacks.CallbackList(), None
-        run, state, stage, clock = self.run, self.state, self.stage, self.clock
+    def train(self, began: float, afterwards: float, after_epoch: Callable | None) -> None:
+        """Trains to the end of the stage; the arguments are those of `helpers.train.train`."""
+        callbacks, plan, state = keras.callbacks.CallbackList(), None, self.state
         if self.hosts.is_first:
-            last = state.stage_start + (train.ENDLESS if clock else stage.epochs)
-            until = f", {stage.minutes:g} minutes in all" if clock else f"/{last}"
-            log = train.BatchLog(run.folder / "batches.csv", until)
-            recorder = train.EpochRecorder(run, stage, state, self.validation, clock, after_epoch)
-            each = [clock, log, recorder] if clock else [log, recorder]
+            how = (began, afterwards, after_epoch)
+            last, each = train.stage_plan(state, self.validation, *how)
             callbacks = keras.callbacks.CallbackList(each, model=self.twin, steps=self.epoch_steps)
-            late = clock and state.seconds and clock.share >= 1
-            is_over = late or state.epoch >= last or recorder.has_stopped()
-            plan = {"epoch": state.epoch, "last": last, "is_over": bool(is_over)}
+            plan = {"epoch": state.epoch, "last": last, "is_over": not each}
         plan = self.hosts.share(plan)
         if not plan["is_over"]:
             self._train_epochs(plan["epoch"], plan["last"], callbacks)
         if self.hosts.is_first:
-            run.mark_best(pd.DataFrame(state.rows))
+            state.mark_best()
             state.start_next_stage()
 
     def _train_epochs(self, epoch: int, last: int, callbacks: keras.callbacks.CallbackList) -> None:
