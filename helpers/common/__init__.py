@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         reading,
         write_sums,
     )
-    from helpers.common.memory import peak_memory
     from helpers.common.settings import (
         CORES,
         EVENT_NAMES,

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
         MaskedAccuracy,
         MaskedCrossentropy,
         balance,
-        build_losses,
         class_counts,
         compute_sampling_weights,
         labels_of,

@@ -25,13 +25,11 @@ def likely_label_errors(
 ) -> pd.DataFrame:
     """Ranks the rows whose label is probably wrong, most suspicious first.
 
-    Confident learning (Northcutt et al. 2021): a class is likely for a row where its
-    probability reaches the mean probability that it gets on the rows labelled so. A row is listed
-    where the likeliest such class is not its label, unless it is predicted as labelled (as in
-    cleanlab). Use predictions of a network that was not trained on these rows.
-
-    The columns: row (position in the arrays), given, suggested, self_confidence (probability of
-    the given label), margin (probability of the suggested one minus that).
+    Confident learning (Northcutt et al. 2021): a class is likely for a row where its probability
+    reaches the mean that it has on the rows labelled so. A row is listed where the likeliest such
+    class is not its label, unless it is predicted as labelled (as in cleanlab). The network must
+    not have been trained on these rows. The columns: row (position), given, suggested,
+    self_confidence (probability of the given label), margin (that of the suggested one minus it).
     """
     known, probabilities, rows = labelled(targets, probabilities, classes)
     every, names = np.arange(len(known)), np.asarray(classes, object)

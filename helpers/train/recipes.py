@@ -119,13 +119,6 @@ def shares_of_work(recipe: Recipe) -> np.ndarray:
     return work / work.sum()
 
 
-def share_done(recipe: Recipe, number: int, epochs: int, seconds: float = 0.0) -> float:
-    """Returns how much of a run is done, 0 to 1, after so many epochs or seconds of a stage."""
-    shares, stage = shares_of_work(recipe), recipe.stages[number]
-    own = seconds / (60 * stage.minutes) if stage.minutes else epochs / stage.epochs
-    return float(shares[:number].sum() + shares[number] * min(own, 1.0))
-
-
 def describe_stage(recipe: Recipe, number: int) -> str:
     """Returns a line that says what a stage does."""
     stage = recipe.stages[number]
