@@ -183,9 +183,11 @@ def test_training_curves_marks_the_best_epoch(tasks):
     figure = drawn(plots.training_curves(log_of(tasks)), draw=tasks is THREE)
     shown = panels(figure)
     titles = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
-    assert titles == ["all tasks", *(task.replace("_", " ") for task in tasks)]
-    for number, task in enumerate(tasks):
-        axes = shown[task.replace("_", " ")]
+    names = [task.replace("_", " ") for task in tasks]
+    first = ["learning rate", *(f"{name} accuracy" for name in names)]
+    assert titles == [*first, "loss", *(f"{name} loss" for name in names)]
+    for number, name in enumerate(names):
+        axes = shown[f"{name} accuracy"]
         assert axes.get_title("right") == f".{800 + 10 * number}"
         validation = next(line for line in axes.lines if line.get_label() == "validation")
         assert validation.get_ydata().tolist() == [0.4, 0.5, 0.8 + number / 100, 0.7, 0.7]
@@ -240,7 +242,7 @@ def test_probabilities_has_a_bar_for_every_class(tasks):
     }
     image = np.zeros((240, 100, 3), np.uint8)
     figure = drawn(plots.probabilities(image, answers))
-    bars = [width for axes in figure.axes[1:] for width in widths(axes)]
+    bars = [width for axes in panels(figure).values() for width in widths(axes)]
     assert bars == [value for _, values in answers.values() for value in values]
     assert figure.axes[0].images
 
@@ -298,7 +300,10 @@ def test_heatmaps_lays_each_map_over_the_whole_image(number):
     shown = [axes for axes in figure.axes if axes.images]
     assert len(shown) == number + 1
     assert shown[1].get_title() == "task 0\nred"
-    assert shown[1].images[1].get_extent() == [-0.5, 19.5, 47.5, -0.5]
+    for axes in shown[2:]:
+        pixels = axes.images[0].get_array()
+        assert pixels.shape == (48, 20, 3) and not pixels[-1, 0].any()
+        assert pixels[0, 0].sum() > 400  # the eye's upper left corner
 
 
 def test_twins_adds_up_the_costs_of_the_twins():
@@ -308,18 +313,20 @@ def test_twins_adds_up_the_costs_of_the_twins():
             "top_color": [0.82, np.nan, 0.83],
             "gender_low": [0.93, 0.92, np.nan],
             "gender_high": [0.97, 0.96, np.nan],
+            "top_color_low": [0.80, np.nan, 0.81],
+            "top_color_high": [0.84, np.nan, 0.85],
             "seconds": [130, 110, 100],
-            "parameters": [1.1e6, 1e6, 1e6],
+            "megabytes": [1.1, 1, 1.5],
         },
         index=["multi-task", "gender only", "top color only"],
     )
     shown = panels(drawn(plots.twins(table)))
-    assert list(shown) == ["accuracy", "training, seconds", "parameters"]
+    assert list(shown) == ["accuracy", "training, seconds", "size, MB"]
     multi, apart = shown["accuracy"].lines
     assert multi.get_xdata().tolist() == [0.95, 0.82]
     assert apart.get_xdata().tolist() == [0.94, 0.83]
-    assert texts(shown["training, seconds"]) == ["130", "210"]
-    assert texts(shown["parameters"]) == ["1.1 M", "2 M"]
+    assert texts(shown["training, seconds"]) == ["130.0", "210.0"]
+    assert texts(shown["size, MB"]) == ["1.1", "2.5"]
 
 
 @pytest.mark.parametrize("tasks", [["gender"], ["gender", "top_color", "bottom_color"]])

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from helpers.plots.style import (
         BLUE,
         GRAY,
-        GREEN,
         INK,
         ORANGE,
         PAINT,
-        PURPLE,
         RAINBOW,
         STYLE,
         WIDTH,

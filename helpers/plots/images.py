@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import helpers.plots.style as style
 from helpers.manifest import Manifest, decode, open_image
-from helpers.plots.panels import new_figure, text_width
+from helpers.plots.panels import new_figure
 
 ImageLike = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of an image
 
@@ -57,13 +57,14 @@ def image_grid(
     right = [None] * len(arrays) if right is None else right
     columns = max(1, min(columns, len(arrays)))
     rows = math.ceil(len(arrays) / columns)
-    words = [line for title in titles for line in title.split("\n")]
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
+    longest = max(len(line) for title in titles for line in title.split("\n"))
     width = min(style.WIDTH, columns * 2.2)  # few images are not enlarged
     height = rows * ((width / columns - 0.12) * _tallest(arrays) + lines * 0.17 + 0.12)
     figure = new_figure(height, width)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    font = float(np.clip(9 * (width / columns - 0.06) / max(text_width(words, 9), 0.01), 6.5, 9))
+    # letters are 0.6 times as wide as the font is high
+    font = float(np.clip(72 * (width / columns - 0.06) / (0.6 * max(longest, 1)), 6.5, 9))
     for axes in grid:
         axes.axis("off")
     for axes, array, title, good in zip(grid, arrays, titles, right):
@@ -72,16 +73,20 @@ def image_grid(
     return figure
 
 
-def _image_rows(figure: Figure, columns: int, rows: Sequence[tuple[str, list]]) -> None:
-    """Draws a row of images for each caption, which stands at its left."""
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for axes_row, (caption, arrays) in zip(grid, rows):
+def _image_rows(rows: Sequence[tuple[str, list]], columns: int, size: float, left: float) -> Figure:
+    """Draws a row of images for each caption; `size` and `left`, the captions' room, are inches."""
+    height = (size - 0.06) * _tallest(array for _, arrays in rows for array in arrays) + 0.1
+    figure = new_figure(len(rows) * height + 0.3, size * columns + left)
+    for axes_row, (caption, arrays) in zip(
+        figure.subplots(len(rows), columns, squeeze=False), rows
+    ):
         for axes in axes_row:
             axes.axis("off")
         for axes, array in zip(axes_row, arrays):
             show_image(axes, array)
-        left = axes_row[0]
-        left.text(-0.12, 0.5, caption, transform=left.transAxes, ha="right", va="center")
+        look = {"transform": axes_row[0].transAxes, "ha": "right", "va": "center"}
+        axes_row[0].text(-0.12, 0.5, caption, **look)
+    return figure
 
 
 @style.styled
@@ -94,11 +99,7 @@ def images_of_groups(manifest: Manifest, groups: Sequence[str], columns: int = 8
         more = f"\n({len(every) - columns} not shown)" if len(every) > columns else ""
         shown = [read_image(path) for path in every[:columns]]
         rows.append((f"{group}\n{len(every)} images{more}", shown))
-    size = min((style.WIDTH - 1) / columns, 1.3)
-    tallest = _tallest(array for _, arrays in rows for array in arrays)
-    figure = new_figure(len(rows) * ((size - 0.12) * tallest + 0.13), size * columns + 1)
-    _image_rows(figure, columns, rows)
-    return figure
+    return _image_rows(rows, columns, min((style.WIDTH - 1) / columns, 1.3), left=1)
 
 
 @style.styled
@@ -113,9 +114,6 @@ def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
         chosen = [row for row in dict.fromkeys(order.tolist()) if targets[row] == number]
         shown = [read_image(manifest.path(row)) for row in chosen[:columns]]
         rows.append((f"{style.clipped(name)}\n{len(chosen):,}", shown))
-    size = (style.WIDTH - 2.4) / columns  # beside the names
-    tallest = _tallest(array for _, arrays in rows for array in arrays)
-    figure = new_figure(len(rows) * (size * tallest + 0.06) + 0.35)
-    _image_rows(figure, columns, rows)
+    figure = _image_rows(rows, columns, (style.WIDTH - 2.4) / columns, left=2.4)
     figure.suptitle(style.task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
     return figure

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import helpers.plots.panels as panels
@@ -37,11 +36,10 @@ def lifts(scores: pd.DataFrame) -> Figure:
     floor = set(at_majority_baseline(scores))
     figure, axes = panels.one_panel(0.36 * len(scores) + 1.0, 8)
     axes.axvline(0, color=style.GRAY, lw=1)
-    notes = []
-    for row, score in enumerate(scores.itertuples()):
-        color = style.RED if score.Index in floor else style.BLUE
-        axes.hlines(row, score.lift_low, score.lift_high, color=color, lw=2.2)
-        axes.plot(score.lift, row, "o", color=color, ms=7)
+    is_low, rows, notes = scores.index.isin(floor), np.arange(len(scores)), []
+    panels.draw_dots(axes, rows[is_low], scores[is_low], style.RED, "", "lift")
+    panels.draw_dots(axes, rows[~is_low], scores[~is_low], style.BLUE, "", "lift")
+    for score in scores.itertuples():
         end = "   at its baseline" if score.Index in floor else ""
         notes.append(f"{style.signed(score.lift)}   macro-F1 {score.macro_f1:.3f}{end}")
     colors = [style.RED if task in floor else style.INK for task in scores.index]
@@ -72,7 +70,9 @@ def leak(table: pd.DataFrame) -> Figure:
     accuracy, accuracy_low and accuracy_high.
     """
     parts = dict(list(table.groupby("task", sort=False)))
-    figure, grid = panels.grid_of_panels(list(parts), 4, (5, 3.2), sharey=True)
+    figure, grid = panels.grid_of_panels(
+        list(parts), 4, [3.2] * -(-len(parts) // 4), 5, sharey=True
+    )
     grid[0].set_ylabel("accuracy")
     for axes, part in zip(grid, parts.values()):
         splits = part["split"].unique()
@@ -99,31 +99,17 @@ def confusion_matrix(confusion: pd.DataFrame, title: str = "") -> Figure:
     counts, number = confusion.to_numpy(), len(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(7.2, max(2.0, 0.47 * number))  # inches
-    label = min(9.5, max(6.0, 72 * side / number / 1.5))
-    shown = [style.clipped(str(name)) for name in confusion.index]
-    names = panels.text_width(shown, label)
-    upright = names < 0.9 * side / number
-    height = side + 0.8 + (0 if upright else names)
-    figure, axes = panels.one_panel(height, min(style.WIDTH, side + names + 1.7))
+    font = min(9.5, 48 * side / number)
+    figure, axes = panels.one_panel(side + 1.6, min(style.WIDTH, side + 3))
     mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    _write_counts(axes, counts, shares, size=min(9.5, 72 * side / number / 2.4))
-    axes.set_xticks(range(number), shown, rotation=0 if upright else 90, fontsize=label)
-    axes.set_yticks(range(number), shown, fontsize=label)
+    for row, column in np.argwhere(counts > 0):
+        look = {"color": "white" if shares[row, column] > 0.55 else style.INK, "fontsize": font}
+        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", **look)
+    shown = [style.clipped(str(name)) for name in confusion.index]
+    axes.set_xticks(range(number), shown, rotation=90 if number > 4 else 0, fontsize=font)
+    axes.set_yticks(range(number), shown, fontsize=font)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="prediction", ylabel="label", title=title)
     look = {"shrink": 0.7, "aspect": 18, "format": "{x:.0%}", "label": "fraction of the class"}
     figure.colorbar(mesh, ax=axes, **look).outline.set_visible(False)
     return figure
-
-
-def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray, size: float) -> None:
-    """Writes the counts above zero into the cells, and draws lines between these."""
-    look = {"ha": "center", "va": "center", "fontsize": size}
-    for row, column in np.argwhere(counts > 0):
-        color = "white" if shares[row, column] > 0.55 else style.INK
-        axes.text(column, row, f"{counts[row, column]}", color=color, **look)
-    lines = np.arange(1, len(counts)) - 0.5
-    axes.set_xticks(lines, minor=True)
-    axes.set_yticks(lines, minor=True)
-    axes.grid(which="minor", color="white", lw=1)
-    axes.tick_params(which="minor", length=0)
