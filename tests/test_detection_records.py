@@ -233,7 +233,7 @@ def test_label_map_round_trip_and_mistakes(tmp_path):
     for text, match in (
         ("item { id: 0 name: 'a' }", "background"),
         ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "twice"),
-        ("item { id: one }", "another form"),
+        ("item { id: one }", "expected a label map"),
         ("", "no item"),
     ):
         path.write_text(text)
