@@ -113,7 +113,7 @@ def test_what_cannot_be_used_is_said(run, config, tmp_path):
     ("change", "match"),
     [
         ({"num_step": 20}, "Did you mean 'num_steps'"),
-        ({"num_steps": 0}, "num_steps: expected a whole number from 1"),
+        ({"num_steps": 0}, "num_steps: expected steps of the whole run .1 to 1"),
         ({"num_steps": "20"}, "num_steps"),
         ({"image_size": [100, 100]}, "multiples of 32"),
         ({"backbone": "VGG"}, "one of small"),

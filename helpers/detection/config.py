@@ -12,9 +12,15 @@ from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic.fields import FieldInfo
 
-from helpers.common import Declared, WorkshopError, expected, read_input, write_text
+from helpers.common import (
+    Declared,
+    WorkshopError,
+    describe_bounds,
+    expected,
+    read_input,
+    write_text,
+)
 from helpers.detection.label_map import LabelMap
 from helpers.manifest import did_you_mean, printable
 
@@ -32,10 +38,6 @@ Side = Annotated[int, Field(ge=64, le=2048, multiple_of=STRIDES[-1])]
 Size = Annotated[Number, Field(ge=4, le=2048)]
 Ratio = Annotated[Number, Field(ge=0.1, le=10)]
 Weight = Annotated[Number, Field(ge=0, le=1000)]
-
-
-# what PyYAML raises for a date or a number that is none, and for the tag of another type
-_OTHER_FORMS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -57,14 +59,12 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 class Config(Declared):
-    """The settings of a run; an error states a number's bounds, otherwise the description."""
+    """The settings of a run."""
 
     label_map: Text = Field(description="the path of a label map")
     train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
     val: tuple[Text, ...] = Field((), description=GLOBS)
-    num_classes: int | None = Field(
-        None, ge=1, le=100_000, description="a whole number, 1 to 100,000"
-    )
+    num_classes: int | None = Field(None, ge=1, le=100_000, description="classes, or null")
     # of the network's image, into which images are fitted without being stretched
     image_size: tuple[Side, Side] = Field(
         (192, 320), description="[height, width], multiples of 32 from 64 to 2048"
@@ -75,28 +75,22 @@ class Config(Declared):
     # a checkpoint of another run to start from, or that run's folder
     checkpoint: str | None = Field(None, description="a path, or null")
     anchor_sizes: tuple[Size, Size, Size] = Field(
-        (28.0, 56.0, 112.0),
-        description=f"3 sizes in pixels from 4 to 2048, one for each of the strides {STRIDES}",
+        (28.0, 56.0, 112.0), description=f"pixels from 4 to 2048 for each of the strides {STRIDES}"
     )
     # the area of an anchor stays that of the square
     anchor_ratios: tuple[Ratio, ...] = Field(
-        (0.5, 1.0, 2.0),
-        min_length=1,
-        max_length=9,
-        description="1 to 9 heights by widths from 0.1 to 10",
+        (0.5, 1.0, 2.0), max_length=9, min_length=1, description="heights by widths from 0.1 to 10"
     )
     batch_size: int = Field(8, ge=1, le=1024, description="images in a step")
     num_steps: int = Field(1000, ge=1, le=100_000_000, description="steps of the whole run")
     # train by the clock instead of counting steps
-    minutes: Number | None = Field(None, ge=0.01, le=1e5, description="minutes above 0, or null")
+    minutes: Number | None = Field(None, ge=0.01, le=1e5, description="of training, or null")
     learning_rate: Number = Field(2e-3, ge=1e-7, le=1, description="the highest of one cycle")
     weight_decay: Number = Field(1e-3, ge=0, le=1, description="of AdamW")
     flip: bool = Field(True, description="true or false")  # mirror half of the images
     zoom: Number = Field(1.25, ge=1, le=4, description="resize by up to this factor, both ways")
     color: Number = Field(0.2, ge=0, le=0.9, description="change colors by up to this fraction")
-    checkpoint_every: int = Field(
-        250, ge=1, le=100_000_000, description="steps between two scored checkpoints"
-    )
+    checkpoint_every: int = Field(250, ge=1, le=100_000_000, description="steps between them")
     keep: int = Field(3, ge=1, le=1000, description="the newest checkpoints that are kept")
     loss_weights: dict[Literal[*LOSSES], Weight] = Field(
         dict.fromkeys(LOSSES, 1.0),
@@ -114,7 +108,7 @@ class Config(Declared):
         try:
             return check(value)
         except ValidationError:
-            what = _bounds(field) or field.description
+            what = f"{field.description} ({describe_bounds(field)})".replace(" ()", "")
             found = reprlib.repr(value)
             raise WorkshopError(f"{info.field_name}: expected {what}, found {found}.") from None
 
@@ -131,11 +125,10 @@ class Config(Declared):
         path = Path(path)
         try:
             value = yaml.load(read_input(path, MOST_BYTES).decode("utf-8-sig"), _PlainLoader)
-        except OSError as error:
-            found = f"no file that can be read ({error.strerror})"
-            raise expected("a config in YAML", found, "Check --config.", path) from None
-        except _OTHER_FORMS as error:
-            raise expected("YAML", str(error) or "lists too deep", "Fix the file.", path) from None
+        except Exception as error:  # PyYAML raises all kinds where a value is none of its tag
+            raise expected(
+                "YAML", str(error) or "lists too deep", "Check --config.", path
+            ) from None
         try:
             return cls.from_dict(value, path.parent.resolve())
         except WorkshopError as error:
@@ -147,9 +140,9 @@ class Config(Declared):
         known = cls.model_fields
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise WorkshopError("expected names and values, such as num_steps: 20.")
-        for name in (name for name in value if name not in known):
-            advice = f"{did_you_mean(name, known)}The settings are: {', '.join(sorted(known))}."
-            raise WorkshopError(f"no setting {name!r}. {advice}")
+        if unknown := next((name for name in value if name not in known), ""):
+            fix = f"{did_you_mean(unknown, known)}Correct that name."
+            raise expected(f"names of {', '.join(sorted(known))}", repr(unknown), fix)
         for name in ("label_map", "train"):
             if not value.get(name):
                 raise WorkshopError(f"expected {name!r} to be given, found nothing. Add the line.")
@@ -183,12 +176,3 @@ def _absolute(value: Any, folder: Path) -> Any:
     if "\0" in value or printable(value) != value:
         raise expected("a path", ascii(value[:80]), "Correct it.")
     return str(folder / value)
-
-
-def _bounds(field: FieldInfo) -> str:
-    ends = [getattr(bound, "ge", getattr(bound, "le", None)) for bound in field.metadata]
-    if field.annotation == Number:
-        return f"a number from {ends[0]:g} to {ends[1]:g}"
-    if field.annotation is not int:
-        return ""
-    return f"a whole number from {ends[0]:,} " + (f"to {ends[1]:,}" if ends[1:] else "on")
