@@ -21,7 +21,6 @@ CARD, ROW, HEAD, GAP = 330, 15, 22, 8  # pixels: width, height of a task, of the
 MOST_ROW = 26  # height of a task where there is room
 THUMB = 62  # width of the small image
 LEAST_CARD = 108  # height, so that the small image fits
-LEGEND = 22
 BEST = 1280  # width to which images are resized
 MARGIN = 6  # between the images of a sheet
 Edges = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
@@ -106,16 +105,13 @@ def draw_people(image: Image.Image, people: Sequence[Person]) -> Image.Image:
     shown = with_boxes(shown, boxes, captions)
     tasks = max((len(one.attributes) for one in people), default=0)
     tall = max(HEAD + tasks * ROW + GAP, LEAST_CARD)
-    rows = max(1, (shown.height - LEGEND) // (tall + GAP))
-    columns = -(-len(people) // rows)
-    height = max(shown.height, rows * (tall + GAP) + LEGEND)
+    rows = max(1, shown.height // (tall + GAP))
+    columns, height = -(-len(people) // rows), max(shown.height, rows * (tall + GAP))
     canvas = Image.new("RGB", (BEST + columns * (CARD + GAP), height), PAPER)
     canvas.paste(shown, (0, 0))
     for number, one in enumerate(people):
         corner = BEST + GAP + number // rows * (CARD + GAP), number % rows * (tall + GAP)
         canvas.paste(_draw_card(number, one, tall), corner)
-    if people:
-        _draw_legend(ImageDraw.Draw(canvas), BEST + GAP, height - LEGEND)
     return canvas
 
 
@@ -154,14 +150,6 @@ def _draw_prediction(
     pen.rectangle((right - 30, y + 4, right, y + 10), fill=TRACK)
     pen.rectangle((right - 30, y + 4, right - 30 + 30 * probability, y + 10), fill=color)
     pen.text((right + 4, y), f"{100 * probability:.0f}%", plots.INK, _font(10))
-
-
-def _draw_legend(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
-    names = (f"sure ({SURE:.0%} or more)", f"likely ({LIKELY:.0%})", "a guess")
-    for text, color in zip(names, (plots.BLUE, plots.ORANGE, plots.GRAY)):
-        pen.rectangle((x, y + 6, x + 10, y + 14), fill=color)
-        pen.text((x + 14, y + 3), text, plots.INK, _font(11))
-        x += 26 + int(pen.textlength(text, _font(11)))
 
 
 def sheet(images: Sequence[Image.Image], columns: int = 3, width: int = 1100) -> Image.Image:
