@@ -11,7 +11,6 @@ from helpers.cloud import IMAGE_REQUESTS
 from helpers.common import (
     EXPORT_FILES,
     SAVED_MODEL,
-    WorkshopError,
     check_sums,
     expected,
     keras,
@@ -107,9 +106,6 @@ class Detector:
         self, files: Sequence[bytes], threshold: float = THRESHOLD, most: int = MOST
     ) -> list[Detections]:
         """Finds up to `most` objects with a score of `threshold` and more in each image file."""
-        if not 0 <= threshold <= 1 or most < 1:
-            wanted = "expected a threshold from 0 to 1 and 1 or more boxes"
-            raise WorkshopError(f"{wanted}, found {threshold} and {most}.")
         limits = {"threshold": tf.constant(threshold, tf.float32), "most": tf.constant(most)}
         images = [open_image(file)[1] for file in files]
         try:
