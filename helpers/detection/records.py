@@ -8,6 +8,7 @@ report.csv with every file left out. Features are named as in TensorFlow's Objec
 """
 
 import argparse
+import fnmatch
 import glob
 import hashlib
 import os
@@ -31,6 +32,7 @@ from helpers.common import (
     plain_name,
     progress_bar,
     read_json,
+    reading,
     run_command,
     seed_flag,
     steady,
@@ -53,7 +55,6 @@ RECORDS = Output(
     lambda folder: _listed(folder),
 )
 SPLITS = ("train", "val")  # as the API's guides name them
-MOST_SHARDS = 10_000
 AGAIN = "Write them again with python -m helpers.detection.records, or copy them again."
 
 
@@ -91,10 +92,11 @@ def write_records(
     `class_from` and `groups` see `read_annotations`.
 
     Raises:
-        WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
+        WorkshopError: a name with a folder, `out` holds other files, or nothing to write.
     """
     out, name = Path(out), name or Path(folder).absolute().name
-    _check(name, shards, val_share)
+    if not re.fullmatch(r"\w[^/\\\x00-\x1f]{0,199}", name):
+        raise expected("a name without folders", repr(name), "Choose another one.", "--name")
     check_out(out, RECORDS, [folder])
     found, label_map, problems = _read(folder, label_map, class_from, groups)
     sides = _split(found, label_map, val_share, seed)
@@ -138,16 +140,6 @@ def _listed(folder: Path) -> list[str]:
     if len({name.rpartition(".record-")[0] for name in shards}) != len(SPLITS):
         raise ValueError("not the records of one dataset")
     return [*shards, *others]
-
-
-def _check(name: str, shards: int, val_share: float) -> None:
-    is_short = 0 < len(os.fsencode(name)) <= 200
-    if name in (".", "..") or {*"/\\"} & {*name} or not (name.isprintable() and is_short):
-        raise expected("a name without folders", repr(name), "Choose another one.", "--name")
-    if not 1 <= shards <= MOST_SHARDS:
-        raise WorkshopError(f"--shards: expected 1 to {MOST_SHARDS:,}, found {shards}.")
-    if not 0 <= val_share < 1:
-        raise WorkshopError(f"--val: expected a fraction from 0 to below 1, found {val_share}.")
 
 
 def _split(
@@ -302,17 +294,13 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
     """
     counts, broken = dict.fromkeys(files, 0), []
     for file in progress_bar(iterable=files, desc="checking records", unit="file"):
-        reason = ""
         try:
             for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
                 if "image/encoded" not in tf.train.Example.FromString(record).features.feature:
-                    reason = "no image/encoded in it"
-                    break
+                    raise DecodeError("no image/encoded in it")
                 counts[file] += 1
         except (tf.errors.OpError, DecodeError) as error:
-            no_example = isinstance(error, DecodeError)
-            reason = "no tf.train.Example (DecodeError)" if no_example else "damaged"
-        if reason:
+            reason = error if isinstance(error, DecodeError) else "damaged"
             broken.append(f"  {file}: record {counts[file] + 1}: {reason}")
     if broken:
         what = f"expected whole records, found {len(broken)} broken files of {len(files)}:"
@@ -320,27 +308,24 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
     return counts
 
 
-def require_complete(counts: Mapping[str, int], whole: bool = True) -> None:
+def require_complete(counts: Mapping[str, int], pattern: str) -> None:
     """Raises WorkshopError where shards are missing or too many, or have lost whole records.
 
-    `counts` is what `require_whole` returned, of all shards of a folder if it is `whole`. A
-    shards.json beside them says what each has; without it the names say how many there are.
+    `counts` is what `require_whole` returned for the files of `pattern`. A shards.json beside them
+    says what each has; without it the names say how many there are.
     """
     wanted: dict[str, int | None] = {}
-    for table in {Path(file).parent / SHARDS_FILE for file in counts}:
-        try:
-            known = read_json(table).items() if table.is_file() else ()
-        except (ValueError, AttributeError):
-            raise expected("the records of each shard", "a damaged file", AGAIN, table) from None
-        wanted |= {str(table.parent / name): count for name, count in known}
+    for folder in {os.path.dirname(file) for file in counts}:  # noqa: PTH120 - as in `counts`
+        if (table := Path(folder, SHARDS_FILE)).is_file():
+            with reading(table, "the records of each shard", AGAIN):
+                wanted |= {os.path.join(folder, n): c for n, c in read_json(table).items()}  # noqa: PTH118
     found = {file: match for file in counts if (match := SHARD.fullmatch(file))}
     for name, last in () if wanted else {match.groups() for match in found.values()}:
         names = (f"{name}-{number:05d}-of-{last}" for number in range(int(last)))
         wanted |= {file: counts.get(file) for file in names}
-    kept = [f"{match[1]}-" for match in found.values()] if not whole else [""]
     lines = "\n".join(
         f"  {file}: {counts.get(file, 'no')} records, written: {wanted.get(file, 'no such file')}"
-        for file in sorted({*found, *(f for f in wanted if f.startswith((*kept,)))})
+        for file in sorted({*found, *fnmatch.filter(wanted, pattern)})
         if counts.get(file, -1) != wanted.get(file)
     )
     if lines:
@@ -385,10 +370,10 @@ def main() -> None:
     options = vars(_parser().parse_args())
     place, folder, out = (options.pop(name) for name in ("check", "voc", "out"))
     if place:
-        files = shard_files(f"{glob.escape(place)}/*record*" if Path(place).is_dir() else place)
-        for file, count in (counts := require_whole(files)).items():
+        pattern = f"{glob.escape(place)}/*record*" if Path(place).is_dir() else place
+        for file, count in (counts := require_whole(shard_files(pattern))).items():
             print(f"{file}: {count:,} records")
-        require_complete(counts, Path(place).is_dir())
+        require_complete(counts, pattern)
         return
     if not (folder and out):
         raise WorkshopError("expected --voc and --out, or --check. See --help.")
