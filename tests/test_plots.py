@@ -159,14 +159,6 @@ def test_images_stand_upright_as_exif_says(tmp_path):
     assert figure.axes[0].images[0].get_array().shape == (48, 20, 3)
 
 
-def test_images_of_groups_has_a_row_for_each(folder):
-    manifest = manifest_of(THREE, folder)
-    figure = drawn(plots.images_of_groups(manifest, ["person-0", "person-2"], columns=2))
-    assert sum(bool(axes.images) for axes in figure.axes) == 4
-    captions = [text for axes in figure.axes for text in texts(axes)]
-    assert captions[0] == "person-0\n3 images\n(1 not shown)"
-
-
 def log_of(tasks, epochs=5):
     log = pd.DataFrame({"epoch": range(1, epochs + 1), "seconds": 9.0, "learning_rate": 1e-3})
     log["loss"] = log["val_loss"] = np.linspace(2, 1, epochs)
@@ -304,29 +296,6 @@ def test_heatmaps_lays_each_map_over_the_whole_image(number):
         pixels = axes.images[0].get_array()
         assert pixels.shape == (48, 20, 3) and not pixels[-1, 0].any()
         assert pixels[0, 0].sum() > 400  # the eye's upper left corner
-
-
-def test_twins_adds_up_the_costs_of_the_twins():
-    table = pd.DataFrame(
-        {
-            "gender": [0.95, 0.94, np.nan],
-            "top_color": [0.82, np.nan, 0.83],
-            "gender_low": [0.93, 0.92, np.nan],
-            "gender_high": [0.97, 0.96, np.nan],
-            "top_color_low": [0.80, np.nan, 0.81],
-            "top_color_high": [0.84, np.nan, 0.85],
-            "seconds": [130, 110, 100],
-            "megabytes": [1.1, 1, 1.5],
-        },
-        index=["multi-task", "gender only", "top color only"],
-    )
-    shown = panels(drawn(plots.twins(table)))
-    assert list(shown) == ["accuracy", "training, seconds", "size, MB"]
-    multi, apart = shown["accuracy"].lines
-    assert multi.get_xdata().tolist() == [0.95, 0.82]
-    assert apart.get_xdata().tolist() == [0.94, 0.83]
-    assert texts(shown["training, seconds"]) == ["130.0", "210.0"]
-    assert texts(shown["size, MB"]) == ["1.1", "2.5"]
 
 
 @pytest.mark.parametrize("tasks", [["gender"], ["gender", "top_color", "bottom_color"]])

@@ -1,4 +1,4 @@
-"""Figures of images: side by side, or in a row for each class, person or augmentation."""
+"""Figures of images: side by side, or in a row for each class."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -73,35 +73,6 @@ def image_grid(
     return figure
 
 
-def _image_rows(rows: Sequence[tuple[str, list]], columns: int, size: float, left: float) -> Figure:
-    """Draws a row of images for each caption; `size` and `left`, the captions' room, are inches."""
-    height = (size - 0.06) * _tallest(array for _, arrays in rows for array in arrays) + 0.1
-    figure = new_figure(len(rows) * height + 0.3, size * columns + left)
-    for axes_row, (caption, arrays) in zip(
-        figure.subplots(len(rows), columns, squeeze=False), rows
-    ):
-        for axes in axes_row:
-            axes.axis("off")
-        for axes, array in zip(axes_row, arrays):
-            show_image(axes, array)
-        look = {"transform": axes_row[0].transAxes, "ha": "right", "va": "center"}
-        axes_row[0].text(-0.12, 0.5, caption, **look)
-    return figure
-
-
-@style.styled
-def images_of_groups(manifest: Manifest, groups: Sequence[str], columns: int = 8) -> Figure:
-    """Draws a row of images for each group: the same person seen several times."""
-    paths = {group: manifest.rows(manifest.groups == group).paths for group in groups}
-    columns = max(1, min(columns, max(map(len, paths.values()), default=1)))
-    rows = []
-    for group, every in paths.items():
-        more = f"\n({len(every) - columns} not shown)" if len(every) > columns else ""
-        shown = [read_image(path) for path in every[:columns]]
-        rows.append((f"{group}\n{len(every)} images{more}", shown))
-    return _image_rows(rows, columns, min((style.WIDTH - 1) / columns, 1.3), left=1)
-
-
 @style.styled
 def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
     """Draws a row of images for each class of a task, of different groups where there are."""
@@ -114,6 +85,16 @@ def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
         chosen = [row for row in dict.fromkeys(order.tolist()) if targets[row] == number]
         shown = [read_image(manifest.path(row)) for row in chosen[:columns]]
         rows.append((f"{style.clipped(name)}\n{len(chosen):,}", shown))
-    figure = _image_rows(rows, columns, (style.WIDTH - 2.4) / columns, left=2.4)
+    size = (style.WIDTH - 2.4) / columns  # inches, beside the names
+    tallest = _tallest(array for _, arrays in rows for array in arrays)
+    figure = new_figure(len(rows) * (size * tallest + 0.06) + 0.35)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for panels, (caption, arrays) in zip(grid, rows):
+        for axes in panels:
+            axes.axis("off")
+        for axes, array in zip(panels, arrays):
+            show_image(axes, array)
+        place = {"transform": panels[0].transAxes, "ha": "right", "va": "center"}
+        panels[0].text(-0.12, 0.5, caption, **place)
     figure.suptitle(style.task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
     return figure

@@ -98,21 +98,18 @@ def _look(name: str, colored: bool, stressed: bool) -> tuple[str, str, str]:
     return ("none", style.DARK, "") if name == style.RAINBOW else (style.PALE, "#777777", "////")
 
 
-def draw_dots(
-    axes: Axes, rows: np.ndarray, scores: pd.DataFrame, color: str, label: str, of: str = "accuracy"
-) -> None:
-    """Draws a column of scores as dots, each with its interval as a line."""
-    axes.hlines(rows, scores[f"{of}_low"], scores[f"{of}_high"], color=color, lw=2.2)
-    axes.plot(scores[of], rows, "o", color=color, ms=7, label=label)
+def draw_dots(axes: Axes, scores: pd.DataFrame, label: str) -> None:
+    """Draws accuracies as dots from the top down, each with its interval as a line."""
+    rows = np.arange(len(scores))
+    axes.hlines(rows, scores["accuracy_low"], scores["accuracy_high"], color=style.BLUE, lw=2.2)
+    axes.plot(scores["accuracy"], rows, "o", color=style.BLUE, ms=7, label=label)
 
 
-def name_rows(
-    axes: Axes, names: Sequence[str], notes: Sequence[str] = (), colors: Sequence[str] = ()
-) -> None:
-    """Writes what each row is, from the top down, and a note at its right end, in its color."""
+def name_rows(axes: Axes, names: Sequence[str], notes: Sequence[str]) -> None:
+    """Writes what each row is, from the top down, and a note at its right end."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="x")
-    look = {"va": "center", "transform": axes.get_yaxis_transform(), "fontsize": 9.5}
-    for row, (note, color) in enumerate(zip(notes, colors or [style.INK] * len(notes))):
-        axes.text(1.02, row, note, color=color, **look)
+    for row, note in enumerate(notes):
+        place = {"va": "center", "transform": axes.get_yaxis_transform()}
+        axes.text(1.02, row, note, fontsize=9.5, **place)

@@ -1,4 +1,4 @@
-"""Figures of scores: against the majority baseline, by group, and of speed."""
+"""Figures of scores: against the majority baseline, by group, by split, by class."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 import helpers.plots.panels as panels
 import helpers.plots.style as style
-from helpers.scores import at_majority_baseline
 
 MEASURED = {"validation": "validation images", "test": "test people"}
 
@@ -18,7 +17,7 @@ def scores_against_baseline(scores: pd.DataFrame) -> Figure:
     figure, axes = panels.one_panel(0.42 * len(scores) + 1.2)
     rows, floor = np.arange(len(scores)), scores["majority_baseline"]
     axes.barh(rows, floor, color=style.SHADE, height=0.62, label="majority baseline")
-    panels.draw_dots(axes, rows, scores, style.BLUE, "accuracy, 95 % interval")
+    panels.draw_dots(axes, scores, "accuracy, 95 % interval")
     for row, name in zip(rows, scores["largest_class"]):
         axes.text(0.008, row, name, va="center", fontsize=9, color=style.DARK)
     values = scores[["accuracy", "lift"]].to_numpy()
@@ -30,31 +29,10 @@ def scores_against_baseline(scores: pd.DataFrame) -> Figure:
 
 
 @style.styled
-def lifts(scores: pd.DataFrame) -> Figure:
-    """Draws the lift of each task of `metrics.score_manifest`: red where it may be 0."""
-    scores = scores[scores["labelled"] > 0].sort_values("lift", ascending=False)
-    floor = set(at_majority_baseline(scores))
-    figure, axes = panels.one_panel(0.36 * len(scores) + 1.0, 8)
-    axes.axvline(0, color=style.GRAY, lw=1)
-    is_low, rows, notes = scores.index.isin(floor), np.arange(len(scores)), []
-    panels.draw_dots(axes, rows[is_low], scores[is_low], style.RED, "", "lift")
-    panels.draw_dots(axes, rows[~is_low], scores[~is_low], style.BLUE, "", "lift")
-    for score in scores.itertuples():
-        end = "   at its baseline" if score.Index in floor else ""
-        notes.append(f"{style.signed(score.lift)}   macro-F1 {score.macro_f1:.3f}{end}")
-    colors = [style.RED if task in floor else style.INK for task in scores.index]
-    panels.name_rows(axes, [style.task_title(task) for task in scores.index], notes, colors)
-    axes.margins(x=0.08)
-    axes.xaxis.set_major_formatter("{x:.0%}")
-    axes.set_title("lift: accuracy above the majority baseline, 95 % interval")
-    return figure
-
-
-@style.styled
 def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
     """Draws a table of accuracies, their intervals and how many were `labelled`, row by row."""
     figure, axes = panels.one_panel(0.34 * len(table) + 0.9, 7.5)
-    panels.draw_dots(axes, np.arange(len(table)), table, style.BLUE, "accuracy")
+    panels.draw_dots(axes, table, "accuracy")
     values = table[["accuracy", "labelled"]].to_numpy()
     panels.name_rows(axes, table.index, [f"{accuracy:.3f}  of {n:,.0f}" for accuracy, n in values])
     axes.margins(x=0.08)

@@ -1,16 +1,15 @@
-"""Figures of a training run, its stages, and of its single-task twins."""
+"""The curves of a training run."""
 
 import math
 import re
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 import helpers.plots.style as style
-from helpers.plots.panels import draw_dots, grid_of_panels, name_rows, new_figure, one_panel
+from helpers.plots.panels import grid_of_panels
 
 
 @style.styled
@@ -52,56 +51,3 @@ def _curves(axes: Axes, log: pd.DataFrame, column: str, best_epoch: int) -> None
             axes.set_title(f"{value:.3f}".removeprefix("0"), **look)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.grid(axis="y")
-
-
-@style.styled
-def stage_curves(table: pd.DataFrame) -> Figure:
-    """Draws the mean validation scores of a run's log, with a band for each of its stages."""
-    figure, axes = one_panel(3.0, 8.5)
-    above = {"ha": "center", "fontsize": 9, "transform": axes.get_xaxis_transform()}
-    for stage, rows in table.groupby("stage"):
-        first, last = rows["epoch"].iloc[0] - 0.5, rows["epoch"].iloc[-1] + 0.5
-        axes.axvspan(first, last, color=style.TRACK if stage % 2 else "white", zorder=0)
-        axes.text((first + last) / 2, 1.02, f"stage {stage}", **above)
-    epochs = table["epoch"]
-    axes.plot(epochs, table["val_accuracy"], "-o", color=style.BLUE, ms=4, label="accuracy")
-    axes.plot(epochs, table["val_macro_f1"], "-s", color=style.ORANGE, ms=4, label="macro-F1")
-    axes.set(xlabel="epoch", ylabel="mean of the tasks")
-    axes.set_xlim(epochs.iloc[0] - 0.5, epochs.iloc[-1] + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(axis="y")
-    axes.legend(loc="lower right", ncols=2)
-    return figure
-
-
-@style.styled
-def twins(table: pd.DataFrame) -> Figure:
-    """Compares a multi-task network with networks that have one task each.
-
-    Takes what `helpers.evaluate.compare_runs` returns, the multi-task network in the first row,
-    and nan where a network lacks a task.
-    """
-    costs = {"seconds": "training, seconds", "megabytes": "size, MB"}
-    tasks = [c for c in table if c not in costs and not c.endswith(("_low", "_high"))]
-    multi, singles = table.iloc[:1], table.iloc[1:]
-    figure, rows = new_figure(max(2.6, 0.62 * len(tasks) + 1.1)), np.arange(len(tasks))
-    axes, *panels = figure.subplots(1, 3, width_ratios=[2.2, 1, 1])
-    ours, others = (style.BLUE, str(multi.index[0])), (style.ORANGE, "one network per task")
-    for networks, aside, (color, label) in ((multi, -0.13, ours), (singles, 0.13, others)):
-        first = networks.bfill().iloc[0]  # of each column the first value that is known
-        columns = {name: [f"{task}{name}" for task in tasks] for name in ("", "_low", "_high")}
-        scores = {f"accuracy{name}": [first[c] for c in some] for name, some in columns.items()}
-        draw_dots(axes, rows + aside, pd.DataFrame(scores), color, label)
-    name_rows(axes, [style.task_title(task) for task in tasks])
-    axes.set_title("accuracy")
-    axes.margins(x=0.12)
-    for panel, (cost, title) in zip(panels, costs.items()):
-        names, totals = ["1 network", f"{len(singles)} networks"], [multi[cost], singles[cost]]
-        look = {"width": 0.62, "color": (style.BLUE, style.ORANGE)}
-        bars = panel.bar(names, [values.sum() for values in totals], **look)
-        panel.bar_label(bars, fmt="{:,.1f}")
-        panel.margins(y=0.12)
-        panel.spines["left"].set_visible(False)
-        panel.set(yticks=[], title=title)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return figure
