@@ -205,14 +205,6 @@ def test_scores_against_baseline_shows_both(tasks, folder):
     assert ends == scores[["accuracy_low", "accuracy_high"]].to_numpy().tolist()
 
 
-def test_scores_by_names_values_and_counts():
-    table = pd.DataFrame({"accuracy": [1, 1 / 3], "labelled": [2, 3]}, ["north", "south"])
-    table = table.assign(accuracy_low=np.nan, accuracy_high=np.nan)
-    axes = drawn(plots.scores_by(table, "gender by camera")).axes[0]
-    assert labels_of(axes) == ["north", "south"]
-    assert texts(axes) == ["1.000  of 2", "0.333  of 3"]
-
-
 @pytest.mark.parametrize("classes", [COLORS[:2], COLORS, SIGNS["sign"]], ids=[2, 12, 43])
 def test_confusion_matrix_shows_counts_and_shares_of_the_rows(classes):
     number = len(classes)
@@ -296,26 +288,6 @@ def test_heatmaps_lays_each_map_over_the_whole_image(number):
         pixels = axes.images[0].get_array()
         assert pixels.shape == (48, 20, 3) and not pixels[-1, 0].any()
         assert pixels[0, 0].sum() > 400  # the eye's upper left corner
-
-
-@pytest.mark.parametrize("tasks", [["gender"], ["gender", "top_color", "bottom_color"]])
-def test_leak_writes_the_gap(tasks):
-    table = pd.DataFrame(
-        [
-            (task, split, measured, accuracy, accuracy - 0.01, accuracy + 0.01)
-            for task in tasks
-            for split, pair in {"at random": (0.98, 0.92), "by person": (0.93, 0.925)}.items()
-            for measured, accuracy in zip(("validation", "test"), pair)
-        ],
-        columns=["task", "split", "measured", "accuracy", "accuracy_low", "accuracy_high"],
-    )
-    shown = panels(drawn(plots.leak(table)))
-    assert list(shown) == [task.replace("_", " ") for task in tasks]
-    axes = shown["gender"]
-    ticks = [label.get_text() for label in axes.get_xticklabels()]
-    assert ticks == ["at random\ngap −0.060", "by person\ngap −0.005"]
-    by_label = {line.get_label(): line for line in axes.lines}
-    assert by_label["test people"].get_ydata().tolist() == [0.92, 0.925]
 
 
 def test_a_notebook_shows_a_figure_exactly_once():

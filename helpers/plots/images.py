@@ -1,7 +1,7 @@
-"""Figures of images: side by side, or in a row for each class."""
+"""Images side by side."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import helpers.plots.style as style
-from helpers.manifest import Manifest, decode, open_image
+from helpers.manifest import decode, open_image
 from helpers.plots.panels import new_figure
 
 ImageLike = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of an image
@@ -31,10 +31,6 @@ def show_image(axes: Axes, array: np.ndarray, right: bool | None = None) -> None
     axes.spines[:].set_visible(right is not None)
     if right is not None:
         axes.spines[:].set(color=style.GREEN if right else style.RED, linewidth=2 if right else 4)
-
-
-def _tallest(arrays: Iterable[np.ndarray]) -> float:
-    return max((array.shape[0] / array.shape[1] for array in arrays), default=1)
 
 
 @style.styled
@@ -60,7 +56,8 @@ def image_grid(
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
     longest = max(len(line) for title in titles for line in title.split("\n"))
     width = min(style.WIDTH, columns * 2.2)  # few images are not enlarged
-    height = rows * ((width / columns - 0.12) * _tallest(arrays) + lines * 0.17 + 0.12)
+    tallest = max(array.shape[0] / array.shape[1] for array in arrays)
+    height = rows * ((width / columns - 0.12) * tallest + lines * 0.17 + 0.12)
     figure = new_figure(height, width)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     # letters are 0.6 times as wide as the font is high
@@ -70,31 +67,4 @@ def image_grid(
     for axes, array, title, good in zip(grid, arrays, titles, right):
         show_image(axes, array, good)
         axes.set_title(title, fontsize=font, fontweight="normal", loc="center", pad=4)
-    return figure
-
-
-@style.styled
-def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
-    """Draws a row of images for each class of a task, of different groups where there are."""
-    classes, targets = manifest.select([task]).labels.tasks[task], manifest.targets(task)
-    order = np.random.default_rng(0).permutation(len(manifest))
-    _, first = np.unique(manifest.groups[order], return_index=True)  # one image of each group
-    order = np.concatenate([order[np.sort(first)], order])
-    rows = []
-    for number, name in enumerate(classes):
-        chosen = [row for row in dict.fromkeys(order.tolist()) if targets[row] == number]
-        shown = [read_image(manifest.path(row)) for row in chosen[:columns]]
-        rows.append((f"{style.clipped(name)}\n{len(chosen):,}", shown))
-    size = (style.WIDTH - 2.4) / columns  # inches, beside the names
-    tallest = _tallest(array for _, arrays in rows for array in arrays)
-    figure = new_figure(len(rows) * (size * tallest + 0.06) + 0.35)
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for panels, (caption, arrays) in zip(grid, rows):
-        for axes in panels:
-            axes.axis("off")
-        for axes, array in zip(panels, arrays):
-            show_image(axes, array)
-        place = {"transform": panels[0].transAxes, "ha": "right", "va": "center"}
-        panels[0].text(-0.12, 0.5, caption, **place)
-    figure.suptitle(style.task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
     return figure

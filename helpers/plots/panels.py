@@ -1,10 +1,9 @@
-"""What figures are made of: panels packed into columns, bars and dots."""
+"""What figures are made of: panels in a grid, and bars."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
 import helpers.plots.style as style
@@ -26,17 +25,12 @@ def one_panel(height: float, width: float = style.WIDTH) -> tuple[style.Notebook
 
 
 def grid_of_panels(
-    titles: Sequence[str],
-    columns: int,
-    heights: Sequence[float],
-    width: float = style.WIDTH,
-    sharey: bool = False,
+    titles: Sequence[str], columns: int, heights: Sequence[float]
 ) -> tuple[style.NotebookFigure, list[Axes]]:
-    """Makes a panel per title, `width` inches or narrower; `heights` are those of the lines."""
-    columns = min(len(titles), columns)
-    figure = new_figure(sum(heights) + 0.3, min(style.WIDTH, columns * width))
-    shape = {"squeeze": False, "sharey": sharey, "height_ratios": heights}
-    panels = figure.subplots(len(heights), columns, **shape).ravel()
+    """Makes a panel per title; `heights` are those of the lines, in inches."""
+    columns, figure = min(len(titles), columns), new_figure(sum(heights) + 0.3)
+    grid = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+    panels = grid.ravel()
     for axes in panels[len(titles) :]:
         axes.set_visible(False)
     for axes, title in zip(panels, titles):
@@ -96,20 +90,3 @@ def _look(name: str, colored: bool, stressed: bool) -> tuple[str, str, str]:
     if name in style.PAINT:
         return style.PAINT[name], style.DARK, ""
     return ("none", style.DARK, "") if name == style.RAINBOW else (style.PALE, "#777777", "////")
-
-
-def draw_dots(axes: Axes, scores: pd.DataFrame, label: str) -> None:
-    """Draws accuracies as dots from the top down, each with its interval as a line."""
-    rows = np.arange(len(scores))
-    axes.hlines(rows, scores["accuracy_low"], scores["accuracy_high"], color=style.BLUE, lw=2.2)
-    axes.plot(scores["accuracy"], rows, "o", color=style.BLUE, ms=7, label=label)
-
-
-def name_rows(axes: Axes, names: Sequence[str], notes: Sequence[str]) -> None:
-    """Writes what each row is, from the top down, and a note at its right end."""
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.grid(axis="x")
-    for row, note in enumerate(notes):
-        place = {"va": "center", "transform": axes.get_yaxis_transform()}
-        axes.text(1.02, row, note, fontsize=9.5, **place)

@@ -1,4 +1,4 @@
-"""Figures of scores: against the majority baseline, by group, by split, by class."""
+"""Figures of scores: against the majority baseline, and class by class."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,6 @@ from matplotlib.figure import Figure
 
 import helpers.plots.panels as panels
 import helpers.plots.style as style
-
-MEASURED = {"validation": "validation images", "test": "test people"}
 
 
 @style.styled
@@ -17,57 +15,17 @@ def scores_against_baseline(scores: pd.DataFrame) -> Figure:
     figure, axes = panels.one_panel(0.42 * len(scores) + 1.2)
     rows, floor = np.arange(len(scores)), scores["majority_baseline"]
     axes.barh(rows, floor, color=style.SHADE, height=0.62, label="majority baseline")
-    panels.draw_dots(axes, scores, "accuracy, 95 % interval")
-    for row, name in zip(rows, scores["largest_class"]):
-        axes.text(0.008, row, name, va="center", fontsize=9, color=style.DARK)
-    values = scores[["accuracy", "lift"]].to_numpy()
-    notes = [f"{accuracy:.3f}   lift {style.signed(lift)}" for accuracy, lift in values]
-    panels.name_rows(axes, [style.task_title(task) for task in scores.index], notes)
-    axes.set_xlim(0, 1)
+    axes.hlines(rows, scores["accuracy_low"], scores["accuracy_high"], color=style.BLUE, lw=2.2)
+    label = "accuracy, 95 % interval"
+    axes.plot(scores["accuracy"], rows, "o", color=style.BLUE, ms=7, label=label)
+    beside = {"va": "center", "transform": axes.get_yaxis_transform(), "fontsize": 9.5}
+    for row, score in enumerate(scores.itertuples()):
+        axes.text(0.008, row, score.largest_class, va="center", fontsize=9, color=style.DARK)
+        axes.text(1.02, row, f"{score.accuracy:.3f}   lift {score.lift:+.3f}", **beside)
+    axes.set_yticks(rows, [style.task_title(task) for task in scores.index])
+    axes.set(xlim=(0, 1), ylim=(len(scores) - 0.5, -0.5))
+    axes.grid(axis="x")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
-    return figure
-
-
-@style.styled
-def scores_by(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draws a table of accuracies, their intervals and how many were `labelled`, row by row."""
-    figure, axes = panels.one_panel(0.34 * len(table) + 0.9, 7.5)
-    panels.draw_dots(axes, table, "accuracy")
-    values = table[["accuracy", "labelled"]].to_numpy()
-    panels.name_rows(axes, table.index, [f"{accuracy:.3f}  of {n:,.0f}" for accuracy, n in values])
-    axes.margins(x=0.08)
-    axes.set_title(title)
-    return figure
-
-
-@style.styled
-def leak(table: pd.DataFrame) -> Figure:
-    """Draws the accuracy of each kind of split on its validation images and on test people.
-
-    A row per task, split ("at random", "by person") and measured, a key of `MEASURED`, with
-    accuracy, accuracy_low and accuracy_high.
-    """
-    parts = dict(list(table.groupby("task", sort=False)))
-    figure, grid = panels.grid_of_panels(
-        list(parts), 4, [3.2] * -(-len(parts) // 4), 5, sharey=True
-    )
-    grid[0].set_ylabel("accuracy")
-    for axes, part in zip(grid, parts.values()):
-        splits = part["split"].unique()
-        places, by_kind = np.arange(len(splits)), part.set_index(["measured", "split"])
-        validation, test = (by_kind.loc[measured].loc[splits] for measured in MEASURED)
-        both = validation["accuracy"], test["accuracy"]
-        axes.plot([places - 0.13, places + 0.13], both, color=style.GRAY, lw=1, zorder=1)
-        looks = (validation, -0.13, "s", style.ORANGE), (test, 0.13, "o", style.BLUE)
-        for label, (rows, aside, look, color) in zip(MEASURED.values(), looks):
-            low, high, at = rows["accuracy_low"], rows["accuracy_high"], places + aside
-            axes.vlines(at, low, high, color=color, lw=2.2)
-            axes.plot(at, rows["accuracy"], look, color=color, ms=8, label=label)
-        gaps = test["accuracy"] - validation["accuracy"]
-        axes.set_xticks(places, [f"{name}\ngap {style.signed(gap)}" for name, gap in gaps.items()])
-        axes.set_xlim(-0.6, len(splits) - 0.4)
-        axes.grid(axis="y")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 
 

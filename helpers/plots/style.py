@@ -87,8 +87,3 @@ def task_title(task: str) -> str:
 def as_share(value: float) -> str:
     """Writes a probability with two digits: .07, .98, 1.00."""
     return f"{value:.2f}" if value >= 0.995 else f"{value:.2f}".removeprefix("0")
-
-
-def signed(value: float) -> str:
-    """Writes a difference with its sign and three digits."""
-    return f"{value:+.3f}".replace("-", "−")
