@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import plots
-from helpers import scores as metrics
-from helpers.common import WorkshopError
 from helpers.manifest import Labels, Manifest
 from helpers.plots.style import PAINT, WIDTH, clipped
 
@@ -109,19 +107,6 @@ def test_class_shares_paints_colors_in_themselves(folder):
     assert {to_hex(bar.get_facecolor()) for bar in gender.containers[0][:3]} == {"#0072b2"}
 
 
-@ALL
-def test_shares_by_split_shows_the_splits_there_are(tasks, folder):
-    manifest = manifest_of(tasks, folder)
-    figure = drawn(plots.shares_by_split(manifest), draw=tasks is THREE)
-    for task, axes in zip(tasks, panels(figure).values()):
-        train, test = axes.lines
-        assert [train.get_label(), test.get_label()] == ["train", "test"]
-        targets = manifest.subset("train").targets(task)
-        wanted = np.bincount(targets[targets >= 0]) / (targets >= 0).sum()
-        assert max(train.get_xdata()) == pytest.approx(wanted.max())
-        assert sum(train.get_xdata()) == pytest.approx(1)
-
-
 def test_image_grid_takes_arrays_and_paths_and_frames_them(folder):
     images = [
         np.zeros((48, 20, 3), np.uint8),
@@ -142,13 +127,6 @@ def test_image_grid_takes_arrays_and_paths_and_frames_them(folder):
 
 def test_image_grid_without_images_says_so():
     assert drawn(plots.image_grid([])).texts[0].get_text() == "no images"
-
-
-def test_shares_by_split_asks_for_a_split(folder):
-    manifest = manifest_of(THREE, folder)
-    manifest.frame["split"] = ""
-    with pytest.raises(WorkshopError, match="split_by_group"):
-        plots.shares_by_split(manifest)
 
 
 def test_images_stand_upright_as_exif_says(tmp_path):
@@ -192,30 +170,6 @@ def test_training_curves_need_only_what_there_is():
     log = log_of(THREE, 5)[["epoch", "loss", "val_loss", "val_gender_accuracy"]][:1]
     figure = drawn(plots.training_curves(log))
     assert sum(axes.get_visible() for axes in figure.axes) == 2
-
-
-@ALL
-def test_scores_against_baseline_shows_both(tasks, folder):
-    manifest = manifest_of(tasks, folder)
-    scores = metrics.score_manifest(manifest, predictions(manifest))
-    axes = drawn(plots.scores_against_baseline(scores), draw=tasks is THREE).axes[0]
-    assert widths(axes) == scores["majority_baseline"].tolist()
-    assert axes.lines[0].get_xdata().tolist() == scores["accuracy"].tolist()
-    ends = [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()]
-    assert ends == scores[["accuracy_low", "accuracy_high"]].to_numpy().tolist()
-
-
-@pytest.mark.parametrize("classes", [COLORS[:2], COLORS, SIGNS["sign"]], ids=[2, 12, 43])
-def test_confusion_matrix_shows_counts_and_shares_of_the_rows(classes):
-    number = len(classes)
-    counts = np.zeros((number, number), int)
-    counts[0, :2] = [30, 10]  # all other classes have no labels
-    table = pd.DataFrame(counts, classes, classes)
-    axes = drawn(plots.confusion_matrix(table, "gender"), draw=number < 43).axes[0]
-    assert texts(axes) == ["30", "10"]
-    assert axes.images[0].get_array()[0, :2].tolist() == [0.75, 0.25]
-    assert axes.images[0].get_array()[1].sum() == 0
-    assert len(labels_of(axes)) == number
 
 
 @ALL

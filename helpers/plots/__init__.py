@@ -10,9 +10,8 @@ from helpers.common import front_door
 
 if TYPE_CHECKING:
     from helpers.plots.answers import gallery_rows, heatmaps, probabilities, probability_gallery
-    from helpers.plots.data import class_shares, shares_by_split
+    from helpers.plots.data import class_shares
     from helpers.plots.images import image_grid
-    from helpers.plots.scores import confusion_matrix, scores_against_baseline
     from helpers.plots.style import (
         BLUE,
         GRAY,

@@ -18,12 +18,6 @@ def new_figure(height: float, width: float = style.WIDTH) -> style.NotebookFigur
     return style.NotebookFigure(figsize=(width, height), layout="constrained")
 
 
-def one_panel(height: float, width: float = style.WIDTH) -> tuple[style.NotebookFigure, Axes]:
-    """Makes a figure with a single panel; the sizes are inches."""
-    figure = new_figure(height, width)
-    return figure, figure.subplots()
-
-
 def grid_of_panels(
     titles: Sequence[str], columns: int, heights: Sequence[float]
 ) -> tuple[style.NotebookFigure, list[Axes]]:
