@@ -6,7 +6,7 @@ Every file that cannot be used is reported. Images are only looked for below the
 import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -110,14 +110,19 @@ def read_annotations(
     names = None if names is None else dict.fromkeys(names)
     read = partial(_read_one, folder, images, names, class_from, groups or {})
     results = map_in_threads(read, files, desc="reading annotations")
+    first: dict[Path, Annotated] = {}
     problems = [one for one in results if isinstance(one, Problem)]
-    found, twice = _without_twins(one for one in results if isinstance(one, Annotated))
+    for one in (one for one in results if isinstance(one, Annotated)):
+        if (other := first.setdefault(one.image, one)) is not one:
+            texts = f"another of {one.image.name}, {other.source.name}", "one for each image"
+            error = BadFileError("two annotations", *texts, "Put all boxes into one of them.")
+            problems.append(error.about(one.source))
     what = "an annotation of the same name, if need be one without an object"
     texts = "an image without an annotation", what, "Annotate it, or delete it.", "warning"
     lonely = BadFileError("missing annotation", *texts)
     stems = {path.stem: path for some in images.values() for path in some}
     missing = sorted(stems.keys() - {path.stem for path in files})
-    return found, problems + twice + [lonely.about(stems[stem]) for stem in missing]
+    return [*first.values()], problems + [lonely.about(stems[stem]) for stem in missing]
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -157,7 +162,7 @@ def _read_one(
 ) -> Annotated | Problem:
     try:
         reader = _read_penn_fudan if path.suffix == ".txt" else _read_voc
-        named, size, boxes = reader(_read_bytes(path))
+        named, size, boxes = reader(read_input(path, MOST_BYTES))
         image = _find_image(folder, images, path, named)
         if printable(image.name) != image.name:
             texts = f"an image {printable(image.name)}", "a name in UTF-8", "Rename it."
@@ -175,6 +180,8 @@ def _read_one(
         return Annotated(image, path, *real, clipped, groups.get(image.stem, image.stem))
     except BadFileError as error:
         return error.about(path)
+    except OSError as error:
+        return _unreadable(error.strerror).about(path)
 
 
 def _annotation_files(folder: Path) -> list[Path]:
@@ -219,28 +226,9 @@ def _find_image(
     raise BadFileError("missing image", found, what, fix)
 
 
-def _without_twins(found: Iterable[Annotated]) -> tuple[list[Annotated], list[Problem]]:
-    """Keeps the first of several annotations of the same image."""
-    first, problems = {}, []
-    for one in found:
-        if (other := first.setdefault(one.image, one)) is not one:
-            found = f"another annotation of {one.image.name}, {other.source.name}"
-            fix = "Put all boxes into one of them and delete the other."
-            error = BadFileError("two annotations", found, "one annotation for each image", fix)
-            problems.append(error.about(one.source))
-    return list(first.values()), problems
-
-
 def _unreadable(found: object) -> BadFileError:
     what = f"VOC XML without a DTD, or Penn-Fudan's text, of at most {MOST_BYTES:,} bytes"
     return BadFileError("unreadable annotation", str(found), what, "Restore it, or export it anew.")
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return read_input(path, MOST_BYTES)
-    except OSError as error:
-        raise _unreadable(error.strerror) from None
 
 
 def _read_voc(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:

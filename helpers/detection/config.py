@@ -59,7 +59,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 class Config(Declared):
-    """The settings of a run."""
+    """The settings of a run; paths become absolute, relative ones are those of this process."""
 
     label_map: Text = Field(description="the path of a label map")
     train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
@@ -103,6 +103,8 @@ class Config(Declared):
     @classmethod
     def _checked(cls, value: Any, check: Callable[[Any], Any], info: ValidationInfo) -> Any:
         field = cls.model_fields[info.field_name]
+        if info.field_name in PATHS:
+            value = _absolute(value, Path.cwd())
         if get_origin(field.annotation) is tuple:
             value = tuple(value) if isinstance(value, list | tuple) else (value,)
         try:
@@ -149,14 +151,9 @@ class Config(Declared):
         paths = {name: _absolute(value[name], folder) for name in PATHS if value.get(name)}
         return cls(**{**value, **paths})
 
-    def absolute(self) -> Self:
-        """Returns the config with absolute paths; relative ones are those of this process."""
-        return self.replace(**{name: _absolute(getattr(self, name), Path.cwd()) for name in PATHS})
-
     def write(self, path: Path | str) -> None:
         """Writes the config as YAML with absolute paths."""
-        value = self.absolute().model_dump(mode="json")
-        write_text(Path(path), yaml.safe_dump(value, sort_keys=False))
+        write_text(Path(path), yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
     def read_label_map(self) -> LabelMap:
         """Reads the label map, which must have `num_classes` where that is given."""
@@ -171,7 +168,7 @@ class Config(Declared):
 def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_absolute(one, folder) for one in value]
-    if not isinstance(value, str) or "://" in value:  # a bucket, not on this disk
+    if not isinstance(value, str) or not value or "://" in value:  # a bucket, not on this disk
         return value
     if "\0" in value or printable(value) != value:
         raise expected("a path", ascii(value[:80]), "Correct it.")

@@ -207,7 +207,8 @@ def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[De
         video.release()
 
 
-def _parser() -> argparse.ArgumentParser:
+def main() -> None:
+    """Runs the command."""
     what = __doc__.split("\n")[0]
     parser = argparse.ArgumentParser("helpers.detection.describe", description=what)
     add = parser.add_argument
@@ -218,12 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--most", **number_flag("people in an image, at most", 1, MOST_BOXES, MOST))
     add("--fps", **number_flag("frames per second of a video", 0.001, 1e3, FRAMES_PER_SECOND))
     add("places", nargs="+", metavar="PLACE", help="an image, a folder, or a video")
-    return parser
-
-
-def main() -> None:
-    """Runs the command."""
-    arguments = _parser().parse_args()
+    arguments = parser.parse_args()
     inputs = [*arguments.places, arguments.detector, arguments.attributes]
     check_out(arguments.out, DESCRIBED, inputs, inside=True)
     exports = arguments.detector / "export", arguments.attributes / "export"

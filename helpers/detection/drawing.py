@@ -23,7 +23,6 @@ THUMB = 62  # width of the small image
 LEAST_CARD = 108  # height, so that the small image fits
 BEST = 1280  # width to which images are resized
 MARGIN = 6  # between the images of a sheet
-Edges = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
 
 _font = lru_cache(maxsize=8)(ImageFont.load_default)
 
@@ -60,35 +59,13 @@ def with_boxes(
     edge = max(2, image.height // 240)
     for (ymin, xmin, ymax, xmax), color in zip(boxes.tolist(), colors):
         pen.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=edge)
-    taken: list[Edges] = []
-    for box, caption, color in zip(boxes, captions, colors):  # over all boxes
-        if not caption:
-            continue
-        wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
-        taken.append(place := caption_place(box, (wide, high), image.size, taken))
-        pen.rectangle(place, fill=color)
-        corner = (place[0] + size * 0.3, place[1] + 0.1 * size)
-        pen.text(corner, caption, _ink_on(color), _font(size))
+    for (ymin, xmin, _, _), caption, color in zip(boxes, captions, colors):  # over all boxes
+        if caption:
+            corner = min(max(xmin, 0), image.width - 4 * size), max(ymin - 1.35 * size, 0)
+            left, top, right, bottom = pen.textbbox(corner, caption, _font(size))
+            pen.rectangle((left - 3, top - 2, right + 3, bottom + 2), fill=color)
+            pen.text(corner, caption, _ink_on(color), _font(size))
     return image
-
-
-def caption_place(
-    box: np.ndarray, caption: tuple[float, float], image: tuple[int, int], taken: Sequence[Edges]
-) -> Edges:
-    """Finds a free place for the caption of a box (4,): above it, or at its other corners.
-
-    Sizes of caption and image are width and height.
-    """
-    ymin, xmin, ymax, xmax = (float(edge) for edge in box)
-    wide, high = caption
-    rows = (min(max(y, 0), max(image[1] - high, 0)) for y in (ymin - high, ymin, ymax - high, ymax))
-    columns = [min(max(x, 0), max(image[0] - wide, 0)) for x in (xmin, xmax - wide)]
-    places = [(x, y, x + wide, y + high) for y in rows for x in columns]
-    return next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
-
-
-def _overlap(one: Edges, other: Edges) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _ink_on(color: str) -> str:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from google.protobuf.message import DecodeError
 
 from helpers.common import (
@@ -147,20 +148,17 @@ def _split(
 ) -> dict[str, list[Annotated]]:
     """Splits shuffled images by group, so that both splits get their fraction of every class."""
     rng = np.random.default_rng(seed)
-    row = {group: number for number, group in enumerate(sorted({one.group for one in found}))}
-    column = {name: number for number, name in enumerate(label_map.names, 1)}
-    counts = np.zeros((len(row), 1 + label_map.classes))
-    for one in found:
-        counts[row[one.group], 0] += 1
-        for box in one.boxes:
-            counts[row[one.group], column[box.name]] += 1
-    counts = counts[:, counts.any(axis=0)]
+    pairs = [(one.group, name) for one in found for name in ("", *_names([one]))]  # "": the image
+    frame = pd.DataFrame(pairs, columns=["group", "name"])
+    counts = pd.crosstab(frame["group"], frame["name"]).reindex(columns=["", *label_map.names])
     shares = np.array([1 - val_share, val_share])
     # assign_groups divides by the fractions, so none may be 0
-    side = assign_groups(counts, shares, rng) if val_share > 0 else np.zeros(len(row), int)
+    known = counts.dropna(axis="columns").to_numpy(float)
+    side = assign_groups(known, shares, rng) if val_share > 0 else np.zeros(len(counts), int)
+    side_of = dict(zip(counts.index, side))
     mixed = [found[number] for number in rng.permutation(len(found))]
     return {
-        split: [one for one in mixed if side[row[one.group]] == number]
+        split: [one for one in mixed if side_of[one.group] == number]
         for number, split in enumerate(SPLITS)
     }
 
@@ -345,7 +343,8 @@ def describe_written(written: Written) -> str:
     return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
+def main() -> None:
+    """Runs the command."""
     what = __doc__.split("\n")[0]
     parser = argparse.ArgumentParser("helpers.detection.records", description=what)
     add = parser.add_argument
@@ -362,12 +361,7 @@ def _parser() -> argparse.ArgumentParser:
     groups = "CSV with image_path and group; a group is never split"
     add("--groups", type=read_groups, metavar="FILE", help=groups)
     add("--check", help="only check records: a folder, or a glob")
-    return parser
-
-
-def main() -> None:
-    """Runs the command."""
-    options = vars(_parser().parse_args())
+    options = vars(parser.parse_args())
     place, folder, out = (options.pop(name) for name in ("check", "voc", "out"))
     if place:
         pattern = f"{glob.escape(place)}/*record*" if Path(place).is_dir() else place

@@ -93,11 +93,8 @@ class Detector:
         if not (folder / SAVED_MODEL / "saved_model.pb").is_file():
             raise expected(f"a detector's export in {folder}", "none", ADVICE)
         check_sums(folder, SAVED_MODEL, ADVICE)
-        self.label_map = LabelMap.read(folder / LABEL_MAP_FILE)
-        own = folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE
-        if own.is_file() and LabelMap.read(own) != self.label_map:
-            where = folder / LABEL_MAP_FILE
-            raise expected("the classes of this detector", "others", ADVICE, where)
+        own = folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE  # not in older exports
+        self.label_map = LabelMap.read(own if own.is_file() else folder / LABEL_MAP_FILE)
         with reading(folder / SAVED_MODEL, "a detector", ADVICE):
             self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
             self._detect = self._model.signatures["detect"]

@@ -42,7 +42,6 @@ def train(
 
 
 def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool) -> DetectionRun:
-    config = config.absolute()
     label_map = config.read_label_map()
     inputs = [config.checkpoint, *config.train, *config.val]
     if check_folder(folder, resume, overwrite, inputs, runs.RUN_FILES):
