@@ -1,7 +1,4 @@
-"""Reads images and their boxes, of VOC, Oxford-IIIT Pet (XML) or Penn-Fudan (text).
-
-Every file that cannot be used is reported. Images are only looked for below the folder.
-"""
+"""Reads images and their boxes, of VOC, Oxford-IIIT Pet (XML) or Penn-Fudan (text)."""
 
 import io
 import re

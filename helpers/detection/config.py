@@ -70,10 +70,8 @@ class Config(Declared):
         (192, 320), description="[height, width], multiples of 32 from 64 to 2048"
     )
     backbone: Literal[*BACKBONES] = Field(SMALL, description=f"one of {', '.join(BACKBONES)}")
-    # for a ResNet where the network allows the download
-    weights: Literal["imagenet"] | None = Field(None, description="null or imagenet")
-    # a checkpoint of another run to start from, or that run's folder
-    checkpoint: str | None = Field(None, description="a path, or null")
+    weights: Literal["imagenet"] | None = Field(None, description="null; for a ResNet imagenet")
+    checkpoint: str | None = Field(None, description="of another run, or that run's folder")
     anchor_sizes: tuple[Size, Size, Size] = Field(
         (28.0, 56.0, 112.0), description=f"pixels from 4 to 2048 for each of the strides {STRIDES}"
     )
@@ -83,8 +81,7 @@ class Config(Declared):
     )
     batch_size: int = Field(8, ge=1, le=1024, description="images in a step")
     num_steps: int = Field(1000, ge=1, le=100_000_000, description="steps of the whole run")
-    # train by the clock instead of counting steps
-    minutes: Number | None = Field(None, ge=0.01, le=1e5, description="of training, or null")
+    minutes: Number | None = Field(None, ge=0.01, le=1e5, description="instead of num_steps")
     learning_rate: Number = Field(2e-3, ge=1e-7, le=1, description="the highest of one cycle")
     weight_decay: Number = Field(1e-3, ge=0, le=1, description="of AdamW")
     flip: bool = Field(True, description="true or false")  # mirror half of the images

@@ -1,8 +1,6 @@
 """Detects the people in images and videos, and predicts the attributes of each.
 
-    python -m helpers.detection.describe --detector RUN --attributes RUN --out DIR PLACE ...
-
-DIR gets a drawn image for each image or frame, people.csv and people.json.
+python -m helpers.detection.describe --detector RUN --attributes RUN --out DIR PLACE ...
 """
 
 import argparse

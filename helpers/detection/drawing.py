@@ -1,8 +1,4 @@
-"""Draws boxes onto images, with a card for each person beside them.
-
-A person's color joins box, number and card. A bar's length and color show a probability: blue from
-`SURE` on, orange from `LIKELY` on, gray below.
-"""
+"""Draws boxes onto images, with a card for each person beside them, in the color of its box."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +9,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from helpers import plots
 
-SURE, LIKELY = 0.8, 0.5  # the least probability of each
+SURE, LIKELY = 0.8, 0.5  # from which probability on a bar is blue, or orange; else it is gray
 # Distinguishable for color-blind readers too (Okabe and Ito 2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 PAPER, TRACK = "#FFFFFF", "#E8E8E8"
@@ -117,10 +113,7 @@ def _draw_prediction(
     start, right = x + 84, CARD - 32
     if name in plots.PAINT:
         pen.rectangle((start, y + 2, start + 9, y + 11), fill=plots.PAINT[name], outline=plots.GRAY)
-    elif name == plots.RAINBOW:
-        for left, part in zip((start, start + 3, start + 6), ("red", "yellow", "blue")):
-            pen.rectangle((left, y + 2, left + 3, y + 11), fill=plots.PAINT[part])
-    offset = 13 if name in plots.PAINT or name == plots.RAINBOW else 0
+    offset = 13 if name in plots.PAINT else 0
     pen.text((start + offset, y), name[: 17 if offset else 19], plots.INK, _font(11))
     unsure = plots.ORANGE if probability >= LIKELY else plots.GRAY
     color = plots.BLUE if probability >= SURE else unsure

@@ -53,22 +53,18 @@ class LabelMap:
         with reading(Path(path), 'a label map, such as item { id: 1 name: "person" }', fix):
             text, message = read_input(path, MOST_BYTES).decode(), _Message()
             text_format.Parse(text, message, allow_unknown_field=True)
-            return cls(_checked([(item.id, item.name) for item in message.item]))
+            if not (items := [(item.id, item.name) for item in message.item]):
+                raise ValueError("no item")
+            numbers, names = zip(*items)
+            if min(numbers) < 1:
+                raise ValueError(f"the id {min(numbers)}; 0 is the background")
+            for values, what in ((numbers, "id"), (names, "name")):
+                value, count = Counter(values).most_common(1)[0]
+                if count > 1 or "" in values:
+                    raise ValueError(f"the {what} {value!r} twice, or an empty {what}")
+            return cls({name: number for number, name in sorted(items)})
 
     def write(self, path: Path | str) -> None:
         """Writes the label map."""
         message = _Message(item=[{"id": i, "name": name} for name, i in self.ids.items()])
         write_text(Path(path), text_format.MessageToString(message, as_utf8=True))
-
-
-def _checked(items: list[tuple[int, str]]) -> dict[str, int]:
-    if not items:
-        raise ValueError("no item")
-    numbers, names = zip(*items)
-    if min(numbers) < 1:
-        raise ValueError(f"the id {min(numbers)}; 0 is the background")
-    for values, what in ((numbers, "id"), (names, "name")):
-        value, count = Counter(values).most_common(1)[0]
-        if count > 1 or "" in values:
-            raise ValueError(f"the {what} {value!r} twice, or an empty {what}")
-    return {name: number for number, name in sorted(items)}

@@ -3,8 +3,7 @@
     python -m helpers.detection.records --voc DIR --out DIR [--shards 10] [--label-map FILE]
     python -m helpers.detection.records --check DIR
 
-writes NAME_train.record-00000-of-00010 and so on, NAME_val.record-..., label_map.pbtxt, and
-report.csv with every file left out. Features are named as in TensorFlow's Object Detection API.
+Features and files are named as in TensorFlow's Object Detection API.
 """
 
 import argparse

@@ -1,8 +1,4 @@
-"""The folder of a detection run, and its checkpoints.
-
-`log.csv` has a line for each checkpoint: losses since the last one, and scores on `val`;
-`checkpoints/` has the newest ones, such as step-000250.npz: weights and optimizer.
-"""
+"""The folder of a detection run: its config, log.csv, and the newest of its checkpoints."""
 
 import re
 from dataclasses import dataclass
