@@ -84,19 +84,6 @@ def task_title(task: str) -> str:
     return str(task).replace("_", " ")
 
 
-def three_digits(value: float) -> str:
-    """Writes a number with three digits and a unit prefix: 1.23 M, 45.6 k, 789."""
-    for size, prefix in ((1e6, " M"), (1e4, " k")):
-        if abs(value) >= size:
-            return f"{value / (1e3 if prefix == ' k' else size):.3g}{prefix}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
 def as_share(value: float) -> str:
     """Writes a probability with two digits: .07, .98, 1.00."""
     return f"{value:.2f}" if value >= 0.995 else f"{value:.2f}".removeprefix("0")
-
-
-def signed(value: float) -> str:
-    """Writes a difference with its sign and three digits."""
-    return f"{value:+.3f}".replace("-", "−")

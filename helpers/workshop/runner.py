@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pandas as pd
@@ -24,22 +23,6 @@ CELL_SECONDS = 1800  # a cell that takes longer hangs: the longest trains for mi
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class WatchedClient(NotebookClient):
-    """Runs a notebook and shows on a progress bar which cell runs and what it last printed."""
-
-    def __init__(self, notebook: nbformat.NotebookNode, bar: tqdm, **options: Any):
-        super().__init__(notebook, **options)
-        self.bar = bar
-        self.on_cell_executed = lambda **_: bar.update()
-
-    def output(self, outs: list, msg: dict, *place: Any) -> Any:
-        """Shows the last line of text of a kernel's message."""
-        text = _COLOR.sub("", msg["content"].get("text") or "").strip()
-        if text:
-            self.bar.set_postfix_str(re.split(r"[\r\n]", text)[-1][:60])
-        return super().output(outs, msg, *place)
-
-
 def run_notebook(path: Path, folder: Path) -> float:
     """Runs the notebook `path`, writes it with outputs and as HTML to `folder`; returns seconds.
 
@@ -54,8 +37,9 @@ def run_notebook(path: Path, folder: Path) -> float:
     with tqdm(total=cells, desc=path.stem, unit="cell", dynamic_ncols=True) as bar:
         # coalesce_streams leaves out what a progress bar overwrote
         options = {"timeout": CELL_SECONDS, "kernel_name": "python3", "coalesce_streams": True}
-        client = WatchedClient(notebook, bar, **options)
-        client.resources = {"metadata": {"path": str(path.parent)}}
+        place = {"metadata": {"path": str(path.parent)}}
+        client = NotebookClient(notebook, resources=place, **options)
+        client.on_cell_executed = lambda **_: bar.update()
         try:
             client.execute(env=environment)
         except CellExecutionError as error:
