@@ -201,3 +201,11 @@ def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):
             stripe = layers.Cropping2D(((top, rows - bottom), (0, 0)), name=f"crop_{i}")(features)
             vectors.append(layers.GlobalAveragePooling2D(name=f"stripe_{i}")(stripe))
     return layers.Concatenate(name="features")(vectors) if len(vectors) > 1 else vectors[0]
+
+
+def with_mirror(model: keras.Model) -> keras.Model:
+    """Returns a network that averages a network's answers for an image and its mirror image."""
+    image = keras.Input(model.input_shape[1:], name="image")
+    answers, mirrored = model(image), model(keras.ops.flip(image, axis=2))
+    heads = {x: layers.Average(name=x)([answers[x], mirrored[x]]) for x in answers}
+    return keras.Model(image, heads, name="mirrored")

@@ -39,7 +39,7 @@ FORMATS = ("saved_model", "litert", "onnx")
 
 def export_run(run: Any, formats: Sequence[str] = FORMATS) -> Path:
     """Exports the best model of a run and returns the folder; raises where no epoch has ended."""
-    return export_model(run.load_model(), run.labels, run.export_folder, formats)
+    return export_model(run.load_predictor(), run.labels, run.export_folder, formats)
 
 
 def export_model(

@@ -67,6 +67,7 @@ FINE_TUNE = Recipe(
     weights="imagenet",
     backbone_rate=1 / 3,
     planned=",".join(PLANNED),
+    views="mirrored",
 )
 
 # What `--recipe` knows by name.

@@ -132,6 +132,13 @@ class Run:
                 raise ValueError(f"heads of {heads}")
         return model
 
+    def load_predictor(self, epoch: int | None = None) -> keras.Model:
+        """Loads a model as `load_model` does; it answers by the `views` of the recipe."""
+        from helpers.model import with_mirror  # imports TensorFlow, which takes seconds
+
+        model = self.load_model(epoch)
+        return with_mirror(model) if self.recipe.views == "mirrored" else model
+
 
 def check_folder(
     folder: Path,
