@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 WIDTH = 10.0  # inches: the width of a notebook's output
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 INK, DARK, GRAY, FAINT = "#262626", "#555555", "#8A8A8A", "#A0A0A0"  # of words and lines
-SHADE, PALE, TRACK, PALE_BLUE = "#D9D9D9", "#E3E3E3", "#F0F0F0", "#A9C6DB"  # of areas
+PALE, TRACK, PALE_BLUE = "#E3E3E3", "#F0F0F0", "#A9C6DB"  # of areas
 # What a class that names a color is painted in.
 PAINT = {
     "black": "#1E1E1E",
