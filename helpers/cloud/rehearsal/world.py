@@ -12,10 +12,8 @@ from typing import Any
 import boto3
 import botocore.session
 
-from helpers.cloud.guard import Guarded
+from helpers.cloud.guard import Guarded, inherited
 from helpers.common import ROOT, expected
-
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no secrets, no switches
 
 
 class Rehearsal:
@@ -41,14 +39,6 @@ class Rehearsal:
         self._answers.stop()
         self._guard.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def inherited() -> dict[str, str]:
-    """Returns what a process of the rehearsal gets of the learner's environment."""
-    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    names = given if given == "*" else ",".join(filter(None, [given, "127.0.0.1", "localhost"]))
-    found = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return found | {"no_proxy": names, "NO_PROXY": names}  # what stays here meets no proxy
 
 
 def lonely_session(region: str) -> boto3.Session:
