@@ -271,8 +271,9 @@ def start(code: str, monkeypatch) -> str:
     limit = SimpleNamespace(max_runtime_in_seconds=60)
     machine = SimpleNamespace(instance_type="ml.m5.large", instance_count=1)
     trainer = SimpleNamespace(compute=machine, stopping_condition=limit, train=refuse)
+    trainer.base_job_name = "any"
     session = SimpleNamespace(note=lambda *_: None, uri=lambda *_: "s3://any")
-    return told(job.start_job, session, SimpleNamespace(name="any", trainer=trainer), {})
+    return told(job.start_job, session, SimpleNamespace(trainer=trainer), {})
 
 
 @trouble("access-denied", 1)
@@ -282,9 +283,11 @@ def no_job_for_you(monkeypatch, **_) -> str:
 
 @trouble("over-the-quota", 0)
 def small_quota(**_) -> str:
-    quotas = {"ml.m5.large for training job usage": 0}
-    session = SimpleNamespace(_clients={"quotas": quotas}, region="us-east-1")
-    return told(check_quota, session, "ml.m5.large", "training job usage")
+    found = SimpleNamespace(search=lambda _: iter([0.0]))
+    pages = SimpleNamespace(paginate=lambda **_: found)
+    client = SimpleNamespace(get_paginator=lambda _: pages)
+    session = SimpleNamespace(client=lambda _: client, region="us-east-1")
+    return told(check_quota, session, "ml.m5.large", 99)
 
 
 @trouble("over-the-quota", 1)

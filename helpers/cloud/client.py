@@ -94,9 +94,8 @@ def refusal(name: str, error: ClientError) -> str:
     if code == "ModelError":
         return f"{refused} ({answer.get('OriginalStatusCode', '')}): {said}"
     if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
-        return (
-            f"{refused} (413): it is larger than it may be.{more('413-the-request-is-too-large')}"
-        )
+        fix = "Send smaller images." + more("413-the-request-is-too-large")
+        return f"{refused} (413): it is larger than it may be. {fix}"
     if code in ("ThrottlingException", "ServiceUnavailable"):
         code = f"it too busy after {ATTEMPTS} attempts. Wait a minute, or send less at once"
     return f"expected an answer of the endpoint {name}, found {code}: {said}"

@@ -14,7 +14,8 @@ class WorkshopError(Exception):
 
 def expected(what: str, found: object, fix: str, where: object = "") -> WorkshopError:
     """Returns the error to raise; `fix` is a sentence, `where` is the file, flag or row."""
-    return WorkshopError(f"{where}{': ' if where else ''}expected {what}, found {found}. {fix}")
+    place = f"{where}: " if where else ""
+    return WorkshopError(f"{place}expected {what}, found {str(found).rstrip('.')}. {fix}")
 
 
 def more(section: str) -> str:
