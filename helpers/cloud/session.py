@@ -5,6 +5,7 @@ and `WORKSHOP_BUCKET`.
 """
 
 import importlib
+import importlib.util
 import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +17,7 @@ import boto3
 
 import helpers.cloud.checks as checks
 from helpers.cloud.ledger import Ledger
-from helpers.common import cloud_world
+from helpers.common import cloud_world, expected
 
 REGION = "us-east-1"  # of the rehearsal; prices.json is for it as well
 TAG = {"Key": "workshop", "Value": "traffic-signs"}  # on everything that is made
@@ -118,7 +119,10 @@ def _connect() -> CloudSession:
 
 
 def _rehearse() -> CloudSession:
-    from helpers.cloud.rehearsal.world import Rehearsal
+    if importlib.util.find_spec("moto") is None:
+        fix = "Install it: make install-all"
+        raise expected("the package moto for the rehearsal", "none", fix)
+    from helpers.cloud.rehearsal.answers import Rehearsal
 
     rehearsal = Rehearsal(REGION)
     boto = rehearsal.boto
