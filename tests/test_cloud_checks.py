@@ -67,7 +67,7 @@ def with_quotas(**quotas: float) -> SimpleNamespace:
         search=lambda query: iter(jmespath.search(query, {"Quotas": found}) or [])
     )
     client = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: pages))
-    return SimpleNamespace(client=lambda _: client, region=REGION)
+    return SimpleNamespace(client=lambda _: client, region=REGION, boto=session())
 
 
 def check_credentials(boto) -> str:
@@ -83,16 +83,23 @@ def check_credentials(boto) -> str:
 def test_wrong_region(region, found, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(WorkshopError, match="expected a region of AWS") as raised:
-        check_region(SimpleNamespace(region_name=region, get_available_regions=known_regions))
+        check_region(session_of_region(region))
     assert found in str(raised.value) and "AWS_DEFAULT_REGION" in str(raised.value)
 
 
-def known_regions(_: str) -> list[str]:
-    return ["eu-central-1", "us-east-1", "us-west-2"]
+def session_of_region(region: str | None) -> SimpleNamespace:
+    """A boto3 session that knows three regions."""
+    known = {"aws": ["eu-central-1", "us-east-1", "us-west-2"]}
+    return SimpleNamespace(
+        region_name=region,
+        get_available_partitions=lambda: list(known),
+        get_available_regions=lambda _, partition: known[partition],
+    )
 
 
-def test_a_region_of_sagemaker():
-    assert check_region(session("eu-central-1")) == "eu-central-1"
+@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1", "us-gov-west-1"])
+def test_a_region_of_any_partition(region):
+    assert check_region(session(region)) == region
 
 
 def test_no_credentials(monkeypatch, tmp_path):
@@ -257,8 +264,29 @@ def test_quota():
     check_quota(with_quotas(**{"m5.large": 2}), "ml.m5.large", 2)
     with pytest.raises(WorkshopError, match=r"quota of 1 or more for 'ml.p5.48xlarge'.*found 0"):
         check_quota(with_quotas(**{"p5.48xlarge": 0}), "ml.p5.48xlarge")
-    with pytest.raises(WorkshopError, match=r"found 'ml\.m5\.huge', of which"):
-        check_quota(with_quotas(), "ml.m5.huge")
+
+
+def test_a_type_without_a_quota_of_its_own_is_left_to_aws():
+    """Service Quotas lists a default nowhere but among the defaults."""
+    assert check_quota(with_quotas(), "ml.m7i.large") is None
+
+
+def test_a_quota_that_is_too_small_links_the_console_of_the_partition():
+    account = with_quotas(**{"m5.large": 0})
+    account.boto, account.region = session("cn-north-1"), "cn-north-1"
+    with pytest.raises(WorkshopError, match=r"https://console\.amazonaws\.cn/servicequotas/"):
+        check_quota(account, "ml.m5.large")
+
+
+@mock_aws
+def test_the_role_of_the_caller_is_of_its_partition():
+    """A Studio space in China: its role may not be looked at."""
+    caller = "arn:aws-cn:sts::123456789012:assumed-role/AmazonSageMaker-1/SageMaker"
+    denied = refused("AccessDenied")
+    client = denied.client()
+    client.get_caller_identity = lambda: {"Arn": caller}
+    found = check_role(SimpleNamespace(client=lambda _: client), "")
+    assert found == "arn:aws-cn:iam::123456789012:role/service-role/AmazonSageMaker-1"
 
 
 def test_quotas_that_may_not_be_read_are_left_to_aws():

@@ -1,19 +1,20 @@
 """07 describes, starts, reads and prices a job in the open; the package asks for the same."""
 
+import json
 import re
-import secrets
 import time
 
 import boto3
 import pytest
 from moto import mock_aws
 from moto.iam.responses import IamResponse
+from packaging.version import Version
 
 from helpers.cloud import CloudSession, cleanup
-from helpers.cloud.job import PRICES, plan_job, start_job
+from helpers.cloud.job import ENVIRONMENT, PRICES, plan_job, start_job
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal.answers import Permissions
-from helpers.cloud.session import ROLE, TAG, TRUST, create_bucket
+from helpers.cloud.session import ROLE, TRUST, create_bucket
 from helpers.common import read_json
 from tests.notebook_form import NOTEBOOKS, code_cells, read
 from tests.open_cells import run_cells
@@ -43,7 +44,7 @@ def opened(session: CloudSession, folder) -> dict:
     """What the notebook's own cells leave, up to the job that they start."""
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "signs.npz").write_bytes(b"arrays")
-    names = {"session": session, "sdk": session.sdk(), "folder": folder, "secrets": secrets}
+    names = {"session": session, "sdk": session.sdk(), "folder": folder}
     names |= {"data": folder / "data", "choose": lambda full, fast: full}
     return run_cells(NAME, "open", names)
 
@@ -60,7 +61,8 @@ def test_the_job_is_asked_for_as_the_package_asks(session, tmp_path, monkeypatch
     images = {job["AlgorithmSpecification"]["TrainingImage"] for job in (mine, theirs)}
     assert images == {names["image"]}
     tags = [client.list_tags(ResourceArn=j["TrainingJobArn"])["Tags"] for j in (mine, theirs)]
-    assert all(TAG in found for found in tags)
+    assert all(tag in found for found in tags for tag in session.tags)
+    assert names["shared"]["environment"] == ENVIRONMENT
     channels = {channel["ChannelName"]: channel for channel in mine["InputDataConfig"]}
     source = channels["training"]["DataSource"]["S3DataSource"]
     assert source["S3Uri"].rstrip("/") == names["address"]
@@ -73,12 +75,29 @@ def test_the_clean_up_finds_what_the_notebook_made(session, tmp_path, monkeypatc
     assert s3.list_objects_v2(Bucket=session.bucket)["KeyCount"] >= 2  # data, source code
     assert len(client.list_training_jobs()["TrainingJobSummaries"]) == 1
     kinds = {entry.kind for entry in session.ledger.entries}
-    assert kinds == {"training job", "log", "s3 prefix", "bucket"}
+    assert kinds == {"training job", "log", "s3 prefix"}
     deleted = set()  # moto itself cannot delete a job
-    monkeypatch.setattr(cleanup, "_delete_job", lambda _, name: deleted.add(name) or True)
+    monkeypatch.setattr(cleanup, "_delete_job", lambda _, name, region: deleted.add(name))
     cleanup.delete_all(session)
-    assert len(deleted) == 1 and deleted.pop().startswith("workshop-script-")
-    assert session.bucket not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    assert len(deleted) == 1 and deleted.pop().startswith(f"workshop-{session.owner}-script-")
+    assert "Contents" not in s3.list_objects_v2(Bucket=session.bucket)
+
+
+@pytest.mark.parametrize("newest", ["2.19.0", "2.21.0"])
+def test_the_image_is_the_newest_that_the_sdk_knows(session, tmp_path, monkeypatch, newest):
+    """The SDK of SageMaker Distribution 4.4.1 knows 2.19, and refuses to name a newer one."""
+    from sagemaker.core import image_uris
+
+    config = json.loads(json.dumps(image_uris.config_for_framework("tensorflow")))
+    for scope in ("training", "inference"):
+        known = config[scope]["versions"]
+        newer = [version for version in known if Version(version) > Version(newest)]
+        config[scope]["versions"] = {v: known[v] for v in known if v not in newer}
+    monkeypatch.setattr(image_uris, "config_for_framework", lambda _: config)
+    names = opened(session, tmp_path / "signs")
+    assert f":{newest}-" in names["image"]
+    plan = plan_job(session, {}, ["sign"])
+    assert plan.trainer.training_image == names["image"]
 
 
 def test_read_log_returns_the_lines_of_every_machine(session):

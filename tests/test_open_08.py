@@ -47,7 +47,7 @@ def test_all_of_it_is_in_the_ledger_and_the_clean_up_deletes_it(session, opened)
 
 def test_what_the_notebook_deletes_is_gone(session, opened):
     run_cells(NAME, "open-delete", opened)
-    assert set(cleanup.list_all(session)["kind"]) == {"s3 prefix", "bucket"}
+    assert set(cleanup.list_all(session)["kind"]) == {"s3 prefix"}
 
 
 def test_accuracy_and_recall_are_those_of_the_package():

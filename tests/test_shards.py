@@ -58,7 +58,8 @@ def test_everything_comes_back(people: Manifest, shards: list[Path], tmp_path: P
 
 
 def test_each_shard_stands_for_itself(people: Manifest, shards: list[Path], tmp_path: Path) -> None:
-    """A host gets some of the shards, and not the labels.json beside them."""
+    """A host gets some of the objects below a prefix: each of them has to be a shard."""
+    assert sorted(shards[0].parent.iterdir()) == shards
     counts = []
     for number, shard in enumerate(shards):
         (folder := tmp_path / f"host{number}").mkdir()

@@ -14,14 +14,17 @@ from helpers.manifest import did_you_mean
 REHEARSE = "Or rehearse without an account: leave WORKSHOP_CLOUD out."
 SIGN_IN = "Type aws configure or aws sso login in a terminal; in SageMaker Studio they are there "
 SIGN_IN += f"without it. {REHEARSE}"
-QUOTAS_PAGE = "https://console.aws.amazon.com/servicequotas/home/services/sagemaker/quotas"
+QUOTAS_PAGE = "servicequotas/home/services/sagemaker/quotas"
+CONSOLE = "console.aws.amazon.com"
+CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 HIDDEN = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 EXPLAINED = {**dict.fromkeys(HIDDEN, "access-denied"), "ResourceLimitExceeded": "over-the-quota"}
 
 
 def check_region(boto: Any) -> str:
     """Returns the session's region; refuses one that SageMaker does not know."""
-    region, known = boto.region_name, boto.get_available_regions("sagemaker")
+    region, partitions = boto.region_name, boto.get_available_partitions()  # one is China
+    known = [r for p in partitions for r in boto.get_available_regions("sagemaker", p)]
     if region in known:
         return region
     fix = f"Set it: export AWS_DEFAULT_REGION=us-east-1, or type aws configure. {REHEARSE}"
@@ -74,8 +77,8 @@ def check_role(boto: Any, name: str) -> str:
         if code in HIDDEN and name.startswith("arn:"):
             return name  # a role may be used by somebody who may not look at it
         found = "no such role" if code == "NoSuchEntity" else f"no answer ({code})"
-        fix = "Name an existing one: export WORKSHOP_ROLE=<name>, with the policy "
-        fix += "AmazonSageMakerFullAccess. In the console: IAM, Roles, Create role, SageMaker."
+        fix = "Name an existing one: export WORKSHOP_ROLE=<its name, or its ARN, where you may not "
+        fix += "look at roles>. In the console: IAM, Roles, Create role, SageMaker."
         raise expected(f"the role {short!r} in your account", found, fix) from None
     if "sagemaker" not in str(role.get("AssumeRolePolicyDocument", "sagemaker")):
         fix = "Choose another one with WORKSHOP_ROLE, or add the trust in the console: IAM, Roles, "
@@ -86,13 +89,14 @@ def check_role(boto: Any, name: str) -> str:
 
 def _role_of_caller(boto: Any) -> str:
     arn = boto.client("sts").get_caller_identity()["Arn"]
-    kind, _, rest = arn.rpartition(":")[2].partition("/")
+    _, partition, _, _, account, caller = arn.split(":", 5)
+    kind, _, rest = caller.partition("/")
     if kind != "assumed-role":
         fix = "Name one: export WORKSHOP_ROLE=<name of a role for SageMaker>."
         found = "that you are signed in as a user, who has none"
         raise expected("a role for jobs and endpoints", found, fix)
     path = "service-role/" if rest.startswith("AmazonSageMaker-") else ""
-    return f"arn:aws:iam::{arn.split(':')[4]}:role/{path}{rest.split('/')[0]}"
+    return f"arn:{partition}:iam::{account}:role/{path}{rest.split('/')[0]}"
 
 
 def check_bucket(boto: Any, bucket: str, account: str) -> bool:
@@ -121,7 +125,8 @@ def check_bucket(boto: Any, bucket: str, account: str) -> bool:
 def check_quota(session: Any, instance_type: str, count: int = 1) -> None:
     """Refuses more instances at once than the account may use for a training job.
 
-    Where the quotas cannot be read, nothing is said: SageMaker itself refuses what is over them.
+    Where they cannot be read, or the account has none of its own for the type, nothing is said:
+    SageMaker itself refuses what is over its defaults.
     """
     pages = session.client("service-quotas").get_paginator("list_service_quotas")
     query = f"Quotas[?QuotaName=='{instance_type} for training job usage'].Value"
@@ -131,12 +136,9 @@ def check_quota(session: Any, instance_type: str, count: int = 1) -> None:
         if error.response["Error"]["Code"] in HIDDEN:
             return
         raise
-    if quota is None:
-        found = f"{instance_type!r}, of which your account has no quota for training"
-        fix = "Choose one such as ml.m5.xlarge."
-        raise expected("an instance type of SageMaker", found, fix)
-    if quota < count:
+    if quota is not None and quota < count:
+        console = CONSOLES.get(session.boto.get_partition_for_region(session.region), CONSOLE)
         what = f"a quota of {count} or more for {instance_type!r} in {session.region}"
         fix = "Choose another instance type, or ask for more (it takes a day or two)"
-        fix = f"{fix}: {QUOTAS_PAGE}{more('over-the-quota')}"
+        fix = f"{fix}: https://{console}/{QUOTAS_PAGE}{more('over-the-quota')}"
         raise expected(what, f"{quota:g}", fix)

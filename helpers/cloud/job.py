@@ -2,11 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,7 +13,7 @@ from botocore.exceptions import ClientError
 from helpers.cloud.checks import EXPLAINED, check_quota
 from helpers.cloud.script.environment import CHECKPOINTS
 from helpers.cloud.script.metrics import METRIC_LINE, metric_definitions
-from helpers.cloud.session import PREFIX, TAG, CloudSession, quiet_sdk
+from helpers.cloud.session import CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
 from helpers.common import (
     EXPORT_FILES,
@@ -29,16 +28,17 @@ from helpers.common import (
     whole_folder,
 )
 
-IMAGE = {"framework": "tensorflow", "version": "2.21.0", "py_version": "py312"}
 INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDED = ("Completed", "Failed", "Stopped")
 POLL_SECONDS = {"rehearsal": 0.5, "aws": 10}  # between two looks
 MOST_SECONDS = 1800  # that a job may run, and so the most that it may cost
 LAST_LINES = 15  # of a script that failed
-FIRST, LAST = "Executing command:", "Training Container Execution Completed"  # around the script's
-
-
+# lines come at once, and no progress bars, which CloudWatch shows as ever longer lines
+ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1"}
+FIRST = ("Executing command:", "+ echo 'Executing command:")  # before what the script prints
+# what the SDK's own scripts print later, on two streams, of which either may come first
+NOT_ITS = r"\++ |An error occurred with exit code|Training Container Execution Completed"
 PRICES = Path(__file__).with_name("prices.json")
 
 
@@ -74,7 +74,7 @@ def plan_job(
     from sagemaker.core.training import configs
     from sagemaker.train import ModelTrainer
 
-    name = f"{PREFIX}-signs-{datetime.now(UTC):%y%m%d-%H%M%S}-{token_hex(2)}"
+    name = session.name("signs")
     machine = {"region": session.region, "instance_type": instance_type, "image_scope": "training"}
     machines = {"instance_type": instance_type, "instance_count": instance_count}
     draft, place = temporary_draft("source"), str(CHECKPOINTS)
@@ -85,15 +85,15 @@ def plan_job(
         sagemaker_session=session.sdk(),
         role=session.role,
         base_job_name=name,
-        training_image=image_uris.retrieve(**IMAGE, **machine),
+        training_image=image_uris.retrieve("tensorflow", **machine),  # the newest that it knows
         source_code=configs.SourceCode(**source),
         compute=configs.Compute(**machines, volume_size_in_gb=30),
         stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=MOST_SECONDS),
         output_data_config=configs.OutputDataConfig(s3_output_path=session.uri(name, "output")),
         checkpoint_config=configs.CheckpointConfig(**kept),
         hyperparameters=dict(hyperparameters),
-        environment={"PYTHONUNBUFFERED": "1", "SM_CHECKPOINT_DIR": place},
-        tags=[configs.Tag(key=TAG["Key"], value=TAG["Value"])],
+        environment={**ENVIRONMENT, "SM_CHECKPOINT_DIR": place},
+        tags=[configs.Tag(key=tag["Key"], value=tag["Value"]) for tag in session.tags],
     )
     patterns = metric_definitions(tasks).items()
     metrics = [configs.MetricDefinition(name=key, regex=regex) for key, regex in patterns]
@@ -109,7 +109,7 @@ def describe_price(session: CloudSession, instance_type: str, count: int, hours:
     else:
         where += "" if session.region == where else f", not {session.region}"
         cost = f"${price * count:.3f} an hour, at most ${price * count * hours:.2f}"
-        cost += f" (on demand in {where}, as of {table['date']}, to be checked)"
+        cost += f" (on demand in {where}, as of {table['date']}, to be checked; spot is less)"
     billed = "" if session.billed else "; rehearsal: nothing is billed"
     return f"price of this job: {count} x {instance_type}, {cost}{billed}"
 
@@ -146,13 +146,22 @@ def script_lines(log: Iterable[str]) -> list[str]:
     """Returns what a job's script printed, without what the SDK's own scripts print around it."""
     found, is_inside = [], False
     for line in log:
-        if line.startswith((FIRST, f"+ echo '{FIRST}")):
+        if line.startswith(FIRST):
             is_inside = True
-        elif LAST in line or line.startswith("An error occurred with exit code"):
-            is_inside = False
-        elif is_inside and not re.match(r"\++ ", line):
-            found.append(line.rpartition("\r")[2])  # without what a progress bar overwrote
+        elif is_inside and not re.match(NOT_ITS, line):
+            # without what a progress bar overwrote: SageMaker writes its \r as #015
+            found.append(line.replace("#015", "\r").rstrip("\r").rpartition("\r")[2])
     return found
+
+
+def read_stream(logs: Any, place: dict[str, Any]) -> Iterator[str]:
+    """Yields the lines of a stream of CloudWatch, which boto3 has no paginator for."""
+    while True:
+        page = logs.get_log_events(**place)
+        yield from (event["message"].rstrip() for event in page["events"])
+        if page["nextForwardToken"] == place.get("nextToken"):
+            return
+        place["nextToken"] = page["nextForwardToken"]
 
 
 def _channel(name: str, uri: str, machines: int) -> Any:
@@ -170,7 +179,7 @@ class Job:
 
     session: CloudSession
     name: str
-    lines: list[str] = field(default_factory=list, repr=False)  # of its log so far
+    lines: list[str] = field(default_factory=list, repr=False)  # of its script so far
 
     def describe(self) -> dict[str, Any]:
         """Returns the answer of DescribeTrainingJob."""
@@ -204,7 +213,7 @@ class Job:
         return self
 
     def _failure(self, said: str) -> str:
-        last = [line for line in script_lines(self.lines) if line.strip()][-LAST_LINES:]
+        last = [line for line in self.lines if line.strip()][-LAST_LINES:]
         reason = last[-1].strip() if last else said or "no reason was given"
         shown = "\n".join(f"    {line}" for line in last)
         fix = "Fix the script or its flags, try them on this machine with python -m helpers.train, "
@@ -214,18 +223,29 @@ class Job:
         )
 
     def _new_lines(self) -> list[str]:
-        """Returns the script's new lines, from the first machine's log."""
-        pages = (
-            self.session.client("logs")
-            .get_paginator("filter_log_events")
-            .paginate(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self.name}/algo-1-")
-        )
-        known = len(script_lines(self.lines))
+        """Returns the script's new lines; some come late, among others that are known."""
+        known, new = Counter(self.lines), []
+        for line in self._read_lines():
+            if known[line]:
+                known[line] -= 1
+            else:
+                new.append(line)
+        self.lines += new
+        return new
+
+    def _read_lines(self) -> Iterator[str]:
+        """Yields the lines of the first machine; one that a spot job got later has its own log."""
+        logs, first = self.session.client("logs"), f"{self.name}/algo-1-"
         try:
-            self.lines = [event["message"].rstrip() for page in pages for event in page["events"]]
-        except ClientError:  # before the first job's first line there is no such group
-            return []
-        return script_lines(self.lines)[known:]
+            pages = logs.get_paginator("describe_log_streams")
+            pages = pages.paginate(logGroupName=LOG_GROUP, logStreamNamePrefix=first)
+            for stream in pages.search("logStreams[].logStreamName"):
+                place = {"logGroupName": LOG_GROUP, "logStreamName": stream, "startFromHead": True}
+                yield from script_lines(read_stream(logs, place))
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code != "ResourceNotFoundException":  # the group comes with the first job's line
+                yield f"its log cannot be read: {code}. Look for it in the console: CloudWatch."
 
     def figures(self) -> dict[str, float]:
         """Returns the last value of each metric, as SageMaker read it from the log."""

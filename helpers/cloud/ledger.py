@@ -9,10 +9,10 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from helpers.common import Declared, WorkshopError, artifacts_folder, write_json
+from helpers.common import ROOT, Declared, WorkshopError, write_json
 
 # In the order of deletion: what uses something goes before what is used.
-Kind = Literal["training job", "endpoint", "endpoint config", "model", "log", "s3 prefix", "bucket"]
+Kind = Literal["training job", "endpoint", "endpoint config", "model", "s3 prefix", "log"]
 KINDS = get_args(Kind)
 
 
@@ -35,9 +35,9 @@ class Ledger:
         self.folder = Path(folder)
 
     @classmethod
-    def of(cls, world: str) -> "Ledger":
-        """Returns the ledger of the world "rehearsal" or "aws"."""
-        return cls(artifacts_folder("cloud") / f"ledger-{world}.entries")
+    def of(cls, account: str) -> "Ledger":
+        """Returns the ledger of an account, or of the "rehearsal"; `make clean` keeps it."""
+        return cls(ROOT / "ledger" / account)
 
     @property
     def entries(self) -> list[Entry]:
@@ -49,6 +49,11 @@ class Ledger:
     def damaged(self) -> list[Path]:
         """The files that cannot be read."""
         return [path for path, entry in self._read() if not entry]
+
+    def other_accounts(self) -> list[str]:
+        """Returns the other accounts in which something was made that is not deleted yet."""
+        folders = (path.parent for path in self.folder.parent.glob("*/*.json"))
+        return sorted({f.name for f in folders if f.name.isdecimal() and f != self.folder})
 
     def add(self, kind: str, name: str, region: str) -> None:
         """Writes something down; call it before the thing is made."""

@@ -1,31 +1,48 @@
 """Opens the cloud: your AWS account, or the rehearsal of one on this machine.
 
 You may set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio the space's own),
-and `WORKSHOP_BUCKET`.
+`WORKSHOP_BUCKET`, and `WORKSHOP_OWNER`, where several share an account.
 """
 
 import importlib
 import importlib.util
 import logging
 import os
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore.exceptions import ClientError
 
 import helpers.cloud.checks as checks
 from helpers.cloud.ledger import Ledger
-from helpers.common import cloud_world, expected
+from helpers.common import cloud_world, expected, read_json
 
-REGION = "us-east-1"  # of the rehearsal; prices.json is for it as well
+REGION = "us-east-1"  # of the rehearsal
 TAG = {"Key": "workshop", "Value": "traffic-signs"}  # on everything that is made
 PREFIX = "workshop"  # of every name and every S3 key
+STUDIO = Path("/opt/ml/metadata/resource-metadata.json")  # where AWS describes a Studio space
+MOST_OWNER = 24  # characters: of the 63 of a job's name, the SDK's time and ours take the rest
 ACCOUNT = "123456789012"  # moto's
 ROLE = "WorkshopRole"
 TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal":
 {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""
+
+
+def find_owner() -> str:
+    """Returns whose things a session makes: WORKSHOP_OWNER, the Studio space, or the user."""
+    space = read_json(STUDIO).get("SpaceName") if STUDIO.exists() else ""
+    name = os.environ.get("WORKSHOP_OWNER") or space or Path.home().name
+    owner = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    if not 1 <= len(owner) <= MOST_OWNER:
+        fix = "Set it: export WORKSHOP_OWNER=<a name that no one else in your account has>."
+        raise expected(f"an owner of 1 to {MOST_OWNER} letters and digits", repr(name), fix)
+    return owner
 
 
 @dataclass
@@ -39,8 +56,13 @@ class CloudSession(AbstractContextManager):
     bucket: str  # for data, jobs and models
     ledger: Ledger  # of what was made, and is not deleted yet
     rehearsal: Any = None  # what plays AWS
-    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
-    tags = [TAG]  # what everything that is made must carry, so that the clean-up finds it
+    owner: str = field(default_factory=find_owner)  # the learner, in a shared account
+    _clients: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        """What everything that is made must carry, so that its owner's clean-up finds it."""
+        return [TAG, {"Key": "owner", "Value": self.owner}]
 
     @property
     def region(self) -> str:
@@ -52,15 +74,20 @@ class CloudSession(AbstractContextManager):
         """Whether what is started costs money."""
         return self.world == "aws"
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = "") -> Any:
         """Returns a boto3 client, always the same one."""
-        if service not in self._clients:
-            self._clients[service] = self.boto.client(service)
-        return self._clients[service]
+        key = service, region or self.region
+        if key not in self._clients:
+            self._clients[key] = self.boto.client(service, region_name=key[1])
+        return self._clients[key]
 
     def uri(self, *parts: str) -> str:
-        """Returns an address in the bucket, below the workshop's prefix."""
-        return "/".join([f"s3://{self.bucket}", PREFIX, *parts])
+        """Returns an address in the bucket, below the owner's prefix."""
+        return "/".join([f"s3://{self.bucket}", PREFIX, self.owner, *parts])
+
+    def name(self, what: str) -> str:
+        """Returns a name that nothing else has, not even the beginning of it."""
+        return f"{PREFIX}-{self.owner}-{what}-{token_hex(3)}"
 
     def sdk(self) -> Any:
         """Returns the session of the SageMaker SDK, without telemetry."""
@@ -70,7 +97,8 @@ class CloudSession(AbstractContextManager):
 
             modules = {"Modules": {"TelemetryOptOut": True}}
             config = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": modules}}
-            where = {"default_bucket": self.bucket, "default_bucket_prefix": PREFIX}
+            prefix = f"{PREFIX}/{self.owner}"
+            where = {"default_bucket": self.bucket, "default_bucket_prefix": prefix}
             self._clients["sdk"] = Session(self.boto, sagemaker_config=config, **where)
         return self._clients["sdk"]
 
@@ -81,8 +109,8 @@ class CloudSession(AbstractContextManager):
     def describe(self) -> str:
         """Returns one line: which world this is, and whether it costs money."""
         if self.billed:
-            text = f"aws: account {self.account}, region {self.region}, bucket {self.bucket}"
-            return f"{text}; what you start from here on costs money"
+            text = f"aws: account {self.account}, region {self.region}, bucket {self.bucket}, "
+            return f"{text}owner {self.owner}; what you start from here on costs money"
         return "rehearsal: AWS is played on this machine; nothing is billed, and nothing leaves it"
 
     def close(self) -> None:
@@ -113,9 +141,10 @@ def _connect() -> CloudSession:
     boto = boto3.Session()
     region = checks.check_region(boto)
     account = boto.client("sts").get_caller_identity()["Account"]
-    bucket = os.environ.get("WORKSHOP_BUCKET") or f"{PREFIX}-{account}-{region}"
+    # AWS's own name, which AmazonSageMakerFullAccess lets a role read and write
+    bucket = os.environ.get("WORKSHOP_BUCKET") or f"sagemaker-{region}-{account}"
     role = os.environ.get("WORKSHOP_ROLE", "")
-    return CloudSession("aws", boto, account, role, bucket, Ledger.of("aws"))
+    return CloudSession("aws", boto, account, role, bucket, Ledger.of(account))
 
 
 def _rehearse() -> CloudSession:
@@ -127,17 +156,22 @@ def _rehearse() -> CloudSession:
     rehearsal = Rehearsal(REGION)
     boto = rehearsal.boto
     boto.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
-    bucket, ledger = f"{PREFIX}-{ACCOUNT}-{REGION}", Ledger.of("rehearsal")
+    bucket, ledger = f"sagemaker-{REGION}-{ACCOUNT}", Ledger.of("rehearsal")
     return CloudSession("rehearsal", boto, ACCOUNT, ROLE, bucket, ledger, rehearsal)
 
 
 def create_bucket(session: CloudSession) -> None:
-    """Makes the session's bucket; clean-up deletes it again."""
-    session.note("bucket", session.bucket)
+    """Makes the session's bucket, which stays: others of the account may use it too."""
     elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": session.region}}
     s3 = session.client("s3")
-    s3.create_bucket(Bucket=session.bucket, **({} if session.region == "us-east-1" else elsewhere))
-    s3.put_bucket_tagging(Bucket=session.bucket, Tagging={"TagSet": [TAG]})
+    try:
+        where = {} if session.region == "us-east-1" else elsewhere
+        s3.create_bucket(Bucket=session.bucket, **where)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 409:
+            raise
+    # 409: another session of yours makes it now; where it is another account's, this is refused
+    s3.get_waiter("bucket_exists").wait(Bucket=session.bucket, ExpectedBucketOwner=session.account)
 
 
 def quiet_sdk() -> None:

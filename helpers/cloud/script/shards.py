@@ -62,7 +62,6 @@ def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Pat
     with whole_folder(folder, SHARDS) as draft, bar:
         for file, rows in zip(names, np.array_split(order, count)):
             _write_shard(manifest, np.sort(rows), draft / file, bar)
-        manifest.labels.write(draft / LABELS_FILE)
     return [folder / file for file in names]
 
 
