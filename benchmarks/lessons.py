@@ -6,7 +6,7 @@ leak     what a random split promises, and the accuracy on unseen people
 cameras  the accuracy by camera, and where no image of that camera was trained on
 people   what fewer people cost, and what training half as long costs
 
-Two are drawn, and the numbers of all are in lessons.json. Those of one run are committed in
+The cameras are drawn, and the numbers of all are in lessons.json. Those of one run are committed in
 images/real, for those who do not have the data: notebook 03 shows the cameras, and notebook 05
 reads the numbers of the leak.
 """
@@ -28,7 +28,6 @@ from helpers.common import Output, artifacts_folder, check_out, expected, whole_
 from helpers.manifest import Manifest, read_manifest, split_by_group
 from helpers.train import Recipe, Stage, change
 
-DRAWN = ("leak", "cameras")
 CAMERA_FOLDS = 3  # trainings that each leave out a third of the cameras
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the people
 FEWEST = 100  # labelled images of a camera that is shown
@@ -38,7 +37,7 @@ Probabilities = Mapping[str, np.ndarray]
 
 
 def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
-    """Writes a PNG for each of `DRAWN`, and `lessons.json` with the numbers, all or nothing."""
+    """Writes `cameras.png`, and `lessons.json` with the numbers of all, or nothing."""
     check_out(folder, FIGURES, filter(None, [manifest.source]))
     column, stage = camera_column(manifest), Stage(epochs=epochs, image_size=(96, 40))
     recipe = Recipe(stages=(stage,), seed=SEED, sampling="")  # no training may know the people
@@ -55,13 +54,9 @@ def run_lessons(manifest: Manifest, folder: Path, epochs: int) -> None:
     leak = pd.concat(parts).reset_index()
     cameras = _cameras(split, unseen, answers, column, recipe)
     people = _persons(split, unseen, answers, recipe)
-    figures = {
-        "leak": plots.leak(leak),
-        "cameras": _by_camera(cameras, f"{unseen.tasks[0]}, by {column}"),
-    }
+    figure = _by_camera(cameras, f"{unseen.tasks[0]}, by {column}")
     with whole_folder(folder, FIGURES) as draft:
-        for name, figure in figures.items():
-            figure.savefig(draft / f"{name}.png", dpi=110)
+        figure.savefig(draft / "cameras.png", dpi=110)
         write_json(draft / "lessons.json", _figures_of(leak, cameras, people))
 
 
@@ -163,8 +158,8 @@ FLAGS = shared("manifest", "out", tasks=["gender", "age", "top_color", "bottom_c
 
 
 def run(given) -> None:
-    """Trains, and writes a PNG for each lesson that is drawn, and lessons.json."""
+    """Trains, and writes what the lessons show."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     folder = given.out or artifacts_folder("real")
     run_lessons(read_manifest(given.manifest, tasks=given.tasks), folder, given.epochs)
-    print(f"wrote {', '.join(f'{name}.png' for name in DRAWN)} and lessons.json in {folder}")
+    print(f"wrote cameras.png and lessons.json in {folder}")

@@ -5,6 +5,8 @@ works for about `SECONDS` and returns a speed. Those that need no TensorFlow do 
 """
 
 import multiprocessing
+import re
+import resource
 import subprocess
 import sys
 import threading
@@ -240,13 +242,22 @@ class Measured:
         return answer
 
 
+def peak_memory() -> float:
+    """Returns the most memory of this process, or of one that it started, in GB."""
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux kilobytes
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if (status := Path("/proc/self/status")).exists():  # the other one begins with the parent's
+        own = int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text()).group(1)) / 2**20
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit)
+
+
 def _serve(connection, prepare: Callable[..., Callable[[], Any]], arguments) -> None:
     # Its own lock is a semaphore of the system, which stays behind when this process is killed.
     tqdm.set_lock(threading.RLock())
     try:
         measure = prepare(*arguments)
-        connection.send((None, common.peak_memory()))
+        connection.send((None, peak_memory()))
         while connection.recv():
-            connection.send((measure(), common.peak_memory()))
+            connection.send((measure(), peak_memory()))
     except Exception as error:  # reported by the parent: this process has no terminal of its own
         connection.send((common.WorkshopError(f"{type(error).__name__}: {error}"), 0.0))

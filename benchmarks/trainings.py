@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.baselines import predict_baseline
 from benchmarks.ideas import find_idea
 from benchmarks.measures import FOREVER, Measured, compiled_model, sequence_batches
-from helpers import model, pipeline, train
+from helpers import pipeline, train
 from helpers.common import artifacts_folder
 from helpers.manifest import SPLITS, Manifest, read_numbers
 from helpers.scores import score_manifest
@@ -71,7 +71,7 @@ def training(
         else:
             run = train.train(manifest, folder, plan, idea=idea, overwrite=True)
             best = how.get("best") or len(plan.stages) > 1
-            network = model.load_model(run.best_path if best else run.epoch_path(len(run.log)))
+            network = run.load_predictor(None if best else len(run.log))
             steps = len(read_numbers(folder / "batches.csv"))
         wall, cpu = time.monotonic() - wall, time.process_time() - cpu
         return {

@@ -28,7 +28,7 @@ def evaluate(
     from helpers.train import predict_manifest  # imports TensorFlow, which takes seconds
 
     check_labels(run, manifest)
-    model = run.load_model(epoch)
+    model = run.load_predictor(epoch)
     manifest = manifest.select(list(run.labels.tasks))
     probabilities = predict_manifest(model, manifest)
     return score_manifest(manifest, probabilities), probabilities

@@ -116,7 +116,7 @@ def tuned_recipe(**changes):
 
     stage = FINE_TUNE.stages[0]
     own = {"frozen_until": stage.frozen_until, "epochs": 2, "batch_size": 16}
-    names = ("backbone", "weights", "backbone_rate")
+    names = ("backbone", "weights", "backbone_rate", "views")
     own |= {"learning_rate": stage.learning_rate} | {n: getattr(FINE_TUNE, n) for n in names}
     return small_recipe(**{**own, **changes})
 

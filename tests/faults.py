@@ -24,7 +24,7 @@ from moto.logs.models import LogsBackend
 from moto.sagemaker.exceptions import AWSValidationException
 from moto.utilities.utils import get_partition
 
-from helpers.cloud.rehearsal import answers, endpoints, jobs, world
+from helpers.cloud.rehearsal import answers, endpoints, jobs
 from helpers.common import expected
 from tests.iam_replay import ACCOUNT, Book, enforced, full_access, own_policy
 
@@ -124,16 +124,16 @@ def conflict() -> Any:
 
 
 def _before_answers(refuse: Callable[[Any], tuple[int, dict[str, str], str] | None]) -> Any:
-    answer = answers.Answers.answer
+    answer = answers.Rehearsal.answer
 
-    def faulty(self: answers.Answers, request: Any, **more: Any) -> Any:
+    def faulty(self: answers.Rehearsal, request: Any, **more: Any) -> Any:
         if found := refuse(request):
             status, headers, body = found
             raw = answers.MockRawResponse(body)
             return answers.AWSResponse(request.url, status, headers, raw)
         return answer(self, request, **more)
 
-    return patch.object(answers.Answers, "answer", faulty)
+    return patch.object(answers.Rehearsal, "answer", faulty)
 
 
 def returns() -> Any:
@@ -209,7 +209,7 @@ def shards() -> Any:
 def iam(policy: str = "own") -> Any:
     """IAM asks the learner's policy, before anything is done."""
     stack, ready = ExitStack(), []
-    answer, lonely, book = answers.Answers.answer, world.lonely_session, Book()
+    answer, lonely, book = answers.Rehearsal.answer, answers.lonely_session, Book()
 
     def prepare(region: str) -> None:
         role = f"arn:{get_partition(region)}:iam::{ACCOUNT}:role/WorkshopRole"
@@ -225,7 +225,7 @@ def iam(policy: str = "own") -> Any:
         key.access_key_id, key.secret_access_key = KEY
         stack.enter_context(enforced(book))
 
-    def faulty(self: answers.Answers, request: Any, **more: Any) -> Any:
+    def faulty(self: answers.Rehearsal, request: Any, **more: Any) -> Any:
         if not ready:
             ready.append(True)
             prepare(region_in(request))
@@ -236,8 +236,8 @@ def iam(policy: str = "own") -> Any:
         session._session.set_credentials(*KEY)
         return session
 
-    stack.enter_context(patch.object(answers.Answers, "answer", faulty))
-    stack.enter_context(patch.object(world, "lonely_session", signed))
+    stack.enter_context(patch.object(answers.Rehearsal, "answer", faulty))
+    stack.enter_context(patch.object(answers, "lonely_session", signed))
     return stack
 
 
@@ -258,8 +258,8 @@ FAULTS = {
 
 def region(name: str) -> Any:
     """Everything is in another region, or in another partition, such as China's."""
-    lonely, stack = world.lonely_session, ExitStack()
-    stack.enter_context(patch.object(world, "lonely_session", lambda _: lonely(name)))
+    lonely, stack = answers.lonely_session, ExitStack()
+    stack.enter_context(patch.object(answers, "lonely_session", lambda _: lonely(name)))
     stack.enter_context(patch("helpers.cloud.session.REGION", name))
     return stack
 

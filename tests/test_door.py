@@ -11,9 +11,8 @@ from unittest.mock import Mock
 import pytest
 from werkzeug.serving import WSGIRequestHandler
 
-from helpers.cloud.rehearsal.answers import Answers
+from helpers.cloud.rehearsal.answers import Rehearsal
 from helpers.cloud.rehearsal.container import PREDICT, Container, open_server
-from helpers.cloud.rehearsal.world import lonely_session
 from helpers.common import WorkshopError
 
 SERVICES = {
@@ -55,17 +54,19 @@ def port_of(address: str) -> int:
     return int(address.split(":")[2].split("/")[0])
 
 
-def test_no_request_of_the_rehearsal_is_sent(monkeypatch, tmp_path):
+def test_no_request_of_the_rehearsal_is_sent(monkeypatch):
     """It answers all services in this process, whatever the learner's settings say."""
     for name, value in {"AWS_PROFILE": "none", "AWS_ENDPOINT_URL": "http://evil.example"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", Mock(side_effect=OSError))
-    boto = lonely_session("us-east-1")
-    Answers(boto, tmp_path)
+    rehearsal = Rehearsal("us-east-1")
+    boto = rehearsal.boto
     for service, operation in SERVICES.items():
         getattr(boto.client(service), operation)()
     with pytest.raises(WorkshopError, match="expected a service of AWS that the rehearsal has"):
         boto.client("ec2", endpoint_url="http://127.0.0.1:1").describe_regions()
+    rehearsal.close()
+    assert not rehearsal.folder.exists()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from helpers.cloud import CloudSession, delete_all, open_session, upload_folder,
 from helpers.cloud.checks import check_quota
 from helpers.cloud.job import Job
 from helpers.cloud.ledger import Ledger
-from helpers.cloud.rehearsal import answers, endpoints, world
+from helpers.cloud.rehearsal import answers, endpoints
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest
 from tests import faults
@@ -43,9 +43,9 @@ def opened(tmp_path: Path, monkeypatch) -> Iterator[Callable[[str], CloudSession
     def run(endpoint: endpoints.Endpoint) -> None:
         endpoint.record.endpoint_status = "InService"
 
-    started: list[world.Rehearsal] = []
+    started: list[answers.Rehearsal] = []
 
-    class Rehearsal(world.Rehearsal):
+    class Rehearsal(answers.Rehearsal):
         def __init__(self, region: str):
             super().__init__(region)
             started.append(self)
@@ -56,7 +56,7 @@ def opened(tmp_path: Path, monkeypatch) -> Iterator[Callable[[str], CloudSession
 
     of = classmethod(lambda cls, *_: cls(tmp_path / "ledger.json"))
     monkeypatch.setattr(Ledger, "of", of)
-    monkeypatch.setattr(world, "Rehearsal", Rehearsal)
+    monkeypatch.setattr(answers, "Rehearsal", Rehearsal)
     monkeypatch.setattr(endpoints.Endpoint, "_run", run)
     yield open_with
     for rehearsal in started:

@@ -10,9 +10,19 @@ from PIL import Image
 
 from helpers.common import WorkshopError
 from helpers.common.backend import onednn_helps
+from helpers.evaluate import evaluate
 from helpers.manifest import Manifest, read_manifest
 from helpers.model import load_model
-from helpers.train import Recipe, Stage, build_optimizer, build_stage_model, planning, train
+from helpers.predict import LiteRTPredictor
+from helpers.train import (
+    Recipe,
+    Stage,
+    build_optimizer,
+    build_stage_model,
+    planning,
+    predict_manifest,
+    train,
+)
 from helpers.train.flags import build_parser, recipe_from
 from helpers.train.recipe import MOST_REPEATS
 from helpers.train.recipes import FINE_TUNE, in_minutes
@@ -25,6 +35,26 @@ TUNED = in_minutes(FINE_TUNE, 5)
 
 def flags(*arguments: str) -> Recipe:
     return recipe_from(build_parser().parse_args(["--manifest", "m", "--out", "r", *arguments]))
+
+
+# What answers
+
+
+def test_the_answers_for_an_image_and_its_mirror_are_averaged(tuned, people: Manifest) -> None:
+    images = np.random.default_rng(0).uniform(0, 255, (3, *tuned.recipe.stages[0].image_size, 3))
+    plain, predictor = tuned.load_model(), tuned.load_predictor()
+    answers, mirrored = plain(images), plain(images[:, :, ::-1])
+    for task, found in predictor(images).items():
+        assert np.abs(answers[task] - mirrored[task]).max() > 1e-4
+        np.testing.assert_allclose(found, (answers[task] + mirrored[task]) / 2, atol=1e-6)
+    _, scored = evaluate(tuned, people.subset("test"))
+    np.testing.assert_allclose(
+        scored["gender"], predict_manifest(predictor, people.subset("test"))["gender"], atol=1e-6
+    )
+    one = LiteRTPredictor(tuned.export_folder)
+    pixels = images.astype(np.uint8)
+    wanted = predictor(pixels.astype(np.float32))
+    np.testing.assert_allclose(one.predict_pixels(pixels)["gender"], wanted["gender"], atol=1e-4)
 
 
 # What is trained

@@ -205,7 +205,7 @@ def test_validation_tracks_are_split_off_and_the_given_test_stays(read_signs, tm
 
 
 def test_a_share_for_a_given_test_set_is_refused(read_signs):
-    with pytest.raises(WorkshopError, match=r"--split 0\.82,0\.18,0"):
+    with pytest.raises(WorkshopError, match=r"--split 0\.8,0\.2,0"):
         split_by_group(read_signs, {"train": 0.7, "validation": 0.15, "test": 0.15})
 
 

@@ -3,8 +3,8 @@
 import pytest
 import requests
 
+from helpers.cloud.rehearsal.alone import inherited
 from helpers.cloud.rehearsal.jobs import Host
-from helpers.cloud.rehearsal.world import inherited
 
 
 @pytest.mark.parametrize("given", [None, "", "example.org,.corp", "*"])

@@ -15,8 +15,8 @@ from helpers.cloud.image_requests import RefusedError
 from helpers.common import WorkshopError
 from helpers.manifest import check_image
 from helpers.manifest.image_header import JPEG_START, MAX_PIXELS, ImageError, read_header
-from helpers.pipeline import decode_image, read_images
-from helpers.pipeline.decode import exif_orientation
+from helpers.pipeline import decode_image
+from helpers.pipeline.decode import exif_orientation, read_image
 from helpers.predict import litert
 from tests.hostile import Tally
 from tests.hostile import images as hostile
@@ -38,7 +38,7 @@ def with_sides(jpeg: bytes, height: int, width: int) -> bytes:
 
 
 def trains(path: Path) -> bool:
-    return not isinstance(hostile.refusing(lambda: next(read_images([str(path)], SIZE))), str)
+    return not isinstance(hostile.refusing(lambda: read_image(str(path), SIZE).numpy()), str)
 
 
 def seen_by_tensorflow(data: bytes) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from helpers.common import tf
 from helpers.manifest import Labels, Manifest, read_manifest
-from helpers.pipeline import read_images
+from helpers.pipeline.decode import read_image
 from tests.open_cells import run_cells
 
 CLASSES = {
@@ -70,7 +70,7 @@ def test_the_split_cuts_nobody_in_two(opened: dict):
 
 def test_pixels_are_those_of_the_package(manifest: Manifest, opened: dict):
     # at a scale that JPEG decodes in full, as 240 x 100 to 160 x 64 does in the notebook
-    wanted = next(read_images(manifest.paths[:1], SIZE))
+    wanted = read_image(manifest.paths[0], SIZE).numpy()
     pixels, _ = opened["read_jpeg"](manifest.path(0), {})
     assert np.array_equal(np.round(pixels), wanted)
 

@@ -140,16 +140,6 @@ def test_an_unknown_recipe_is_named() -> None:
         recipes.find_recipe("published-atributes")
 
 
-def test_how_much_is_done() -> None:
-    assert recipes.share_done(PUBLISHED, 0, 0) == 0
-    assert recipes.share_done(PUBLISHED, 4, 50) == pytest.approx(1)
-    shares = recipes.shares_of_work(PUBLISHED)
-    assert recipes.share_done(PUBLISHED, 1, 25) == pytest.approx(shares[0] + shares[1] / 2)
-    timed = recipes.in_minutes(PUBLISHED, 10)
-    late = recipes.share_done(timed, 2, 99, seconds=1e6)
-    assert late == pytest.approx(shares[:3].sum())
-
-
 def test_a_run_killed_in_stage_3_goes_on_in_stage_3(
     people: Manifest,
     tiny_backbone: None,

@@ -180,7 +180,11 @@ SHARD = "shard-00000-of-00001.tar"
         (GOOD | {"manifest.csv": ROWS + b"/etc/passwd,male\n"}, {}, "an image for each row, found"),
         (GOOD | {"manifest.csv": b"nothing"}, {}, "image_path"),
         (GOOD | {"labels.json": b"[]"}, {}, "another form"),
-        ({"manifest.csv": ROWS, "images/0000000.png": b"a"}, {}, r"labels\.json: expected JSON"),
+        (
+            {"manifest.csv": ROWS, "images/0000000.png": b"a"},
+            {},
+            r"labels\.json: expected tasks and their classes",
+        ),
     ],
 )
 def test_a_shard_from_outside(

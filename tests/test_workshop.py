@@ -73,7 +73,7 @@ def test_a_number_that_no_notebook_has_names_those_that_are_there(project, numbe
 
 def test_every_target_of_the_makefile_that_uses_the_environment_sets_it_up():
     rules = re.findall(
-        r"^([a-z]+):([^#\n]*).*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+        r"^([a-z-]+):([^#\n]*).*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
     )
     using = {name: needs for name, needs, recipe in rules if "$(BIN)" in recipe}
     assert {"workshop", "test", "lab", "bench", "ablation"} <= set(using)

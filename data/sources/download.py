@@ -12,7 +12,15 @@ from pathlib import Path
 import pooch
 import requests
 
-from helpers.common import WorkshopError, check_out, expected, extract, progress_bar, run_command
+from helpers.common import (
+    WorkshopError,
+    check_out,
+    expected,
+    extract,
+    more,
+    progress_bar,
+    run_command,
+)
 
 ARCHIVES = "archives"  # folder below --out where the archives stay
 CHUNK = 1 << 20  # bytes between two moves of a bar
@@ -68,7 +76,8 @@ def fetch(url: str, path: Path, checksum: str) -> Path:
         answer = error.response is not None and f"the server answered {error.response.status_code}"
         found = f"no way to it ({answer or type(error).__name__})"
         get = f"get the file elsewhere and put it at {path}; then run this again."
-        raise expected(f"to download {url}", found, f"Check the network, or {get}") from error
+        fix = f"Check the network, or {get}{more('proxy-and-certificates')}"
+        raise expected(f"to download {url}", found, fix) from error
     except ValueError as error:  # pooch's word for another checksum
         found = "another file: it was cut off or changed, and was not kept"
         fix = "Run the command again; if it says the same, the place serves something else."

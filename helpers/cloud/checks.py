@@ -8,7 +8,7 @@ from typing import Any
 from botocore import exceptions as boto_errors
 from botocore.exceptions import ClientError
 
-from helpers.common import expected
+from helpers.common import expected, more
 from helpers.manifest import did_you_mean
 
 REHEARSE = "Or rehearse without an account: leave WORKSHOP_CLOUD out."
@@ -18,6 +18,7 @@ QUOTAS_PAGE = "servicequotas/home/services/sagemaker/quotas"
 CONSOLE = "console.aws.amazon.com"
 CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 HIDDEN = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+EXPLAINED = {**dict.fromkeys(HIDDEN, "access-denied"), "ResourceLimitExceeded": "over-the-quota"}
 
 
 def check_region(boto: Any) -> str:
@@ -35,7 +36,7 @@ def check_region(boto: Any) -> str:
 @contextmanager
 def told_what_is_wrong() -> Iterator[None]:
     """Tells what boto3 raises for credentials and settings: no value, as it may be a secret."""
-    what, fix = "credentials for AWS", SIGN_IN
+    what, fix = "credentials for AWS", SIGN_IN + more("no-credentials")
     try:
         yield
         return
@@ -46,16 +47,19 @@ def told_what_is_wrong() -> Iterator[None]:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         found = f"that AWS refuses them ({code}): they are wrong, have expired, or may not do this"
+        fix = SIGN_IN + more("access-denied")
     except boto_errors.ProfileNotFound:
         what, found = "a profile of ~/.aws/config as AWS_PROFILE", "another name"
     except boto_errors.ConfigParseError as error:
         what, found = f"AWS's settings in {error.kwargs['path']}", "a file that cannot be read"
+    except (boto_errors.ConnectionError, boto_errors.HTTPClientError) as error:
+        what, found = "to reach AWS", f"no way there ({type(error).__name__})"
+        fix = f"Look at the network, the region, AWS_ENDPOINT_URL and the proxy. {REHEARSE}"
+        fix += more("no-way-to-aws")
     except (boto_errors.BotoCoreError, ValueError, OSError) as error:
-        is_away = isinstance(error, boto_errors.ConnectionError | boto_errors.HTTPClientError)
-        what = "to reach AWS" if is_away else "settings for AWS that boto3 takes"
         names = ", ".join(sorted(name for name in os.environ if name.startswith("AWS_")))
-        fix = f"Look at the network, {names} and the files in ~/.aws. {REHEARSE}"
-        found = f"others, or no way there ({type(error).__name__})"
+        what, found = "settings for AWS that boto3 takes", f"others ({type(error).__name__})"
+        fix = f"Look at {names or 'the environment'} and at the files in ~/.aws. {REHEARSE}"
     raise expected(what, found, fix) from None
 
 
@@ -136,4 +140,5 @@ def check_quota(session: Any, instance_type: str, count: int = 1) -> None:
         console = CONSOLES.get(session.boto.get_partition_for_region(session.region), CONSOLE)
         what = f"a quota of {count} or more for {instance_type!r} in {session.region}"
         fix = "Choose another instance type, or ask for more (it takes a day or two)"
-        raise expected(what, f"{quota:g}", f"{fix}: https://{console}/{QUOTAS_PAGE}")
+        fix = f"{fix}: https://{console}/{QUOTAS_PAGE}{more('over-the-quota')}"
+        raise expected(what, f"{quota:g}", fix)

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from helpers.cloud.session import CloudSession
-from helpers.common import WorkshopError, expected, progress_bar
+from helpers.common import WorkshopError, expected, more, progress_bar
 from helpers.manifest import Labels, Manifest
 
 LIMIT = 6 * 2**20  # bytes of a request: AWS re:Post on the error 413 of invoke_endpoint
@@ -94,7 +94,8 @@ def refusal(name: str, error: ClientError) -> str:
     if code == "ModelError":
         return f"{refused} ({answer.get('OriginalStatusCode', '')}): {said}"
     if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
-        return f"{refused} (413): it is larger than it may be. Send smaller images."
+        fix = "Send smaller images." + more("413-the-request-is-too-large")
+        return f"{refused} (413): it is larger than it may be. {fix}"
     if code in ("ThrottlingException", "ServiceUnavailable"):
         code = f"it too busy after {ATTEMPTS} attempts. Wait a minute, or send less at once"
     return f"expected an answer of the endpoint {name}, found {code}: {said}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from helpers.cloud.checks import check_quota
+from helpers.cloud.checks import EXPLAINED, check_quota
 from helpers.cloud.script.environment import CHECKPOINTS
 from helpers.cloud.script.metrics import METRIC_LINE, metric_definitions
 from helpers.cloud.session import CloudSession, quiet_sdk
@@ -21,6 +21,7 @@ from helpers.common import (
     WorkshopError,
     expected,
     extract,
+    more,
     progress_bar,
     read_json,
     temporary_draft,
@@ -37,7 +38,7 @@ LAST_LINES = 15  # of a script that failed
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1"}
 FIRST = ("Executing command:", "+ echo 'Executing command:")  # before what the script prints
 # what the SDK's own scripts print later, on two streams, of which either may come first
-NOT_ITS = r"\++ |An error occurred with exit code|Training Container Execution Completed"
+NOT_ITS = r"\++ |An error occurred with exit code|TrainingJob - |Training Container Execution "
 PRICES = Path(__file__).with_name("prices.json")
 
 
@@ -133,7 +134,9 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
     except ClientError as error:
         reason = "{Code}: {Message}".format_map(error.response["Error"])
         what = f"expected AWS to take the job {name}, found that it refused it"
-        raise WorkshopError(f"{what}: {reason}") from None
+        explained = EXPLAINED.get(error.response["Error"]["Code"])
+        pointer = more(explained) if explained else ""
+        raise WorkshopError(f"{what}: {reason}{pointer}") from None
     name = trainer._latest_training_job.training_job_name
     print(f"started {name}")
     return Job(session, name)

@@ -5,6 +5,7 @@ You may set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio
 """
 
 import importlib
+import importlib.util
 import logging
 import os
 import re
@@ -148,7 +149,10 @@ def _connect() -> CloudSession:
 
 
 def _rehearse() -> CloudSession:
-    from helpers.cloud.rehearsal.world import Rehearsal
+    if importlib.util.find_spec("moto") is None:
+        fix = "Install it: make install-all"
+        raise expected("the package moto for the rehearsal", "none", fix)
+    from helpers.cloud.rehearsal.answers import Rehearsal
 
     rehearsal = Rehearsal(REGION)
     boto = rehearsal.boto

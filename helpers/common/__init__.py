@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from helpers.common.archives import extract
     from helpers.common.backend import keras, layers, steady, tf
     from helpers.common.bounds import Declared, describe_bounds, number_flag, plain_name, seed_flag
-    from helpers.common.errors import WorkshopError, expected, run_command
+    from helpers.common.errors import WorkshopError, expected, more, run_command
     from helpers.common.files import (
         EXPORT_FILES,
         Draft,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         reading,
         write_sums,
     )
-    from helpers.common.memory import peak_memory
     from helpers.common.settings import (
         CORES,
         EVENT_NAMES,

@@ -14,7 +14,13 @@ class WorkshopError(Exception):
 
 def expected(what: str, found: object, fix: str, where: object = "") -> WorkshopError:
     """Returns the error to raise; `fix` is a sentence, `where` is the file, flag or row."""
-    return WorkshopError(f"{where}{': ' if where else ''}expected {what}, found {found}. {fix}")
+    place = f"{where}: " if where else ""
+    return WorkshopError(f"{place}expected {what}, found {str(found).rstrip('.')}. {fix}")
+
+
+def more(section: str) -> str:
+    """Returns the end of a message that a section of the page of troubles explains."""
+    return f" More: docs/troubleshooting.md#{section}"
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -76,8 +82,10 @@ def _message(error: Exception) -> str:
 
 
 _MEMORY_ADVICE = "Use smaller images or batches (--image-size, --batch-size), or a larger machine."
+_MEMORY_ADVICE += more("not-enough-memory")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_ADVICE = "Free some space or choose another --out, then run the same command again."
+_FULL_ADVICE += more("no-space-left-on-device")
 _ADVICE = {
     errno.EACCES: "Choose an --out that you may write to, or change the folder's permissions.",
     errno.EPERM: "Choose an --out that you may write to, or change the folder's permissions.",

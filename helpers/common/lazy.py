@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from helpers.common.errors import expected
+
 
 def front_door(
     package: str, file: str
@@ -25,6 +27,12 @@ def front_door(
     def get(name: str) -> Any:
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(where[name]), name)
+        try:
+            return getattr(import_module(where[name]), name)
+        except ModuleNotFoundError as error:
+            if not error.name or error.name.partition(".")[0] == "helpers":
+                raise
+            what, fix = f"the package {error.name}", "Type: make install-all"
+            raise expected(what, "that it is not installed", fix, package) from error
 
     return get, lambda: sorted(where), sorted(where)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from helpers.common.errors import expected
+from helpers.common.errors import expected, more
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -52,5 +52,6 @@ def artifacts_folder(name: str) -> Path:
 def need(path: Path, made_by: str) -> Path:
     """Returns `path` if it exists; otherwise `WorkshopError` names the notebook that makes it."""
     if not path.exists():
-        raise expected(f"{path}", "nothing", f"Run notebook {made_by}.ipynb first: it makes it.")
+        fix = f"Run notebook {made_by}.ipynb first: it makes it."
+        raise expected(f"{path}", "nothing", fix + more("expected-a-file-found-nothing"))
     return path

@@ -1,12 +1,9 @@
-"""Reads images and their boxes, of VOC, Oxford-IIIT Pet (XML) or Penn-Fudan (text).
-
-Every file that cannot be used is reported. Images are only looked for below the folder.
-"""
+"""Reads images and their boxes, of VOC, Oxford-IIIT Pet (XML) or Penn-Fudan (text)."""
 
 import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,7 +44,6 @@ _BOX = re.compile(
     r"\((-?\d{1,9}),\s*(-?\d{1,9})\)\s*-\s*\((-?\d{1,9}),\s*(-?\d{1,9})\)"
 )
 MASKS = {"trimaps", "PedMasks", "SegmentationClass", "SegmentationObject"}  # folders
-EXPORT_ANEW = "Export it anew."
 FIX_BOX = "Correct the box, or delete the annotation and its image."
 
 
@@ -86,17 +82,6 @@ class BadFileError(Exception):
         return Problem(None, str(file), *texts, kind=kind)
 
 
-class _Images:
-    """The images below a folder, by file name and by stem."""
-
-    def __init__(self, folder: Path):
-        self.by_name, self.by_stem = defaultdict(list), defaultdict(list)
-        for path in images_in(folder, deep=True):
-            if not MASKS & set(path.parts):  # these lie beside the images and have their names
-                self.by_name[path.name].append(path)
-                self.by_stem[path.stem].append(path)
-
-
 def read_annotations(
     folder: Path,
     names: Sequence[str] | None = None,
@@ -114,17 +99,27 @@ def read_annotations(
     """
     folder = Path(folder)
     files = _annotation_files(folder)
-    images = _Images(folder)
+    images = defaultdict(list)  # by file name, and by stem
+    for path in images_in(folder, deep=True):
+        if not MASKS & set(path.parts):  # these lie beside the images and have their names
+            images[path.name].append(path)
+            images[path.stem].append(path)
     names = None if names is None else dict.fromkeys(names)
     read = partial(_read_one, folder, images, names, class_from, groups or {})
-    found, problems = zip(*map_in_threads(read, files, desc="reading annotations"))
-    found, twice = _without_twins(one for one in found if one)
-    problems = [problem for some in problems for problem in some] + twice
+    results = map_in_threads(read, files, desc="reading annotations")
+    first: dict[Path, Annotated] = {}
+    problems = [one for one in results if isinstance(one, Problem)]
+    for one in (one for one in results if isinstance(one, Annotated)):
+        if (other := first.setdefault(one.image, one)) is not one:
+            texts = f"another of {one.image.name}, {other.source.name}", "one for each image"
+            error = BadFileError("two annotations", *texts, "Put all boxes into one of them.")
+            problems.append(error.about(one.source))
     what = "an annotation of the same name, if need be one without an object"
     texts = "an image without an annotation", what, "Annotate it, or delete it.", "warning"
     lonely = BadFileError("missing annotation", *texts)
-    stems = sorted(set(images.by_stem) - {path.stem for path in files})
-    return found, problems + [lonely.about(images.by_stem[stem][0]) for stem in stems]
+    stems = {path.stem: path for some in images.values() for path in some}
+    missing = sorted(stems.keys() - {path.stem for path in files})
+    return [*first.values()], problems + [lonely.about(stems[stem]) for stem in missing]
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -156,15 +151,15 @@ def rgb_file(path: Path) -> tuple[bytes, str]:
 
 def _read_one(
     folder: Path,
-    images: _Images,
+    images: Mapping[str, list[Path]],
     names: Collection[str] | None,
     class_from: str,
     groups: Mapping[str, str],
     path: Path,
-) -> tuple[Annotated | None, list[Problem]]:
+) -> Annotated | Problem:
     try:
         reader = _read_penn_fudan if path.suffix == ".txt" else _read_voc
-        named, size, boxes = reader(_read_bytes(path))
+        named, size, boxes = reader(read_input(path, MOST_BYTES))
         image = _find_image(folder, images, path, named)
         if printable(image.name) != image.name:
             texts = f"an image {printable(image.name)}", "a name in UTF-8", "Rename it."
@@ -172,25 +167,18 @@ def _read_one(
         if finding := check_image(image):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
         real = open_image(image)[0][1:3]  # width, height
+        if any(size) and size != real:  # 0 x 0 is from a tool that does not know the size
+            found = f"width x height {size[0]} x {size[1]} in the annotation"
+            fix = "Annotate this version of the image, or restore the one that was annotated."
+            raise BadFileError("size disagrees", found, f"{real[0]} x {real[1]}, as it has", fix)
         if class_from == "file":
             boxes = [replace(box, name=_class_of_file(image)) for box in boxes]
-        notes = []
-        if size != real:
-            found = f"width x height {size[0]} x {size[1]} in the annotation"
-            what = f"{real[0]} x {real[1]}, as the image has"
-            fix = "Annotate this version of the image, or restore the one that was annotated."
-            if any(size):
-                raise BadFileError("size disagrees", found, what, fix)
-            # 0 x 0 is from a tool that does not know the size
-            notes = [BadFileError("size disagrees", found, what, fix, "warning").about(path)]
         clipped = tuple(_clipped(box, real, names) for box in boxes)
-        if count := sum(a != b for a, b in zip(boxes, clipped)):
-            found = f"{count} boxes up to {SLACK:g} pixels outside"
-            note = "edges within the image", "Nothing to do: they were clipped.", "warning"
-            notes.append(BadFileError("box clipped", found, *note).about(path))
-        return Annotated(image, path, *real, clipped, groups.get(image.stem, image.stem)), notes
+        return Annotated(image, path, *real, clipped, groups.get(image.stem, image.stem))
     except BadFileError as error:
-        return None, [error.about(path)]
+        return error.about(path)
+    except OSError as error:
+        return _unreadable(error.strerror).about(path)
 
 
 def _annotation_files(folder: Path) -> list[Path]:
@@ -213,18 +201,16 @@ def _is_penn_fudan(path: Path) -> bool:
         return True  # it is read again, and reported
 
 
-def _find_image(folder: Path, images: _Images, annotation: Path, named: str) -> Path:
+def _find_image(
+    folder: Path, images: Mapping[str, list[Path]], annotation: Path, named: str
+) -> Path:
     """Returns the image that an annotation names, or else the one named like the annotation.
 
     Only the last part of the name counts, so that no annotation can point outside the folder.
     """
     wanted = PureWindowsPath(named)  # splits at backslashes too: the file may be from Windows
-    for name, paths in (
-        (wanted.name, images.by_name),
-        (wanted.stem, images.by_stem),
-        (annotation.stem, images.by_stem),
-    ):
-        found = paths.get(name, [])
+    for name in (wanted.name, wanted.stem, annotation.stem):
+        found = images.get(name, [])
         if len(found) > 1:
             fix = "Separate the images, or give them different names."
             what = f"{len(found)} images {found[0].name}"
@@ -232,29 +218,14 @@ def _find_image(folder: Path, images: _Images, annotation: Path, named: str) -> 
         if found:
             return found[0]
     what = "the image that the annotation names, or one named like the annotation"
-    fix = f"{did_you_mean(wanted.stem, images.by_stem)}Restore it, or delete the annotation."
+    fix = f"{did_you_mean(wanted.stem, images)}Restore it, or delete the annotation."
     found = f"no image {named[:80] or annotation.stem!r} below {folder}"
     raise BadFileError("missing image", found, what, fix)
 
 
-def _without_twins(found: Iterable[Annotated]) -> tuple[list[Annotated], list[Problem]]:
-    """Keeps the first of several annotations of the same image."""
-    first, problems = {}, []
-    for one in found:
-        if (other := first.setdefault(one.image, one)) is not one:
-            found = f"another annotation of {one.image.name}, {other.source.name}"
-            fix = "Put all boxes into one of them and delete the other."
-            error = BadFileError("two annotations", found, "one annotation for each image", fix)
-            problems.append(error.about(one.source))
-    return list(first.values()), problems
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return read_input(path, MOST_BYTES)
-    except OSError as error:
-        wanted, fix = f"a file of at most {MOST_BYTES:,} bytes", "Restore it, or its permissions."
-        raise BadFileError("unreadable annotation", error.strerror, wanted, fix) from None
+def _unreadable(found: object) -> BadFileError:
+    what = f"VOC XML without a DTD, or Penn-Fudan's text, of at most {MOST_BYTES:,} bytes"
+    return BadFileError("unreadable annotation", str(found), what, "Restore it, or export it anew.")
 
 
 def _read_voc(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
@@ -262,12 +233,9 @@ def _read_voc(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
         # entities and external files are refused: they can fill the memory, or read other files
         root = fromstring(data, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        reason = "a DTD or an entity" if isinstance(error, DefusedXmlException) else str(error)
-        wanted = "VOC XML without a DTD"
-        raise BadFileError("unreadable annotation", reason, wanted, EXPORT_ANEW) from None
+        raise _unreadable(error) from None
     if root.tag != "annotation":
-        found = f"<{root.tag[:40]}>"
-        raise BadFileError("unreadable annotation", found, "<annotation>", EXPORT_ANEW)
+        raise _unreadable(f"<{root.tag[:40]}>")
     size = tuple(int(_number(root, f"size/{side}", 0)) for side in ("width", "height"))
     boxes = [_voc_box(item) for item in root.iterfind("object")]
     return root.findtext("filename", "").strip(), size, boxes
@@ -300,9 +268,7 @@ def _read_penn_fudan(data: bytes) -> tuple[str, tuple[int, int], list[Box]]:
     begun = sum(line.startswith("Bounding box") for line in lines)
     once = [len(named), len(size), len(counted)] == [1, 1, 1]
     if not once or not int(counted[0][0]) == len(found) == begun:
-        found = f"{len(found)} boxes" + (f" instead of {counted[0][0]}" if counted else "")
-        what = "file name, size and number of objects, each once, and a box for each object"
-        raise BadFileError("unreadable annotation", found, what, "Restore the file.")
+        raise _unreadable(f"{len(found)} boxes, or file name, size or number of objects not once")
     boxes = [Box(name, *map(float, edges)) for name, *edges in found]
     return named[0][0], tuple(map(int, size[0])), boxes
 

@@ -12,9 +12,15 @@ from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic.fields import FieldInfo
 
-from helpers.common import Declared, WorkshopError, expected, read_input, write_text
+from helpers.common import (
+    Declared,
+    WorkshopError,
+    describe_bounds,
+    expected,
+    read_input,
+    write_text,
+)
 from helpers.detection.label_map import LabelMap
 from helpers.manifest import did_you_mean, printable
 
@@ -32,10 +38,6 @@ Side = Annotated[int, Field(ge=64, le=2048, multiple_of=STRIDES[-1])]
 Size = Annotated[Number, Field(ge=4, le=2048)]
 Ratio = Annotated[Number, Field(ge=0.1, le=10)]
 Weight = Annotated[Number, Field(ge=0, le=1000)]
-
-
-# what PyYAML raises for a date or a number that is none, and for the tag of another type
-_OTHER_FORMS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -57,46 +59,35 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 class Config(Declared):
-    """The settings of a run; an error states a number's bounds, otherwise the description."""
+    """The settings of a run; paths become absolute, relative ones are those of this process."""
 
     label_map: Text = Field(description="the path of a label map")
     train: tuple[Text, ...] = Field(min_length=1, description=GLOBS)
     val: tuple[Text, ...] = Field((), description=GLOBS)
-    num_classes: int | None = Field(
-        None, ge=1, le=100_000, description="a whole number, 1 to 100,000"
-    )
+    num_classes: int | None = Field(None, ge=1, le=100_000, description="classes, or null")
     # of the network's image, into which images are fitted without being stretched
     image_size: tuple[Side, Side] = Field(
         (192, 320), description="[height, width], multiples of 32 from 64 to 2048"
     )
     backbone: Literal[*BACKBONES] = Field(SMALL, description=f"one of {', '.join(BACKBONES)}")
-    # for a ResNet where the network allows the download
-    weights: Literal["imagenet"] | None = Field(None, description="null or imagenet")
-    # a checkpoint of another run to start from, or that run's folder
-    checkpoint: str | None = Field(None, description="a path, or null")
+    weights: Literal["imagenet"] | None = Field(None, description="null; for a ResNet imagenet")
+    checkpoint: str | None = Field(None, description="of another run, or that run's folder")
     anchor_sizes: tuple[Size, Size, Size] = Field(
-        (28.0, 56.0, 112.0),
-        description=f"3 sizes in pixels from 4 to 2048, one for each of the strides {STRIDES}",
+        (28.0, 56.0, 112.0), description=f"pixels from 4 to 2048 for each of the strides {STRIDES}"
     )
     # the area of an anchor stays that of the square
     anchor_ratios: tuple[Ratio, ...] = Field(
-        (0.5, 1.0, 2.0),
-        min_length=1,
-        max_length=9,
-        description="1 to 9 heights by widths from 0.1 to 10",
+        (0.5, 1.0, 2.0), max_length=9, min_length=1, description="heights by widths from 0.1 to 10"
     )
     batch_size: int = Field(8, ge=1, le=1024, description="images in a step")
     num_steps: int = Field(1000, ge=1, le=100_000_000, description="steps of the whole run")
-    # train by the clock instead of counting steps
-    minutes: Number | None = Field(None, ge=0.01, le=1e5, description="minutes above 0, or null")
+    minutes: Number | None = Field(None, ge=0.01, le=1e5, description="instead of num_steps")
     learning_rate: Number = Field(2e-3, ge=1e-7, le=1, description="the highest of one cycle")
     weight_decay: Number = Field(1e-3, ge=0, le=1, description="of AdamW")
     flip: bool = Field(True, description="true or false")  # mirror half of the images
     zoom: Number = Field(1.25, ge=1, le=4, description="resize by up to this factor, both ways")
     color: Number = Field(0.2, ge=0, le=0.9, description="change colors by up to this fraction")
-    checkpoint_every: int = Field(
-        250, ge=1, le=100_000_000, description="steps between two scored checkpoints"
-    )
+    checkpoint_every: int = Field(250, ge=1, le=100_000_000, description="steps between them")
     keep: int = Field(3, ge=1, le=1000, description="the newest checkpoints that are kept")
     loss_weights: dict[Literal[*LOSSES], Weight] = Field(
         dict.fromkeys(LOSSES, 1.0),
@@ -109,12 +100,14 @@ class Config(Declared):
     @classmethod
     def _checked(cls, value: Any, check: Callable[[Any], Any], info: ValidationInfo) -> Any:
         field = cls.model_fields[info.field_name]
+        if info.field_name in PATHS:
+            value = _absolute(value, Path.cwd())
         if get_origin(field.annotation) is tuple:
             value = tuple(value) if isinstance(value, list | tuple) else (value,)
         try:
             return check(value)
         except ValidationError:
-            what = _bounds(field) or field.description
+            what = f"{field.description} ({describe_bounds(field)})".replace(" ()", "")
             found = reprlib.repr(value)
             raise WorkshopError(f"{info.field_name}: expected {what}, found {found}.") from None
 
@@ -131,11 +124,10 @@ class Config(Declared):
         path = Path(path)
         try:
             value = yaml.load(read_input(path, MOST_BYTES).decode("utf-8-sig"), _PlainLoader)
-        except OSError as error:
-            found = f"no file that can be read ({error.strerror})"
-            raise expected("a config in YAML", found, "Check --config.", path) from None
-        except _OTHER_FORMS as error:
-            raise expected("YAML", str(error) or "lists too deep", "Fix the file.", path) from None
+        except Exception as error:  # PyYAML raises all kinds where a value is none of its tag
+            raise expected(
+                "YAML", str(error) or "lists too deep", "Check --config.", path
+            ) from None
         try:
             return cls.from_dict(value, path.parent.resolve())
         except WorkshopError as error:
@@ -147,23 +139,18 @@ class Config(Declared):
         known = cls.model_fields
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise WorkshopError("expected names and values, such as num_steps: 20.")
-        for name in (name for name in value if name not in known):
-            advice = f"{did_you_mean(name, known)}The settings are: {', '.join(sorted(known))}."
-            raise WorkshopError(f"no setting {name!r}. {advice}")
+        if unknown := next((name for name in value if name not in known), ""):
+            fix = f"{did_you_mean(unknown, known)}Correct that name."
+            raise expected(f"names of {', '.join(sorted(known))}", repr(unknown), fix)
         for name in ("label_map", "train"):
             if not value.get(name):
                 raise WorkshopError(f"expected {name!r} to be given, found nothing. Add the line.")
         paths = {name: _absolute(value[name], folder) for name in PATHS if value.get(name)}
         return cls(**{**value, **paths})
 
-    def absolute(self) -> Self:
-        """Returns the config with absolute paths; relative ones are those of this process."""
-        return self.replace(**{name: _absolute(getattr(self, name), Path.cwd()) for name in PATHS})
-
     def write(self, path: Path | str) -> None:
         """Writes the config as YAML with absolute paths."""
-        value = self.absolute().model_dump(mode="json")
-        write_text(Path(path), yaml.safe_dump(value, sort_keys=False))
+        write_text(Path(path), yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
     def read_label_map(self) -> LabelMap:
         """Reads the label map, which must have `num_classes` where that is given."""
@@ -178,17 +165,8 @@ class Config(Declared):
 def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_absolute(one, folder) for one in value]
-    if not isinstance(value, str) or "://" in value:  # a bucket, not on this disk
+    if not isinstance(value, str) or not value or "://" in value:  # a bucket, not on this disk
         return value
     if "\0" in value or printable(value) != value:
         raise expected("a path", ascii(value[:80]), "Correct it.")
     return str(folder / value)
-
-
-def _bounds(field: FieldInfo) -> str:
-    ends = [getattr(bound, "ge", getattr(bound, "le", None)) for bound in field.metadata]
-    if field.annotation == Number:
-        return f"a number from {ends[0]:g} to {ends[1]:g}"
-    if field.annotation is not int:
-        return ""
-    return f"a whole number from {ends[0]:,} " + (f"to {ends[1]:,}" if ends[1:] else "on")

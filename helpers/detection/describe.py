@@ -1,8 +1,6 @@
 """Detects the people in images and videos, and predicts the attributes of each.
 
-    python -m helpers.detection.describe --detector RUN --attributes RUN --out DIR PLACE ...
-
-DIR gets a drawn image for each image or frame, people.csv and people.json.
+python -m helpers.detection.describe --detector RUN --attributes RUN --out DIR PLACE ...
 """
 
 import argparse
@@ -131,18 +129,14 @@ class Describer:
         (found,) = self.detector.detect_bytes([data], self.threshold, self.most)
         detected = time.perf_counter()
         kept = [i for i, cls in enumerate(found.names) if cls == PERSON]
-        crops, predictions = self.describe_boxes(image, found.boxes[kept])
+        pixels = np.asarray(image)
+        crops = [cut_out(pixels, box, self.predictor.image_size) for box in found.boxes[kept]]
         people = [
             Person(found.boxes[i], found.normalized[i], float(found.scores[i]), prediction, crop)
-            for i, prediction, crop in zip(kept, predictions, crops)
+            for i, prediction, crop in zip(kept, self.describe_crops(crops), crops)
         ]
         times = (decoding, detected - start, time.perf_counter() - detected, 0.0)
         return Described(name, image, people, dict(zip(STEPS, times)))
-
-    def describe_boxes(self, image: Image.Image, boxes: Sequence[np.ndarray]) -> tuple[list, list]:
-        """Returns for each box (4,) a crop of the image, and its prediction (`describe_crops`)."""
-        crops = [cut_out(image, box, self.predictor.image_size) for box in boxes]
-        return crops, self.describe_crops(crops)
 
     def describe_crops(self, crops: Sequence[np.ndarray]) -> list[dict[str, dict[str, float]]]:
         """Returns task to (class to probability) of each crop, predicted in batches of one size."""
@@ -157,36 +151,24 @@ class Describer:
         return predictions
 
 
-def cut_out(image: Image.Image, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def cut_out(image: Image.Image | np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Crops a person to `size` (height, width), framed as in training; repeats the image's edge."""
     ymin, xmin, ymax, xmax = (float(edge) for edge in box)
-    is_cut = ymax >= (1 - NEAR_EDGE) * image.height
+    pixels = np.asarray(image)
+    is_cut = ymax >= (1 - NEAR_EDGE) * len(pixels)
     tall = (ymax - ymin) / (BODY_CUT if is_cut else BODY)
     bottom = ymax if is_cut else ymax + (1 - FEET) * tall
     half, center = tall * ASPECT / 2, (xmin + xmax) / 2
-    wide, (left, right), columns = _span(center - half, center + half, image.width, size[1])
-    high, (top, low), rows = _span(bottom - tall, bottom, image.height, size[0])
-    # Reduced as `decode_image` does: averaged as far as it goes, then bilinear. The edge is
-    # repeated at the size of the network, where it is few pixels.
-    times, inside = reduction((high, wide), size), (left, top, right, low)
-    part = image.reduce(times, inside) if times > 1 else image.crop(inside)
-    fit = (rows[1] - rows[0], columns[1] - columns[0])
-    pixels = fit_pixels(np.asarray(part), fit)
-    missing = [(rows[0], size[0] - rows[1]), (columns[0], size[1] - columns[1]), (0, 0)]
-    return np.pad(pixels, missing, "edge") if fit != size else pixels
-
-
-def _span(
-    start: float, stop: float, length: int, pixels: int
-) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Returns a side's length, and (begin, end) of its part inside: in the image, in the crop."""
-    start = round(start)
-    stop = max(round(stop), start + 1)
-    first, last = min(max(start, 0), length - 1), max(min(stop, length), 1)
-    scale = pixels / (stop - start)
-    begin = min(max(round((first - start) * scale), 0), pixels - 1)
-    end = min(max(round((last - start) * scale), begin + 1), pixels)
-    return stop - start, (first, last), (begin, end)
+    sides = (bottom - tall, bottom), (center - half, center + half)
+    rows, columns = (np.arange(round(start), max(round(stop), start + 1)) for start, stop in sides)
+    # a row or column beyond the image is the nearest one in it
+    rows, columns = (
+        np.clip(at, 0, n - 1).astype(int) for at, n in zip((rows, columns), pixels.shape)
+    )
+    part = Image.fromarray(pixels[rows][:, columns])
+    # reduced as `decode_image` does: averaged as far as it goes, then bilinear
+    times = reduction((part.height, part.width), size)
+    return fit_pixels(np.asarray(part.reduce(times)), size)
 
 
 def describe_places(
@@ -223,7 +205,8 @@ def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[De
         video.release()
 
 
-def _parser() -> argparse.ArgumentParser:
+def main() -> None:
+    """Runs the command."""
     what = __doc__.split("\n")[0]
     parser = argparse.ArgumentParser("helpers.detection.describe", description=what)
     add = parser.add_argument
@@ -234,12 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--most", **number_flag("people in an image, at most", 1, MOST_BOXES, MOST))
     add("--fps", **number_flag("frames per second of a video", 0.001, 1e3, FRAMES_PER_SECOND))
     add("places", nargs="+", metavar="PLACE", help="an image, a folder, or a video")
-    return parser
-
-
-def main() -> None:
-    """Runs the command."""
-    arguments = _parser().parse_args()
+    arguments = parser.parse_args()
     inputs = [*arguments.places, arguments.detector, arguments.attributes]
     check_out(arguments.out, DESCRIBED, inputs, inside=True)
     exports = arguments.detector / "export", arguments.attributes / "export"

@@ -1,8 +1,4 @@
-"""Draws boxes onto images, with a card for each person beside them.
-
-A person's color joins box, number and card. A bar's length and color show a probability: blue from
-`SURE` on, orange from `LIKELY` on, gray below.
-"""
+"""Draws boxes onto images, with a card for each person beside them, in the color of its box."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +9,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from helpers import plots
 
-SURE, LIKELY = 0.8, 0.5  # the least probability of each
+SURE, LIKELY = 0.8, 0.5  # from which probability on a bar is blue, or orange; else it is gray
 # Distinguishable for color-blind readers too (Okabe and Ito 2008).
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 PAPER, TRACK = "#FFFFFF", "#E8E8E8"
@@ -21,10 +17,8 @@ CARD, ROW, HEAD, GAP = 330, 15, 22, 8  # pixels: width, height of a task, of the
 MOST_ROW = 26  # height of a task where there is room
 THUMB = 62  # width of the small image
 LEAST_CARD = 108  # height, so that the small image fits
-LEGEND = 22
 BEST = 1280  # width to which images are resized
 MARGIN = 6  # between the images of a sheet
-Edges = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
 
 _font = lru_cache(maxsize=8)(ImageFont.load_default)
 
@@ -61,35 +55,13 @@ def with_boxes(
     edge = max(2, image.height // 240)
     for (ymin, xmin, ymax, xmax), color in zip(boxes.tolist(), colors):
         pen.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=edge)
-    taken: list[Edges] = []
-    for box, caption, color in zip(boxes, captions, colors):  # over all boxes
-        if not caption:
-            continue
-        wide, high = pen.textlength(caption, _font(size)) + size * 0.6, 1.35 * size
-        taken.append(place := caption_place(box, (wide, high), image.size, taken))
-        pen.rectangle(place, fill=color)
-        corner = (place[0] + size * 0.3, place[1] + 0.1 * size)
-        pen.text(corner, caption, _ink_on(color), _font(size))
+    for (ymin, xmin, _, _), caption, color in zip(boxes, captions, colors):  # over all boxes
+        if caption:
+            corner = min(max(xmin, 0), image.width - 4 * size), max(ymin - 1.35 * size, 0)
+            left, top, right, bottom = pen.textbbox(corner, caption, _font(size))
+            pen.rectangle((left - 3, top - 2, right + 3, bottom + 2), fill=color)
+            pen.text(corner, caption, _ink_on(color), _font(size))
     return image
-
-
-def caption_place(
-    box: np.ndarray, caption: tuple[float, float], image: tuple[int, int], taken: Sequence[Edges]
-) -> Edges:
-    """Finds a free place for the caption of a box (4,): above it, or at its other corners.
-
-    Sizes of caption and image are width and height.
-    """
-    ymin, xmin, ymax, xmax = (float(edge) for edge in box)
-    wide, high = caption
-    rows = (min(max(y, 0), max(image[1] - high, 0)) for y in (ymin - high, ymin, ymax - high, ymax))
-    columns = [min(max(x, 0), max(image[0] - wide, 0)) for x in (xmin, xmax - wide)]
-    places = [(x, y, x + wide, y + high) for y in rows for x in columns]
-    return next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
-
-
-def _overlap(one: Edges, other: Edges) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _ink_on(color: str) -> str:
@@ -106,16 +78,13 @@ def draw_people(image: Image.Image, people: Sequence[Person]) -> Image.Image:
     shown = with_boxes(shown, boxes, captions)
     tasks = max((len(one.attributes) for one in people), default=0)
     tall = max(HEAD + tasks * ROW + GAP, LEAST_CARD)
-    rows = max(1, (shown.height - LEGEND) // (tall + GAP))
-    columns = -(-len(people) // rows)
-    height = max(shown.height, rows * (tall + GAP) + LEGEND)
+    rows = max(1, shown.height // (tall + GAP))
+    columns, height = -(-len(people) // rows), max(shown.height, rows * (tall + GAP))
     canvas = Image.new("RGB", (BEST + columns * (CARD + GAP), height), PAPER)
     canvas.paste(shown, (0, 0))
     for number, one in enumerate(people):
         corner = BEST + GAP + number // rows * (CARD + GAP), number % rows * (tall + GAP)
         canvas.paste(_draw_card(number, one, tall), corner)
-    if people:
-        _draw_legend(ImageDraw.Draw(canvas), BEST + GAP, height - LEGEND)
     return canvas
 
 
@@ -144,24 +113,13 @@ def _draw_prediction(
     start, right = x + 84, CARD - 32
     if name in plots.PAINT:
         pen.rectangle((start, y + 2, start + 9, y + 11), fill=plots.PAINT[name], outline=plots.GRAY)
-    elif name == plots.RAINBOW:
-        for left, part in zip((start, start + 3, start + 6), ("red", "yellow", "blue")):
-            pen.rectangle((left, y + 2, left + 3, y + 11), fill=plots.PAINT[part])
-    offset = 13 if name in plots.PAINT or name == plots.RAINBOW else 0
+    offset = 13 if name in plots.PAINT else 0
     pen.text((start + offset, y), name[: 17 if offset else 19], plots.INK, _font(11))
     unsure = plots.ORANGE if probability >= LIKELY else plots.GRAY
     color = plots.BLUE if probability >= SURE else unsure
     pen.rectangle((right - 30, y + 4, right, y + 10), fill=TRACK)
     pen.rectangle((right - 30, y + 4, right - 30 + 30 * probability, y + 10), fill=color)
     pen.text((right + 4, y), f"{100 * probability:.0f}%", plots.INK, _font(10))
-
-
-def _draw_legend(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
-    names = (f"sure ({SURE:.0%} or more)", f"likely ({LIKELY:.0%})", "a guess")
-    for text, color in zip(names, (plots.BLUE, plots.ORANGE, plots.GRAY)):
-        pen.rectangle((x, y + 6, x + 10, y + 14), fill=color)
-        pen.text((x + 14, y + 3), text, plots.INK, _font(11))
-        x += 26 + int(pen.textlength(text, _font(11)))
 
 
 def sheet(images: Sequence[Image.Image], columns: int = 3, width: int = 1100) -> Image.Image:

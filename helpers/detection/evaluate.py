@@ -18,8 +18,7 @@ def main() -> None:
     from helpers.detection.scores import score_network
 
     run = open_run(arguments.run)
-    patterns = [arguments.records] if arguments.records else list(run.config.val)
-    if not patterns:
+    if not (patterns := arguments.records or run.config.val):
         raise WorkshopError(f"{arguments.run}: expected val in the config, or --records.")
     require_whole(files := shard_files(patterns))
     print(score_network(run.network(), files, run.label_map).round(3).to_string())

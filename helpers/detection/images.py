@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from helpers.common import CORES, tf
+from helpers.common import CORES, keras, tf
 from helpers.detection.config import Config
 from helpers.detection.label_map import LabelMap
 from helpers.detection.records import read_records
@@ -140,14 +140,8 @@ def _zoom(pixels: tf.Tensor, zoom: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
     zeros = tf.zeros_like(zoom)
     y, x = -shift[:, 0] / zoom, -shift[:, 1] / zoom  # from places in the result to the image
     rows = [1 / zoom, zeros, x, zeros, 1 / zoom, y, zeros, zeros]
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pixels,
-        transforms=tf.stack(rows, axis=-1),
-        output_shape=tf.shape(pixels)[1:3],
-        fill_value=GREY,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
+    transform = tf.stack(rows, axis=-1)
+    return keras.ops.image.affine_transform(pixels, transform, "bilinear", "constant", GREY)
 
 
 def _recolor(pixels: tf.Tensor, most: float, seed: tf.Tensor) -> tf.Tensor:

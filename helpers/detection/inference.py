@@ -1,13 +1,11 @@
 """`code/inference.py` in the detector's `model.tar.gz`: image files in, boxes and scores out.
 
-AWS's TensorFlow container calls `handler` for every request, between the request and TensorFlow
-Serving. `code/image_requests.py` says what a request may be. Nothing that the container lacks is
-imported, so nothing of the workshop. "threshold" and "max_boxes" may stand beside "instances" in
-JSON, or as custom attributes: `threshold=0.5,max_boxes=20`. Boxes are in pixels, and normalized:
+As `helpers/cloud/inference.py` for the classifier. "threshold" and "max_boxes" may stand beside
+"instances" in JSON, or as custom attributes: `threshold=0.5,max_boxes=20`. Boxes are in pixels, and
+normalized:
 
     {"predictions": [{"height": 720, "width": 1280, "objects": [
-        {"class": "person", "score": 0.98, "box": {"ymin": 10, ...}, "box_normalized": {...}}]},
-                     {"error": "image 1: expected a JPEG or PNG file, found ..."}]}
+        {"class": "person", "score": 0.98, "box": {"ymin": 10, ...}, "box_normalized": {...}}]}]}
 """
 
 import re

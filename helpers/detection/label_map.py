@@ -9,7 +9,7 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pb2, message_factory, text_format
 
-from helpers.common import WorkshopError, expected, read_input, write_text
+from helpers.common import read_input, reading, write_text
 
 LABEL_MAP_FILE = "label_map.pbtxt"
 MOST_BYTES = 5_000_000  # a thousand classes take 50 KB
@@ -49,35 +49,22 @@ class LabelMap:
     @classmethod
     def read(cls, path: Path | str) -> "LabelMap":
         """Reads a label map; raises WorkshopError if it is malformed or has duplicates."""
-        path, message = Path(path), _Message()
-        try:
-            text = read_input(path, MOST_BYTES).decode()
+        fix = "Fix the file, or let helpers.detection.records write one."
+        with reading(Path(path), 'a label map, such as item { id: 1 name: "person" }', fix):
+            text, message = read_input(path, MOST_BYTES).decode(), _Message()
             text_format.Parse(text, message, allow_unknown_field=True)
-        except OSError as error:
-            raise _bad(path, f"no file that can be read ({error.strerror})") from None
-        except (text_format.ParseError, ValueError, RecursionError) as error:
-            raise _bad(path, f"another form ({error})") from None
-        return cls(_checked(path, [(item.id, item.name) for item in message.item]))
+            if not (items := [(item.id, item.name) for item in message.item]):
+                raise ValueError("no item")
+            numbers, names = zip(*items)
+            if min(numbers) < 1:
+                raise ValueError(f"the id {min(numbers)}; 0 is the background")
+            for values, what in ((numbers, "id"), (names, "name")):
+                value, count = Counter(values).most_common(1)[0]
+                if count > 1 or "" in values:
+                    raise ValueError(f"the {what} {value!r} twice, or an empty {what}")
+            return cls({name: number for number, name in sorted(items)})
 
     def write(self, path: Path | str) -> None:
         """Writes the label map."""
         message = _Message(item=[{"id": i, "name": name} for name, i in self.ids.items()])
         write_text(Path(path), text_format.MessageToString(message, as_utf8=True))
-
-
-def _checked(path: Path, items: list[tuple[int, str]]) -> dict[str, int]:
-    if not items:
-        raise _bad(path, "no item")
-    numbers, names = zip(*items)
-    if min(numbers) < 1:
-        raise _bad(path, f"the id {min(numbers)}; 0 is the background")
-    for values, what in ((numbers, "id"), (names, "name")):
-        twice = sorted(str(value) for value, count in Counter(values).items() if count > 1)
-        if twice or "" in values:
-            raise _bad(path, f"the {what} {twice[0]!r} twice" if twice else f"an empty {what}")
-    return {name: number for number, name in sorted(items)}
-
-
-def _bad(path: Path, found: str) -> WorkshopError:
-    what = 'a label map, items such as item { id: 1 name: "person" }'
-    return expected(what, found, "Fix the file, or let helpers.detection.records write one.", path)

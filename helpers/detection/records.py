@@ -3,11 +3,11 @@
     python -m helpers.detection.records --voc DIR --out DIR [--shards 10] [--label-map FILE]
     python -m helpers.detection.records --check DIR
 
-writes NAME_train.record-00000-of-00010 and so on, NAME_val.record-..., label_map.pbtxt, and
-report.csv with every file left out. Features are named as in TensorFlow's Object Detection API.
+Features and files are named as in TensorFlow's Object Detection API.
 """
 
 import argparse
+import fnmatch
 import glob
 import hashlib
 import os
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from google.protobuf.message import DecodeError
 
 from helpers.common import (
@@ -31,6 +32,7 @@ from helpers.common import (
     plain_name,
     progress_bar,
     read_json,
+    reading,
     run_command,
     seed_flag,
     steady,
@@ -53,7 +55,6 @@ RECORDS = Output(
     lambda folder: _listed(folder),
 )
 SPLITS = ("train", "val")  # as the API's guides name them
-MOST_SHARDS = 10_000
 AGAIN = "Write them again with python -m helpers.detection.records, or copy them again."
 
 
@@ -91,10 +92,11 @@ def write_records(
     `class_from` and `groups` see `read_annotations`.
 
     Raises:
-        WorkshopError: a number out of its range, `out` holds other files, or nothing to write.
+        WorkshopError: a name with a folder, `out` holds other files, or nothing to write.
     """
     out, name = Path(out), name or Path(folder).absolute().name
-    _check(name, shards, val_share)
+    if not re.fullmatch(r"\w[^/\\\x00-\x1f]{0,199}", name):
+        raise expected("a name without folders", repr(name), "Choose another one.", "--name")
     check_out(out, RECORDS, [folder])
     found, label_map, problems = _read(folder, label_map, class_from, groups)
     sides = _split(found, label_map, val_share, seed)
@@ -140,35 +142,22 @@ def _listed(folder: Path) -> list[str]:
     return [*shards, *others]
 
 
-def _check(name: str, shards: int, val_share: float) -> None:
-    is_short = 0 < len(os.fsencode(name)) <= 200
-    if name in (".", "..") or {*"/\\"} & {*name} or not (name.isprintable() and is_short):
-        raise expected("a name without folders", repr(name), "Choose another one.", "--name")
-    if not 1 <= shards <= MOST_SHARDS:
-        raise WorkshopError(f"--shards: expected 1 to {MOST_SHARDS:,}, found {shards}.")
-    if not 0 <= val_share < 1:
-        raise WorkshopError(f"--val: expected a fraction from 0 to below 1, found {val_share}.")
-
-
 def _split(
     found: Sequence[Annotated], label_map: LabelMap, val_share: float, seed: int
 ) -> dict[str, list[Annotated]]:
     """Splits shuffled images by group, so that both splits get their fraction of every class."""
     rng = np.random.default_rng(seed)
-    row = {group: number for number, group in enumerate(sorted({one.group for one in found}))}
-    column = {name: number for number, name in enumerate(label_map.names, 1)}
-    counts = np.zeros((len(row), 1 + label_map.classes))
-    for one in found:
-        counts[row[one.group], 0] += 1
-        for box in one.boxes:
-            counts[row[one.group], column[box.name]] += 1
-    counts = counts[:, counts.any(axis=0)]
+    pairs = [(one.group, name) for one in found for name in ("", *_names([one]))]  # "": the image
+    frame = pd.DataFrame(pairs, columns=["group", "name"])
+    counts = pd.crosstab(frame["group"], frame["name"]).reindex(columns=["", *label_map.names])
     shares = np.array([1 - val_share, val_share])
     # assign_groups divides by the fractions, so none may be 0
-    side = assign_groups(counts, shares, rng) if val_share > 0 else np.zeros(len(row), int)
+    known = counts.dropna(axis="columns").to_numpy(float)
+    side = assign_groups(known, shares, rng) if val_share > 0 else np.zeros(len(counts), int)
+    side_of = dict(zip(counts.index, side))
     mixed = [found[number] for number in rng.permutation(len(found))]
     return {
-        split: [one for one in mixed if side[row[one.group]] == number]
+        split: [one for one in mixed if side_of[one.group] == number]
         for number, split in enumerate(SPLITS)
     }
 
@@ -302,17 +291,13 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
     """
     counts, broken = dict.fromkeys(files, 0), []
     for file in progress_bar(iterable=files, desc="checking records", unit="file"):
-        reason = ""
         try:
             for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
                 if "image/encoded" not in tf.train.Example.FromString(record).features.feature:
-                    reason = "no image/encoded in it"
-                    break
+                    raise DecodeError("no image/encoded in it")
                 counts[file] += 1
         except (tf.errors.OpError, DecodeError) as error:
-            no_example = isinstance(error, DecodeError)
-            reason = "no tf.train.Example (DecodeError)" if no_example else "damaged"
-        if reason:
+            reason = error if isinstance(error, DecodeError) else "damaged"
             broken.append(f"  {file}: record {counts[file] + 1}: {reason}")
     if broken:
         what = f"expected whole records, found {len(broken)} broken files of {len(files)}:"
@@ -320,27 +305,24 @@ def require_whole(files: Sequence[str]) -> dict[str, int]:
     return counts
 
 
-def require_complete(counts: Mapping[str, int], whole: bool = True) -> None:
+def require_complete(counts: Mapping[str, int], pattern: str) -> None:
     """Raises WorkshopError where shards are missing or too many, or have lost whole records.
 
-    `counts` is what `require_whole` returned, of all shards of a folder if it is `whole`. A
-    shards.json beside them says what each has; without it the names say how many there are.
+    `counts` is what `require_whole` returned for the files of `pattern`. A shards.json beside them
+    says what each has; without it the names say how many there are.
     """
     wanted: dict[str, int | None] = {}
-    for table in {Path(file).parent / SHARDS_FILE for file in counts}:
-        try:
-            known = read_json(table).items() if table.is_file() else ()
-        except (ValueError, AttributeError):
-            raise expected("the records of each shard", "a damaged file", AGAIN, table) from None
-        wanted |= {str(table.parent / name): count for name, count in known}
+    for folder in {os.path.dirname(file) for file in counts}:  # noqa: PTH120 - as in `counts`
+        if (table := Path(folder, SHARDS_FILE)).is_file():
+            with reading(table, "the records of each shard", AGAIN):
+                wanted |= {os.path.join(folder, n): c for n, c in read_json(table).items()}  # noqa: PTH118
     found = {file: match for file in counts if (match := SHARD.fullmatch(file))}
     for name, last in () if wanted else {match.groups() for match in found.values()}:
         names = (f"{name}-{number:05d}-of-{last}" for number in range(int(last)))
         wanted |= {file: counts.get(file) for file in names}
-    kept = [f"{match[1]}-" for match in found.values()] if not whole else [""]
     lines = "\n".join(
         f"  {file}: {counts.get(file, 'no')} records, written: {wanted.get(file, 'no such file')}"
-        for file in sorted({*found, *(f for f in wanted if f.startswith((*kept,)))})
+        for file in sorted({*found, *fnmatch.filter(wanted, pattern)})
         if counts.get(file, -1) != wanted.get(file)
     )
     if lines:
@@ -360,7 +342,8 @@ def describe_written(written: Written) -> str:
     return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
+def main() -> None:
+    """Runs the command."""
     what = __doc__.split("\n")[0]
     parser = argparse.ArgumentParser("helpers.detection.records", description=what)
     add = parser.add_argument
@@ -377,18 +360,13 @@ def _parser() -> argparse.ArgumentParser:
     groups = "CSV with image_path and group; a group is never split"
     add("--groups", type=read_groups, metavar="FILE", help=groups)
     add("--check", help="only check records: a folder, or a glob")
-    return parser
-
-
-def main() -> None:
-    """Runs the command."""
-    options = vars(_parser().parse_args())
+    options = vars(parser.parse_args())
     place, folder, out = (options.pop(name) for name in ("check", "voc", "out"))
     if place:
-        files = shard_files(f"{glob.escape(place)}/*record*" if Path(place).is_dir() else place)
-        for file, count in (counts := require_whole(files)).items():
+        pattern = f"{glob.escape(place)}/*record*" if Path(place).is_dir() else place
+        for file, count in (counts := require_whole(shard_files(pattern))).items():
             print(f"{file}: {count:,} records")
-        require_complete(counts, Path(place).is_dir())
+        require_complete(counts, pattern)
         return
     if not (folder and out):
         raise WorkshopError("expected --voc and --out, or --check. See --help.")

@@ -1,8 +1,4 @@
-"""The folder of a detection run, and its checkpoints.
-
-`log.csv` has a line for each checkpoint: losses since the last one, and scores on `val`;
-`checkpoints/` has the newest ones, such as step-000250.npz: weights and optimizer.
-"""
+"""The folder of a detection run: its config, log.csv, and the newest of its checkpoints."""
 
 import re
 from dataclasses import dataclass
@@ -76,8 +72,8 @@ class DetectionRun:
 def checkpoints_in(folder: Path) -> list[Path]:
     """Returns the checkpoints of a run's folder, the newest last."""
     paths = Path(folder).glob("checkpoints/step-*.npz")
-    steps = {path: re.fullmatch(r"step-(\d{6,})", path.stem) for path in paths}
-    return sorted(filter(steps.get, steps), key=lambda path: int(steps[path][1]))
+    found = (path for path in paths if re.fullmatch(r"step-\d{6,}", path.stem))
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("step-")))
 
 
 def open_run(folder: Path) -> DetectionRun:
@@ -114,39 +110,38 @@ def save_checkpoint(
         old.unlink(missing_ok=True)
 
 
-def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
-    """Reads name to value of each variable; raises WorkshopError where that cannot be done."""
+def _load(
+    path: Path, network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
+) -> tuple[int, list[str]]:
+    """Assigns all that fits; returns the step, and a line for each variable that does not."""
     fix = "Name another one, or delete it: --resume then takes the one before."
     with (
         reading(path, "a checkpoint of helpers.detection.train", fix),
         open_input(path) as opened,
         np.load(opened, allow_pickle=False) as file,
     ):
-        return {name: file[name] for name in file.files}
-
-
-def _assign(values: dict[str, np.ndarray], variables: dict[str, keras.Variable]) -> list[tuple]:
-    """Assigns what fits; returns name, shape and found shape (or None) of each other variable."""
+        values = {name: file[name] for name in file.files}
+        step = int(values[STEP])
     others = []
-    for name, variable in variables.items():
+    for name, variable in named_variables(network, optimizer).items():
         value, shape = values.get(name), tuple(variable.shape)
         if value is not None and value.shape == shape:
             variable.assign(value)
         else:
-            others.append((name, shape, None if value is None else value.shape))
-    return others
+            found = "nothing" if value is None else value.shape
+            others.append(f"{name}, {found} instead of {shape}")
+    return step, others
 
 
 def restore(
     path: Path, network: FasterRCNN, optimizer: keras.optimizers.Optimizer | None = None
 ) -> int:
     """Restores weights and optimizer from a checkpoint of the same network; returns its step."""
-    values = read_checkpoint(path)
-    for name, shape, found in _assign(values, named_variables(network, optimizer)):
-        where, fix = f"{path} belongs to another network", "Start from it with `checkpoint:`"
-        raise expected(f"{shape} for {name}", found or "nothing", f"{fix} in the config.", where)
-    with reading(path, "the number of its step in a checkpoint", f"Delete it, or train: {TRAIN}"):
-        return int(values[STEP])
+    step, others = _load(path, network, optimizer)
+    if others:
+        fix = "Start from it with `checkpoint:` in the config."
+        raise expected("a checkpoint of this network", others[0], fix, path)
+    return step
 
 
 def start_from(place: Path, network: FasterRCNN) -> list[str]:
@@ -155,17 +150,10 @@ def start_from(place: Path, network: FasterRCNN) -> list[str]:
     Returns lines to print: how many were loaded, and each that is made anew, such as a class head
     of another size. Raises WorkshopError without a checkpoint, or where nothing in it fits.
     """
-    path = Path(place)
-    if path.is_dir():
-        if not (found := checkpoints_in(path)):
-            raise WorkshopError(f"checkpoint: expected checkpoints in {path}, found none.")
-        path = found[-1]
-    variables = named_variables(network)
-    others = _assign(read_checkpoint(path), variables)
-    if len(others) == len(variables):
+    path = [Path(place), *checkpoints_in(place)][-1]
+    _, others = _load(path, network)
+    count = len(named_variables(network))
+    if len(others) == count:
         raise WorkshopError(f"checkpoint: expected weights that fit, found none in {path}.")
-    lines = [f"{len(variables) - len(others)} of {len(variables)} weights taken from {path}"]
-    for name, shape, found in others:
-        why = "missing from the checkpoint" if found is None else f"{shape} instead of {found}"
-        lines.append(f"made anew: {name}, {why}")
-    return lines
+    taken = f"{count - len(others)} of {count} weights taken from {path}"
+    return [taken, *(f"made anew: {other}" for other in others)]

@@ -11,7 +11,6 @@ from helpers.cloud import IMAGE_REQUESTS
 from helpers.common import (
     EXPORT_FILES,
     SAVED_MODEL,
-    WorkshopError,
     check_sums,
     expected,
     keras,
@@ -94,11 +93,8 @@ class Detector:
         if not (folder / SAVED_MODEL / "saved_model.pb").is_file():
             raise expected(f"a detector's export in {folder}", "none", ADVICE)
         check_sums(folder, SAVED_MODEL, ADVICE)
-        self.label_map = LabelMap.read(folder / LABEL_MAP_FILE)
-        own = folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE
-        if own.is_file() and LabelMap.read(own) != self.label_map:
-            where = folder / LABEL_MAP_FILE
-            raise expected("the classes of this detector", "others", ADVICE, where)
+        own = folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE  # not in older exports
+        self.label_map = LabelMap.read(own if own.is_file() else folder / LABEL_MAP_FILE)
         with reading(folder / SAVED_MODEL, "a detector", ADVICE):
             self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
             self._detect = self._model.signatures["detect"]
@@ -107,9 +103,6 @@ class Detector:
         self, files: Sequence[bytes], threshold: float = THRESHOLD, most: int = MOST
     ) -> list[Detections]:
         """Finds up to `most` objects with a score of `threshold` and more in each image file."""
-        if not 0 <= threshold <= 1 or most < 1:
-            wanted = "expected a threshold from 0 to 1 and 1 or more boxes"
-            raise WorkshopError(f"{wanted}, found {threshold} and {most}.")
         limits = {"threshold": tf.constant(threshold, tf.float32), "most": tf.constant(most)}
         images = [open_image(file)[1] for file in files]
         try:

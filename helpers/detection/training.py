@@ -18,7 +18,6 @@ from helpers.detection.scores import COLUMNS, score_network
 from helpers.train import PLANNED_STEPS, OneCycle, check_folder
 
 CLIP = 10.0  # norm of all gradients: the first steps on a new image can be wild
-TELL_EVERY = 20  # steps between two points in TensorBoard
 MOST_BOXES = 64  # to train on per image; of more, the largest are kept
 
 
@@ -43,7 +42,6 @@ def train(
 
 
 def _open_or_create(config: Config, folder: Path, resume: bool, overwrite: bool) -> DetectionRun:
-    config = config.absolute()
     label_map = config.read_label_map()
     inputs = [config.checkpoint, *config.train, *config.val]
     if check_folder(folder, resume, overwrite, inputs, runs.RUN_FILES):
@@ -117,11 +115,14 @@ class Session:
                 self.optimizer.learning_rate = float(rate)
                 seed = tf.constant([self.config.seed, self.step])
                 losses = self._learn(next(self._batches), seed).numpy()
+                if not np.isfinite(losses).all():
+                    found = f"{losses.tolist()} at step {self.step}"
+                    fix = "Lower learning_rate, then go on with --resume."
+                    raise expected("losses that are numbers", found, fix)
                 sums, count = sums + losses, count + 1
                 self.step += 1
+                bar.set_postfix(loss=f"{losses.sum():.2f}", refresh=False)
                 bar.update()
-                if self.step % TELL_EVERY == 0:
-                    self._tell(losses, float(rate), bar)
         self._keep(sums / count)
 
     @tf.function
@@ -133,17 +134,6 @@ class Session:
         variables = self.network.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
         return tf.stack([losses[name] for name in LOSSES])
-
-    def _tell(self, losses: np.ndarray, rate: float, bar) -> None:
-        if not np.isfinite(losses).all():
-            found = f"{losses.tolist()} at step {self.step}"
-            fix = "Lower learning_rate, then go on with --resume."
-            raise expected("losses that are numbers", found, fix)
-        bar.set_postfix(loss=f"{losses.sum():.2f}", refresh=False)
-        with self._board.as_default(step=self.step):
-            for name, value in zip(LOSSES, losses):
-                tf.summary.scalar(f"loss/{name}", value)
-            tf.summary.scalar("learning_rate", rate)
 
     def _keep(self, losses: np.ndarray) -> None:
         """Writes the checkpoint first: scores can be computed again, training cannot."""
@@ -157,8 +147,8 @@ class Session:
         text = pd.DataFrame(self._rows).to_csv(index=False, lineterminator="\n")
         write_text(self.run.folder / runs.LOG_FILE, text)
         with self._board.as_default(step=self.step):
-            for name in COLUMNS if self._val else ():
-                tf.summary.scalar(f"val/{name}", row[name])
+            for name, value in row.items():
+                tf.summary.scalar(name, value)
         self._board.flush()
         shown = (f"{name} {value:.3f}" for name, value in row.items() if name != "step")
         print(f"step {self.step}: {', '.join(shown)}", flush=True)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
         MaskedAccuracy,
         MaskedCrossentropy,
         balance,
-        build_losses,
         class_counts,
         compute_sampling_weights,
         labels_of,
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
         soft_targets,
         weigh_by_uncertainty,
     )
-    from helpers.model.network import build_backbone, build_model, pool
+    from helpers.model.network import build_backbone, build_model, pool, with_mirror
     from helpers.model.saved import load_model
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

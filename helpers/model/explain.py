@@ -11,9 +11,6 @@ def grad_cam(model: keras.Model, images: np.ndarray, task: str) -> np.ndarray:
     Grad-CAM (Selvaraju et al. 2017) averages the slopes of the class's logit over the image. Our
     heads also see maxima and stripes, so each place keeps its own slope (HiResCAM, Draelos and
     Carin 2020). `images` are (batch, height, width, 3), 0 to 255; the maps are float32.
-
-    Raises:
-        WorkshopError: the model has no such task.
     """
     if task not in model.output:
         raise WorkshopError(f"expected a task of {', '.join(model.output)}, found {task!r}.")

@@ -57,20 +57,12 @@ class ScalePixels(layers.Layer):
 
     def call(self, pixels):
         """Scales (batch, height, width, 3)."""
-        if self.mode == "tf":
-            return pixels / 127.5 - 1.0
-        if self.mode == "torch":
-            return (pixels / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-        return pixels[..., ::-1] - [103.939, 116.779, 123.68]
+        return keras.applications.imagenet_utils.preprocess_input(pixels, mode=self.mode)
 
 
 @register
 class StandardizePixels(layers.Layer):
-    """Subtracts the mean of each channel of the data set, RGB, and divides by its std.
-
-    Both are weights that are not trained, so that they are saved with the others. (The published
-    person attributes applied statistics of RGB to BGR, as OpenCV reads it: red scaled as blue.)
-    """
+    """Subtracts the mean of each channel, RGB, and divides by its std: weights, but not trained."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 (Tan & Le 2019) in plain Keras layers, pretrained on ImageNet.
 
-Lite is EfficientNet without squeeze and excitation, and with ReLU6. The weights come in a package
-of 17 MB, so no network is needed; their batch normalization is folded into the convolutions.
+The weights come in a package, so no network is needed; their batch normalization is folded into
+the convolutions.
 """
 
 import importlib.util

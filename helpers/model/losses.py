@@ -98,9 +98,6 @@ def compute_sampling_weights(manifest: Manifest, sampling: str) -> np.ndarray | 
     With the name of a task, its classes come equally often, and a row without a label as often as
     the average row. With "groups" a group comes as often as the square root of its images: between
     each image once and each group equally often (Mahajan et al. 2018 sample hashtags so).
-
-    Raises:
-        WorkshopError: no such task.
     """
     if not sampling:
         return None
@@ -115,16 +112,6 @@ def compute_sampling_weights(manifest: Manifest, sampling: str) -> np.ndarray | 
         targets = manifest.targets(sampling)
         sampling_weights = np.where(targets >= 0, weights[targets], 1.0)  # 1 is the mean weight
     return sampling_weights / sampling_weights.sum()
-
-
-def build_losses(
-    labels: Labels, class_weights: Mapping | None = None, label_smoothing: float = 0.0
-) -> dict[str, keras.losses.Loss]:
-    """Returns a loss for each task, as `compile` wants them; `class_weights` are (classes,)."""
-    return {
-        task: MaskedCrossentropy((class_weights or {}).get(task), label_smoothing, name=task)
-        for task in labels.tasks
-    }
 
 
 class UncertaintyWeighted(keras.losses.Loss):
@@ -150,11 +137,7 @@ def weigh_by_uncertainty(
 
 
 def parse_task_weights(text: str, labels: Labels) -> dict[str, float]:
-    """Reads "gender=1,top_color=2", or "*=0.5,gender=1" where all others weigh half and not 1.
-
-    Raises:
-        WorkshopError: an unknown task, or a weight that is no number of at least 0.
-    """
+    """Reads "gender=1,top_color=2", or "*=0.5,gender=1" where all others weigh half and not 1."""
     named = {}
     for part in filter(None, text.split(",")):
         task, _, value = part.partition("=")

@@ -53,12 +53,12 @@ def build_model(
 
     It goes from "image", float (batch, height, width, 3), RGB 0 to 255, to a dict from task to
     float32 (batch, classes), probabilities. `helpers.train.Recipe` describes the options.
-
-    Raises:
-        WorkshopError: an unknown backbone or pooling, weights that cannot be loaded, or a task
-            whose name is none for a layer, or that of another one.
+    WorkshopError for an option, weights or a task's name that cannot be used.
     """
-    _check_task_names(labels)
+    for task in labels.tasks:  # TensorFlow refuses it too, only much later and at length
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", task):
+            what = "a task's name of plain letters, digits, _, . and -, as layers have"
+            raise expected(what, repr(task), "Rename that column.")
     image = keras.Input((*image_size, 3), name="image")
     features = build_backbone(image_size, backbone, weights, initialization, pixels)(image)
     vector = pool(features, pooling)
@@ -71,7 +71,8 @@ def build_model(
         # float32 even under mixed precision: probabilities near 1 need it
         head = layers.Dense(len(classes), activation="softmax", dtype="float32", name=task)
         heads[task] = head(hidden)
-    return _named_model(image, heads)
+    with reading("tasks", "names that no layer has", "Rename the task."):
+        return keras.Model(image, heads, name="multi_task")
 
 
 def _tower(vector: keras.KerasTensor, task: str, units: int, initialization: str):
@@ -80,24 +81,6 @@ def _tower(vector: keras.KerasTensor, task: str, units: int, initialization: str
     )(vector)
     hidden = layers.BatchNormalization(momentum=0.9, name=f"{task}_norm")(hidden)
     return layers.Activation("relu", name=f"{task}_relu")(hidden)
-
-
-def _named_model(image: keras.KerasTensor, heads: dict[str, keras.KerasTensor]) -> keras.Model:
-    try:
-        return keras.Model(image, heads, name="multi_task")
-    except ValueError as error:  # 'The name "max" is used 2 times in the model ...'
-        what, found = "tasks with names of their own", f"one that is also a layer's: {error}"
-        raise expected(what, found.removesuffix("."), "Rename the task.") from error
-
-
-def _check_task_names(labels: Labels) -> None:
-    # TensorFlow refuses them too, only much later and at length
-    for task in labels.tasks:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", task):
-            raise WorkshopError(
-                f"expected a task's name of plain letters, digits, _, . and -, as TensorFlow wants "
-                f"it for layers; found {task!r}. Rename that column."
-            )
 
 
 def backbone_names() -> list[str]:
@@ -117,10 +100,7 @@ def build_backbone(
 
     `name` is one of `backbone_names()`, in any case. `weights` are None for random ones, "imagenet"
     (downloads them, not for lite0), or the path of a model that `helpers.train` saved, whose
-    backbone is taken.
-
-    Raises:
-        WorkshopError: an unknown name, or weights that cannot be loaded.
+    backbone is taken. WorkshopError for an unknown name, and weights that cannot be loaded.
     """
     name = _find_backbone(name)
     _check_backbone(name, weights, initialization, pixels)
@@ -140,18 +120,18 @@ def build_backbone(
 
 
 def _check_backbone(name: str, weights: str | None, initialization: str, pixels: str) -> None:
-    if name in OWN_BACKBONES:
-        if weights == "imagenet":
-            fix = "Choose --backbone lite0 or one of keras.applications, or --weights none."
-            what = f"weights none or a saved model for {name!r}"
-            raise expected(what, "imagenet: there are none of it", fix)
-    elif name == PRETRAINED and (weights is None or pixels != "fixed"):
+    fix = "Change that, or --backbone."
+    if name in OWN_BACKBONES and weights == "imagenet":
+        what = f"weights none or a saved model for {name!r}"
+        raise expected(what, "imagenet: there are none of it", fix)
+    if name == PRETRAINED and (weights is None or pixels != "fixed"):
         found = f"--weights {weights or 'none'}, --pixels {pixels}"
-        fix = "Change that, or --backbone."
         raise expected("lite0 with --weights imagenet and --pixels fixed", found, fix)
-    elif initialization != GLOROT:
-        fix = f"Choose one of {', '.join(OWN_BACKBONES)} for this."
+    if name not in (*OWN_BACKBONES, PRETRAINED) and initialization != GLOROT:
         raise expected(f"the initialization of {name} as it was published", initialization, fix)
+    if name == "sign" and pixels == "dataset":
+        found = "dataset: it evens out the light of each image by itself"
+        raise expected("--pixels fixed for the backbone sign", found, fix)
 
 
 def _find_backbone(name: str) -> str:
@@ -164,17 +144,15 @@ def _find_backbone(name: str) -> str:
 
 def _own_features(image: keras.KerasTensor, name: str, initialization: str, pixels: str):
     if name == "sign":
-        if pixels == "dataset":
-            found = "dataset: it evens out the light of each image by itself"
-            raise expected("--pixels fixed for the backbone sign", found, "Leave the flag out.")
         return sign_features(image, initialization=initialization)
-    scale = layers.Rescaling(1 / 127.5, offset=-1)
     if pixels == "dataset":
-        scale = StandardizePixels(name="standardize")
+        scaled = StandardizePixels(name="standardize")(image)
+    else:
+        scaled = layers.Rescaling(1 / 127.5, offset=-1)(image)
     if name == "lenet":
-        return lenet_features(scale(image))
+        return lenet_features(scaled)
     own = {"street": street_features, "residual": residual_features, "dense": dense_features}
-    return own[name](scale(image), initialization=initialization)
+    return own[name](scaled, initialization=initialization)
 
 
 def _published_features(image: keras.KerasTensor, name: str, weights: str | None, pixels: str):
@@ -195,11 +173,7 @@ def _published_features(image: keras.KerasTensor, name: str, weights: str | None
 
 
 def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
-    what, fix = (
-        "a model of this --backbone, as helpers.train saves it",
-        "Name another one, or none.",
-    )
-    with reading(path, what, fix):
+    with reading(path, "a model of helpers.train with this --backbone", "Name another one."):
         backbone.set_weights(load_model(path).get_layer("backbone").get_weights())
 
 
@@ -227,3 +201,11 @@ def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):
             stripe = layers.Cropping2D(((top, rows - bottom), (0, 0)), name=f"crop_{i}")(features)
             vectors.append(layers.GlobalAveragePooling2D(name=f"stripe_{i}")(stripe))
     return layers.Concatenate(name="features")(vectors) if len(vectors) > 1 else vectors[0]
+
+
+def with_mirror(model: keras.Model) -> keras.Model:
+    """Returns a network that averages a network's answers for an image and its mirror image."""
+    image = keras.Input(model.input_shape[1:], name="image")
+    answers, mirrored = model(image), model(keras.ops.flip(image, axis=2))
+    heads = {x: layers.Average(name=x)([answers[x], mirrored[x]]) for x in answers}
+    return keras.Model(image, heads, name="mirrored")

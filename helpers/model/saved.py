@@ -14,8 +14,7 @@ AGAIN = "Restore it, or train again; --resume of the training makes best.keras f
 def load_model(path: Path) -> keras.Model:
     """Loads a model that a run saved, of layers of Keras and of ours, without code of its own.
 
-    Raises:
-        WorkshopError: there is none, it is damaged, or holds something else, such as a lambda.
+    WorkshopError where there is none, it is damaged, or holds something else, such as a lambda.
     """
     with reading(path, "a saved Keras model", AGAIN):
         with open_input(path) as file, zipfile.ZipFile(file) as archive:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from helpers.common import expected
+from helpers.common import expected, reading
 
 PICKLES = 5  # magic number, protocol, system, tensors, keys; then the bytes of each key
 NAMES = {  # all that a state dict needs
@@ -34,17 +34,14 @@ class _StateDict(pickle.Unpickler):
 def read_state_dict(path: Path, digest: str) -> dict[str, np.ndarray]:
     """Reads arrays by name from a file as `torch.save` wrote it before PyTorch 1.6.
 
-    Raises:
-        WorkshopError: the file is not the one of this SHA-256, or holds more than arrays.
+    WorkshopError where it is not the file of this SHA-256, or holds more than arrays.
     """
-    content, fix = path.read_bytes(), "Install its package again, or use --weights none."
-    if (found := hashlib.sha256(content).hexdigest()) != digest:
+    file, fix = io.BytesIO(path.read_bytes()), "Install its package again, or use --weights none."
+    if (found := hashlib.file_digest(file, "sha256").hexdigest()) != digest:
         raise expected(f"the weights of SHA-256 {digest}", found, fix, path)
-    file = io.BytesIO(content)
-    try:
+    file.seek(0)
+    with reading(path, "a file of weights alone", fix):
         *_, tensors, keys = (_StateDict(file).load() for _ in range(PICKLES))
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise expected("a file of weights alone", error, fix, path) from error
     types, stored = dict(storage for storage, *_ in tensors.values()), {}
     for key in keys:
         count = int.from_bytes(file.read(8), "little")

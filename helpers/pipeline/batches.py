@@ -7,7 +7,7 @@ import numpy as np
 from helpers.common import CORES, steady, tf
 from helpers.manifest import Manifest
 from helpers.pipeline.augmentation import AUGMENTATIONS, Augmentation, augment
-from helpers.pipeline.cache import load_images, row_reader
+from helpers.pipeline.cache import load_images
 
 
 def training_batches(
@@ -24,10 +24,9 @@ def training_batches(
     """Returns endless batches, a new order each epoch, the last partial batch included.
 
     A batch is uint8 (batch, height, width, 3), and a dict from task to int32 (batch,), -1 where the
-    label is not known. Order and changes depend on `seed` and the epoch alone, so a run that starts
-    again in `first_epoch`, counted from 0, sees what an unbroken one would have seen. By
-    `sampling_weights` (n,) n images are drawn; where None, each comes once. `steps` deals them out
-    to so many batches of nearly one size, instead of batches of `batch_size`.
+    label is not known. Order and changes depend on `seed` and the epoch (from 0) alone, so that a
+    resumed run goes on as an unbroken one. By `sampling_weights` (n,) n images are drawn; where
+    None, each comes once. `steps` deals them out to so many batches of nearly one size.
     """
 
     def change(images: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -81,10 +80,10 @@ def _look_up(
 ) -> tf.data.Dataset:
     """Turns batches of (row numbers, seeds) into (images, targets)."""
     targets = {task: tf.constant(manifest.targets(task)) for task in manifest.labels.tasks}
-    read_rows = row_reader(load_images(manifest, image_size))
+    store = load_images(manifest, image_size)
 
     def read(numbers: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        return change(read_rows(numbers), seeds)
+        return change(store[numbers], seeds)
 
     def look_up(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple:
         images = tf.numpy_function(read, [numbers, seeds], tf.uint8, stateful=False)

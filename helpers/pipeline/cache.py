@@ -3,14 +3,24 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 
-from helpers.common import ROOT, WorkshopError, expected, progress_bar, sweep, tf, whole_file
+from helpers.common import (
+    ROOT,
+    WorkshopError,
+    expected,
+    progress_bar,
+    reading,
+    sweep,
+    tf,
+    whole_file,
+)
 from helpers.manifest import Manifest, check_image
 from helpers.pipeline.decode import decoded
 
@@ -26,11 +36,8 @@ def load_images(
 ) -> np.ndarray:
     """Returns every image decoded, uint8 (images, height, width, 3), as a map of a file.
 
-    The file's name is a digest of paths, sizes and times. Where all files together would take more
-    than `CACHE_BYTES`, those are deleted that were used longest ago.
-
-    Raises:
-        WorkshopError: an image is missing or cannot be decoded, or the disk is full.
+    The file's name is a digest of paths, sizes and times. Of more than `CACHE_BYTES`, the files go
+    that were used longest ago. WorkshopError for an image that cannot be read, and for a full disk.
     """
     shape = (len(manifest), *image_size, 3)
     path = Path(cache_folder) / f"{_digest(manifest.paths, image_size)}.uint8"
@@ -39,40 +46,31 @@ def load_images(
     else:
         sweep(path.parent)
         _forget_oldest(path.parent, int(np.prod(shape)))
-        with whole_file(path) as draft:
-            _reserve(draft, int(np.prod(shape)))
-            with draft.open("r+b") as file:
-                _fill(file, manifest, image_size)
-    return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
+        with whole_file(path) as draft, draft.open("wb") as file:
+            _check_room(path.parent, int(np.prod(shape)))
+            _fill(file, manifest, image_size)
+    with reading(path, "decoded images", "Delete that file: it is made again."):
+        return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
 
 
 def _forget_oldest(folder: Path, wanted: int) -> None:
-    files = []
-    for path in folder.rglob("*.uint8"):  # also those that other processes are writing
-        with contextlib.suppress(FileNotFoundError):  # another process was quicker
-            status = path.stat()
-            files.append((status.st_mtime, status.st_size, path))
-    room = CACHE_BYTES - wanted - sum(size for _, size, _ in files)
-    for used, size, path in sorted(files):
-        if room >= 0 or time.time() - used < IN_USE_SECONDS:
-            return
-        if path.parent == folder:
-            path.unlink(missing_ok=True)
-            room += size
+    with contextlib.suppress(FileNotFoundError):  # another process was quicker
+        # also those that other processes are writing
+        files = sorted(folder.rglob("*.uint8"), key=lambda path: path.stat().st_mtime)
+        room = CACHE_BYTES - wanted - sum(path.stat().st_size for path in files)
+        for path in files:
+            if room >= 0 or time.time() - path.stat().st_mtime < IN_USE_SECONDS:
+                return
+            if path.parent == folder:
+                room += path.stat().st_size
+                path.unlink()
 
 
-def _reserve(path: Path, size: int) -> None:
-    """Makes a file of `size` bytes at once, so that a full disk is not found an hour later."""
-    try:
-        with path.open("wb") as file:
-            file.truncate(size)
-            if hasattr(os, "posix_fallocate"):  # macOS has none
-                os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as error:
-        raise WorkshopError(
-            f"expected {size / 1e6:,.0f} MB for decoded images in {path.parents[2]}, found: "
-            f"{error.strerror}. Free some space, or use fewer or smaller images."
-        ) from error
+def _check_room(folder: Path, size: int) -> None:
+    """Finds a disk that is too full now, and not an hour later."""
+    if (free := shutil.disk_usage(folder).free) < size:
+        what, fix = f"{size / 1e6:,.0f} MB for decoded images", "Free some space on the disk."
+        raise expected(what, f"{free / 1e6:,.0f} MB", fix, folder)
 
 
 def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> None:
@@ -112,28 +110,6 @@ def channel_statistics(
     manifest: Manifest, image_size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and std of each channel of a training split, float64 (3,), RGB 0 to 255."""
-    store = load_images(manifest, image_size)
-    sums, squares = np.zeros(3), np.zeros(3)  # a few at a time, so that memory stays bounded
-    for start in range(0, len(store), DECODE_BATCH):
-        pixels = np.asarray(store[start : start + DECODE_BATCH], np.float64).reshape(-1, 3)
-        sums += pixels.sum(axis=0)
-        squares += (pixels**2).sum(axis=0)
-    count = len(store) * image_size[0] * image_size[1]
-    mean = sums / count
-    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
-
-
-def row_reader(store: np.memmap) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from row numbers to images in the file of `load_images`."""
-    # not the map itself, whose pages count as memory of this process: 30 GB would look like a leak
-    file = Path(store.filename).open("rb")  # noqa: SIM115 - as long as batches are wanted
-
-    def read_rows(rows: np.ndarray) -> np.ndarray:
-        images = np.empty((len(rows), *store.shape[1:]), np.uint8)
-        for image, row in zip(images, rows.tolist()):
-            if os.preadv(file.fileno(), [image], row * image.nbytes) != image.nbytes:
-                what, fix = f"image {row} in {file.name}", "Delete that file: it is made again."
-                raise expected(what, "the end of the file", fix)
-        return images
-
-    return read_rows
+    images = load_images(manifest, image_size)
+    means, stds = np.array([cv2.meanStdDev(image) for image in images])[..., 0].swapaxes(0, 1)
+    return means.mean(axis=0), np.sqrt(means.var(axis=0) + (stds**2).mean(axis=0))

@@ -1,7 +1,6 @@
 """Decodes image files; the same graph serves training, the exported model and the endpoint."""
 
 import os
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -15,10 +14,8 @@ def decode_image(image_bytes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tens
 
     A JPEG is decoded at the smallest of its scales (1, 1/2, 1/4, 1/8) that covers `image_size`,
     which is faster and free of aliasing; other formats are averaged down to it. Then it is turned
-    as its EXIF says, and stretched to `image_size`. Alpha is dropped.
-
-    Raises:
-        tf.errors.InvalidArgumentError: the bytes are no image, or a broken one.
+    as its EXIF says, and stretched to `image_size`. Alpha is dropped. InvalidArgumentError where
+    the bytes are no image, or a broken one.
     """
     image, _ = decode_reduced(image_bytes, image_size)
     image = tf.image.resize(image, image_size, method="bilinear")
@@ -137,16 +134,10 @@ def _turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 def decoded(manifest: Manifest, image_size: tuple[int, int]) -> tf.data.Dataset:
     """Returns the manifest's images one by one, in order, decoded by all cores."""
     paths = tf.data.Dataset.from_tensor_slices(np.asarray(manifest.paths, dtype=object).astype(str))
-    return steady(paths.map(lambda path: _read(path, image_size), num_parallel_calls=CORES))
+    return steady(paths.map(lambda path: read_image(path, image_size), num_parallel_calls=CORES))
 
 
-def read_images(paths: list[str], image_size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Yields the images of a few files, decoded as in training; for looking at them."""
-    for path in paths:
-        yield _read(path, image_size).numpy()
-
-
-def _read(path: tf.Tensor | str, image_size: tuple[int, int]) -> tf.Tensor:
+def read_image(path: tf.Tensor | str, image_size: tuple[int, int]) -> tf.Tensor:
     """Reads a file as the manifest's check does: what that refuses is refused here."""
     data = tf.numpy_function(_opened, [path], tf.string, stateful=False)
     return decode_image(tf.ensure_shape(data, ()), image_size)

@@ -10,28 +10,9 @@ from helpers.common import front_door
 
 if TYPE_CHECKING:
     from helpers.plots.answers import gallery_rows, heatmaps, probabilities, probability_gallery
-    from helpers.plots.data import class_shares, shares_by_split
-    from helpers.plots.images import class_gallery, image_grid, images_of_groups
-    from helpers.plots.scores import (
-        confusion_matrix,
-        leak,
-        lifts,
-        scores_against_baseline,
-        scores_by,
-    )
-    from helpers.plots.style import (
-        BLUE,
-        GRAY,
-        GREEN,
-        INK,
-        ORANGE,
-        PAINT,
-        PURPLE,
-        RAINBOW,
-        STYLE,
-        WIDTH,
-        NotebookFigure,
-    )
-    from helpers.plots.training import stage_curves, training_curves, twins
+    from helpers.plots.data import class_shares
+    from helpers.plots.images import image_grid
+    from helpers.plots.style import BLUE, GRAY, INK, ORANGE, PAINT, STYLE, WIDTH, NotebookFigure
+    from helpers.plots.training import training_curves
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -12,8 +12,8 @@ from PIL import Image
 
 import helpers.plots.style as style
 from helpers.manifest import Labels, Manifest
-from helpers.plots.images import ImageLike, read_image, show_image
-from helpers.plots.panels import ROW, new_figure, packed_panels, paint_bars, text_width
+from helpers.plots.images import ImageLike, image_grid, read_image, show_image
+from helpers.plots.panels import ROW, new_figure, paint_bars, panels_of_rows
 
 MOST_BARS = 22  # a task with more classes continues in the next column
 Answer = tuple[Sequence[str], np.ndarray]  # classes, probabilities
@@ -45,23 +45,25 @@ def probabilities(
     image: ImageLike, answers: Answers, truth: Truth = None, labels: Labels | None = None
 ) -> Figure:
     """Draws an image and, for each task, the probability of every class; the truth is marked."""
-    parts, names = [], []
-    for task, (classes, _) in answers.items():
-        shown = [labels.display_name(task, name) if labels else name for name in classes]
-        for part in np.array_split(np.arange(len(classes)), math.ceil(len(classes) / MOST_BARS)):
-            parts.append((task, part))
-            names.append([shown[i] for i in part])
+    parts = [
+        (task, part)
+        for task, (classes, _) in answers.items()
+        for part in np.array_split(np.arange(len(classes)), math.ceil(len(classes) / MOST_BARS))
+    ]
+    titles = ["", *(task + (", continued" if part[0] else "") for task, part in parts)]
+    figure, panels = panels_of_rows(titles, [0, *(len(part) for _, part in parts)], columns=4)
     array = read_image(image)
-    figure, panels, width = packed_panels(names, beside=array)
-    show_image(figure.axes[0], array)
-    for axes, (task, part), shown in zip(panels, parts, names):
-        _answer_panel(axes, answers[task], part, shown, (truth or {}).get(task), width)
-        axes.set_title(style.task_title(task) + (", continued" if part[0] else ""))
+    show_image(panels[0], array)
+    panels[0].set(anchor="N", ylim=(len(array) - 0.5, -0.5))
+    for axes, (task, part) in zip(panels[1:], parts):
+        names = [answers[task][0][i] for i in part]
+        shown = [labels.display_name(task, name) for name in names] if labels else names
+        _answer_panel(axes, answers[task], part, shown, (truth or {}).get(task))
     return figure
 
 
 def _answer_panel(
-    axes: Axes, answer: Answer, part: np.ndarray, names: list[str], truth: str | None, width: float
+    axes: Axes, answer: Answer, part: np.ndarray, names: Sequence[str], truth: str | None
 ) -> None:
     """Draws the bars of the classes `part` of a task: the prediction is bold, the truth marked."""
     classes, values = answer[0], np.asarray(answer[1], float)
@@ -78,52 +80,44 @@ def _answer_panel(
             _beside(axes, row, "✓", 29, color=style.GREEN, fontsize=12)
         elif classes[index] == truth:
             # A class that is not predicted has less than half: its track is free at the right.
-            text = "◂ truth" if width > 1.6 else "truth"
-            _beside(axes, row, text, -3, color=style.RED, fontweight="bold", ha="right")
-    axes.set_xlim(0, width / (width - 0.62))
+            _beside(axes, row, "◂ truth", -3, color=style.RED, fontweight="bold", ha="right")
+    axes.set_xlim(0, 1)
 
 
 def _beside(axes: Axes, row: int, text: str, points: float, **look: Any) -> None:
     """Writes at the right end of a row's track, `points` away from it."""
-    look = {"va": "center", "fontsize": 9} | look
-    note = axes.annotate(text, (1, row), (points, 0), textcoords="offset points", **look)
-    note.set_in_layout(False)  # the room for it is planned
+    look = {"va": "center", "fontsize": 9, "textcoords": "offset points"} | look
+    axes.annotate(text, (1, row), (points, 0), **look)
 
 
 @style.styled
 def probability_gallery(rows: Sequence[Row], top: int = 3, columns: int = 3) -> Figure:
     """Draws images, each beside the truth and the `top` classes of each task."""
-    arrays, tasks = [read_image(image) for image, _, _ in rows], list(rows[0][1])
+    tasks = list(rows[0][1])
     columns = min(columns, len(rows))
-    lines, cell = math.ceil(len(rows) / columns), style.WIDTH / 3
-    height = len(tasks) * (top + 0.9) * ROW
-    left = min(cell / 3, max(array.shape[1] / array.shape[0] for array in arrays) * height)
-    figure = new_figure(lines * height + 0.1, columns * cell)
-    grid = figure.add_gridspec(lines, columns)
-    every = [style.clipped(name) for task in tasks for name in rows[0][1][task][0]]
-    width = cell - left - min(text_width(every), cell / 3) - 0.2
-    for place, (array, (_, answers, truth)) in enumerate(zip(arrays, rows)):
-        ratios = {"width_ratios": [left, cell - left]}
-        inner = grid[divmod(place, columns)].subgridspec(len(tasks), 2, **ratios)
-        show_image(figure.add_subplot(inner[:, 0], anchor="N"), array)
+    lines = math.ceil(len(rows) / columns)
+    figure = new_figure(lines * len(tasks) * (top + 1.1) * ROW, columns * style.WIDTH / 3)
+    cells = figure.subfigures(lines, columns, squeeze=False).ravel()
+    for cell, (image, answers, truth) in zip(cells, rows):
+        grid = cell.add_gridspec(len(tasks), 2, width_ratios=[1, 2.2])
+        show_image(cell.add_subplot(grid[:, 0], anchor="N"), read_image(image))
         for number, task in enumerate(tasks):
-            axes = figure.add_subplot(inner[number, 1])
-            _top_panel(axes, answers[task], top, (truth or {}).get(task), width)
+            axes = cell.add_subplot(grid[number, 1])
+            _top_panel(axes, answers[task], top, (truth or {}).get(task))
             axes.set_title(style.task_title(task), fontsize=10)
     return figure
 
 
-def _top_panel(axes: Axes, answer: Answer, top: int, truth: str | None, width: float) -> None:
+def _top_panel(axes: Axes, answer: Answer, top: int, truth: str | None) -> None:
     """Draws the most probable classes; the truth takes the last place if it is not in them."""
     classes = list(answer[0])
     part = np.argsort(-np.asarray(answer[1]), kind="stable")[:top]
     if truth in classes and classes.index(truth) not in part:
         part[-1] = classes.index(truth)
-    _answer_panel(axes, answer, part, [classes[i] for i in part], truth, width)
+    _answer_panel(axes, answer, part, [classes[i] for i in part], truth)
     axes.set_ylim(top - 0.45, -0.55)  # as many rows where there are fewer classes
 
 
-@style.styled
 def heatmaps(
     image: ImageLike, maps: Mapping[str, np.ndarray], captions: Mapping[str, str] | None = None
 ) -> Figure:
@@ -132,23 +126,12 @@ def heatmaps(
     Takes {task: float (h, w)} of any size, not negative (Grad-CAM, Selvaraju et al. 2017).
     """
     array = read_image(image)
-    height, width = array.shape[:2]
-    columns = min(6, len(maps) + 1)
-    size = min(style.WIDTH / columns, 2.0)
-    lines = math.ceil((len(maps) + 1) / columns)
-    figure = new_figure(lines * ((size - 0.12) * height / width + 0.5), columns * size)
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.axis("off")
-    show_image(grid[0], array)
-    font = {"fontsize": 9.5, "fontweight": "normal", "loc": "center"}
-    grid[0].set_title("image\n" if captions else "image", **font)
-    gray = np.asarray(Image.fromarray(array).convert("L").convert("RGB"))
-    look = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "interpolation": "bilinear"}
-    for axes, (task, heat) in zip(grid[1:], maps.items()):
-        show_image(axes, gray)
-        heat = np.asarray(heat, float) / max(float(np.max(heat)), 1e-12)
-        axes.imshow(colormaps["inferno"](heat), alpha=np.clip(heat, 0, 1) * 0.75, **look)
-        caption = f"\n{captions.get(task, '')}" if captions else ""
-        axes.set_title(style.task_title(task) + caption, **font)
-    return figure
+    gray = np.asarray(Image.fromarray(array).convert("L"))[..., None]
+    images, titles = [array], ["image"]
+    for task, heat in maps.items():
+        small = Image.fromarray(np.asarray(heat, np.float32) / max(float(np.max(heat)), 1e-12))
+        whole = np.asarray(small.resize(array.shape[1::-1], Image.Resampling.BILINEAR))
+        alpha, colors = 0.75 * whole[..., None], 255 * colormaps["inferno"](whole)[..., :3]
+        images.append(gray * (1 - alpha) + colors * alpha)
+        titles.append(style.task_title(task) + (f"\n{captions.get(task, '')}" if captions else ""))
+    return image_grid(images, titles, columns=6)

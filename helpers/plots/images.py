@@ -1,7 +1,7 @@
-"""Figures of images: side by side, or in a row for each class, person or augmentation."""
+"""Images side by side."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import helpers.plots.style as style
-from helpers.manifest import Manifest, decode, open_image
-from helpers.plots.panels import new_figure, text_width
+from helpers.manifest import decode, open_image
+from helpers.plots.panels import new_figure
 
 ImageLike = np.ndarray | str | Path  # uint8 (height, width, 3), or the path of an image
 
@@ -33,10 +33,6 @@ def show_image(axes: Axes, array: np.ndarray, right: bool | None = None) -> None
         axes.spines[:].set(color=style.GREEN if right else style.RED, linewidth=2 if right else 4)
 
 
-def _tallest(arrays: Iterable[np.ndarray]) -> float:
-    return max((array.shape[0] / array.shape[1] for array in arrays), default=1)
-
-
 @style.styled
 def image_grid(
     images: Sequence[ImageLike],
@@ -57,65 +53,18 @@ def image_grid(
     right = [None] * len(arrays) if right is None else right
     columns = max(1, min(columns, len(arrays)))
     rows = math.ceil(len(arrays) / columns)
-    words = [line for title in titles for line in title.split("\n")]
     lines = max((title.count("\n") + 1 for title in titles if title), default=0)
+    longest = max(len(line) for title in titles for line in title.split("\n"))
     width = min(style.WIDTH, columns * 2.2)  # few images are not enlarged
-    height = rows * ((width / columns - 0.12) * _tallest(arrays) + lines * 0.17 + 0.12)
+    tallest = max(array.shape[0] / array.shape[1] for array in arrays)
+    height = rows * ((width / columns - 0.12) * tallest + lines * 0.17 + 0.12)
     figure = new_figure(height, width)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    font = float(np.clip(9 * (width / columns - 0.06) / max(text_width(words, 9), 0.01), 6.5, 9))
+    # letters are 0.6 times as wide as the font is high
+    font = float(np.clip(72 * (width / columns - 0.06) / (0.6 * max(longest, 1)), 6.5, 9))
     for axes in grid:
         axes.axis("off")
     for axes, array, title, good in zip(grid, arrays, titles, right):
         show_image(axes, array, good)
         axes.set_title(title, fontsize=font, fontweight="normal", loc="center", pad=4)
-    return figure
-
-
-def _image_rows(figure: Figure, columns: int, rows: Sequence[tuple[str, list]]) -> None:
-    """Draws a row of images for each caption, which stands at its left."""
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for axes_row, (caption, arrays) in zip(grid, rows):
-        for axes in axes_row:
-            axes.axis("off")
-        for axes, array in zip(axes_row, arrays):
-            show_image(axes, array)
-        left = axes_row[0]
-        left.text(-0.12, 0.5, caption, transform=left.transAxes, ha="right", va="center")
-
-
-@style.styled
-def images_of_groups(manifest: Manifest, groups: Sequence[str], columns: int = 8) -> Figure:
-    """Draws a row of images for each group: the same person seen several times."""
-    paths = {group: manifest.rows(manifest.groups == group).paths for group in groups}
-    columns = max(1, min(columns, max(map(len, paths.values()), default=1)))
-    rows = []
-    for group, every in paths.items():
-        more = f"\n({len(every) - columns} not shown)" if len(every) > columns else ""
-        shown = [read_image(path) for path in every[:columns]]
-        rows.append((f"{group}\n{len(every)} images{more}", shown))
-    size = min((style.WIDTH - 1) / columns, 1.3)
-    tallest = _tallest(array for _, arrays in rows for array in arrays)
-    figure = new_figure(len(rows) * ((size - 0.12) * tallest + 0.13), size * columns + 1)
-    _image_rows(figure, columns, rows)
-    return figure
-
-
-@style.styled
-def class_gallery(manifest: Manifest, task: str, columns: int = 10) -> Figure:
-    """Draws a row of images for each class of a task, of different groups where there are."""
-    classes, targets = manifest.select([task]).labels.tasks[task], manifest.targets(task)
-    order = np.random.default_rng(0).permutation(len(manifest))
-    _, first = np.unique(manifest.groups[order], return_index=True)  # one image of each group
-    order = np.concatenate([order[np.sort(first)], order])
-    rows = []
-    for number, name in enumerate(classes):
-        chosen = [row for row in dict.fromkeys(order.tolist()) if targets[row] == number]
-        shown = [read_image(manifest.path(row)) for row in chosen[:columns]]
-        rows.append((f"{style.clipped(name)}\n{len(chosen):,}", shown))
-    size = (style.WIDTH - 2.4) / columns  # beside the names
-    tallest = _tallest(array for _, arrays in rows for array in arrays)
-    figure = new_figure(len(rows) * (size * tallest + 0.06) + 0.35)
-    _image_rows(figure, columns, rows)
-    figure.suptitle(style.task_title(task), x=0.01, ha="left", fontweight="bold", fontsize=11)
     return figure

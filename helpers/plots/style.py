@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 WIDTH = 10.0  # inches: the width of a notebook's output
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 INK, DARK, GRAY, FAINT = "#262626", "#555555", "#8A8A8A", "#A0A0A0"  # of words and lines
-SHADE, PALE, TRACK, PALE_BLUE = "#D9D9D9", "#E3E3E3", "#F0F0F0", "#A9C6DB"  # of areas
+PALE, TRACK, PALE_BLUE = "#E3E3E3", "#F0F0F0", "#A9C6DB"  # of areas
 # What a class that names a color is painted in.
 PAINT = {
     "black": "#1E1E1E",
@@ -84,19 +84,6 @@ def task_title(task: str) -> str:
     return str(task).replace("_", " ")
 
 
-def three_digits(value: float) -> str:
-    """Writes a number with three digits and a unit prefix: 1.23 M, 45.6 k, 789."""
-    for size, prefix in ((1e6, " M"), (1e4, " k")):
-        if abs(value) >= size:
-            return f"{value / (1e3 if prefix == ' k' else size):.3g}{prefix}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
 def as_share(value: float) -> str:
     """Writes a probability with two digits: .07, .98, 1.00."""
     return f"{value:.2f}" if value >= 0.995 else f"{value:.2f}".removeprefix("0")
-
-
-def signed(value: float) -> str:
-    """Writes a difference with its sign and three digits."""
-    return f"{value:+.3f}".replace("-", "−")

@@ -39,7 +39,7 @@ FORMATS = ("saved_model", "litert", "onnx")
 
 def export_run(run: Any, formats: Sequence[str] = FORMATS) -> Path:
     """Exports the best model of a run and returns the folder; raises where no epoch has ended."""
-    return export_model(run.load_model(), run.labels, run.export_folder, formats)
+    return export_model(run.load_predictor(), run.labels, run.export_folder, formats)
 
 
 def export_model(
@@ -48,24 +48,21 @@ def export_model(
     """Exports a network of `helpers.model.build_model` into a folder, which it returns."""
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise WorkshopError(f"expected formats of {', '.join(FORMATS)}, found {unknown}.")
-    with whole_folder(folder, EXPORT_FILES) as draft:
+    with whole_folder(folder, EXPORT_FILES) as draft, _quiet():
         labels.write(draft / LABELS_FILE)
         if "saved_model" in formats:
             export_saved_model(model, labels, draft / SAVED_MODEL)
         if "litert" in formats:
             (draft / LITERT_FILE).write_bytes(convert_to_litert(model))
         if "onnx" in formats:
-            export_onnx(model, draft / ONNX_FILE)
+            # takes float32 (batch, height, width, 3), RGB 0 to 255
+            model.export(str(draft / ONNX_FILE), format="onnx", verbose=False)
         write_sums(draft, SAVED_MODEL, LITERT_FILE, ONNX_FILE)
     return folder
 
 
 def export_saved_model(model: keras.Model, labels: Labels, folder: Path) -> None:
-    """Writes a SavedModel that takes the bytes of JPEG, PNG, BMP or GIF files.
-
-    Signature "serving_default": `image_bytes`, string (batch,), to {task: float32 (batch,
-    classes)}.
-    """
+    """Writes a SavedModel: `image_bytes` of files (batch,) to {task: float32 (batch, classes)}."""
     image_size = model.input_shape[1:3]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
@@ -83,8 +80,7 @@ def _write_saved_model(model: keras.Model, serve: Callable, folder: Path) -> Non
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serving_default", serve)
-    with _quiet():
-        archive.write_out(str(folder), verbose=False)
+    archive.write_out(str(folder), verbose=False)
 
 
 def convert_to_litert(model: keras.Model) -> bytes:
@@ -98,12 +94,6 @@ def convert_to_litert(model: keras.Model) -> bytes:
     with closing(temporary_draft("litert")) as draft, _quiet():
         _write_saved_model(model, classify, draft.path)
         return tf.lite.TFLiteConverter.from_saved_model(str(draft.path)).convert()
-
-
-def export_onnx(model: keras.Model, path: Path) -> None:
-    """Writes an ONNX file: float32 (batch, height, width, 3), RGB 0 to 255, to probabilities."""
-    with _quiet():
-        model.export(str(path), format="onnx", verbose=False)
 
 
 @contextmanager

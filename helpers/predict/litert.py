@@ -21,10 +21,7 @@ HOW = "with helpers.predict.export_run"
 
 
 def decode_image(image: Path | bytes, image_size: tuple[int, int]) -> np.ndarray:
-    """Decodes a file as `helpers.pipeline.decode_image` does: uint8 (height, width, 3), RGB.
-
-    A file that is broken, or no image, raises a `WorkshopError`.
-    """
+    """Decodes a file as `helpers.pipeline` does: uint8 RGB (height, width, 3), or WorkshopError."""
     header, data = open_image(image)
     times = reduction((header.height, header.width), image_size)
     pixels = decode(header, data, times)

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
         fit_temperature,
     )
     from helpers.scores.errors import likely_label_errors, per_class
-    from helpers.scores.scores import at_majority_baseline, score_lines, score_manifest, score_task
+    from helpers.scores.scores import score_lines, score_manifest, score_task
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_fscore_support
 
 from helpers.scores.labelled import labelled
 
@@ -14,10 +13,13 @@ def per_class(
 ) -> pd.DataFrame:
     """Returns precision, recall, f1 and support (labels) per class; nan where it is 0 / 0."""
     known, probabilities, _ = labelled(targets, probabilities, classes)
-    how = {"labels": range(len(classes)), "zero_division": np.nan}
-    columns = precision_recall_fscore_support(known, probabilities.argmax(axis=1), **how)
-    table = dict(zip(("precision", "recall", "f1", "support"), columns))
-    return pd.DataFrame(table, index=pd.Index(classes, name="class"))
+    predicted = probabilities.argmax(axis=1)
+    each = (known, predicted, known[known == predicted])
+    support, answers, right = (np.bincount(rows, minlength=len(classes)) for rows in each)
+    with np.errstate(invalid="ignore"):
+        parts = right / answers, right / support, 2 * right / (support + answers), support
+    columns = dict(zip(("precision", "recall", "f1", "support"), parts))
+    return pd.DataFrame(columns, index=pd.Index(classes, name="class"))
 
 
 def likely_label_errors(
@@ -25,13 +27,11 @@ def likely_label_errors(
 ) -> pd.DataFrame:
     """Ranks the rows whose label is probably wrong, most suspicious first.
 
-    Confident learning (Northcutt et al. 2021): a class is likely for a row where its
-    probability reaches the mean probability that it gets on the rows labelled so. A row is listed
-    where the likeliest such class is not its label, unless it is predicted as labelled (as in
-    cleanlab). Use predictions of a network that was not trained on these rows.
-
-    The columns: row (position in the arrays), given, suggested, self_confidence (probability of
-    the given label), margin (probability of the suggested one minus that).
+    Confident learning (Northcutt et al. 2021): a class is likely for a row where its probability
+    reaches the mean that it has on the rows labelled so. A row is listed where the likeliest such
+    class is not its label, unless it is predicted as labelled (as in cleanlab). The network must
+    not have been trained on these rows. The columns: row (position), given, suggested,
+    self_confidence (probability of the given label), margin (that of the suggested one minus it).
     """
     known, probabilities, rows = labelled(targets, probabilities, classes)
     every, names = np.arange(len(known)), np.asarray(classes, object)

@@ -42,8 +42,6 @@ def _check_values(targets: np.ndarray, probabilities: np.ndarray) -> None:
     # float16 and int8 networks sum to 1 only within a few percent.
     bad = np.flatnonzero(~(np.abs(sums - 1) < 0.05) | (probabilities < 0).any(axis=1))
     if len(bad):
-        raise expected(
-            "every row of the probabilities to be positive and sum to 1",
-            f"a sum of {sums[bad[0]]:.3g} in row {bad[0]} and {len(bad)} such rows",
-            "Give softmax outputs, not logits; nan means that the training diverged.",
-        )
+        found = f"a sum of {sums[bad[0]]:.3g} in row {bad[0]}, and {len(bad)} such rows"
+        fix = "Give softmax outputs, not logits; nan means that the training diverged."
+        raise expected("every row of the probabilities to be positive and sum to 1", found, fix)

@@ -124,11 +124,6 @@ def score_manifest(
     return pd.DataFrame(scores, index=pd.Index(tasks, name="task"))
 
 
-def at_majority_baseline(scores: pd.DataFrame) -> list[str]:
-    """Names the tasks of a `score_manifest` table whose lift is not surely above 0, by interval."""
-    return [str(task) for task in scores.index[~(scores["lift_low"] > 0)]]
-
-
 def score_lines(scores: pd.DataFrame) -> list[str]:
     """Writes a line per task, aligned: `  color  top-1 .793  top-2 .901  top-3 .948`."""
     lines, width = [], max((len(str(task)) for task in scores.index), default=0)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         change,
         find_recipe,
         in_minutes,
-        shares_of_work,
     )
     from helpers.train.runs import Run, check_folder, check_labels, open_run
     from helpers.train.schedules import PLANNED_STEPS, Clock, OneCycle, learning_rate

@@ -11,7 +11,6 @@ from helpers.common import keras, progress_bar, tf, whole_file, write_text
 from helpers.manifest import Manifest
 from helpers.pipeline import batches_in_order
 from helpers.scores import score_lines, score_manifest
-from helpers.train.recipes import share_done
 from helpers.train.schedules import Clock
 from helpers.train.state import State, csv_text
 
@@ -37,11 +36,9 @@ class BatchLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Opens the bar."""
-        state, text = self._state, f"epoch {epoch + 1}{self._until}"
-        if (stages := len(state.run.recipe.stages)) > 1:
-            epochs = state.epoch - state.stage_start
-            done = share_done(state.run.recipe, state.stage, epochs, state.seconds)
-            text = f"{done:.0%} of all, stage {state.stage + 1}/{stages}, {text}"
+        text, stages = f"epoch {epoch + 1}{self._until}", len(self._state.run.recipe.stages)
+        if stages > 1:
+            text = f"stage {self._state.stage + 1}/{stages}, {text}"
         self._bar = progress_bar(total=self.params["steps"], desc=text, unit="batch")
 
     def on_train_batch_end(self, batch, logs=None):

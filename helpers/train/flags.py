@@ -1,9 +1,10 @@
 """The command line of a training; the flags of a recipe are made from its fields."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from pydantic.fields import FieldInfo
 
 from helpers.common import WorkshopError, describe_bounds
 from helpers.manifest import Manifest, check_split, read_manifest, validate
@@ -15,22 +16,6 @@ RUN = "run"  # the run's folder below that of the checkpoints
 EXPORT_SECONDS = 12  # of --minutes: what the export takes on two cores
 # What no flag changes: the stages as such, and which of them train towers and heads only.
 WITHOUT_FLAG = ("stages", "freeze_backbone")
-
-
-def add_recipe_arguments(add: Callable[..., Any]) -> None:
-    """Adds the flags that `recipe_from` reads; `add` is a parser's `add_argument`."""
-    add("--recipe", help=f"{', '.join(RECIPES)}, or a JSON file (default street)")
-    default = Recipe()
-    for owner in (default.stages[0], default):
-        for name, field in type(owner).model_fields.items():
-            if name not in WITHOUT_FLAG:
-                number = field.annotation if field.annotation in (int, float) else str
-                shown = getattr(owner, name)
-                if isinstance(shown, tuple):
-                    shown = "x".join(map(str, shown))
-                notes = [describe_bounds(field), "" if shown in ("", None) else f"default {shown}"]
-                text = f"{field.description} ({'; '.join(filter(None, notes))})".replace(" ()", "")
-                add(f"--{name.replace('_', '-')}", type=number, help=text)
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe | None:
@@ -74,8 +59,22 @@ def build_parser(
     add("--overwrite", action="store_true", help="replace a run that is in --out")
     add("--no-check", action="store_true", help="do not look at every image first")
     add("--no-export", action="store_true", help="do not export the best epoch at the end")
-    add_recipe_arguments(parser.add_argument_group("recipe").add_argument)
+    add = parser.add_argument_group("recipe").add_argument
+    add("--recipe", help=f"{', '.join(RECIPES)}, or a JSON file (default street)")
+    for owner in (Recipe().stages[0], Recipe()):
+        for name, field in type(owner).model_fields.items():
+            if name not in WITHOUT_FLAG:
+                number = field.annotation if field.annotation in (int, float) else str
+                text = _help(field, getattr(owner, name))
+                add(f"--{name.replace('_', '-')}", type=number, help=text)
     return parser
+
+
+def _help(field: FieldInfo, default: Any) -> str:
+    if isinstance(default, tuple):
+        default = "x".join(map(str, default))
+    notes = [describe_bounds(field), "" if default in ("", None) else f"default {default}"]
+    return f"{field.description} ({'; '.join(filter(None, notes))})".replace(" ()", "")
 
 
 def read_and_check(

@@ -18,10 +18,7 @@ class Idea:
         return None
 
     def batches(self, batches: tf.data.Dataset, labels: Labels) -> tf.data.Dataset:
-        """Returns the batches to train on, as `helpers.pipeline.training_batches` returns them.
-
-        Targets may become float (batch, classes).
-        """
+        """Returns the batches to train on; targets may become float (batch, classes)."""
         return batches
 
     def network(self, model: keras.Model) -> keras.Model:

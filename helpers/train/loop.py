@@ -51,10 +51,7 @@ def train(
     A resumed run keeps its recipe and goes on after its last whole epoch. Stages with `minutes`
     `began` on `time.monotonic` (now where None) and leave some seconds `afterwards` for what comes
     after training. `after_epoch` gets the log's line of every epoch, when the epoch is kept.
-
-    Raises:
-        WorkshopError: a manifest or folder that no run, or not this one, can use.
-        KeyboardInterrupt: on Ctrl-C; everything up to the last whole epoch is kept.
+    WorkshopError for a manifest or folder that no run, or not this one, can use.
     """
     began = time.monotonic() if began is None else began
     run, data = open_or_create(manifest, Path(folder), recipe, resume, overwrite, idea)

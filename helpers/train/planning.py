@@ -1,13 +1,12 @@
 """Fits a recipe to the images at hand, and to what its minutes on this machine allow."""
 
-import contextlib
 import math
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from helpers.common import WorkshopError, expected
+from helpers.common import expected
 from helpers.manifest import Manifest, open_image
 from helpers.train.recipe import MOST_REPEATS, PLANNED, Recipe, Stage
 from helpers.train.stages import build_stage_model
@@ -75,12 +74,9 @@ def _images_per_second(recipe: Recipe, stage: Stage, training: Manifest) -> floa
 
 def _image_size(size: tuple[int, int], training: Manifest, growth: float) -> tuple[int, int]:
     """Returns the size of the images' shape, with the pixels of `size`, or `growth` times them."""
-    sizes = []
-    for row in np.linspace(0, len(training) - 1, min(len(training), MEASURED)).astype(int):
-        with contextlib.suppress(WorkshopError):  # it is reported when all are decoded
-            header, _ = open_image(training.path(row))
-            sizes.append((header.width, header.height))
-    widths, heights = np.array(sizes or [size[::-1]]).T
+    rows = np.linspace(0, len(training) - 1, min(len(training), MEASURED)).astype(int)
+    headers = [open_image(training.path(row))[0] for row in rows]
+    widths, heights = np.array([(header.width, header.height) for header in headers]).T
     area, own = math.prod(size), size[0] / size[1]
     area = max(area, min(area * growth, float(np.median(widths * heights))))
     ratio = float(np.median(heights / widths))

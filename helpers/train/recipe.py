@@ -98,6 +98,11 @@ class Recipe(Declared):
     planned: str = Field(
         "", description=f"what images and minutes decide, joined by a comma: {', '.join(PLANNED)}"
     )
+    views: Literal["one", "mirrored"] = Field(
+        "one",
+        description="one, or mirrored: scores and exports average the answers for an image and "
+        "its mirror image, at twice the work",
+    )
     pixels: Literal["fixed", "dataset"] = Field(
         "fixed", description="fixed scaling, or dataset: by mean and std of the training split"
     )

@@ -67,6 +67,7 @@ FINE_TUNE = Recipe(
     weights="imagenet",
     backbone_rate=1 / 3,
     planned=",".join(PLANNED),
+    views="mirrored",
 )
 
 # What `--recipe` knows by name.
@@ -117,13 +118,6 @@ def shares_of_work(recipe: Recipe) -> np.ndarray:
         steps = np.array([FROZEN_WORK if stage.freeze_backbone else 1 for stage in recipe.stages])
         work = steps * [stage.epochs * np.prod(stage.image_size) for stage in recipe.stages]
     return work / work.sum()
-
-
-def share_done(recipe: Recipe, number: int, epochs: int, seconds: float = 0.0) -> float:
-    """Returns how much of a run is done, 0 to 1, after so many epochs or seconds of a stage."""
-    shares, stage = shares_of_work(recipe), recipe.stages[number]
-    own = seconds / (60 * stage.minutes) if stage.minutes else epochs / stage.epochs
-    return float(shares[:number].sum() + shares[number] * min(own, 1.0))
 
 
 def describe_stage(recipe: Recipe, number: int) -> str:

@@ -115,15 +115,9 @@ class Run:
     @property
     def best_epoch(self) -> int:
         """The number of the best epoch, counted from 1; WorkshopError where none has ended yet."""
-        path = self.folder / "best.json"
-        if not path.exists():
-            fix = "Train it with python -m helpers.train, with --resume if it was stopped."
-            raise expected(f"a run with a finished epoch in {self.folder}", "none", fix)
-        with reading(path, "the number of the best epoch", DAMAGED):
-            epoch = read_json(path)["epoch"]
-            if type(epoch) is not int or epoch < 1:
-                raise ValueError(f"epoch {epoch!r}")
-            return epoch
+        path, fix = self.folder / "best.json", "Train it, with --resume if it was stopped."
+        with reading(path, "a run with a finished epoch", fix):
+            return int(read_json(path)["epoch"])
 
     def load_model(self, epoch: int | None = None) -> keras.Model:
         """Loads the best model, or that of an epoch; refuses one with heads of other labels."""
@@ -137,6 +131,13 @@ class Run:
             if heads != {task: len(classes) for task, classes in self.labels.tasks.items()}:
                 raise ValueError(f"heads of {heads}")
         return model
+
+    def load_predictor(self, epoch: int | None = None) -> keras.Model:
+        """Loads a model as `load_model` does; it answers by the `views` of the recipe."""
+        from helpers.model import with_mirror  # imports TensorFlow, which takes seconds
+
+        model = self.load_model(epoch)
+        return with_mirror(model) if self.recipe.views == "mirrored" else model
 
 
 def check_folder(

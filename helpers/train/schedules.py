@@ -31,13 +31,12 @@ class OneCycle(_Planned):
 
     def __call__(self, step):
         """Returns the rate of a step."""
-        ops = keras.ops
+        ops, top = keras.ops, WARM_UP_SHARE * self.steps
         step = ops.cast(step, "float32")
-        top = WARM_UP_SHARE * self.steps
-        up = ops.clip(step / top, 0.0, 1.0)
-        down = ops.clip((step - top) / max(self.steps - top, 1.0), 0.0, 1.0)
-        rise = _cosine(self.highest / START_DIVISOR, self.highest, up)
-        return ops.where(step < top, rise, _cosine(self.highest, self.highest / END_DIVISOR, down))
+        away = ops.where(step < top, 1 - step / top, (step - top) / max(self.steps - top, 1.0))
+        height = (1 + ops.cos(math.pi * ops.clip(away, 0.0, 1.0))) / 2
+        lowest = self.highest * ops.where(step < top, 1 / START_DIVISOR, 1 / END_DIVISOR)
+        return lowest + (self.highest - lowest) * height
 
 
 class Cyclic(_Planned):
@@ -53,10 +52,6 @@ class Cyclic(_Planned):
         return lowest + (self.highest - lowest) * height
 
 
-def _cosine(start: float, end: float, share):
-    return end + (start - end) * (1 + keras.ops.cos(math.pi * share)) / 2
-
-
 def learning_rate(stage: Stage, steps: int):
     """Returns what an optimizer takes as its rate for a stage of `steps` steps."""
     cosine = keras.optimizers.schedules.CosineDecay
@@ -69,8 +64,6 @@ def learning_rate(stage: Stage, steps: int):
 
 class Clock(keras.callbacks.Callback):
     """Leads a stage with `minutes` through its schedule by the clock, and ends it in time.
-
-    Steps are not counted: on a shared machine they take twice as long in one minute as in the next.
 
     The stage `began` on `time.monotonic`, `used` so many seconds before an interruption, and leaves
     some `afterwards` for what follows the training.

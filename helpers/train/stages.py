@@ -9,8 +9,8 @@ from helpers.common import expected, keras, steady, tf
 from helpers.manifest import Labels, Manifest, did_you_mean
 from helpers.model import (
     MaskedAccuracy,
+    MaskedCrossentropy,
     balance,
-    build_losses,
     build_model,
     compute_sampling_weights,
     parse_task_weights,
@@ -82,8 +82,11 @@ def losses_of(
     idea: Idea | None = None,
 ) -> tuple[dict[str, keras.losses.Loss], dict[str, float]]:
     """Returns a loss for each task and its weight in the sum; arguments as in `compile_model`."""
-    class_weights = balance(counts) if recipe.class_weights == "balanced" else None
-    losses = build_losses(labels, class_weights, recipe.label_smoothing)
+    weights = balance(counts) if recipe.class_weights == "balanced" else {}
+    losses = {
+        task: MaskedCrossentropy(weights.get(task), recipe.label_smoothing, name=task)
+        for task in labels.tasks
+    }
     if idea:
         losses = {task: idea.loss(task, loss, counts[task]) for task, loss in losses.items()}
     if recipe.task_weights == "uncertainty":

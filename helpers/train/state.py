@@ -39,8 +39,9 @@ class State:
             if found.log_digest not in ("", self._log_digest()) or len(self.rows) < self.epoch:
                 raise ValueError(f"{len(self.rows)}, or others")
         with reading(self.path, "where the training stands", DAMAGED):
-            weights = f"epoch-{self.epoch:03d}.weights.h5" if self.stage < self._stages else ""
-            if self.stage > self._stages or self.weights not in ("", weights):
+            stages = len(run.recipe.stages)
+            weights = f"epoch-{self.epoch:03d}.weights.h5" if self.stage < stages else ""
+            if self.stage > stages or self.weights not in ("", weights):
                 raise ValueError(f"stage {self.stage}, epoch {self.epoch}, {self.weights}")
 
     def save_epoch(self, model: keras.Model, row: Mapping[str, float]) -> None:
@@ -88,10 +89,6 @@ class State:
         names = (name for name in Progress.model_fields if name != "log_digest")
         value = {name: getattr(self, name) for name in names}
         write_json(self.path, value | {"log_digest": self._log_digest()})
-
-    @property
-    def _stages(self) -> int:
-        return len(self.run.recipe.stages)
 
     def _log_digest(self) -> str:
         return hashlib.sha256(csv_text(pd.DataFrame(self.rows)).encode()).hexdigest()

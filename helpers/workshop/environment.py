@@ -15,13 +15,17 @@ from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
-from helpers.common import ROOT, WorkshopError, run_command
+from helpers.common import CORES, ROOT, WorkshopError, more, run_command
 
 # The oldest and the newest that TensorFlow 2.19 to 2.21 is built for.
 PYTHON_VERSIONS = ((3, 11), (3, 13))
-DISK_GB = 3  # generated images, a model per epoch, the exports
-MEMORY_GB = 4  # the decoded training images are cached in memory
-CORES = 2  # what the notebooks' minutes were measured on
+REQUIREMENTS = ROOT / "requirements"
+PARTS = {  # files of requirements beside main.txt, and what needs them
+    "cloud": "notebooks 07 and 08",
+    "detection": "notebooks 10 to 12",
+    "development": "make test",
+}
+INSTALL = "make install (in SageMaker Studio: pip install -r requirements/studio.txt)"
 
 
 class Finding(NamedTuple):
@@ -38,19 +42,22 @@ def check_environment() -> list[Finding]:
     """Looks at Python, packages, machine and folders; returns one finding per requirement."""
     oldest, newest = (".".join(map(str, version)) for version in PYTHON_VERSIONS)
     fits = PYTHON_VERSIONS[0] <= sys.version_info[:2] <= PYTHON_VERSIONS[1]
-    advice = f"Make the environment with another Python: make PYTHON=python{oldest} workshop"
-    chromium = find_chromium()
-    # the file that AWS puts into notebook instances and Studio spaces
-    on_sagemaker = Path("/opt/ml/metadata/resource-metadata.json").exists()
-    place = "SageMaker" if on_sagemaker else "your own machine"
+    other = f"Make the environment with another Python: make PYTHON=python{oldest} workshop"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    disk, chromium = shutil.disk_usage(ROOT).free / 1e9, find_chromium()
+    slow = "It works, and takes longer than the notebooks say."
+    small = "Close other programs, or choose a larger machine."
+    full = f"Free some space on the disk of {ROOT}."
     browser = "Only the test of the notebooks in a browser needs it: apt-get install chromium"
     return [
-        _finding("Python", f"{oldest} to {newest}", platform.python_version(), fits, advice),
-        *map(_package, read_requirements(ROOT / "requirements.txt")),
-        *_machine(),
+        _finding("Python", f"{oldest} to {newest}", platform.python_version(), fits, other),
+        *map(_package, read_requirements(REQUIREMENTS / "main.txt")),
+        *(_part(name, notebooks) for name, notebooks in PARTS.items()),
+        _finding("CPU cores", "2 or more", str(CORES), CORES >= 2, slow, "note"),
+        _finding("memory", "4 GB or more", f"{memory:.0f} GB", memory >= 4, small, "note"),
+        _finding("free disk", "3 GB or more", f"{disk:.0f} GB", disk >= 3, full),
         *(_folder(ROOT / name) for name in ("data/generated", "artifacts")),
         _finding("Chromium", "for one test", chromium or "none", bool(chromium), browser, "note"),
-        Finding("where", "SageMaker or your own machine", place, "OK"),
     ]
 
 
@@ -66,9 +73,13 @@ def find_chromium() -> str | None:
 
 
 def read_requirements(path: Path) -> list[Requirement]:
-    """Reads a requirements file."""
+    """Reads a requirements file, and the files that its lines `-r FILE` name."""
     lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [Requirement(line) for line in lines if line]
+    found = []
+    for line in filter(None, lines):
+        option, _, file = line.partition(" ")
+        found += read_requirements(path.parent / file) if option == "-r" else [Requirement(line)]
+    return found
 
 
 def _package(wanted: Requirement) -> Finding:
@@ -77,21 +88,15 @@ def _package(wanted: Requirement) -> Finding:
         fits = wanted.specifier.contains(found, prereleases=True)
     except importlib.metadata.PackageNotFoundError:
         found, fits = "not installed", False
-    advice = "pip install -r requirements.txt"
-    return _finding(wanted.name, str(wanted.specifier), found, fits, advice)
+    return _finding(wanted.name, str(wanted.specifier), found, fits, INSTALL)
 
 
-def _machine() -> Iterable[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    slow = "It works, and takes longer than the notebooks say."
-    yield _finding("CPU cores", f"{CORES} or more", str(cores), (cores or 1) >= CORES, slow, "note")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    small = "Close other programs, or choose a larger machine."
-    fits = memory >= MEMORY_GB
-    yield _finding("memory", f"{MEMORY_GB} GB or more", f"{memory:.0f} GB", fits, small, "note")
-    disk = shutil.disk_usage(ROOT).free / 1e9
-    full = f"Free some space on the disk of {ROOT}."
-    yield _finding("free disk", f"{DISK_GB} GB or more", f"{disk:.0f} GB", disk >= DISK_GB, full)
+def _part(name: str, notebooks: str) -> Finding:
+    rows = map(_package, read_requirements(REQUIREMENTS / f"{name}.txt"))
+    lacking = [f"{row.name} {row.found}" for row in missing(rows)]
+    advice = f"For {notebooks} only: make install-all"
+    found = ", ".join(lacking) or "installed"
+    return _finding(name, f"for {notebooks}", found, not lacking, advice, "note")
 
 
 def _folder(path: Path) -> Finding:
@@ -121,7 +126,8 @@ def main() -> None:
     if lacking := missing(findings):
         names = ", ".join(finding.name for finding in lacking)
         advice = "; ".join(dict.fromkeys(finding.advice for finding in lacking))
-        raise WorkshopError(f"the workshop will not run here, because of: {names}. Do: {advice}")
+        lack = f"the workshop will not run here, because of: {names}. Do: {advice}."
+        raise WorkshopError(lack + more("the-workshop-will-not-run-here"))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """The exercises' checks: "not answered yet", a hint, or "right", and never a traceback.
 
-`exercises.check("01-people", answer, manifest)` stands in the notebook, with the data that the
-check needs after the answer, and `assert exercises.is_right(...)` in its solution. What is right,
-and the hints, stand in notebooks/exercises/, a file for each notebook.
+What is right, and the hints, stand in notebooks/exercises/, a file for each notebook.
 """
 
 import functools

@@ -5,16 +5,15 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pandas as pd
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from tqdm import tqdm
 
-from helpers.common import ROOT, WorkshopError, artifacts_folder, read_json, write_text
+from helpers.common import ROOT, WorkshopError, artifacts_folder, more, read_json, write_text
 
 NOTEBOOKS = ROOT / "notebooks"
 MAIN_LINE = ("01", "02", "03", "04")
@@ -22,22 +21,6 @@ SCORES = "scores.json"  # written by 03_validate: {task: {metric: number}}
 CELL_SECONDS = 1800  # a cell that takes longer hangs: the longest trains for minutes
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class WatchedClient(NotebookClient):
-    """Runs a notebook and shows on a progress bar which cell runs and what it last printed."""
-
-    def __init__(self, notebook: nbformat.NotebookNode, bar: tqdm, **options: Any):
-        super().__init__(notebook, **options)
-        self.bar = bar
-        self.on_cell_executed = lambda **_: bar.update()
-
-    def output(self, outs: list, msg: dict, *place: Any) -> Any:
-        """Shows the last line of text of a kernel's message."""
-        text = _COLOR.sub("", msg["content"].get("text") or "").strip()
-        if text:
-            self.bar.set_postfix_str(re.split(r"[\r\n]", text)[-1][:60])
-        return super().output(outs, msg, *place)
 
 
 def run_notebook(path: Path, folder: Path) -> float:
@@ -54,13 +37,20 @@ def run_notebook(path: Path, folder: Path) -> float:
     with tqdm(total=cells, desc=path.stem, unit="cell", dynamic_ncols=True) as bar:
         # coalesce_streams leaves out what a progress bar overwrote
         options = {"timeout": CELL_SECONDS, "kernel_name": "python3", "coalesce_streams": True}
-        client = WatchedClient(notebook, bar, **options)
-        client.resources = {"metadata": {"path": str(path.parent)}}
+        place = {"metadata": {"path": str(path.parent)}}
+        client = NotebookClient(notebook, resources=place, **options)
+        client.on_cell_executed = lambda **_: bar.update()
         try:
             client.execute(env=environment)
         except CellExecutionError as error:
             reason = _COLOR.sub("", str(error)).strip()
             raise WorkshopError(f"a cell of {path.name} failed.\n{reason}") from error
+        except DeadKernelError as error:
+            died = f"the kernel of {path.name} died; mostly the memory was used up."
+            raise WorkshopError(died + more("the-kernel-dies")) from error
+        except CellTimeoutError as error:
+            hangs = f"a cell of {path.name} ran for more than {CELL_SECONDS} s."
+            raise WorkshopError(hangs + more("a-cell-hangs")) from error
         finally:
             _write_copies(notebook, folder / path.name, path.parent)
     return time.monotonic() - start

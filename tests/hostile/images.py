@@ -28,7 +28,7 @@ from helpers.cloud.rehearsal.container import load_model
 from helpers.common import WorkshopError, tf
 from helpers.manifest import Labels, check_image
 from helpers.manifest.image_header import JPEG_START, PNG_START
-from helpers.pipeline import read_images
+from helpers.pipeline.decode import read_image
 from helpers.predict import litert
 from helpers.predict.export import export_saved_model
 from tests.hostile import Tally
@@ -225,7 +225,7 @@ class Readers:
         problem = check_image(path)
         seen["check"] = f"refused: {problem.found}" if problem else None
         seen["predict"] = refusing(lambda: litert.decode_image(path, SIZE))
-        seen["training"] = refusing(lambda: next(read_images([str(path)], SIZE)))
+        seen["training"] = refusing(lambda: read_image(str(path), SIZE).numpy())
         if path.is_file() and path.stat().st_size < 10**8:
             data = path.read_bytes()
             saved = refusing(lambda: self._saved.predict_bytes([data])["pixels"])

@@ -4,13 +4,19 @@ Jobs and endpoints change moto's records of themselves, so that its Describe and
 by itself reports a job as Completed when it is created.
 """
 
+import atexit
+import importlib
 import json
+import os
 import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import boto3
 import urllib3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
@@ -25,9 +31,11 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
 
+from helpers.cloud.guard import Guarded
+from helpers.cloud.rehearsal.alone import inherited, lonely_session
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
-from helpers.common import expected
+from helpers.common import ROOT, expected
 
 # Instances of each kind that may run at once: none of the large types, as in a new account.
 QUOTAS = {"ml.m5.large": 4, "ml.m5.xlarge": 4, "ml.c5.xlarge": 4, "ml.c5.2xlarge": 4}
@@ -172,15 +180,25 @@ OURS = {  # the beginning of a service's host name
 }
 
 
-class Answers:
-    """Answers all requests of a boto3 session, in place of the network; starts with nothing."""
+class Rehearsal:
+    """AWS in this process, in place of the network of `boto`; starts with nothing, so have one."""
 
-    def __init__(self, boto: boto3.Session, folder: Path):
+    def __init__(self, region: str):
+        self._faults = ExitStack()
+        if names := os.environ.get("WORKSHOP_FAULTS"):  # an AWS that says no: tests/faults.py
+            faults = importlib.import_module("tests.faults")
+            self._faults.enter_context(faults.played(names))
+        self.folder = Path(tempfile.mkdtemp(prefix="workshop-rehearsal-"))
+        # a guard of the folder: removes it when this process is killed
+        sleeping = ["sleep", str(2**30)]
+        self._guard = Guarded(sleeping, inherited(), ROOT, subprocess.DEVNULL, own=self.folder)
+        self.boto = boto = lonely_session(region)
+        boto.events.register_first("before-send", self.answer)
         BackendDict.reset()
         AccountSpecificBackend.get_session = lambda: boto  # its own fails with an unknown profile
-        boto.events.register_first("before-send", self.answer)
-        ControlPlane.s3, ControlPlane.folder = boto.client("s3"), folder
+        ControlPlane.s3, ControlPlane.folder = boto.client("s3"), self.folder
         self._moto = BotocoreStubber()
+        atexit.register(self.close)
 
     def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         """Answers a request: a hook of botocore, before it sends one."""
@@ -200,9 +218,13 @@ class Answers:
         status, headers, body = answer
         return AWSResponse(request.url, status, headers, MockRawResponse(body))
 
-    def stop(self) -> None:
-        """Ends jobs and endpoints."""
+    def close(self) -> None:
+        """Ends all its jobs and endpoints; may be called twice."""
+        atexit.unregister(self.close)
         for thing in (*jobs.values(), *endpoints.values()):
             thing.stop()
         jobs.clear()
         endpoints.clear()
+        self._guard.stop()
+        self._faults.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.cloud.guard import Guarded
+from helpers.cloud.rehearsal.alone import inherited
 from helpers.cloud.rehearsal.jobs import split_uri
-from helpers.cloud.rehearsal.world import inherited
 from helpers.common import ROOT, extract
 
 START_SECONDS = 150  # for a container to load the model

@@ -16,7 +16,7 @@ from typing import Any
 from moto.core.utils import utcnow
 
 from helpers.cloud.guard import Guarded
-from helpers.cloud.rehearsal.world import inherited
+from helpers.cloud.rehearsal.alone import inherited
 from helpers.common import write_json
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"

@@ -27,7 +27,7 @@ def main() -> None:
     recipe = recipe_from(arguments)  # bad input is found before TensorFlow is imported
     tasks = arguments.tasks.split(",") if arguments.tasks else None
     # One worker of several has a part of the images, in which a class may well be missing.
-    manifest = None if arguments.manifest else read_channels(job, tasks)
+    manifest = None if arguments.manifest is not None else read_channels(job, tasks)
     manifest = read_and_check(arguments, manifest, whole=len(job.hosts) == 1)
     if not (arguments.out or arguments.checkpoints):
         arguments.out = job.output / RUN
