@@ -82,13 +82,13 @@ def run_smoke(session: CloudSession, folder: Path) -> dict[str, Any]:
 
 def _drawn(folder: Path) -> Manifest:
     folder.mkdir()
-    rows, rng = [], np.random.default_rng(0)
-    for number in range(48):
-        pixels = rng.integers(0, 100, (32, 32, 3)) + 150 * (number % 2)
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
-        split = "validation" if number % 3 == 0 else "train"
-        rows.append((f"{number}.png", LABELS.tasks["light"][number % 2], split))
-    return Manifest(pd.DataFrame(rows, columns=["image_path", "light", "split"]), LABELS, folder)
+    splits = ["train"] * 4 + ["validation"] * 2
+    frame = pd.DataFrame({"light": LABELS.tasks["light"] * 24, "split": splits * 8})
+    frame["image_path"] = [f"{number}.png" for number in frame.index]
+    pixels = np.random.default_rng(0).integers(0, 100, (len(frame), 32, 32, 3), np.uint8)
+    for number, path in enumerate(frame["image_path"]):
+        Image.fromarray(pixels[number] + 150 * (number % 2)).save(folder / path)
+    return Manifest(frame, LABELS, folder)
 
 
 def main() -> None:
