@@ -214,7 +214,9 @@ def iam(policy: str = "own") -> Any:
     def prepare(region: str) -> None:
         role = f"arn:{get_partition(region)}:iam::{ACCOUNT}:role/WorkshopRole"
         document = full_access() if policy == "full" else own_policy(role, region)
-        start = {"Effect": "Allow", "Action": "iam:CreateRole", "Resource": "*"}
+        # the rehearsal makes its role, and knows it by its name, not by its ARN as one would there
+        first = ["iam:CreateRole", "iam:GetRole"] if policy == "full" else ["iam:CreateRole"]
+        start = {"Effect": "Allow", "Action": first, "Resource": "*"}
         allowed = document | {"Statement": [*document["Statement"], start]}
         backend = iam_backends[ACCOUNT][get_partition(region)]
         backend.create_user(region, "learner")
