@@ -23,6 +23,7 @@ from PIL import Image
 from benchmarks.command import markdown, shared
 from helpers import common, model, predict
 from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, open_session
+from helpers.cloud.smoke import serve
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import Run, open_run
 
@@ -108,26 +109,6 @@ def archive_of_pixels(run: Run, path: Path, white: float) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         archive.write_out(f"{folder}/{common.SAVED_MODEL}", verbose=False)
         return predict.archive_folder(Path(folder), path)
-
-
-def serve(session: CloudSession, archive: Path, name: str) -> EndpointClient:
-    """Puts an archive behind an endpoint of the rehearsal, and waits until it answers."""
-    for kind in ("model", "endpoint config", "endpoint"):
-        session.note(kind, name)
-    place = session.uri("models", name)
-    session.note("s3 prefix", place)
-    bucket, _, key = f"{place}/model.tar.gz".removeprefix("s3://").partition("/")
-    session.client("s3").upload_file(str(archive), bucket, key)
-    sagemaker, variant = session.client("sagemaker"), {"VariantName": "all", "ModelName": name}
-    variant |= {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-    container = {"Image": "tensorflow-inference", "ModelDataUrl": f"{place}/model.tar.gz"}
-    role = {"ExecutionRoleArn": session.role}
-    sagemaker.create_model(ModelName=name, PrimaryContainer=container, **role)
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    waiter = sagemaker.get_waiter("endpoint_in_service")
-    waiter.wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
-    return EndpointClient(session, name)
 
 
 def run_bench(

@@ -425,6 +425,8 @@ LOG = [
     *EPOCHS,
     "epoch 1: 50%\repoch 1: 100%\rValueError: the learner's own mistake",
     "An error occurred with exit code 1",
+    "+ echo 'Training Execution failed. For more details, see CloudWatch logs.",
+    "TrainingJob - j'",
 ]
 
 

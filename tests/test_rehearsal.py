@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from botocore.exceptions import WaiterError
 
-from benchmarks.endpoint import serve
 from helpers.cloud import (
     SCRIPTS,
     CloudSession,
@@ -29,6 +28,7 @@ from helpers.cloud import (
 )
 from helpers.cloud.guard import Guarded
 from helpers.cloud.ledger import Ledger
+from helpers.cloud.smoke import serve
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest
 from helpers.predict import archive_folder

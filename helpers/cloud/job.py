@@ -38,7 +38,7 @@ LAST_LINES = 15  # of a script that failed
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "TQDM_DISABLE": "1"}
 FIRST = ("Executing command:", "+ echo 'Executing command:")  # before what the script prints
 # what the SDK's own scripts print later, on two streams, of which either may come first
-NOT_ITS = r"\++ |An error occurred with exit code|Training Container Execution Completed"
+NOT_ITS = r"\++ |An error occurred with exit code|TrainingJob - |Training Container Execution "
 PRICES = Path(__file__).with_name("prices.json")
 
 

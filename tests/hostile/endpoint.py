@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.endpoint import serve
 from helpers.cloud import SCRIPTS, EndpointClient, delete_all, open_session
+from helpers.cloud.smoke import serve
 from helpers.common import WorkshopError, keras
 from helpers.manifest import Labels
 from helpers.predict import archive_folder

@@ -1,0 +1,116 @@
+"""The smallest real run: a job, an endpoint, a request, and the clean-up, for about five cents.
+
+    python -m helpers.cloud.smoke
+
+Writes minutes and dollars of each step, with the date, to artifacts/full/cloud/smoke-DATE.json. The
+clean-up deletes all that is yours in the account, so nothing may be there before.
+"""
+
+import json
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from helpers.cloud.cleanup import delete_all, list_all
+from helpers.cloud.client import EndpointClient
+from helpers.cloud.data import upload_folder
+from helpers.cloud.job import PRICES, plan_job, start_job
+from helpers.cloud.script.shards import write_shards
+from helpers.cloud.session import CloudSession, open_session, quiet_sdk
+from helpers.cloud.source import SCRIPTS
+from helpers.common import artifacts_folder, expected, read_json, run_command, write_json
+from helpers.manifest import Labels, Manifest
+from helpers.predict import archive_folder
+
+FLAGS = {"epochs": 1, "image-size": "32x32", "batch-size": 16, "no-check": True}
+LABELS = Labels({"light": ("dark", "bright")})
+MACHINE = "ml.m5.large"  # of the endpoint
+
+
+def serve(session: CloudSession, archive: Path, name: str) -> EndpointClient:
+    """Puts an archive behind an endpoint, and waits until it answers."""
+    quiet_sdk()
+    from sagemaker.core import image_uris
+
+    for kind in ("model", "endpoint config", "endpoint"):
+        session.note(kind, name)
+    session.note("log", f"/aws/sagemaker/Endpoints/{name}|")
+    place = session.uri("models", name)
+    session.note("s3 prefix", place)
+    bucket, _, key = f"{place}/model.tar.gz".removeprefix("s3://").partition("/")
+    session.client("s3").upload_file(str(archive), bucket, key)
+    sagemaker, tags = session.client("sagemaker"), {"Tags": session.tags}
+    machine = {"instance_type": MACHINE, "image_scope": "inference"}
+    image = image_uris.retrieve("tensorflow", session.region, **machine)
+    container = {"Image": image, "ModelDataUrl": f"{place}/model.tar.gz"}
+    role = {"ExecutionRoleArn": session.role}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, **role, **tags)
+    variant = {"VariantName": "all", "ModelName": name, "InstanceType": MACHINE}
+    variants = [{**variant, "InitialInstanceCount": 1}]
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **tags)
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, **tags)
+    patience = {"Delay": 5 if session.billed else 1, "MaxAttempts": 300}
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=patience)
+    return EndpointClient(session, name)
+
+
+def run_smoke(session: CloudSession, folder: Path) -> dict[str, Any]:
+    """Runs all but the clean-up; returns what it took, in minutes and dollars, and the answer."""
+    marks = [time.monotonic()]
+    manifest = _drawn(folder / "images")
+    write_shards(manifest, folder / "shards", 1)
+    channels = {"training": upload_folder(session, folder / "shards", "smoke")}
+    marks.append(time.monotonic())
+    job = start_job(session, plan_job(session, FLAGS, manifest.tasks), channels).follow()
+    archive = archive_folder(job.download(folder / "export"), folder / "model", SCRIPTS)
+    marks.append(time.monotonic())
+    client = serve(session, archive, session.name("smoke"))
+    marks.append(time.monotonic())
+    answer = client.predict_files([Path(manifest.paths[0]).read_bytes()])
+    marks.append(time.monotonic())
+    minutes = dict(zip(("upload", "job", "endpoint", "request"), np.diff(marks).round(1) / 60))
+    said, prices = job.describe(), read_json(PRICES)["per_hour"]
+    training = prices[said["ResourceConfig"]["InstanceType"]] * said["BillableTimeInSeconds"] / 3600
+    serving = prices[MACHINE] * (minutes["endpoint"] + minutes["request"]) / 60
+    image = said["AlgorithmSpecification"]["TrainingImage"]
+    dollars = {"job": training, "endpoint": serving}
+    return {"minutes": minutes, "dollars": dollars, "image": image, "answer": answer}
+
+
+def _drawn(folder: Path) -> Manifest:
+    folder.mkdir()
+    rows, rng = [], np.random.default_rng(0)
+    for number in range(48):
+        pixels = rng.integers(0, 100, (32, 32, 3)) + 150 * (number % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+        split = "validation" if number % 3 == 0 else "train"
+        rows.append((f"{number}.png", LABELS.tasks["light"][number % 2], split))
+    return Manifest(pd.DataFrame(rows, columns=["image_path", "light", "split"]), LABELS, folder)
+
+
+def main() -> None:
+    """Runs it, cleans up whatever happens, and writes the record."""
+    with open_session() as session, tempfile.TemporaryDirectory() as folder:
+        if len(there := list_all(session)):
+            fix = "Delete it first: python -m helpers.cloud.cleanup."
+            raise expected("nothing of yours in the account", f"{len(there)} things", fix)
+        try:
+            record = run_smoke(session, Path(folder))
+        finally:
+            left = delete_all(session)
+        now = datetime.now(UTC)
+        record |= {"date": now.isoformat(timespec="seconds"), "region": session.region}
+        record |= {"world": session.world, "left": left.values.tolist()}
+    path = artifacts_folder("cloud") / f"smoke-{now:%Y-%m-%d}.json"
+    write_json(path, record)
+    print(json.dumps(record, indent=2), f"\nwritten to {path}")
+
+
+if __name__ == "__main__":
+    run_command(main)
