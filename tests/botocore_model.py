@@ -3,12 +3,13 @@
 botocore itself checks only names, types and lower bounds before it sends something.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import botocore.session
-from botocore.model import Shape
+from botocore.model import ServiceModel, Shape
 
 JAVA = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}  # what Python's patterns do not have
 SIZES = {"string": len, "list": len, "map": len, "integer": int, "long": int, "float": float}
@@ -16,8 +17,12 @@ SIZES = {"string": len, "list": len, "map": len, "integer": int, "long": int, "f
 
 def violations(service: str, operation: str, params: Any) -> list[str]:
     """Returns what a request says that AWS would not take, each with its place."""
-    model = botocore.session.get_session().get_service_model(service)
-    return list(_walk(model.operation_model(operation).input_shape, params, operation))
+    return list(_walk(_model(service).operation_model(operation).input_shape, params, operation))
+
+
+@functools.cache
+def _model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
 
 
 def _walk(shape: Shape, value: Any, where: str) -> Iterator[str]:

@@ -5,7 +5,6 @@ by itself reports a job as Completed when it is created.
 """
 
 import atexit
-import contextlib
 import importlib
 import json
 import os
@@ -13,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -184,9 +184,10 @@ class Rehearsal:
     """AWS in this process, in place of the network of `boto`; starts with nothing, so have one."""
 
     def __init__(self, region: str):
-        self._faults = contextlib.ExitStack()
+        self._faults = ExitStack()
         if names := os.environ.get("WORKSHOP_FAULTS"):  # an AWS that says no: tests/faults.py
-            self._faults.enter_context(importlib.import_module("tests.faults").played(names))
+            faults = importlib.import_module("tests.faults")
+            self._faults.enter_context(faults.played(names))
         self.folder = Path(tempfile.mkdtemp(prefix="workshop-rehearsal-"))
         # a guard of the folder: removes it when this process is killed
         sleeping = ["sleep", str(2**30)]
