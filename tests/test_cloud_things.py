@@ -290,7 +290,7 @@ def test_an_object_that_may_not_be_deleted_is_told(session, folder, monkeypatch,
 
 def test_an_endpoint_that_aws_deletes_slowly_is_waited_for(session, monkeypatch):
     """AWS answers at once, and describes it as `Deleting` for minutes; moto deletes at once."""
-    monkeypatch.setattr(cleanup, "_patience", lambda _: {"Delay": 0, "MaxAttempts": 9})
+    monkeypatch.setattr(CloudSession, "patience", {"Delay": 0, "MaxAttempts": 9})
     make_endpoint(session, "workshop-signs", tags=session.tags)
     statuses = iter(["Deleting", "Deleting"])
     describe, delete = (
@@ -312,7 +312,7 @@ def test_an_endpoint_that_aws_deletes_slowly_is_waited_for(session, monkeypatch)
 
 
 def test_an_endpoint_that_is_being_created_is_deleted_afterwards(session, monkeypatch):
-    monkeypatch.setattr(cleanup, "_patience", lambda _: {"Delay": 0, "MaxAttempts": 9})
+    monkeypatch.setattr(CloudSession, "patience", {"Delay": 0, "MaxAttempts": 9})
     make_endpoint(session, "workshop-signs", tags=[])
     session.ledger.add("endpoint", "workshop-signs", REGION)
     describe, delete = (
