@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import re
+import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,15 +169,17 @@ def _rehearse() -> CloudSession:
 def create_bucket(session: CloudSession) -> None:
     """Makes the session's bucket, which stays: others of the account may use it too."""
     elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": session.region}}
-    s3 = session.client("s3")
-    try:
-        where = {} if session.region == "us-east-1" else elsewhere
-        s3.create_bucket(Bucket=session.bucket, **where)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 409:
-            raise
-    # 409: another session of yours makes it now; where it is another account's, this is refused
-    s3.get_waiter("bucket_exists").wait(Bucket=session.bucket, ExpectedBucketOwner=session.account)
+    where = {} if session.region == "us-east-1" else elsewhere
+    for pause in (1, 10, 60):
+        try:
+            session.client("s3").create_bucket(Bucket=session.bucket, **where)
+        except ClientError as error:  # 409: it is being made or deleted now, or another account's
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 409:
+                raise
+        if checks.check_bucket(session.boto, session.bucket, session.account):
+            return
+        time.sleep(pause)
+    raise expected(f"AWS to make the bucket {session.bucket}", "that it does not", "Try again.")
 
 
 def quiet_sdk() -> None:

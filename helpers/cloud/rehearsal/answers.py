@@ -5,11 +5,14 @@ by itself reports a job as Completed when it is created.
 """
 
 import atexit
+import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -181,6 +184,10 @@ class Rehearsal:
     """AWS in this process, in place of the network of `boto`; starts with nothing, so have one."""
 
     def __init__(self, region: str):
+        self._faults = ExitStack()
+        if names := os.environ.get("WORKSHOP_FAULTS"):  # an AWS that says no: tests/faults.py
+            faults = importlib.import_module("tests.faults")
+            self._faults.enter_context(faults.played(names))
         self.folder = Path(tempfile.mkdtemp(prefix="workshop-rehearsal-"))
         # a guard of the folder: removes it when this process is killed
         sleeping = ["sleep", str(2**30)]
@@ -219,4 +226,5 @@ class Rehearsal:
         jobs.clear()
         endpoints.clear()
         self._guard.stop()
+        self._faults.close()
         shutil.rmtree(self.folder, ignore_errors=True)
