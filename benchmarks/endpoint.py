@@ -22,8 +22,14 @@ from PIL import Image
 
 from benchmarks.command import markdown, shared
 from helpers import common, model, predict
-from helpers.cloud import SCRIPTS, CloudSession, EndpointClient, delete_all, open_session
-from helpers.cloud.smoke import serve
+from helpers.cloud import (
+    SCRIPTS,
+    CloudSession,
+    EndpointClient,
+    delete_all,
+    open_session,
+    serve,
+)
 from helpers.manifest import Manifest, read_manifest
 from helpers.train import Run, open_run
 

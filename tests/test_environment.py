@@ -89,11 +89,10 @@ def test_studio_gets_what_its_image_lacks_and_keeps_the_rest():
         for wanted in read_requirements(ROOT / f"requirements/{part}.txt"):
             if wanted.name in kept:
                 assert wanted.specifier.contains(kept[wanted.name]), wanted
-            elif wanted.name not in (
-                "boto3",
-                "sagemaker",
-            ):  # the image has both, and may renew them
+            else:
                 assert wanted.name in lacking, wanted
+    assert not lacking & set(kept), "the image has these"
+    assert {"sagemaker", "sagemaker-core", "boto3", "numpy"} <= set(kept)
 
 
 def test_every_range_has_its_reason():

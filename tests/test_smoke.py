@@ -51,7 +51,7 @@ def test_the_record_has_minutes_and_dollars(session, tmp_path, monkeypatch, comm
     record = json.loads(path.read_text())
     assert set(record["minutes"]) == {"upload", "job", "endpoint", "request"}
     assert record["dollars"]["job"] == pytest.approx(0.23 / 60)
-    assert record["left"] == [] and record["answer"] == [1] and record["world"] == "rehearsal"
+    assert record["left"] == 0 and record["answer"] == [1] and record["world"] == "rehearsal"
     assert session.ledger.entries == [] and planned
     assert "Contents" not in session.client("s3").list_objects_v2(Bucket=session.bucket)
 

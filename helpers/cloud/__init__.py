@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from helpers.cloud.data import upload_folder
     from helpers.cloud.script.shards import write_shards
     from helpers.cloud.session import CloudSession, open_session
+    from helpers.cloud.smoke import serve
     from helpers.cloud.source import IMAGE_REQUESTS, SCRIPTS
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

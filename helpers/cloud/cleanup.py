@@ -10,8 +10,9 @@ Deleting twice does no harm.
 import argparse
 import contextlib
 import sys
+from collections import namedtuple
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from botocore.exceptions import ClientError, ParamValidationError, WaiterError
@@ -31,14 +32,7 @@ LISTS = {
     "endpoint config": ("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
     "model": ("list_models", "Models", "ModelName"),
 }
-
-
-class Thing(NamedTuple):
-    """Something that was made."""
-
-    kind: str
-    name: str
-    region: str
+Thing = namedtuple("Thing", "kind, name, region")  # that was made
 
 
 def list_all(session: CloudSession) -> pd.DataFrame:
@@ -82,9 +76,10 @@ def _noted(session: CloudSession) -> dict[Thing, list[str]]:
         for kind, (operation, key, name) in LISTS.items():
             pages = sagemaker.get_paginator(operation).paginate(NameContains=PREFIX)
             for summary in pages.search(f"{key}[]"):
-                found = sagemaker.list_tags(ResourceArn=summary[name.replace("Name", "Arn")])
-                if all(tag in found["Tags"] for tag in session.tags):
-                    noted.setdefault(Thing(kind, summary[name], region), []).append("tag")
+                with _gone_is_fine():  # others may be deleting theirs
+                    found = sagemaker.list_tags(ResourceArn=summary[name.replace("Name", "Arn")])
+                    if all(tag in found["Tags"] for tag in session.tags):
+                        noted.setdefault(Thing(kind, summary[name], region), []).append("tag")
     return dict(sorted(noted.items(), key=lambda item: (KINDS.index(item[0].kind), item[0])))
 
 
@@ -148,7 +143,7 @@ def _delete(session: CloudSession, thing: Thing) -> bool:
 
 def _delete_endpoint(session: CloudSession, thing: Thing) -> None:
     get_waiter, name = session.client("sagemaker", thing.region).get_waiter, thing.name
-    options = {"EndpointName": name, "WaiterConfig": _patience(session)}
+    options = {"EndpointName": name, "WaiterConfig": session.patience}
     try:
         _call(session, "delete", thing)
     except ClientError:  # AWS deletes none that it is still creating
@@ -165,14 +160,10 @@ def _delete_job(session: CloudSession, name: str, region: str) -> bool:
             client.stop_training_job(**job)
     waiter = client.get_waiter("training_job_completed_or_stopped")
     with contextlib.suppress(WaiterError):  # it has failed, or takes too long
-        waiter.wait(**job, WaiterConfig=_patience(session))
+        waiter.wait(**job, WaiterConfig=session.patience)
     with _gone_is_fine():
         client.delete_training_job(**job)
     return True
-
-
-def _patience(session: CloudSession) -> dict[str, int]:
-    return {"Delay": 5 if session.billed else 1, "MaxAttempts": 180}
 
 
 def _call(session: CloudSession, verb: str, thing: Thing) -> None:

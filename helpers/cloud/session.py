@@ -75,6 +75,11 @@ class CloudSession(AbstractContextManager):
         """Whether what is started costs money."""
         return self.world == "aws"
 
+    @property
+    def patience(self) -> dict[str, int]:
+        """How boto3's waiters wait: 15 minutes at most, in the rehearsal three."""
+        return {"Delay": 5 if self.billed else 1, "MaxAttempts": 180}
+
     def client(self, service: str, region: str = "") -> Any:
         """Returns a boto3 client, always the same one."""
         key = service, region or self.region

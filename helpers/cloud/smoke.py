@@ -34,29 +34,26 @@ MACHINE = "ml.m5.large"  # of the endpoint
 
 
 def serve(session: CloudSession, archive: Path, name: str) -> EndpointClient:
-    """Puts an archive behind an endpoint, and waits until it answers."""
+    """Puts an archive, of a folder of its own, behind an endpoint; waits until it answers."""
     quiet_sdk()
     from sagemaker.core import image_uris
 
     for kind in ("model", "endpoint config", "endpoint"):
         session.note(kind, name)
     session.note("log", f"/aws/sagemaker/Endpoints/{name}|")
-    place = session.uri("models", name)
-    session.note("s3 prefix", place)
-    bucket, _, key = f"{place}/model.tar.gz".removeprefix("s3://").partition("/")
-    session.client("s3").upload_file(str(archive), bucket, key)
-    sagemaker, tags = session.client("sagemaker"), {"Tags": session.tags}
     machine = {"instance_type": MACHINE, "image_scope": "inference"}
     image = image_uris.retrieve("tensorflow", session.region, **machine)
-    container = {"Image": image, "ModelDataUrl": f"{place}/model.tar.gz"}
+    address = f"{upload_folder(session, archive.parent, name)}/{archive.name}"
+    sagemaker, both = session.client("sagemaker"), {"EndpointConfigName": name}
+    common, tags = {"ModelName": name}, {"Tags": session.tags}
+    container = {"Image": image, "ModelDataUrl": address}
     role = {"ExecutionRoleArn": session.role}
-    sagemaker.create_model(ModelName=name, PrimaryContainer=container, **role, **tags)
-    variant = {"VariantName": "all", "ModelName": name, "InstanceType": MACHINE}
-    variants = [{**variant, "InitialInstanceCount": 1}]
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **tags)
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, **tags)
-    patience = {"Delay": 5 if session.billed else 1, "MaxAttempts": 300}
-    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=patience)
+    sagemaker.create_model(PrimaryContainer=container, **common, **role, **tags)
+    variant = {"VariantName": "all", "InstanceType": MACHINE, "InitialInstanceCount": 1, **common}
+    sagemaker.create_endpoint_config(ProductionVariants=[variant], **both, **tags)
+    sagemaker.create_endpoint(EndpointName=name, **both, **tags)
+    waiter = sagemaker.get_waiter("endpoint_in_service")
+    waiter.wait(EndpointName=name, WaiterConfig=session.patience)
     return EndpointClient(session, name)
 
 
@@ -68,9 +65,10 @@ def run_smoke(session: CloudSession, folder: Path) -> dict[str, Any]:
     channels = {"training": upload_folder(session, folder / "shards", "smoke")}
     marks.append(time.monotonic())
     job = start_job(session, plan_job(session, FLAGS, manifest.tasks), channels).follow()
-    archive = archive_folder(job.download(folder / "export"), folder / "model", SCRIPTS)
     marks.append(time.monotonic())
-    client = serve(session, archive, session.name("smoke"))
+    (folder / "archive").mkdir()
+    export, place = job.download(folder / "export"), folder / "archive" / "model"
+    client = serve(session, archive_folder(export, place, SCRIPTS), session.name("smoke"))
     marks.append(time.monotonic())
     answer = client.predict_files([Path(manifest.paths[0]).read_bytes()])
     marks.append(time.monotonic())
@@ -78,20 +76,19 @@ def run_smoke(session: CloudSession, folder: Path) -> dict[str, Any]:
     said, prices = job.describe(), read_json(PRICES)["per_hour"]
     training = prices[said["ResourceConfig"]["InstanceType"]] * said["BillableTimeInSeconds"] / 3600
     serving = prices[MACHINE] * (minutes["endpoint"] + minutes["request"]) / 60
-    image = said["AlgorithmSpecification"]["TrainingImage"]
     dollars = {"job": training, "endpoint": serving}
-    return {"minutes": minutes, "dollars": dollars, "image": image, "answer": answer}
+    return {"minutes": minutes, "dollars": dollars, "answer": answer}
 
 
 def _drawn(folder: Path) -> Manifest:
     folder.mkdir()
-    rows, rng = [], np.random.default_rng(0)
-    for number in range(48):
-        pixels = rng.integers(0, 100, (32, 32, 3)) + 150 * (number % 2)
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
-        split = "validation" if number % 3 == 0 else "train"
-        rows.append((f"{number}.png", LABELS.tasks["light"][number % 2], split))
-    return Manifest(pd.DataFrame(rows, columns=["image_path", "light", "split"]), LABELS, folder)
+    splits = ["train"] * 4 + ["validation"] * 2
+    frame = pd.DataFrame({"light": LABELS.tasks["light"] * 24, "split": splits * 8})
+    frame["image_path"] = [f"{number}.png" for number in frame.index]
+    pixels = np.random.default_rng(0).integers(0, 100, (len(frame), 32, 32, 3), np.uint8)
+    for number, path in enumerate(frame["image_path"]):
+        Image.fromarray(pixels[number] + 150 * (number % 2)).save(folder / path)
+    return Manifest(frame, LABELS, folder)
 
 
 def main() -> None:
@@ -104,10 +101,9 @@ def main() -> None:
             record = run_smoke(session, Path(folder))
         finally:
             left = delete_all(session)
-        now = datetime.now(UTC)
-        record |= {"date": now.isoformat(timespec="seconds"), "region": session.region}
-        record |= {"world": session.world, "left": left.values.tolist()}
-    path = artifacts_folder("cloud") / f"smoke-{now:%Y-%m-%d}.json"
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
+    record |= {"date": date, "world": session.world, "region": session.region, "left": len(left)}
+    path = artifacts_folder("cloud") / f"smoke-{date}.json"
     write_json(path, record)
     print(json.dumps(record, indent=2), f"\nwritten to {path}")
 

