@@ -179,3 +179,11 @@ def test_an_account_that_allows_less_ends_in_one_message(opened, monkeypatch):
 def test_a_fault_that_there_is_not(opened):
     with pytest.raises(WorkshopError, match=r"WORKSHOP_FAULTS.*found 'rain'"):
         opened("deleting,rain")
+
+
+def test_an_image_is_a_request_that_iam_lets_through(opened):
+    """It is no text, and has an attribute."""
+    runtime = opened("iam").client("sagemaker-runtime")
+    request = {"EndpointName": "workshop-x", "ContentType": "image/png", "Body": b"\x89PNG\xff"}
+    with pytest.raises(runtime.exceptions.ClientError, match="not found"):
+        runtime.invoke_endpoint(**request, CustomAttributes="top=3")
