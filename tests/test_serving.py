@@ -13,7 +13,6 @@ from PIL import Image
 
 from helpers.common import WorkshopError
 from helpers.manifest import Labels
-from helpers.model import load_model
 from helpers.pipeline import decode_image
 from helpers.predict import LiteRTPredictor, archive_folder, export_run, litert
 from helpers.train import Run
@@ -42,7 +41,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 @pytest.fixture(scope="module")
 def expected(run: Run, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    return load_model(run.best_path).predict(pixels, verbose=0)
+    return run.load_predictor().predict(pixels, verbose=0)
 
 
 @pytest.fixture(scope="module")

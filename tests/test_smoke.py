@@ -77,3 +77,17 @@ def test_the_images_can_be_told_apart(tmp_path):
     light = [np.asarray(Image.open(path)).mean() > 125 for path in manifest.paths]
     assert light == manifest.targets("light").astype(bool).tolist()
     assert {"train", "validation"} == set(manifest.frame["split"])
+
+
+def test_what_is_served_is_in_s3_and_in_the_ledger(session, tmp_path):
+    (tmp_path / "archive").mkdir()
+    archive = tmp_path / "archive" / "model.tar.gz"
+    archive.write_bytes(b"archive")
+    assert smoke.serve(session, archive, "workshop-x").name == "workshop-x"
+    model = session.client("sagemaker").describe_model(ModelName="workshop-x")
+    bucket, _, key = model["PrimaryContainer"]["ModelDataUrl"].removeprefix("s3://").partition("/")
+    found = session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert found == b"archive" and ":2." in model["PrimaryContainer"]["Image"]
+    kinds = {entry.kind for entry in session.ledger.entries}
+    assert kinds == {"endpoint", "endpoint config", "model", "s3 prefix", "log"}
+    assert smoke.delete_all(session).empty

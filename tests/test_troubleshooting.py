@@ -286,7 +286,8 @@ def small_quota(**_) -> str:
     found = SimpleNamespace(search=lambda _: iter([0.0]))
     pages = SimpleNamespace(paginate=lambda **_: found)
     client = SimpleNamespace(get_paginator=lambda _: pages)
-    session = SimpleNamespace(client=lambda _: client, region="us-east-1")
+    boto = SimpleNamespace(get_partition_for_region=lambda _: "aws")
+    session = SimpleNamespace(client=lambda _: client, region="us-east-1", boto=boto)
     return told(check_quota, session, "ml.m5.large", 99)
 
 

@@ -6,6 +6,7 @@ Writes minutes and dollars of each step, with the date, to artifacts/full/cloud/
 clean-up deletes all that is yours in the account, so nothing may be there before.
 """
 
+import argparse
 import json
 import tempfile
 import time
@@ -93,6 +94,7 @@ def _drawn(folder: Path) -> Manifest:
 
 def main() -> None:
     """Runs it, cleans up whatever happens, and writes the record."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with open_session() as session, tempfile.TemporaryDirectory() as folder:
         if len(there := list_all(session)):
             fix = "Delete it first: python -m helpers.cloud.cleanup."
