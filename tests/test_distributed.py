@@ -16,10 +16,12 @@ import pytest
 import helpers.model.network
 from helpers.cloud import write_shards
 from helpers.cloud.script.hosts import ADDRESSES, PORT, cluster
+from helpers.cloud.script.workers import check_stages
+from helpers.common import WorkshopError
 from helpers.manifest import Manifest, read_manifest
 from helpers.pipeline import training_batches
 from helpers.train import open_run, train
-from tests.conftest import IMAGE_SIZE, make_people
+from tests.conftest import IMAGE_SIZE, make_people, small_recipe
 from tests.worker import CASES, NAMES
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -163,6 +165,11 @@ def test_a_killed_job_goes_on(folder: Path) -> None:
 
 
 # Without other processes
+
+
+def test_accumulated_batches_are_for_one_machine() -> None:
+    with pytest.raises(WorkshopError, match="accumulate 1 on several hosts"):
+        check_stages(small_recipe(accumulate=2))
 
 
 def test_hosts_are_reached_by_their_names() -> None:

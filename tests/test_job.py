@@ -23,11 +23,16 @@ pytestmark = pytest.mark.usefixtures("tiny_backbone")
 QUICK = {"epochs": 2, "image_size": "32x16", "batch-size": 8, "learning_rate": 0.01}
 
 
+def without_split(manifest: Manifest) -> Manifest:
+    frame = manifest.frame.drop(columns="split")
+    return Manifest(frame, manifest.labels, manifest.folder)
+
+
 @pytest.fixture
 def channels(people: Manifest, tmp_path: Path) -> JobEnvironment:
-    """Training images in one channel, validation and test in the other."""
+    """Training images without a split in one channel, validation and test in the other."""
     data = tmp_path / "input/data"
-    write_shards(people.subset("train"), data / "training", 2)
+    write_shards(without_split(people.subset("train")), data / "training", 2)
     rest = people.rows((people.frame["split"] != "train").to_numpy())
     write_shards(rest, data / "validation", 1)
     return JobEnvironment(training=data / "training", validation=data / "validation")
@@ -53,7 +58,7 @@ def environment(channels: JobEnvironment, tmp_path: Path, monkeypatch: pytest.Mo
 # Channels
 
 
-def test_the_channels_become_one_manifest(people: Manifest, channels: JobEnvironment) -> None:
+def test_splits_come_from_the_channels(people: Manifest, channels: JobEnvironment) -> None:
     manifest = read_channels(channels)
     assert manifest.labels == people.labels
     counts = people.frame["split"].value_counts().to_dict()
@@ -75,7 +80,7 @@ def test_a_manifest_in_one_channel_and_shards_in_the_other(
 ) -> None:
     folder = tmp_path / "input/data/plain"
     shutil.copytree(people.folder, folder)
-    people.subset("train").write(folder / "train.csv")
+    without_split(people.subset("train")).write(folder / "train.csv")
     (folder / "train.csv").replace(folder / "manifest.csv")
     manifest = read_channels(JobEnvironment(training=folder, validation=channels.validation))
     assert manifest.frame["split"].value_counts()["train"] > 0

@@ -44,6 +44,14 @@ def test_every_file_is_answered_in_order_and_a_broken_one_stops_nothing(decoded:
             assert answer["task"].tolist() == [float(path.stem)]
 
 
+def test_decoding_runs_only_a_few_batches_ahead(decoded: list) -> None:
+    paths = [Path(f"{number}.jpg") for number in range(predict.BATCH * 20)]
+    answers = predict.predict_files(PREDICTOR, paths)
+    next(answers)
+    answers.close()
+    assert len(decoded) <= predict.BATCH * (predict.AHEAD + 1)
+
+
 def test_who_stops_early_does_not_wait_for_the_rest(
     decoded: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,5 +193,7 @@ def quiet_sdk() -> None:
         for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
             os.environ.pop(name, None)
         importlib.import_module("sagemaker.core.image_uris")
+    # Its check of the role asks for rights that our jobs do not need, such as network interfaces.
+    os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
     for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.core.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)

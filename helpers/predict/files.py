@@ -1,6 +1,7 @@
 """Predicts files, a batch on each core at a time, without TensorFlow."""
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from helpers.manifest import Labels, images_in
 from helpers.predict.litert import LiteRTPredictor, decode_image
 
 BATCH = 32  # images predicted at once
+AHEAD = CORES + 2  # batches on their way
 Answer = dict[str, np.ndarray] | str  # task: float32 (classes,), or what is wrong with the file
 
 
@@ -41,12 +43,17 @@ def predict_files(predictor: LiteRTPredictor, paths: list[Path]) -> Iterator[tup
         return _predict(mine.predictor, [_read(path, predictor.image_size) for path in batch])
 
     # Each core reads, decodes and predicts batches of its own, independently.
-    pool = ThreadPoolExecutor(CORES)
-    try:
-        for batch, answers in zip(batches, pool.map(answer, batches)):
-            yield from zip(batch, answers)
-    finally:  # a caller that stops early does not wait for the rest
-        pool.shutdown(wait=False, cancel_futures=True)
+    with ThreadPoolExecutor(CORES) as pool:
+        # Only a few batches are on their way, whatever the folder holds.
+        ahead = deque(pool.submit(answer, batch) for batch in batches[:AHEAD])
+        try:
+            for number, batch in enumerate(batches):
+                answers = ahead.popleft().result()
+                if number + AHEAD < len(batches):
+                    ahead.append(pool.submit(answer, batches[number + AHEAD]))
+                yield from zip(batch, answers)
+        finally:  # a caller that stops early does not wait for the rest
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _read(path: Path, image_size: tuple[int, int]) -> np.ndarray | str:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from helpers.cloud.script.shards import MANIFEST_FILE, read_shards, write_joined
 from helpers.common import write_json
-from helpers.manifest import Manifest, read_manifest
+from helpers.manifest import SPLIT, Manifest, read_manifest
 from helpers.train import Run
 
 CHECKPOINTS = Path("/opt/ml/checkpoints")  # what SageMaker keeps in S3 while a job runs
@@ -60,13 +60,21 @@ class JobEnvironment:
 
 
 def read_channels(job: JobEnvironment, tasks: Sequence[str] | None = None) -> Manifest:
-    """Returns the manifest of a job's channels; their shards are unpacked into `unpacked`."""
+    """Returns the manifest of a job's channels; their shards are unpacked into `unpacked`.
+
+    Of two channels, rows without a split belong to that of their channel: train, or validation.
+    """
     unpacked, parts = job.training.parent / "unpacked", []
-    for channel in filter(None, (job.training, job.validation)):
+    for channel, split in ((job.training, "train"), (job.validation, "validation")):
+        if channel is None:
+            continue
         if (channel / MANIFEST_FILE).exists():
-            parts.append(read_manifest(channel / MANIFEST_FILE))
+            found = [read_manifest(channel / MANIFEST_FILE)]
         else:
-            parts += read_shards(channel, unpacked / channel.name)
+            found = read_shards(channel, unpacked / channel.name)
+        if job.validation and not any(part.has_split for part in found):
+            found = [replace(p, frame=p.frame.assign(**{SPLIT: split})) for p in found]
+        parts += found
     return read_manifest(write_joined(parts, unpacked), tasks)
 
 

@@ -53,6 +53,7 @@ def train_on_hosts(
             state = train.State(run)
         recipe = train.Recipe.from_json(hosts.share(run and run.recipe.to_json()))
         data = manifest.select(hosts.share(run and list(run.labels.tasks)))
+        check_stages(recipe)
         training = part_of_host(data, hosts)
         for stage in recipe.stages[hosts.share(state and state.stage) :]:
             last, callbacks, plan = 0, [], None
@@ -66,6 +67,14 @@ def train_on_hosts(
                 state.start_next_stage()
             began = time.monotonic()
     return run
+
+
+def check_stages(recipe: train.Recipe) -> None:
+    """Refuses what only one machine can do."""
+    if any(stage.accumulate > 1 for stage in recipe.stages):
+        found = "more: there a batch is divided between the hosts already"
+        what = "stages with accumulate 1 on several hosts"
+        raise expected(what, found, "Leave --accumulate out.")
 
 
 def part_of_host(manifest: Manifest, hosts: Hosts) -> Manifest:
