@@ -132,3 +132,10 @@ def test_a_circle_is_found():
         "helpers.manifest.b": ast.parse("def f():\n    from helpers.manifest import a"),
     }
     assert circles(modules) == ["helpers.manifest.a", "helpers.manifest.b"]
+
+
+def test_tensorflow_comes_through_one_place():
+    """It chooses oneDNN and keeps TensorFlow quiet, which must happen before the first import."""
+    own = {name: module for name, module in sources().items() if name != "helpers.common.backend"}
+    libraries = [(n, i) for n, module in own.items() for i in imports(module)]
+    assert [(n, i) for n, i in libraries if i.partition(".")[0] in ("tensorflow", "keras")] == []

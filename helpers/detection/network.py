@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from keras.utils import bounding_boxes
 
 import helpers.detection.targets as targets
 from helpers.common import keras, layers, tf
@@ -56,14 +55,16 @@ def build_anchors(
 
 def encode(anchors: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
     """Returns the deltas that turn each anchor into its box: (..., 4)."""
-    return bounding_boxes.encode_box_to_deltas(anchors, boxes, "yxyx", "yxyx", variance=SCALES)
+    encode = keras.utils.bounding_boxes.encode_box_to_deltas
+    return encode(anchors, boxes, "yxyx", "yxyx", variance=SCALES)
 
 
 def decode(anchors: tf.Tensor, deltas: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Applies deltas to anchors and clips the boxes to the image: (..., 4)."""
     growth = tf.minimum(deltas[..., 2:], LARGEST_GROWTH / SCALES[2])
     deltas = tf.concat([deltas[..., :2], growth], axis=-1)
-    boxes = bounding_boxes.decode_deltas_to_boxes(anchors, deltas, "yxyx", "yxyx", variance=SCALES)
+    decode = keras.utils.bounding_boxes.decode_deltas_to_boxes
+    boxes = decode(anchors, deltas, "yxyx", "yxyx", variance=SCALES)
     return tf.clip_by_value(boxes, 0.0, tf.constant([*image_size] * 2, tf.float32))
 
 

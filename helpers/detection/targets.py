@@ -5,9 +5,7 @@ A few are drawn for each image: nearly all of the others are easy background.
 
 from typing import NamedTuple
 
-from keras.utils import bounding_boxes
-
-from helpers.common import tf
+from helpers.common import keras, tf
 
 ANCHOR_HIGH, ANCHOR_LOW = 0.6, 0.3  # IoU from which an anchor is an object; below, background
 PROPOSAL_HIGH = 0.5  # the same for a proposal, without a gap
@@ -34,7 +32,7 @@ def match(
     pairs (batch, anchors, most). A label is 0, background, below an IoU of `low`, and -1, left
     alone, below `high`. Boxes and labels are those of a batch of `Example`.
     """
-    iou = bounding_boxes.compute_iou(anchors, boxes, "yxyx")
+    iou = keras.utils.bounding_boxes.compute_iou(anchors, boxes, "yxyx")
     iou = tf.where((labels != 0)[:, None], iou, 0.0)
     best = tf.reduce_max(iou, axis=-1)
     which = tf.argmax(iou, axis=-1, output_type=tf.int32)

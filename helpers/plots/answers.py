@@ -99,7 +99,7 @@ def probability_gallery(rows: Sequence[Row], top: int = 3, columns: int = 3) -> 
     figure = new_figure(lines * len(tasks) * (top + 1.1) * ROW, columns * style.WIDTH / 3)
     cells = figure.subfigures(lines, columns, squeeze=False).ravel()
     for cell, (image, answers, truth) in zip(cells, rows):
-        grid = cell.add_gridspec(len(tasks), 2, width_ratios=[1, 2.2])
+        grid = cell.add_gridspec(len(tasks), 2, width_ratios=[1, 1.4])
         show_image(cell.add_subplot(grid[:, 0], anchor="N"), read_image(image))
         for number, task in enumerate(tasks):
             axes = cell.add_subplot(grid[number, 1])
