@@ -6,9 +6,8 @@ leak     what a random split promises, and the accuracy on unseen people
 cameras  the accuracy by camera, and where no image of that camera was trained on
 people   what fewer people cost, and what training half as long costs
 
-The cameras are drawn, and the numbers of all are in lessons.json. Those of one run are committed in
-images/real, for those who do not have the data: notebook 03 shows the cameras, and notebook 05
-reads the numbers of the leak.
+The cameras are drawn, and all numbers are in lessons.json. Notebooks 03 and 05 show those of one
+run, which are in images/real.
 """
 
 import os
@@ -107,7 +106,8 @@ def _cameras(
 def _by_camera(table: pd.DataFrame, title: str) -> Figure:
     with rc_context(plots.STYLE):
         size = plots.WIDTH * 0.75, 0.42 * len(table) + 1.1
-        axes = (figure := plots.NotebookFigure(figsize=size, layout="constrained")).subplots()
+        figure = plots.NotebookFigure(figsize=size, layout="constrained")
+        axes = figure.subplots()
         for number, kind in enumerate(("trained on", "left out")):
             rows, scored = np.arange(len(table)) + 0.28 * number - 0.14, table[kind]
             color = (plots.BLUE, plots.ORANGE)[number]
@@ -117,9 +117,8 @@ def _by_camera(table: pd.DataFrame, title: str) -> Figure:
         names = zip(table.index, gaps, table["trained on", "labelled"])
         labels = [f"{name}\n{gap:+.3f} of {count:,.0f}" for name, gap, count in names]
         axes.set_yticks(range(len(table)), labels)
-        axes.invert_yaxis()
+        axes.set(title=title, ylim=(len(table) - 0.5, -0.5))
         axes.grid(axis="x")
-        axes.set_title(title)
         figure.legend(loc="outside lower left", ncols=2)
     return figure
 
@@ -158,7 +157,7 @@ FLAGS = shared("manifest", "out", tasks=["gender", "age", "top_color", "bottom_c
 
 
 def run(given) -> None:
-    """Trains, and writes what the lessons show."""
+    """Trains, and writes."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     folder = given.out or artifacts_folder("real")
     run_lessons(read_manifest(given.manifest, tasks=given.tasks), folder, given.epochs)

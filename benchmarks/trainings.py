@@ -87,19 +87,16 @@ def training(
 def split_at_random(manifest: Manifest, shares: Mapping[str, float], seed: int = 0) -> Manifest:
     """Splits images at random, as if groups did not exist: only for the lesson on leaks."""
     names = [name for name in SPLITS if name in shares]
-    bounds = np.cumsum([shares[name] for name in names])[:-1] * len(manifest)
-    split = np.empty(len(manifest), object)
-    order = np.random.default_rng(seed).permutation(len(manifest))
-    for name, rows in zip(names, np.split(order, np.round(bounds).astype(int))):
-        split[rows] = name
+    ends = np.round(np.cumsum([shares[name] for name in names]) * len(manifest)).astype(int)
+    split, order = np.empty(len(manifest), object), np.random.default_rng(seed)
+    split[order.permutation(len(manifest))] = np.repeat(names, np.diff(ends, prepend=0))
     return replace(manifest, frame=manifest.frame.assign(split=split))
 
 
 def fewer_groups(groups: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
-    """Returns which rows (n,) stay, bool, when only a fraction of some rows' groups is kept.
+    """Returns which rows stay, bool (n,), when a share of the groups of rows `among` is kept.
 
-    `groups` and `among` are (n,): each row's group, and whether it may go. A smaller `share` (0 to
-    1, rounded up to whole groups) keeps a part of what a larger one keeps, so runs are comparable.
+    What a smaller share (0 to 1, whole groups) keeps is a part of what a larger one keeps.
     """
     own = np.unique(groups[among])
     kept = np.random.default_rng(0).permutation(own)[: int(np.ceil(share * len(own)))]

@@ -20,12 +20,10 @@ DISTILLED = "distilled"  # with its teacher, a saved model, after a colon
 
 def find_idea(name: str):
     """Returns an idea by its name, or the one that a Python file defines."""
-    if name.startswith(DISTILLED):
-        kind = import_module("benchmarks.ideas.distilled").Distilled
-        return kind(name.removeprefix(DISTILLED).removeprefix(":"))
     if not name.endswith(".py"):
-        module, kind = IDEAS[name].split(".")
-        return getattr(import_module(f"benchmarks.ideas.{module}"), kind)()
+        name, *arguments = name.split(":", 1)
+        module, kind = (IDEAS | {DISTILLED: "distilled.Distilled"})[name].split(".")
+        return getattr(import_module(f"benchmarks.ideas.{module}"), kind)(*arguments)
     defined = runpy.run_path(name, run_name="own_idea").values()
     own = [value for value in defined if getattr(value, "__module__", "") == "own_idea"]
     ideas = [value for value in own if hasattr(value, "network")]
