@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers.common import WorkshopError
-from helpers.common.backend import onednn_helps
+from helpers.common.processor import onednn_helps
 from helpers.evaluate import evaluate
 from helpers.manifest import Manifest, read_manifest
 from helpers.model import load_model

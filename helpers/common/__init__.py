@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import helpers.common.processor
 from helpers.common.lazy import front_door
 
 if TYPE_CHECKING:
