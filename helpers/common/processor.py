@@ -1,4 +1,4 @@
-"""What TensorFlow reads from the environment when it is imported; set before, whoever imports it."""
+"""What TensorFlow reads from the environment at its import: set before, whoever imports it."""
 
 import os
 from pathlib import Path
