@@ -243,7 +243,7 @@ def signed_out(**_) -> str:
     return told(failing, TokenRetrievalError(provider="sso", error_msg="expired"))
 
 
-@trouble("no-way-to-aws")
+@trouble("aws-cannot-be-reached")
 def nothing_there(monkeypatch, **_) -> str:
     keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
     return told(partial(ask_aws, monkeypatch, AWS_ENDPOINT_URL="http://127.0.0.1:9", **keys))

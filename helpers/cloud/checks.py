@@ -53,9 +53,9 @@ def told_what_is_wrong() -> Iterator[None]:
     except boto_errors.ConfigParseError as error:
         what, found = f"AWS's settings in {error.kwargs['path']}", "a file that cannot be read"
     except (boto_errors.ConnectionError, boto_errors.HTTPClientError) as error:
-        what, found = "to reach AWS", f"no way there ({type(error).__name__})"
+        what, found = "to reach AWS", f"no connection ({type(error).__name__})"
         fix = f"Look at the network, the region, AWS_ENDPOINT_URL and the proxy. {REHEARSE}"
-        fix += more("no-way-to-aws")
+        fix += more("aws-cannot-be-reached")
     except (boto_errors.BotoCoreError, ValueError, OSError) as error:
         names = ", ".join(sorted(name for name in os.environ if name.startswith("AWS_")))
         what, found = "settings for AWS that boto3 takes", f"others ({type(error).__name__})"

@@ -46,7 +46,7 @@ def run_notebook(path: Path, folder: Path) -> float:
             reason = _COLOR.sub("", str(error)).strip()
             raise WorkshopError(f"a cell of {path.name} failed.\n{reason}") from error
         except DeadKernelError as error:
-            died = f"the kernel of {path.name} died; mostly the memory was used up."
+            died = f"the kernel of {path.name} died, most likely for lack of memory."
             raise WorkshopError(died + more("the-kernel-dies")) from error
         except CellTimeoutError as error:
             hangs = f"a cell of {path.name} ran for more than {CELL_SECONDS} s."
