@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 from helpers.common import front_door
 
 if TYPE_CHECKING:
-    from helpers.plots.answers import gallery_rows, heatmaps, probabilities, probability_gallery
-    from helpers.plots.data import class_shares
-    from helpers.plots.images import image_grid
+    from helpers.plots.figures import (
+        class_shares,
+        gallery_rows,
+        heatmaps,
+        image_grid,
+        probabilities,
+        probability_gallery,
+        training_curves,
+    )
     from helpers.plots.style import BLUE, GRAY, INK, ORANGE, PAINT, STYLE, WIDTH, NotebookFigure
-    from helpers.plots.training import training_curves
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)
