@@ -19,7 +19,7 @@ from PIL import Image
 
 from helpers.common import WorkshopError
 from helpers.model import build_backbone, build_model, lite0
-from helpers.model.state_dict import read_state_dict
+from helpers.model.lite0 import read_state_dict
 from tests.conftest import LABELS
 
 PHOTOGRAPHS = {  # with the class of ImageNet that the published network sees

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         soft_targets,
         weigh_by_uncertainty,
     )
-    from helpers.model.network import build_backbone, build_model, pool, with_mirror
-    from helpers.model.saved import load_model
+    from helpers.model.network import build_backbone, build_model, load_model, pool, with_mirror
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -1,16 +1,21 @@
 """EfficientNet-Lite0 (Tan & Le 2019) in plain Keras layers, pretrained on ImageNet.
 
 The weights come in a package, so no network is needed; their batch normalization is folded into
-the convolutions.
+the convolutions. They are read without PyTorch, and nothing that their file might name is run.
 """
 
+import hashlib
 import importlib.util
+import io
+import pickle
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from helpers.common import expected, keras, layers
-from helpers.model.state_dict import read_state_dict
+from helpers.common import expected, keras, layers, reading
 
 # repeats, kernel, stride of the first, expansion, channels
 STAGES = (
@@ -30,6 +35,13 @@ KEYS = {  # how the file calls a convolution and its normalization
     "expand": ("_expand_conv", "_bn0"),
     "depthwise": ("_depthwise_conv", "_bn1"),
     "project": ("_project_conv", "_bn2"),
+}
+PICKLES = 5  # magic number, protocol, system, tensors, keys; then the bytes of each key
+NAMES = {  # all that a state dict needs
+    "collections.OrderedDict": OrderedDict,
+    "torch._utils._rebuild_tensor_v2": lambda *given: given[:4],
+    "torch.FloatStorage": np.dtype("<f4"),
+    "torch.LongStorage": np.dtype("<i8"),
 }
 
 
@@ -95,3 +107,34 @@ def folded(published: dict[str, np.ndarray], convolution: str, norm: str) -> lis
     kernel = published[f"{convolution}.weight"] * scale[:, None, None, None]
     axes = (2, 3, 0, 1) if "depthwise" in convolution else (2, 3, 1, 0)
     return [kernel.transpose(axes), beta - mean * scale]
+
+
+class _StateDict(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" not in NAMES:
+            raise pickle.UnpicklingError(f"{module}.{name}, which has no place there")
+        return NAMES[f"{module}.{name}"]
+
+    def persistent_load(self, identity: tuple) -> tuple:
+        return identity[2], identity[1]  # key and type of a storage
+
+
+def read_state_dict(path: Path, digest: str) -> dict[str, np.ndarray]:
+    """Reads arrays by name from a file as `torch.save` wrote it before PyTorch 1.6.
+
+    WorkshopError where it is not the file of this SHA-256, or holds more than arrays.
+    """
+    file, fix = io.BytesIO(path.read_bytes()), "Install its package again, or use --weights none."
+    if (found := hashlib.file_digest(file, "sha256").hexdigest()) != digest:
+        raise expected(f"the weights of SHA-256 {digest}", found, fix, path)
+    file.seek(0)
+    with reading(path, "a file of weights alone", fix):
+        *_, tensors, keys = (_StateDict(file).load() for _ in range(PICKLES))
+    types, stored = dict(storage for storage, *_ in tensors.values()), {}
+    for key in keys:
+        count = int.from_bytes(file.read(8), "little")
+        stored[key] = np.frombuffer(file.read(count * types[key].itemsize), types[key])
+    return {  # the axes of a tensor lie in the order that its strides, in values, say
+        name: as_strided(stored[key][offset:], shape, [n * types[key].itemsize for n in strides])
+        for name, ((key, _), offset, shape, strides) in tensors.items()
+    }

@@ -1,10 +1,11 @@
-"""Builds the multi-task network: backbone, pooling, a tower and a head for each task."""
+"""The multi-task network: builds it of backbone, pooling, towers and heads; opens a saved one."""
 
 import inspect
 import re
+import zipfile
 from pathlib import Path
 
-from helpers.common import WorkshopError, expected, keras, layers, reading
+from helpers.common import WorkshopError, expected, keras, layers, open_input, reading
 from helpers.manifest import Labels, did_you_mean
 from helpers.model.backbones import (
     GLOROT,
@@ -16,7 +17,6 @@ from helpers.model.backbones import (
 )
 from helpers.model.layers import ScalePixels, StandardizePixels, TaskUncertainty
 from helpers.model.lite0 import lite0_features, set_imagenet_weights
-from helpers.model.saved import load_model
 
 DEFAULT_BACKBONE = "street"
 DEFAULT_IMAGE_SIZE = (160, 64)  # height, width in pixels
@@ -24,6 +24,10 @@ DEFAULT_POOLING = "average+max+stripes"
 OWN_BACKBONES = ("street", "residual", "dense", "sign", "lenet")
 PRETRAINED = "lite0"  # for fine-tuning: without weights, and a normalization, it learns nothing
 STRIPES = 4  # head, chest, legs, feet: each lies at about the same height in every street crop
+
+PARTS = ["config.json", "metadata.json", "model.weights.h5"]
+MOST_TIMES = 4  # the size of a file, unpacked: Keras packs nothing, and weights hardly shrink
+AGAIN = "Restore it, or train again; --resume of the training makes best.keras from epochs/ anew."
 
 # How keras.applications expects its pixels, where it does not scale them itself.
 _SCALING = {
@@ -209,3 +213,25 @@ def with_mirror(model: keras.Model) -> keras.Model:
     answers, mirrored = model(image), model(keras.ops.flip(image, axis=2))
     heads = {x: layers.Average(name=x)([answers[x], mirrored[x]]) for x in answers}
     return keras.Model(image, heads, name="mirrored")
+
+
+def load_model(path: Path) -> keras.Model:
+    """Loads a model that a run saved, of layers of Keras and of ours, without code of its own.
+
+    WorkshopError where there is none, it is damaged, or holds something else, such as a lambda.
+    """
+    with reading(path, "a saved Keras model", AGAIN):
+        with open_input(path) as file, zipfile.ZipFile(file) as archive:
+            _check_archive(archive, Path(path).stat().st_size)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _check_archive(archive: zipfile.ZipFile, size: int) -> None:
+    names = sorted(archive.namelist())
+    if names != PARTS:  # and so nothing that leads out of a folder
+        raise ValueError(f"it holds {', '.join(names[:5]) or 'nothing'}")
+    unpacked = sum(part.file_size for part in archive.infolist())
+    if unpacked > MOST_TIMES * size:
+        raise ValueError(f"its {size:,} bytes would become {unpacked:,}")
+    if broken := archive.testzip():
+        raise ValueError(f"{broken} is damaged")
