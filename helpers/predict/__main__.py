@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 from helpers.common import WorkshopError, progress_bar, run_command
-from helpers.predict.files import find_images, named, predict_files
-from helpers.predict.litert import LiteRTPredictor
+from helpers.predict.litert import LiteRTPredictor, find_images, named, predict_files
 
 
 def main() -> None:
