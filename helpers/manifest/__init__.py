@@ -27,8 +27,13 @@ if TYPE_CHECKING:
         printable,
         problems_table,
     )
-    from helpers.manifest.read import IMAGE_ALIASES, read_manifest
     from helpers.manifest.split import assign_groups, split_by_group
-    from helpers.manifest.table import Manifest, describe_split, summarize
+    from helpers.manifest.table import (
+        IMAGE_ALIASES,
+        Manifest,
+        describe_split,
+        read_manifest,
+        summarize,
+    )
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

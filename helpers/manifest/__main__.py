@@ -7,9 +7,8 @@ from helpers.common import check_file, expected, run_command, seed_flag
 from helpers.manifest.checks import validate
 from helpers.manifest.labels import LABELS_FILE, SPLITS, Labels
 from helpers.manifest.problems import describe
-from helpers.manifest.read import read_manifest
 from helpers.manifest.split import split_by_group
-from helpers.manifest.table import summarize
+from helpers.manifest.table import read_manifest, summarize
 
 
 def _arguments() -> argparse.Namespace:

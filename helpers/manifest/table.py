@@ -1,6 +1,7 @@
 """The manifest: one CSV, with `labels.json` beside it; `data/README.md` describes its columns."""
 
 import csv
+import difflib
 import hashlib
 import os
 from collections import Counter
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.common import WorkshopError, expected, whole_file, write_json
+from helpers.manifest.cells import read_table
 from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, SPLIT_AGAIN, SPLITS, Labels
 from helpers.manifest.problems import (
     SHOWN,
@@ -25,6 +27,10 @@ from helpers.manifest.problems import (
 
 MOST_HINTS = 100  # unknown names of a task that get one; a search can take some milliseconds
 MOST_NAMED = 100  # classes of a task that a summary names
+# What people call the column of the images; no spelling distance leads from these to its name.
+IMAGE_ALIASES = ("image", "img", "file", "filename", "file_name", "path", "picture", "filepath")
+MAKE_ONE = "Check the path; python -m data.sources writes a manifest from a folder of images."
+COLUMNS = f"the columns {IMAGE}, one per task, and optionally {GROUP} and {SPLIT}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +161,60 @@ class Manifest:
         with whole_file(path) as draft, whole_file(beside) as labels_draft:
             frame.to_csv(draft, index=False, lineterminator="\n", quoting=quoting)
             write_json(labels_draft, self.labels.to_json())
+
+
+def read_manifest(
+    path: Path | str,
+    tasks: Sequence[str] | None = None,
+    labels: Labels | None = None,
+    check_classes: bool = True,
+) -> Manifest:
+    """Reads a manifest CSV with only these `tasks` (all where None), or raises `WorkshopError`.
+
+    `labels`, such as those of a trained model, replace `labels.json`. Without `check_classes`,
+    unknown class names pass here and `validate` reports them with everything else that is wrong.
+    """
+    path = Path(path)
+    frame, lines = read_table(path, what="a manifest CSV", fix=MAKE_ONE)
+    header = list(frame.columns)
+    beside = path.parent / LABELS_FILE
+    if labels is None and beside.is_file():
+        labels = Labels.read(beside)
+    _check_header(path, header, labels.tasks if labels else {})
+    if frame.empty:
+        fix = "Add lines, or write it anew with: python -m data.sources"
+        raise expected("a line per image", "a manifest without images", fix, path)
+    if labels is None:
+        labels = _labels_of_columns(path, frame)
+    if tasks is not None:
+        labels = labels.select(tasks)
+    manifest = Manifest(frame, labels, path.parent, path, lines)
+    if check_classes:
+        manifest.check_classes(manifest.tasks)
+    return manifest
+
+
+def _check_header(path: Path, header: list[str], tasks: Sequence[str]) -> None:
+    for name in header:  # at 0.8 "groups" and "Split" are misspellings, "spirit" is a task
+        near = difflib.get_close_matches(name.lower(), [IMAGE, GROUP, SPLIT], 1, 0.8)
+        meant = IMAGE if name.lower() in IMAGE_ALIASES else "".join(near)
+        if meant and meant not in header and name not in tasks:
+            fix = f"Did you mean {meant!r}? Rename that column."
+            raise expected(COLUMNS, repr(name), fix, path)
+    if IMAGE not in header or "" in header:
+        raise expected(f"{COLUMNS}, each with a name", header, "Correct the header.", path)
+    for task in set(tasks) - set(header):
+        wanted = f"a column for the task {task!r} of labels.json"
+        fix = f"{did_you_mean(task, header)}Rename or add the column."
+        raise expected(wanted, ", ".join(header), fix, path)
+
+
+def _labels_of_columns(path: Path, frame: pd.DataFrame) -> Labels:
+    tasks = [name for name in frame.columns if name not in (IMAGE, GROUP, SPLIT)]
+    if not tasks:
+        found, fix = f"only {', '.join(frame.columns)}", "Add a column whose cells are class names."
+        raise expected("a column per task", found, fix, path)
+    return Labels({task: tuple(sorted(set(frame[task]) - {""})) for task in tasks})
 
 
 def summarize(manifest: Manifest) -> str:
