@@ -112,7 +112,7 @@ def trained(people: Manifest, tiny_backbone: None, tmp_path_factory: pytest.Temp
 
 def tuned_recipe(**changes):
     """The recipe "fine-tune" on tiny images; `changes` as in `small_recipe`."""
-    from helpers.train.recipes import FINE_TUNE
+    from helpers.train.recipe import FINE_TUNE
 
     stage = FINE_TUNE.stages[0]
     own = {"frozen_until": stage.frozen_until, "epochs": 2, "batch_size": 16}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers.common import WorkshopError
-from helpers.common.processor import onednn_helps
+from helpers.common.settings import onednn_helps
 from helpers.evaluate import evaluate
 from helpers.manifest import Manifest, read_manifest
 from helpers.model import load_model
@@ -24,8 +24,7 @@ from helpers.train import (
     train,
 )
 from helpers.train.flags import build_parser, recipe_from
-from helpers.train.recipe import MOST_REPEATS
-from helpers.train.recipes import FINE_TUNE, in_minutes
+from helpers.train.recipe import FINE_TUNE, MOST_REPEATS, in_minutes
 from helpers.train.stages import freeze_until, stage_batches
 from tests.conftest import make_people, small_recipe, tuned_recipe
 

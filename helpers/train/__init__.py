@@ -14,13 +14,13 @@ if TYPE_CHECKING:
         recipe_from,
         where,
     )
-    from helpers.train.idea import Idea
     from helpers.train.loop import open_or_create, stage_plan, start_from_before, train
-    from helpers.train.recipe import Recipe, Stage
-    from helpers.train.recipes import (
+    from helpers.train.recipe import (
         PUBLISHED,
         PUBLISHED_ATTRIBUTES,
         RECIPES,
+        Recipe,
+        Stage,
         change,
         find_recipe,
         in_minutes,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from helpers.train.runs import Run, check_folder, check_labels, open_run
     from helpers.train.schedules import PLANNED_STEPS, Clock, OneCycle, learning_rate
     from helpers.train.stages import (
+        Idea,
         build_optimizer,
         build_stage_model,
         compile_model,

@@ -8,8 +8,7 @@ from pydantic.fields import FieldInfo
 
 from helpers.common import WorkshopError, describe_bounds
 from helpers.manifest import Manifest, check_split, read_manifest, validate
-from helpers.train.recipe import Recipe, Stage
-from helpers.train.recipes import RECIPES, change, find_recipe
+from helpers.train.recipe import RECIPES, Recipe, Stage, change, find_recipe
 from helpers.train.runs import can_go_on
 
 RUN = "run"  # the run's folder below that of the checkpoints

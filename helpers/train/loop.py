@@ -14,10 +14,8 @@ from helpers.model import (
 )
 from helpers.pipeline import channel_statistics, load_images, steps_per_epoch
 from helpers.train.callbacks import BatchLog, EpochRecorder
-from helpers.train.idea import Idea
 from helpers.train.planning import as_before, fitted
-from helpers.train.recipe import Recipe
-from helpers.train.recipes import describe_stage
+from helpers.train.recipe import Recipe, describe_stage
 from helpers.train.runs import (
     Data,
     Run,
@@ -28,7 +26,7 @@ from helpers.train.runs import (
     open_run,
 )
 from helpers.train.schedules import Clock
-from helpers.train.stages import build_stage_model, compile_model, stage_batches, trace_once
+from helpers.train.stages import Idea, build_stage_model, compile_model, stage_batches, trace_once
 from helpers.train.state import State
 
 ENDLESS = 2**20  # epochs
