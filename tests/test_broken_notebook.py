@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.common import WorkshopError
-from helpers.workshop.runner import run_notebook
+from helpers.workshop.__main__ import run_notebook
 from tests import notebook_form as form
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}

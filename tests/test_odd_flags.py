@@ -44,7 +44,7 @@ WORK = {
     "data.generate.signs": "data.generate.signs.draw_all",
     "data.generate.streets": "data.generate.streets.draw_all",
     "data.sources.download": "data.sources.download.fetch",
-    "helpers.workshop.__main__": "helpers.workshop.runner.run_notebook",
+    "helpers.workshop.__main__": "helpers.workshop.__main__.run_notebook",
     "benchmarks.__main__ detection": "benchmarks.detection.compare",
 }
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import helpers.common.processor
+import helpers.common.settings
 from helpers.common.lazy import front_door
 
 if TYPE_CHECKING:
