@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers.predict import files as predict
+from helpers.predict import litert as predict
 
 
 @pytest.fixture

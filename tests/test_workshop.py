@@ -5,8 +5,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+import helpers.workshop.__main__ as workshop
 from helpers.common import ROOT, WorkshopError
-from helpers.workshop import runner as workshop
 
 SAVE = """
 from pathlib import Path
