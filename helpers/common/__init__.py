@@ -6,7 +6,6 @@ import helpers.common.settings
 from helpers.common.lazy import front_door
 
 if TYPE_CHECKING:
-    from helpers.common.archives import extract
     from helpers.common.backend import keras, layers, steady, tf
     from helpers.common.bounds import Declared, describe_bounds, number_flag, plain_name, seed_flag
     from helpers.common.errors import WorkshopError, expected, more, run_command
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from helpers.common.inputs import (
         check_sums,
         digest,
+        extract,
         open_input,
         read_input,
         reading,
