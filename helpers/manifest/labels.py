@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,11 @@ class Labels:
         for task, classes in self.tasks.items():
             _check_task(task, classes)
         for task, names in self.display.items():
-            _check_display(task, names, self.tasks.get(task, ()))
+            _check_text(names.values())
+            known = {*self.tasks.get(task, ())}
+            for name in (name for name in names if name not in known):
+                fix = f"{did_you_mean(name, known)}Fix `display`."
+                raise expected(f"a class of {task!r} in `display`", repr(name), fix)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the value that `labels.json` holds."""
@@ -96,14 +100,6 @@ def _check_task(task: str, classes: Sequence[str]) -> None:
         found = f"twice {first_few(twice)}" if twice else "an empty one"
         what = "each class name once and none empty"
         raise expected(what, found, "Fix labels.json.", f"Task {task!r}")
-
-
-def _check_display(task: str, names: Mapping[str, str], classes: Sequence[str]) -> None:
-    known = set(classes)
-    _check_text(names.values())
-    for name in (name for name in names if name not in known):
-        fix = f"{did_you_mean(name, classes)}Fix `display`."
-        raise expected(f"a class of {task!r} in `display`", repr(name), fix)
 
 
 def _check_text(names: Iterable[Any]) -> None:

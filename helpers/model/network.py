@@ -117,7 +117,9 @@ def build_backbone(
         features = _published_features(image, name, weights, pixels)
     backbone = keras.Model(image, features, name="backbone")
     if weights and weights != "imagenet":
-        _take_backbone_weights(backbone, Path(weights))
+        with reading(weights, "a model of helpers.train with this --backbone", "Name another one."):
+            saved = load_model(Path(weights)).get_layer("backbone")
+            backbone.set_weights(saved.get_weights())
     elif name == PRETRAINED:
         set_imagenet_weights(backbone)
     return backbone
@@ -174,11 +176,6 @@ def _published_features(image: keras.KerasTensor, name: str, weights: str | None
     fix = "Use a larger --image-size; or --weights none, where the network allows no download."
     with reading(name, "images that it takes, and weights that can be had", fix):
         return network(include_top=False, input_shape=image.shape[1:], **options)(scaled)
-
-
-def _take_backbone_weights(backbone: keras.Model, path: Path) -> None:
-    with reading(path, "a model of helpers.train with this --backbone", "Name another one."):
-        backbone.set_weights(load_model(path).get_layer("backbone").get_weights())
 
 
 def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):

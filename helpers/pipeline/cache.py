@@ -47,7 +47,10 @@ def load_images(
         sweep(path.parent)
         _forget_oldest(path.parent, int(np.prod(shape)))
         with whole_file(path) as draft, draft.open("wb") as file:
-            _check_room(path.parent, int(np.prod(shape)))
+            if (free := shutil.disk_usage(path.parent).free) < np.prod(shape):
+                what = f"{np.prod(shape) / 1e6:,.0f} MB for decoded images"
+                fix = "Free some space on the disk."
+                raise expected(what, f"{free / 1e6:,.0f} MB", fix, path.parent)
             _fill(file, manifest, image_size)
     with reading(path, "decoded images", "Delete that file: it is made again."):
         return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
@@ -64,13 +67,6 @@ def _forget_oldest(folder: Path, wanted: int) -> None:
             if path.parent == folder:
                 room += path.stat().st_size
                 path.unlink()
-
-
-def _check_room(folder: Path, size: int) -> None:
-    """Finds a disk that is too full now, and not an hour later."""
-    if (free := shutil.disk_usage(folder).free) < size:
-        what, fix = f"{size / 1e6:,.0f} MB for decoded images", "Free some space on the disk."
-        raise expected(what, f"{free / 1e6:,.0f} MB", fix, folder)
 
 
 def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> None:

@@ -155,7 +155,8 @@ def _answer_panel(
         weight = "bold" if index == best else "normal"
         label.set_fontweight(weight)
         color = style.INK if values[index] >= 0.005 else style.FAINT
-        _beside(axes, row, style.as_share(values[index]), 4, color=color, fontweight=weight)
+        share = f"{values[index]:.2f}".removeprefix("0")  # .07, .98, 1.00
+        _beside(axes, row, share, 4, color=color, fontweight=weight)
         if classes[index] == truth and index == best:
             _beside(axes, row, "✓", 29, color=style.GREEN, fontsize=12)
         elif classes[index] == truth:
@@ -184,20 +185,15 @@ def probability_gallery(rows: Sequence[Row], top: int = 3, columns: int = 3) -> 
         grid = cell.add_gridspec(len(tasks), 2, width_ratios=[1, 1.4])
         show_image(cell.add_subplot(grid[:, 0], anchor="N"), read_image(image))
         for number, task in enumerate(tasks):
-            axes = cell.add_subplot(grid[number, 1])
-            _top_panel(axes, answers[task], top, (truth or {}).get(task))
+            axes, classes = cell.add_subplot(grid[number, 1]), list(answers[task][0])
+            right = (truth or {}).get(task)
+            part = np.argsort(-np.asarray(answers[task][1]), kind="stable")[:top]
+            if right in classes and classes.index(right) not in part:
+                part[-1] = classes.index(right)  # the truth takes the last place
+            _answer_panel(axes, answers[task], part, [classes[i] for i in part], right)
+            axes.set_ylim(top - 0.45, -0.55)  # as many rows where there are fewer classes
             axes.set_title(style.task_title(task), fontsize=10)
     return figure
-
-
-def _top_panel(axes: Axes, answer: Answer, top: int, truth: str | None) -> None:
-    """Draws the most probable classes; the truth takes the last place if it is not in them."""
-    classes = list(answer[0])
-    part = np.argsort(-np.asarray(answer[1]), kind="stable")[:top]
-    if truth in classes and classes.index(truth) not in part:
-        part[-1] = classes.index(truth)
-    _answer_panel(axes, answer, part, [classes[i] for i in part], truth)
-    axes.set_ylim(top - 0.45, -0.55)  # as many rows where there are fewer classes
 
 
 def heatmaps(

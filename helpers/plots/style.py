@@ -90,11 +90,6 @@ def task_title(task: str) -> str:
     return str(task).replace("_", " ")
 
 
-def as_share(value: float) -> str:
-    """Writes a probability with two digits: .07, .98, 1.00."""
-    return f"{value:.2f}" if value >= 0.995 else f"{value:.2f}".removeprefix("0")
-
-
 def new_figure(height: float, width: float = WIDTH) -> NotebookFigure:
     """Makes an empty figure; the sizes are inches."""
     return NotebookFigure(figsize=(width, height), layout="constrained")

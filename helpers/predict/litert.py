@@ -34,7 +34,11 @@ def decode_image(image: Path | bytes, image_size: tuple[int, int]) -> np.ndarray
     times = reduction((header.height, header.width), image_size)
     pixels = decode(header, data, times)
     if header.kind != "JPEG" and times > 1:
-        pixels = _average(pixels.astype(np.float32), times)
+        below, right = -pixels.shape[0] % times, -pixels.shape[1] % times
+        pixels = cv2.copyMakeBorder(
+            pixels.astype(np.float32), 0, below, 0, right, cv2.BORDER_REFLECT
+        )
+        pixels = cv2.resize(pixels, None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
     return fit_pixels(pixels, image_size)
 
 
@@ -49,12 +53,6 @@ def reduction(shape: Sequence[int], image_size: tuple[int, int]) -> int:
     """Returns the largest of 1, 2, 4, 8 by which (height, width) still covers `image_size`."""
     times = min(shape[0] // image_size[0], shape[1] // image_size[1])
     return max(step for step in (1, 2, 4, 8) if step <= max(times, 1))
-
-
-def _average(pixels: np.ndarray, times: int) -> np.ndarray:
-    below, right = -pixels.shape[0] % times, -pixels.shape[1] % times
-    padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT)
-    return cv2.resize(padded, None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
 
 
 def need_export(folder: Path, name: str) -> Path:
