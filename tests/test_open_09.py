@@ -11,7 +11,8 @@ from helpers import scores
 from helpers.common import keras
 from helpers.manifest import Manifest
 from helpers.pipeline import load_images
-from helpers.train import Recipe, Stage, build_stage_model, find_recipe, losses_of
+from helpers.train import Recipe, Stage, build_stage_model, find_recipe
+from helpers.train.stages import losses_of
 from tests.notebook_form import NOTEBOOKS, prose, read
 from tests.open_cells import run_cells
 

@@ -7,7 +7,8 @@ import pytest
 from benchmarks import measures
 from benchmarks.plan import describe_plan, plan
 from helpers.manifest import Manifest
-from helpers.train import PUBLISHED_ATTRIBUTES, Recipe
+from helpers.train import Recipe
+from helpers.train.recipe import PUBLISHED_ATTRIBUTES
 from tests.conftest import small_recipe
 
 

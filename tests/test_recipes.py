@@ -9,8 +9,10 @@ import pytest
 
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest
-from helpers.train import Recipe, Stage, State, build_optimizer, callbacks, recipes, train
+from helpers.train import Recipe, Stage, State, callbacks, train
+from helpers.train import recipe as recipes
 from helpers.train.flags import build_parser, recipe_from
+from helpers.train.stages import build_optimizer
 from tests.conftest import IMAGE_SIZE, small_recipe
 
 PUBLISHED = recipes.PUBLISHED_ATTRIBUTES

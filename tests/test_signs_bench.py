@@ -13,8 +13,9 @@ from benchmarks.__main__ import main
 from benchmarks.signs import COLUMNS, compare_recipes, divided, train_and_score, weak_classes
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest, read_manifest
-from helpers.train import RECIPES, Recipe, change
+from helpers.train import Recipe, change
 from helpers.train.flags import build_parser, recipe_from
+from helpers.train.recipe import RECIPES
 from tests.test_bench import InProcess
 
 TRACKS, FRAMES = 8, 3

@@ -28,12 +28,6 @@ if TYPE_CHECKING:
         problems_table,
     )
     from helpers.manifest.split import assign_groups, split_by_group
-    from helpers.manifest.table import (
-        IMAGE_ALIASES,
-        Manifest,
-        describe_split,
-        read_manifest,
-        summarize,
-    )
+    from helpers.manifest.table import IMAGE_ALIASES, Manifest, read_manifest, summarize
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         balance,
         class_counts,
         compute_sampling_weights,
-        labels_of,
         parse_task_weights,
         soft_targets,
         weigh_by_uncertainty,

@@ -11,16 +11,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from helpers.common import (
-    ROOT,
-    WorkshopError,
-    expected,
-    progress_bar,
-    reading,
-    sweep,
-    tf,
-    whole_file,
-)
+from helpers.common import ROOT, expected, progress_bar, reading, sweep, tf, whole_file
 from helpers.manifest import Manifest, check_image
 from helpers.pipeline.decode import decoded
 
@@ -79,15 +70,13 @@ def _fill(file: BinaryIO, manifest: Manifest, image_size: tuple[int, int]) -> No
                 done += len(batch)
                 bar.update(len(batch))
         except tf.errors.OpError as error:
-            raise _undecodable(manifest.paths[done : done + DECODE_BATCH]) from error
-
-
-def _undecodable(paths: list[str]) -> WorkshopError:
-    for path in paths:
-        if problem := check_image(path):
-            fix = f"{problem.fix} python -m helpers.manifest names every such file."
-            return expected(problem.expected, problem.found, fix, path)
-    return WorkshopError(f"an image between {paths[0]} and {paths[-1]} changed while it was read.")
+            paths = manifest.paths[done : done + DECODE_BATCH]
+            for path, problem in zip(paths, map(check_image, paths)):
+                if problem:
+                    fix = f"{problem.fix} python -m helpers.manifest names every such file."
+                    raise expected(problem.expected, problem.found, fix, path) from error
+            found, where = "one that changed while it was read", f"{paths[0]} to {paths[-1]}"
+            raise expected("images that stay as they are", found, "Start again.", where) from error
 
 
 def _digest(paths: list[str], image_size: tuple[int, int]) -> str:

@@ -15,24 +15,13 @@ if TYPE_CHECKING:
         where,
     )
     from helpers.train.loop import open_or_create, stage_plan, start_from_before, train
-    from helpers.train.recipe import (
-        PUBLISHED,
-        PUBLISHED_ATTRIBUTES,
-        RECIPES,
-        Recipe,
-        Stage,
-        change,
-        find_recipe,
-        in_minutes,
-    )
+    from helpers.train.recipe import PUBLISHED, Recipe, Stage, change, find_recipe, in_minutes
     from helpers.train.runs import Run, check_folder, check_labels, open_run
     from helpers.train.schedules import PLANNED_STEPS, Clock, OneCycle, learning_rate
     from helpers.train.stages import (
         Idea,
-        build_optimizer,
         build_stage_model,
         compile_model,
-        losses_of,
         predict_manifest,
         stage_batches,
         trace_once,

@@ -16,15 +16,7 @@ from helpers.pipeline import channel_statistics, load_images, steps_per_epoch
 from helpers.train.callbacks import BatchLog, EpochRecorder
 from helpers.train.planning import as_before, fitted
 from helpers.train.recipe import Recipe, describe_stage
-from helpers.train.runs import (
-    Data,
-    Run,
-    check_data,
-    check_folder,
-    check_labels,
-    create_run,
-    open_run,
-)
+from helpers.train.runs import Data, Run, check_data, check_folder, create_run, open_run
 from helpers.train.schedules import Clock
 from helpers.train.stages import Idea, build_stage_model, compile_model, stage_batches, trace_once
 from helpers.train.state import State
@@ -88,9 +80,7 @@ def open_or_create(
         _try_out(data, recipe, idea)
         return create_run(folder, data, recipe), data
     run = open_run(folder)
-    check_labels(run, data.training)
-    data = Data(*(part.select(list(run.labels.tasks)) for part in data))
-    check_data(run, data)
+    data = check_data(run, data)
     if recipe and (recipe := as_before(recipe, run.recipe.stages)) != run.recipe:
         old, new = run.recipe.to_json(), recipe.to_json()
         changed = ", ".join(name for name in old if old[name] != new[name])

@@ -13,6 +13,8 @@ RUN/run.json           recipe, manifest, a digest of its rows, and versions
 
 from __future__ import annotations
 
+import hashlib
+import os
 import platform
 import shutil
 from collections.abc import Iterable
@@ -38,7 +40,7 @@ from helpers.common import (
     whole_folder,
     write_json,
 )
-from helpers.manifest import LABELS_FILE, Labels, Manifest, describe_split, read_numbers
+from helpers.manifest import GROUP, LABELS_FILE, Labels, Manifest, read_numbers
 from helpers.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -174,12 +176,27 @@ def create_run(folder: Path, data: Data, recipe: Recipe) -> Run:
     return open_run(folder)
 
 
-def check_data(run: Run, data: Data) -> None:
-    """Refuses a manifest with other images, labels or split than the run began with."""
+def describe_split(training: Manifest, validation: Manifest) -> dict[str, int | str]:
+    """Counts the images and digests their file names, groups and labels, wherever they lie."""
+    digest = hashlib.sha256()
+    for part in (training, validation):
+        digest.update("\n".join(map(os.path.basename, part.paths)).encode())
+        if GROUP in part.frame:
+            digest.update("\n".join(part.frame[GROUP]).encode())
+        for task in part.tasks:
+            digest.update(part.targets(task).astype("<i4").tobytes())
+    counts = {"train": len(training), "validation": len(validation)}
+    return {**counts, "digest": digest.hexdigest()[:32]}
+
+
+def check_data(run: Run, data: Data) -> Data:
+    """Returns the images with the run's tasks; refuses other ones, labels or another split."""
+    check_labels(run, data.training)
+    data = Data(*(part.select(list(run.labels.tasks)) for part in data))
     path, now = run.folder / "run.json", describe_split(*data)
     before = read_json(path).get("data", now)  # runs of before 2026-11-22 have none
     if before == now:
-        return
+        return data
     with reading(path, "how many images the run began with", DAMAGED):
         began, found = ("{train:,} to train on".format(**one) for one in (before, now))
     if began == found:
