@@ -14,8 +14,8 @@ from helpers.model import (
     MaskedCrossentropy,
     build_backbone,
     compute_sampling_weights,
-    labels_of,
 )
+from helpers.model.losses import labels_of
 from helpers.pipeline import (
     AUGMENTATIONS,
     Augmentation,
