@@ -24,7 +24,6 @@ from time import monotonic, sleep
 import nbformat
 
 from helpers.common import ROOT, WorkshopError, choose, run_command, whole_file
-from helpers.workshop.environment import find_chromium
 
 SCREENSHOTS = ROOT / "images" / "screenshots"
 MAIN_LINE = sorted((ROOT / "notebooks").glob("0[1-4]_*.ipynb"))
@@ -58,6 +57,12 @@ FINISHED = """ERRORS => {
   const failed = document.querySelector(ERRORS);
   const numbered = text.every(t => /\\[\\d+\\]/.test(t));
   return text.length && !text.some(t => t.includes('*')) && (numbered || failed); }"""
+
+
+def find_chromium() -> str | None:
+    """Returns the path of a Chromium or Chrome, `WORKSHOP_CHROMIUM` first; None where none is."""
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return os.environ.get("WORKSHOP_CHROMIUM") or next(filter(None, found), None)
 
 
 @dataclass(frozen=True)

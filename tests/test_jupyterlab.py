@@ -9,8 +9,14 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers.workshop.environment import find_chromium
-from tests.jupyterlab import MAIN_LINE, SCREENSHOTS, open_browser, open_lab, run_all_cells
+from tests.jupyterlab import (
+    MAIN_LINE,
+    SCREENSHOTS,
+    find_chromium,
+    open_browser,
+    open_lab,
+    run_all_cells,
+)
 
 pytestmark = [
     pytest.mark.browser,

@@ -9,9 +9,7 @@ from typing import Any
 from helpers.common.errors import expected
 
 
-def front_door(
-    package: str, file: str
-) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def front_door(package: str, file: str) -> tuple[Callable, Callable, list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package (PEP 562).
 
     The names are those that `file` imports from its own modules under `if TYPE_CHECKING:`. Commands

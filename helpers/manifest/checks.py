@@ -144,24 +144,25 @@ def _groups_on_two_sides(manifest: Manifest) -> Iterator[Problem]:
         yield _in_row(manifest, rows.index[1], "group on two sides", found)
 
 
-def _task_problems(manifest: Manifest, task: str) -> list[Problem]:
+def _task_problems(manifest: Manifest, task: str) -> Iterator[Problem]:
     classes, names = manifest.labels.tasks[task], manifest.frame[task]
     names = names[names.isin([*classes, ""])]
     counts = names[names != ""].value_counts(sort=False)
     if len(classes) < 2 or len(counts) == 1:
         only = [*counts.index, *classes][:1]
         found = f"the class {only[0]!r} only" if only else "no class at all"
-        return [_in_column(task, "fewer than two classes", found)]
-    if counts.empty:
-        return [_in_column(task, "no labels", "empty cells only")]
-    if len(counts) > 2 and counts.max() == 1:
+        yield _in_column(task, "fewer than two classes", found)
+    elif counts.empty:
+        yield _in_column(task, "no labels", "empty cells only")
+    elif len(counts) > 2 and counts.max() == 1:
         found = f"{len(counts)} different values, none of them twice"
-        return [_in_column(task, "no classes", found)]
-    return [
-        *_look_alikes(task, list(counts.index)),
-        *_single_examples(manifest, task, counts),
-        *_absent_classes(manifest, task),
-    ]
+        yield _in_column(task, "no classes", found)
+    else:
+        yield from _look_alikes(task, list(counts.index))
+        for index, name in names[names.isin(set(counts.index[counts == 1]))].items():
+            found = f"the only example of {task} {name!r}"
+            yield _in_row(manifest, index, "a class with one example", found)
+        yield from _absent_classes(manifest, task)
 
 
 def _look_alikes(task: str, classes: Sequence[str]) -> Iterator[Problem]:
@@ -171,14 +172,6 @@ def _look_alikes(task: str, classes: Sequence[str]) -> Iterator[Problem]:
         if twin != name:
             found = f"the classes {twin!r} and {name!r}"
             yield _in_column(task, "classes that look alike", found)
-
-
-def _single_examples(manifest: Manifest, task: str, counts: pd.Series) -> Iterator[Problem]:
-    names = manifest.frame[task]
-    single = set(counts.index[counts == 1])
-    for index, name in names[names.isin(single)].items():
-        found = f"the only example of {task} {name!r}"
-        yield _in_row(manifest, index, "a class with one example", found)
 
 
 def _absent_classes(manifest: Manifest, task: str) -> Iterator[Problem]:

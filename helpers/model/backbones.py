@@ -23,12 +23,10 @@ def street_features(
     return x
 
 
-def residual_features(
-    x: keras.KerasTensor, widths: Sequence[int] = (32, 64, 128), initialization: str = GLOROT
-):
+def residual_features(x: keras.KerasTensor, initialization: str = GLOROT):
     """A residual network of two blocks for each width: deeper than "street"."""
-    x = _relu(_convolve(x, widths[0], kernel=6, strides=4, initialization=initialization))
-    for number, width in enumerate(widths):
+    x = _relu(_convolve(x, 32, kernel=6, strides=4, initialization=initialization))
+    for number, width in enumerate((32, 64, 128)):
         x = _residual_block(x, width, 2 if number else 1, initialization)
         x = _residual_block(x, width, 1, initialization)
     return x
@@ -45,14 +43,10 @@ def _residual_block(x: keras.KerasTensor, width: int, strides: int, initializati
     return _relu(x)
 
 
-def dense_features(
-    x: keras.KerasTensor,
-    blocks: Sequence[tuple[int, int]] = ((3, 16), (4, 24), (4, 32)),
-    initialization: str = GLOROT,
-):
-    """A small densely connected network (Huang et al. 2017): (convolutions, channels) per block."""
+def dense_features(x: keras.KerasTensor, initialization: str = GLOROT):
+    """A small densely connected network (Huang et al. 2017)."""
     x = _relu(_convolve(x, 32, kernel=6, strides=4, initialization=initialization))
-    for number, (convolutions, growth) in enumerate(blocks):
+    for number, (convolutions, growth) in enumerate(((3, 16), (4, 24), (4, 32))):
         if number:
             halved = x.shape[-1] // 16 * 8  # a multiple of 8
             x = _relu(_convolve(x, halved, kernel=1, initialization=initialization))
@@ -63,21 +57,19 @@ def dense_features(
     return x
 
 
-def sign_features(
-    image: keras.KerasTensor, widths: Sequence[int] = (16, 48, 96), initialization: str = GLOROT
-):
+def sign_features(image: keras.KerasTensor, initialization: str = GLOROT):
     """A backbone for small images with one thing in the middle, such as traffic signs.
 
     Such images are often dark or pale, so the light is evened out first, over the image and around
-    each pixel. No stride: at 32 pixels it loses the strokes of a numeral. `widths` are channels.
+    each pixel. No stride: at 32 pixels it loses the strokes of a numeral.
     """
     # A group of all three channels keeps the colors; epsilon is small compared with 255 squared.
     whole = layers.GroupNormalization(1, epsilon=1.0, center=False, scale=False)(image)
     x = layers.Concatenate()([whole, EvenLight(NEIGHBORHOOD)(image)])
-    for width, kernel in zip(widths[:-1], (5, 3)):
+    for width, kernel in ((16, 5), (48, 3)):
         x = _relu(_convolve(x, width, kernel, initialization=initialization, pooled=True))
-    x = _relu(_convolve(x, widths[-1], initialization=initialization))
-    x = layers.Add()([_convolve(x, widths[-1], initialization=initialization), x])
+    x = _relu(_convolve(x, 96, initialization=initialization))
+    x = layers.Add()([_convolve(x, 96, initialization=initialization), x])
     return layers.MaxPooling2D(2)(_relu(x))
 
 

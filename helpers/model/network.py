@@ -5,7 +5,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from helpers.common import WorkshopError, expected, keras, layers, open_input, reading
+from helpers.common import expected, keras, layers, open_input, reading
 from helpers.manifest import Labels, did_you_mean
 from helpers.model.backbones import (
     GLOROT,
@@ -80,9 +80,8 @@ def build_model(
 
 
 def _tower(vector: keras.KerasTensor, task: str, units: int, initialization: str):
-    hidden = layers.Dense(
-        units, use_bias=False, kernel_initializer=initialization, name=f"{task}_tower"
-    )(vector)
+    how = {"use_bias": False, "kernel_initializer": initialization, "name": f"{task}_tower"}
+    hidden = layers.Dense(units, **how)(vector)
     hidden = layers.BatchNormalization(momentum=0.9, name=f"{task}_norm")(hidden)
     return layers.Activation("relu", name=f"{task}_relu")(hidden)
 
@@ -186,9 +185,8 @@ def pool(features: keras.KerasTensor, pooling: str = DEFAULT_POOLING):
     """
     ways = pooling.split("+")
     if unknown := set(ways) - {"average", "max", "stripes", "flat"}:
-        raise WorkshopError(
-            f"expected pooling of average, max, stripes, flat, joined by +, found {sorted(unknown)}"
-        )
+        what = "--pooling of average, max, stripes, flat, joined by +"
+        raise expected(what, ", ".join(sorted(unknown)), "Correct it.")
     poolings = {
         "flat": layers.Flatten,
         "average": layers.GlobalAveragePooling2D,

@@ -177,9 +177,8 @@ def probability_gallery(rows: Sequence[Row], top: int = 3, columns: int = 3) -> 
     tasks = list(rows[0][1])
     columns = min(columns, len(rows))
     lines = math.ceil(len(rows) / columns)
-    figure = style.new_figure(
-        lines * len(tasks) * (top + 1.1) * style.ROW, columns * style.WIDTH / 3
-    )
+    height = lines * len(tasks) * (top + 1.1) * style.ROW
+    figure = style.new_figure(height, columns * style.WIDTH / 3)
     cells = figure.subfigures(lines, columns, squeeze=False).ravel()
     for cell, (image, answers, truth) in zip(cells, rows):
         grid = cell.add_gridspec(len(tasks), 2, width_ratios=[1, 1.4])

@@ -35,9 +35,8 @@ def decode_image(image: Path | bytes, image_size: tuple[int, int]) -> np.ndarray
     pixels = decode(header, data, times)
     if header.kind != "JPEG" and times > 1:
         below, right = -pixels.shape[0] % times, -pixels.shape[1] % times
-        pixels = cv2.copyMakeBorder(
-            pixels.astype(np.float32), 0, below, 0, right, cv2.BORDER_REFLECT
-        )
+        pixels = pixels.astype(np.float32)
+        pixels = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT)
         pixels = cv2.resize(pixels, None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
     return fit_pixels(pixels, image_size)
 

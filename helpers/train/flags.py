@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from helpers.common import WorkshopError, describe_bounds
+from helpers.common import describe_bounds, expected
 from helpers.manifest import Manifest, check_split, read_manifest, validate
 from helpers.train.recipe import RECIPES, Recipe, Stage, change, find_recipe
 from helpers.train.runs import can_go_on
@@ -36,9 +36,8 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe | None:
 def _parse_size(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
     if not (height.isdecimal() and width.isdecimal()):
-        raise WorkshopError(
-            f"expected --image-size such as 160x64 (height x width), found {text!r}"
-        )
+        what = "--image-size such as 160x64 (height x width)"
+        raise expected(what, repr(text), "Correct it.")
     return int(height), int(width)
 
 

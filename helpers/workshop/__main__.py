@@ -57,16 +57,12 @@ def run_notebook(path: Path, folder: Path) -> float:
             hangs = f"a cell of {path.name} ran for more than {CELL_SECONDS} s."
             raise WorkshopError(hangs + more("a-cell-hangs")) from error
         finally:
-            _write_copies(notebook, folder / path.name, path.parent)
+            write_text(folder / path.name, nbformat.writes(notebook))
+            # with its images inside, the page stays whole when it is moved
+            place["metadata"]["name"] = path.stem
+            page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, place)
+            write_text(folder / f"{path.stem}.html", page)
     return time.monotonic() - start
-
-
-def _write_copies(notebook: nbformat.NotebookNode, target: Path, images: Path) -> None:
-    write_text(target, nbformat.writes(notebook))
-    place = {"metadata": {"name": target.stem, "path": str(images)}}
-    # with its images inside, the page stays whole when it is moved
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, place)
-    write_text(target.with_suffix(".html"), page)
 
 
 def find_notebooks(numbers: Sequence[str] = MAIN_LINE) -> list[Path]:

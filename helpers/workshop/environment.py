@@ -44,11 +44,10 @@ def check_environment() -> list[Finding]:
     fits = PYTHON_VERSIONS[0] <= sys.version_info[:2] <= PYTHON_VERSIONS[1]
     other = f"Make the environment with another Python: make PYTHON=python{oldest} workshop"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    disk, chromium = shutil.disk_usage(ROOT).free / 1e9, find_chromium()
+    disk = shutil.disk_usage(ROOT).free / 1e9
     slow = "It works, and takes longer than the notebooks say."
     small = "Close other programs, or choose a larger machine."
     full = f"Free some space on the disk of {ROOT}."
-    browser = "Only the test of the notebooks in a browser needs it: apt-get install chromium"
     return [
         _finding("Python", f"{oldest} to {newest}", platform.python_version(), fits, other),
         *map(_package, read_requirements(REQUIREMENTS / "main.txt")),
@@ -57,19 +56,12 @@ def check_environment() -> list[Finding]:
         _finding("memory", "4 GB or more", f"{memory:.0f} GB", memory >= 4, small, "note"),
         _finding("free disk", "3 GB or more", f"{disk:.0f} GB", disk >= 3, full),
         *(_folder(ROOT / name) for name in ("data/generated", "artifacts")),
-        _finding("Chromium", "for one test", chromium or "none", bool(chromium), browser, "note"),
     ]
 
 
 def missing(findings: Iterable[Finding]) -> list[Finding]:
     """Returns what keeps the workshop from running."""
     return [finding for finding in findings if finding.result == "missing"]
-
-
-def find_chromium() -> str | None:
-    """Returns the path of a Chromium or Chrome, `WORKSHOP_CHROMIUM` first; None where none is."""
-    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
-    return os.environ.get("WORKSHOP_CHROMIUM") or next(filter(None, found), None)
 
 
 def read_requirements(path: Path) -> list[Requirement]:
