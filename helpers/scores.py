@@ -240,12 +240,6 @@ def labelled(
     if groups.shape != targets.shape:
         what = f"one group or value per row, shape {targets.shape}"
         raise expected(what, groups.shape, "Take them from the same manifest.")
-    _check_values(targets, probabilities)
-    rows = targets != NOT_KNOWN
-    return targets[rows].astype(int), probabilities[rows], groups[rows]
-
-
-def _check_values(targets: np.ndarray, probabilities: np.ndarray) -> None:
     if len(targets) and not (targets.min() >= NOT_KNOWN and targets.max() < probabilities.shape[1]):
         what = f"targets from -1 (not known) to {probabilities.shape[1] - 1}"
         found = f"{targets.min()} to {targets.max()}"
@@ -257,3 +251,5 @@ def _check_values(targets: np.ndarray, probabilities: np.ndarray) -> None:
         found = f"a sum of {sums[bad[0]]:.3g} in row {bad[0]}, and {len(bad)} such rows"
         fix = "Give softmax outputs, not logits; nan means that the training diverged."
         raise expected("every row of the probabilities to be positive and sum to 1", found, fix)
+    rows = targets != NOT_KNOWN
+    return targets[rows].astype(int), probabilities[rows], groups[rows]
