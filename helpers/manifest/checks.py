@@ -39,12 +39,19 @@ def validate(
     report: Path | str | None = None,
     check_classes: bool = True,
 ) -> list[Problem]:
-    """Returns the warnings; raises `ManifestError` with every error, grouped by kind.
+    """Returns the warnings; raises `ManifestError` with every problem, if one is an error.
 
     `report` is a CSV for all problems. `check_classes` also looks whether every class has examples;
     a part of a manifest need not have them.
     """
-    problems = find_problems(manifest, check_images, progress, check_classes)
+    problems = [*_bad_paths(manifest)]
+    if check_images:
+        problems += _bad_images(manifest, progress)
+    if SPLIT in manifest.frame:
+        problems += [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
+    problems += manifest.unknown_classes(manifest.tasks)
+    for task in manifest.tasks if check_classes else ():
+        problems += _task_problems(manifest, task)
     if report and problems:
         write_text(Path(report), problems_table(problems).to_csv(index=False))
     if errors := [problem for problem in problems if problem.severity == "error"]:
@@ -61,21 +68,6 @@ def check_split(manifest: Manifest, needed: Sequence[str] = ("train", "validatio
     if problems := [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]:
         message = f"{manifest.name}: the split cannot be used\n{describe(problems)}"
         raise ManifestError(message, problems)
-
-
-def find_problems(
-    manifest: Manifest, check_images: bool = True, progress: bool = True, check_classes: bool = True
-) -> list[Problem]:
-    """Returns errors and warnings, in the order: rows, images, split, tasks; see `validate`."""
-    problems = [*_bad_paths(manifest)]
-    if check_images:
-        problems += _bad_images(manifest, progress)
-    if SPLIT in manifest.frame:
-        problems += [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]
-    problems += manifest.unknown_classes(manifest.tasks)
-    for task in manifest.tasks if check_classes else ():
-        problems += _task_problems(manifest, task)
-    return problems
 
 
 def _problem(kind: str, row: int | None, file: str, found: str) -> Problem:

@@ -184,7 +184,11 @@ def read_manifest(
         fix = "Add lines, or write it anew with: python -m data.sources"
         raise expected("a line per image", "a manifest without images", fix, path)
     if labels is None:
-        labels = _labels_of_columns(path, frame)
+        columns = [name for name in header if name not in (IMAGE, GROUP, SPLIT)]
+        if not columns:
+            fix = "Add a column whose cells are class names."
+            raise expected("a column per task", f"only {', '.join(header)}", fix, path)
+        labels = Labels({task: tuple(sorted(set(frame[task]) - {""})) for task in columns})
     if tasks is not None:
         labels = labels.select(tasks)
     manifest = Manifest(frame, labels, path.parent, path, lines)
@@ -206,14 +210,6 @@ def _check_header(path: Path, header: list[str], tasks: Sequence[str]) -> None:
         wanted = f"a column for the task {task!r} of labels.json"
         fix = f"{did_you_mean(task, header)}Rename or add the column."
         raise expected(wanted, ", ".join(header), fix, path)
-
-
-def _labels_of_columns(path: Path, frame: pd.DataFrame) -> Labels:
-    tasks = [name for name in frame.columns if name not in (IMAGE, GROUP, SPLIT)]
-    if not tasks:
-        found, fix = f"only {', '.join(frame.columns)}", "Add a column whose cells are class names."
-        raise expected("a column per task", found, fix, path)
-    return Labels({task: tuple(sorted(set(frame[task]) - {""})) for task in tasks})
 
 
 def summarize(manifest: Manifest) -> str:
