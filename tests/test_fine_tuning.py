@@ -17,7 +17,6 @@ from helpers.predict import LiteRTPredictor
 from helpers.train import (
     Recipe,
     Stage,
-    build_optimizer,
     build_stage_model,
     planning,
     predict_manifest,
@@ -25,7 +24,7 @@ from helpers.train import (
 )
 from helpers.train.flags import build_parser, recipe_from
 from helpers.train.recipe import FINE_TUNE, MOST_REPEATS, in_minutes
-from helpers.train.stages import freeze_until, stage_batches
+from helpers.train.stages import build_optimizer, freeze_until, stage_batches
 from tests.conftest import make_people, small_recipe, tuned_recipe
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")

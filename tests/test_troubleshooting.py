@@ -26,13 +26,14 @@ from cryptography.x509.oid import NameOID
 from IPython.core.interactiveshell import InteractiveShell
 from packaging.requirements import Requirement
 
+import helpers.workshop.__main__ as runner
 from data.sources.download import fetch
 from helpers.cloud import job
 from helpers.cloud.checks import check_quota, told_what_is_wrong
 from helpers.cloud.client import refusal
 from helpers.common import ROOT, WorkshopError, need, run_command
 from helpers.plots import NotebookFigure
-from helpers.workshop import environment, runner
+from helpers.workshop import environment
 from tests.notebook_form import anchors
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
