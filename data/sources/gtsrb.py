@@ -27,7 +27,6 @@ from helpers.manifest import (
     Manifest,
     ManifestError,
     Problem,
-    describe,
     first_few,
     map_in_threads,
     read_table,
@@ -234,7 +233,7 @@ def _sign(line: dict[str, str], image: Path, is_test: bool, table: Path, row: in
 def _refuse(root: Path, problems: Sequence[Problem]) -> None:
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise ManifestError(f"{root}: {count}\n{describe(problems)}", problems)
+        raise ManifestError(f"{root}: {count}", problems)
 
 
 def _images(root: Path, signs: Sequence[Sign], folder: Path, region: bool) -> list[Path]:

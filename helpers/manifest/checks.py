@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.common import write_text
 from helpers.manifest.images import check_image, map_in_threads
 from helpers.manifest.labels import GROUP, IMAGE, SPLIT, SPLIT_AGAIN, SPLITS
-from helpers.manifest.problems import ManifestError, Problem, describe, problems_table
+from helpers.manifest.problems import ManifestError, Problem, problems_table
 from helpers.manifest.table import Manifest
 
 # Kind of problem: what was expected, and what to do.
@@ -54,10 +54,10 @@ def validate(
         problems += _task_problems(manifest, task)
     if report and problems:
         write_text(Path(report), problems_table(problems).to_csv(index=False))
-    if errors := [problem for problem in problems if problem.severity == "error"]:
-        more = f"\nAll of them: {report}" if report else ""
-        count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
-        raise ManifestError(f"{manifest.name}: {count}\n{describe(errors)}{more}", problems)
+    if errors := sum(problem.severity == "error" for problem in problems):
+        count = f"{errors} problem{'s' if errors > 1 else ''}"
+        where = f", all of them in {report}" if report else ""
+        raise ManifestError(f"{manifest.name}: {count}{where}", problems)
     return problems
 
 
@@ -66,8 +66,7 @@ def check_split(manifest: Manifest, needed: Sequence[str] = ("train", "validatio
     for split in needed:
         manifest.subset(split)
     if problems := [*_bad_split_values(manifest), *_groups_on_two_sides(manifest)]:
-        message = f"{manifest.name}: the split cannot be used\n{describe(problems)}"
-        raise ManifestError(message, problems)
+        raise ManifestError(f"{manifest.name}: the split cannot be used", problems)
 
 
 def _problem(kind: str, row: int | None, file: str, found: str) -> Problem:

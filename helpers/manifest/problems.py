@@ -54,8 +54,9 @@ class Problem:
 class ManifestError(WorkshopError):
     """A manifest that cannot be used, with everything that is wrong with it in `problems`."""
 
-    def __init__(self, message: str, problems: Sequence[Problem] = ()):
-        super().__init__(message)
+    def __init__(self, message: str, problems: Sequence[Problem]):
+        errors = [problem for problem in problems if problem.severity == "error"]
+        super().__init__(f"{message}\n{describe(errors)}")
         self.problems = list(problems)
 
 

@@ -14,15 +14,7 @@ import pandas as pd
 from helpers.common import WorkshopError, expected, whole_file, write_json
 from helpers.manifest.cells import read_table
 from helpers.manifest.labels import GROUP, IMAGE, LABELS_FILE, SPLIT, SPLIT_AGAIN, SPLITS, Labels
-from helpers.manifest.problems import (
-    SHOWN,
-    ManifestError,
-    Problem,
-    describe,
-    did_you_mean,
-    first_few,
-    printable,
-)
+from helpers.manifest.problems import ManifestError, Problem, did_you_mean, first_few, printable
 
 MOST_HINTS = 100  # unknown names of a task that get one; a search can take some milliseconds
 MOST_NAMED = 100  # classes of a task that a summary names
@@ -91,7 +83,7 @@ class Manifest:
         """Raises `ManifestError` for class names that the labels do not know."""
         if problems := self.unknown_classes(tasks):
             found = f"{len(problems)} class names that the labels do not know"
-            raise ManifestError(f"{self.name}: {found}\n{describe(problems)}", problems)
+            raise ManifestError(f"{self.name}: {found}", problems)
 
     def unknown_classes(self, tasks: Sequence[str]) -> list[Problem]:
         """Finds class names that the labels do not know: each name once, with its first row."""
@@ -99,7 +91,7 @@ class Manifest:
         for task in tasks:
             classes, names = self.labels.tasks[task], self.frame[task]
             unknown = names[~names.isin([*classes, ""])]
-            counts, wanted = Counter(unknown), f"one of {first_few(classes, SHOWN)}, or empty"
+            counts, wanted = Counter(unknown), f"one of {first_few(classes, 20)}, or empty"
             for number, (row, name) in enumerate(unknown.drop_duplicates().items()):
                 rows = f"{counts[name]} row{'s' if counts[name] > 1 else ''}, this one first"
                 near = did_you_mean(name, classes) if number < MOST_HINTS else ""
