@@ -17,9 +17,9 @@ from helpers.detection import (
     FasterRCNN,
     describe,
     evaluate,
+    export,
     inference,
     runs,
-    serving,
     training,
 )
 from helpers.detection.drawing import with_boxes
@@ -149,8 +149,8 @@ def test_config_file_round_trip(config, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def detector(run) -> serving.Detector:
-    return serving.Detector(serving.export_run(run))
+def detector(run) -> export.Detector:
+    return export.Detector(export.export_run(run))
 
 
 def image(size=SIZE, kind="JPEG") -> bytes:
@@ -271,7 +271,7 @@ def test_commands(run, config, tmp_path, command):
     assert code == 2 and "'label_map'" in err
     code, _, err = command(train_main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
     assert code == 2 and "Check --config" in err
-    archive = serving.archive_export(run, tmp_path / "model")
+    archive = export.archive_export(run, tmp_path / "model")
     with tarfile.open(archive) as file:
         names = set(file.getnames())
     scripts = {"code/inference.py", "code/image_requests.py"}

@@ -29,8 +29,8 @@ from helpers.common import (
     write_text,
 )
 from helpers.detection.drawing import Person, draw_people
+from helpers.detection.export import MOST, THRESHOLD, Detector
 from helpers.detection.inference import EDGES, MOST_BOXES
-from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.manifest import decode, open_image
 from helpers.predict import LiteRTPredictor, find_images, fit_pixels, named, reduction
 
