@@ -24,7 +24,7 @@ from helpers.cloud.client import LIMIT, as_arrays, refusal
 from helpers.cloud.job import Job, JobError, script_lines
 from helpers.cloud.ledger import Ledger
 from helpers.cloud.script import __main__ as script
-from helpers.cloud.script.metrics import metric_definitions, metric_line
+from helpers.cloud.script.environment import metric_definitions, metric_line
 from helpers.cloud.session import create_bucket, find_owner
 from helpers.cloud.source import copy_source
 from helpers.common import ROOT, WorkshopError

@@ -11,8 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from helpers.cloud.checks import EXPLAINED, check_quota
-from helpers.cloud.script.environment import CHECKPOINTS
-from helpers.cloud.script.metrics import METRIC_LINE, metric_definitions
+from helpers.cloud.script.environment import CHECKPOINTS, METRIC_LINE, metric_definitions
 from helpers.cloud.session import CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
 from helpers.common import (

@@ -9,8 +9,14 @@ import sys
 import time
 from collections.abc import Mapping
 
-from helpers.cloud.script.environment import JobEnvironment, read_channels, write_model
-from helpers.cloud.script.metrics import epoch_figures, metric_line, score_figures
+from helpers.cloud.script.environment import (
+    JobEnvironment,
+    epoch_figures,
+    metric_line,
+    read_channels,
+    score_figures,
+    write_model,
+)
 from helpers.common import run_command
 from helpers.manifest import SPLIT, Manifest
 from helpers.train import EXPORT_SECONDS, RUN, Run, build_parser, read_and_check, recipe_from, where
