@@ -21,6 +21,15 @@ from typing import Any
 
 GRACE_SECONDS = 3  # between the polite signal and the other one
 STOP_SECONDS = 15  # for a guard to end
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no secrets, no switches
+
+
+def inherited() -> dict[str, str]:
+    """Returns what a process of the rehearsal gets of the learner's environment."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    names = given if given == "*" else ",".join(filter(None, [given, "127.0.0.1", "localhost"]))
+    found = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return found | {"no_proxy": names, "NO_PROXY": names}  # what stays here meets no proxy
 
 
 class Guarded(subprocess.Popen):
