@@ -16,8 +16,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from helpers.common import WorkshopError, progress_bar, run_command, tf
+from helpers.detection.config import LabelMap
 from helpers.detection.images import batches_in_order
-from helpers.detection.label_map import LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.detection.records import require_whole, shard_files
 from helpers.detection.runs import open_run

@@ -42,8 +42,8 @@ from helpers.common import (
     write_text,
 )
 from helpers.detection.annotations import Annotated, read_annotations, read_groups, rgb_file
+from helpers.detection.config import LABEL_MAP_FILE, LabelMap
 from helpers.detection.inference import EDGES
-from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.manifest import THREADS, Problem, assign_groups, describe, problems_table
 
 REPORT_FILE, SHARDS_FILE = "report.csv", "shards.json"  # shards.json: the records in each shard

@@ -18,8 +18,7 @@ from helpers.common import (
     reading,
     whole_file,
 )
-from helpers.detection.config import CONFIG_FILE, Config
-from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
+from helpers.detection.config import CONFIG_FILE, LABEL_MAP_FILE, Config, LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.manifest import read_numbers
 
