@@ -3,10 +3,13 @@
 import hashlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from helpers.cloud.session import CloudSession
 from helpers.common import ROOT, digest, expected, progress_bar, write_text
 from helpers.workshop import read_requirements
+
+if TYPE_CHECKING:  # a detector's export, which needs no boto3, packs the scripts
+    from helpers.cloud.session import CloudSession
 
 REQUIREMENTS = "requirements.txt"
 IMAGE_REQUESTS = ROOT / "helpers" / "cloud" / "image_requests.py"  # what a request may be
@@ -34,7 +37,7 @@ def copy_source(folder: Path) -> Path:
     return folder
 
 
-def upload_folder(session: CloudSession, folder: Path, name: str) -> str:
+def upload_folder(session: "CloudSession", folder: Path, name: str) -> str:
     """Sends a folder to S3; returns its address, which is the same for the same content."""
     paths = [path for path in sorted(Path(folder).rglob("*")) if path.is_file()]
     files = {path.relative_to(folder).as_posix(): path for path in paths}

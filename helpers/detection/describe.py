@@ -7,7 +7,7 @@ import argparse
 import io
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Described:
     name: str  # of the file; FILE#FRAME in a video
     image: Image.Image  # RGB, upright
     people: list[Person]  # best score first
-    seconds: dict[str, float] = field(default_factory=dict)  # for each of `STEPS`
+    seconds: dict[str, float]  # for each of `STEPS`
 
     def draw(self) -> Image.Image:
         """Returns the image with boxes, and a card for each person."""
@@ -206,9 +206,8 @@ def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[De
 
 
 def main() -> None:
-    """Runs the command."""
-    what = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser("helpers.detection.describe", description=what)
+    """Detects the people in images and videos, and predicts the attributes of each."""
+    parser = argparse.ArgumentParser("helpers.detection.describe", description=main.__doc__)
     add = parser.add_argument
     add("--detector", type=Path, required=True, help="the folder of a detection run")
     add("--attributes", type=Path, required=True, help="the folder of a run of helpers.train")

@@ -343,9 +343,8 @@ def describe_written(written: Written) -> str:
 
 
 def main() -> None:
-    """Runs the command."""
-    what = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser("helpers.detection.records", description=what)
+    """Writes images and their boxes as sharded TFRecords, or checks such records."""
+    parser = argparse.ArgumentParser("helpers.detection.records", description=main.__doc__)
     add = parser.add_argument
     add("--voc", type=Path, help="folder with VOC XML, the pets layout, or Penn-Fudan's")
     add("--out", type=Path, help="folder to write")

@@ -162,15 +162,8 @@ class Quotas(ServiceQuotasResponse):
 
     def list_service_quotas(self) -> str:
         """Lists those of SageMaker."""
-        quotas = [
-            {
-                "QuotaName": f"{kind} for training job usage",
-                "ServiceCode": "sagemaker",
-                "Value": value,
-            }
-            for kind, value in QUOTAS.items()
-        ]
-        return json.dumps({"Quotas": quotas})
+        names = {f"{kind} for training job usage": value for kind, value in QUOTAS.items()}
+        return json.dumps({"Quotas": [{"QuotaName": n, "Value": v} for n, v in names.items()]})
 
 
 OURS = {  # the beginning of a service's host name
