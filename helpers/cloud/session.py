@@ -27,15 +27,8 @@ from botocore.exceptions import ClientError
 from pydantic import Field
 
 import helpers.cloud.checks as checks
-from helpers.common import (
-    ROOT,
-    Declared,
-    WorkshopError,
-    cloud_world,
-    expected,
-    read_json,
-    write_json,
-)
+from helpers import common
+from helpers.common import expected
 
 REGION = "us-east-1"  # of the rehearsal
 TAG = {"Key": "workshop", "Value": "traffic-signs"}  # on everything that is made
@@ -51,7 +44,7 @@ Kind = Literal["training job", "endpoint", "endpoint config", "model", "s3 prefi
 KINDS = get_args(Kind)
 
 
-class Entry(Declared):
+class Entry(common.Declared):
     """Something that was made."""
 
     kind: Kind
@@ -72,7 +65,7 @@ class Ledger:
     @classmethod
     def of(cls, account: str) -> "Ledger":
         """Returns the ledger of an account, or of the "rehearsal"; `make clean` keeps it."""
-        return cls(ROOT / "ledger" / account)
+        return cls(common.ROOT / "ledger" / account)
 
     @property
     def entries(self) -> list[Entry]:
@@ -94,7 +87,7 @@ class Ledger:
         """Writes something down; call it before the thing is made."""
         made = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Entry(kind=kind, name=name, region=region, made=made)
-        write_json(self._place(kind, name), entry.model_dump())
+        common.write_json(self._place(kind, name), entry.model_dump())
 
     def remove(self, kind: str, name: str) -> None:
         """Strikes something out, after it is deleted."""
@@ -108,7 +101,7 @@ class Ledger:
         """Yields the files, each with its entry, or None where it is not what it was."""
         for path in sorted(self.folder.glob("*.json")):
             entry = None
-            with contextlib.suppress(OSError, ValueError, WorkshopError):
+            with contextlib.suppress(OSError, ValueError, common.WorkshopError):
                 entry = Entry.model_validate_json(path.read_bytes())
             whole = entry and path == self._place(entry.kind, entry.name)
             if path.exists():  # not struck out meanwhile
@@ -117,7 +110,7 @@ class Ledger:
 
 def find_owner() -> str:
     """Returns whose things a session makes: WORKSHOP_OWNER, the Studio space, or the user."""
-    space = read_json(STUDIO).get("SpaceName") if STUDIO.exists() else ""
+    space = common.read_json(STUDIO).get("SpaceName") if STUDIO.exists() else ""
     name = os.environ.get("WORKSHOP_OWNER") or space or Path.home().name
     owner = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
     if not 1 <= len(owner) <= MOST_OWNER:
@@ -213,7 +206,7 @@ def open_session(world: str | None = None) -> CloudSession:
 
     The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
     """
-    is_rehearsed = (world or cloud_world()) == "rehearsal"
+    is_rehearsed = (world or common.cloud_world()) == "rehearsal"
     with contextlib.nullcontext() if is_rehearsed else checks.told_what_is_wrong():
         session = _rehearse() if is_rehearsed else _connect()
         session.role = checks.check_role(session.boto, session.role)

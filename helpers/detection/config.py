@@ -20,15 +20,8 @@ import yaml
 from google.protobuf import descriptor_pb2, message_factory, text_format
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from helpers.common import (
-    Declared,
-    WorkshopError,
-    describe_bounds,
-    expected,
-    read_input,
-    reading,
-    write_text,
-)
+from helpers import common
+from helpers.common import WorkshopError, expected
 from helpers.manifest import did_you_mean, printable
 
 CONFIG_FILE = "config.yaml"
@@ -84,8 +77,8 @@ class LabelMap:
     def read(cls, path: Path | str) -> "LabelMap":
         """Reads a label map; raises WorkshopError if it is malformed or has duplicates."""
         fix = "Fix the file, or let helpers.detection.records write one."
-        with reading(Path(path), 'a label map, such as item { id: 1 name: "person" }', fix):
-            text, message = read_input(path, MOST_LABEL_BYTES).decode(), _Message()
+        with common.reading(Path(path), 'a label map, such as item { id: 1 name: "person" }', fix):
+            text, message = common.read_input(path, MOST_LABEL_BYTES).decode(), _Message()
             text_format.Parse(text, message, allow_unknown_field=True)
             if not (items := [(item.id, item.name) for item in message.item]):
                 raise ValueError("no item")
@@ -101,7 +94,7 @@ class LabelMap:
     def write(self, path: Path | str) -> None:
         """Writes the label map."""
         message = _Message(item=[{"id": i, "name": name} for name, i in self.ids.items()])
-        write_text(Path(path), text_format.MessageToString(message, as_utf8=True))
+        common.write_text(Path(path), text_format.MessageToString(message, as_utf8=True))
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -122,7 +115,7 @@ class _PlainLoader(yaml.SafeLoader):
         return value
 
 
-class Config(Declared):
+class Config(common.Declared):
     """The settings of a run; paths become absolute, relative ones are those of this process."""
 
     label_map: Text = Field(description="the path of a label map")
@@ -171,7 +164,7 @@ class Config(Declared):
         try:
             return check(value)
         except ValidationError:
-            what = f"{field.description} ({describe_bounds(field)})".replace(" ()", "")
+            what = f"{field.description} ({common.describe_bounds(field)})".replace(" ()", "")
             found = reprlib.repr(value)
             raise WorkshopError(f"{info.field_name}: expected {what}, found {found}.") from None
 
@@ -187,7 +180,7 @@ class Config(Declared):
         """Reads a YAML file; relative paths in it become absolute."""
         path = Path(path)
         try:
-            value = yaml.load(read_input(path, MOST_BYTES).decode("utf-8-sig"), _PlainLoader)
+            value = yaml.load(common.read_input(path, MOST_BYTES).decode("utf-8-sig"), _PlainLoader)
         except Exception as error:  # PyYAML raises all kinds where a value is none of its tag
             raise expected(
                 "YAML", str(error) or "lists too deep", "Check --config.", path
@@ -214,7 +207,7 @@ class Config(Declared):
 
     def write(self, path: Path | str) -> None:
         """Writes the config as YAML with absolute paths."""
-        write_text(Path(path), yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        common.write_text(Path(path), yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
     def read_label_map(self) -> LabelMap:
         """Reads the label map, which must have `num_classes` where that is given."""

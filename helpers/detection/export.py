@@ -11,19 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 import helpers.detection.inference as inference
+from helpers import common
 from helpers.cloud import IMAGE_REQUESTS
-from helpers.common import (
-    EXPORT_FILES,
-    SAVED_MODEL,
-    check_sums,
-    expected,
-    keras,
-    reading,
-    run_command,
-    tf,
-    whole_folder,
-    write_sums,
-)
+from helpers.common import SAVED_MODEL, expected, tf
 from helpers.detection.config import LABEL_MAP_FILE, LabelMap
 from helpers.detection.images import fit_image, scale_of
 from helpers.detection.network import FasterRCNN
@@ -52,16 +42,16 @@ def export_run(run: DetectionRun) -> Path:
     files = tf.TensorSpec([None], tf.string, name="image_bytes")
     limits = tf.TensorSpec([], tf.float32, "threshold"), tf.TensorSpec([], tf.int32, "most")
     alone = tf.function(lambda image_bytes: answer(image_bytes, THRESHOLD, MOST), [files])
-    archive = keras.export.ExportArchive()
+    archive = common.keras.export.ExportArchive()
     for part in (network.pyramid, network.proposer, network.box_head):
         archive.track(part)
     archive.add_endpoint("detect", tf.function(answer, input_signature=[files, *limits]))
     archive.add_endpoint("serving_default", alone)
-    with whole_folder(run.folder / EXPORT, EXPORT_FILES) as folder:
+    with common.whole_folder(run.folder / EXPORT, common.EXPORT_FILES) as folder:
         run.label_map.write(folder / LABEL_MAP_FILE)
         archive.write_out(str(folder / SAVED_MODEL), verbose=False)
         run.label_map.write(folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE)
-        write_sums(folder, SAVED_MODEL)
+        common.write_sums(folder, SAVED_MODEL)
     return run.folder / EXPORT
 
 
@@ -97,10 +87,10 @@ class Detector:
         folder = Path(export_folder)
         if not (folder / SAVED_MODEL / "saved_model.pb").is_file():
             raise expected(f"a detector's export in {folder}", "none", ADVICE)
-        check_sums(folder, SAVED_MODEL, ADVICE)
+        common.check_sums(folder, SAVED_MODEL, ADVICE)
         own = folder / SAVED_MODEL / "assets.extra" / LABEL_MAP_FILE  # not in older exports
         self.label_map = LabelMap.read(own if own.is_file() else folder / LABEL_MAP_FILE)
-        with reading(folder / SAVED_MODEL, "a detector", ADVICE):
+        with common.reading(folder / SAVED_MODEL, "a detector", ADVICE):
             self._model = tf.saved_model.load(str(folder / SAVED_MODEL))
             self._detect = self._model.signatures["detect"]
 
@@ -141,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    common.run_command(main)
