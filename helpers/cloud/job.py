@@ -177,8 +177,7 @@ class Job:
     def follow(self) -> "Job":
         """Shows its log until it ends; may be called again, and goes on where it was.
 
-        Raises:
-            WorkshopError: it was stopped, or failed (`JobError`).
+        Raises WorkshopError where it was stopped, JobError where it failed.
         """
         began, state = time.monotonic(), ""
         with common.progress_bar(bar_format="{desc}", total=0) as bar:

@@ -81,9 +81,7 @@ def read_annotations(
     An image with one bad box is left out: an object without a box would be learned as background.
     `names` are the only classes allowed (None: any), `groups` maps image file stem to group. With
     `class_from` "file", the file name ("american_bulldog_12.jpg") is the class of all its boxes.
-
-    Raises:
-        WorkshopError: no such folder, or no annotation in it.
+    Raises WorkshopError where there is no such folder, or no annotation in it.
     """
     folder = Path(folder)
     files = _annotation_files(folder)

@@ -72,10 +72,8 @@ def write_records(
 
     Records in `out` are replaced. Where `label_map` is None, the classes found are numbered. A
     fraction `val_share` of the images becomes the split val, and no group is split. For
-    `class_from` and `groups` see `read_annotations`.
-
-    Raises:
-        WorkshopError: a name with a folder, `out` holds other files, or nothing to write.
+    `class_from` and `groups` see `read_annotations`. Raises WorkshopError for a name with a folder,
+    for other files in `out`, and for nothing to write.
     """
     out, name = Path(out), name or Path(folder).absolute().name
     if not re.fullmatch(r"\w[^/\\\x00-\x1f]{0,199}", name):
@@ -257,9 +255,8 @@ def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
             "difficult": tf.ensure_shape(column("difficult") > 0, (None,)),
         }
 
-    return common.steady(
-        tf.data.TFRecordDataset(list(files)).map(parse, num_parallel_calls=common.CORES)
-    )
+    records = tf.data.TFRecordDataset(list(files))
+    return common.steady(records.map(parse, num_parallel_calls=common.CORES))
 
 
 def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
@@ -271,8 +268,7 @@ def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
 def require_whole(files: Sequence[str]) -> dict[str, int]:
     """Counts the records of every file; TensorFlow compares their checksums (CRC32C).
 
-    Raises:
-        WorkshopError: names every broken file and its first bad record.
+    Raises WorkshopError, which names every broken file and its first bad record.
     """
     counts, broken = dict.fromkeys(files, 0), []
     for file in common.progress_bar(iterable=files, desc="checking records", unit="file"):

@@ -39,9 +39,7 @@ def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Pat
 
     Rows are distributed in a fixed random order, because neighboring rows are often alike: a worker
     that gets half of the shards then sees every class. Older shards in `folder` are replaced.
-
-    Raises:
-        WorkshopError: fewer images than shards, an unreadable image, or other files in `folder`.
+    WorkshopError for fewer images than shards, an unreadable image, or other files in `folder`.
     """
     if not 1 <= count <= len(manifest):
         what = f"1 to {len(manifest):,} shards (one image each)"
