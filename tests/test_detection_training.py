@@ -276,8 +276,9 @@ def test_commands(run, config, tmp_path, command):
     assert code == 2 and "'label_map'" in err
     code, _, err = command(train_main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
     assert code == 2 and "Check --config" in err
-    archive = export.archive_export(run, tmp_path / "model")
-    with tarfile.open(archive) as file:
+    code, out, _ = command(export.main, "--run", run.folder, "--archive", tmp_path / "model")
+    assert code == 0
+    with tarfile.open(out.split("packed: ")[1].strip()) as file:
         names = set(file.getnames())
     scripts = {"code/inference.py", "code/image_requests.py"}
     assert {"1/saved_model.pb"} | scripts <= names

@@ -113,11 +113,6 @@ class Detector:
         return answers
 
 
-def archive_export(run: DetectionRun, path: Path) -> Path:
-    """Packs the export and `helpers.detection.inference` into a tar.gz for an endpoint."""
-    return archive_folder(run.folder / EXPORT, path, (Path(inference.__file__), IMAGE_REQUESTS))
-
-
 def main() -> None:
     """Exports the newest checkpoint of a run."""
     parser = argparse.ArgumentParser("helpers.detection.export", description=main.__doc__)
@@ -125,9 +120,11 @@ def main() -> None:
     parser.add_argument("--archive", type=Path, help="also pack it for an endpoint, as tar.gz")
     arguments = parser.parse_args()
     run = open_run(arguments.run)
-    print(f"exported to {export_run(run)}")
+    folder = export_run(run)
+    print(f"exported to {folder}")
     if arguments.archive:
-        print(f"packed: {archive_export(run, arguments.archive)}")
+        scripts = Path(inference.__file__), IMAGE_REQUESTS
+        print(f"packed: {archive_folder(folder, arguments.archive, scripts)}")
 
 
 if __name__ == "__main__":
