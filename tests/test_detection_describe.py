@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers.common import WorkshopError
 from helpers.detection import Describer, LabelMap, describe
-from helpers.detection.export import Detections
+from helpers.detection.serving import Detections
 from helpers.manifest import Labels, decode, open_image
 
 LABELS = Labels({"gender": ("male", "female"), "top_color": ("red", "blue")})

@@ -20,6 +20,7 @@ from helpers.detection import (
     export,
     inference,
     runs,
+    serving,
     training,
 )
 from helpers.detection.drawing import with_boxes
@@ -149,8 +150,8 @@ def test_config_file_round_trip(config, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def detector(run) -> export.Detector:
-    return export.Detector(export.export_run(run))
+def detector(run) -> serving.Detector:
+    return serving.Detector(serving.export_run(run))
 
 
 def image(size=SIZE, kind="JPEG") -> bytes:

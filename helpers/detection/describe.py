@@ -19,8 +19,8 @@ from PIL import Image
 from helpers import common
 from helpers.common import WorkshopError, expected, number_flag, progress_bar, write_json
 from helpers.detection.drawing import Person, draw_people
-from helpers.detection.export import MOST, THRESHOLD, Detector
 from helpers.detection.inference import EDGES, MOST_BOXES
+from helpers.detection.serving import MOST, THRESHOLD, Detector
 from helpers.manifest import decode, open_image
 from helpers.predict import LiteRTPredictor, find_images, fit_pixels, named, reduction
 

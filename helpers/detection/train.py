@@ -43,7 +43,7 @@ def main() -> None:
     run = train(config, arguments.out, resume=arguments.resume, overwrite=arguments.overwrite)
     print(f"trained: {run.checkpoints[-1]}")
     if not arguments.no_export:
-        from helpers.detection.export import export_run
+        from helpers.detection.serving import export_run
 
         print(f"exported to {export_run(run)}")
 

@@ -9,11 +9,11 @@ import pandas as pd
 import helpers.detection.runs as runs
 from helpers.common import expected, keras, progress_bar, tf, whole_folder, write_text
 from helpers.detection.config import CONFIG_FILE, LABEL_MAP_FILE, LOSSES, Config, LabelMap
-from helpers.detection.evaluate import COLUMNS, score_network
 from helpers.detection.images import Example, training_batches
 from helpers.detection.network import FasterRCNN
 from helpers.detection.records import read_records, require_whole, shard_files
 from helpers.detection.runs import DetectionRun
+from helpers.detection.scores import COLUMNS, score_network
 from helpers.train import PLANNED_STEPS, OneCycle, check_folder
 
 CLIP = 10.0  # norm of all gradients: the first steps on a new image can be wild
