@@ -17,6 +17,7 @@ from helpers.detection import (
     FasterRCNN,
     describe,
     evaluate,
+    export,
     inference,
     runs,
     serving,
@@ -184,6 +185,11 @@ class Context(SimpleNamespace):
     custom_attributes = ""
 
 
+def answered(body: bytes, context) -> dict:
+    limits = inference.MAX_IMAGES, inference.BATCH
+    return inference.requested.answer_files(body, context, *limits, inference.answer_request)
+
+
 def serving_stand_in(detector):
     """TensorFlow Serving's REST API in its columnar form, over the real export."""
 
@@ -212,14 +218,14 @@ def test_endpoint_answers_each_image_and_names_the_broken_one(detector, monkeypa
     instances = [{"b64": base64.b64encode(f).decode()} for f in (good, broken, b"text", good)]
     body = json.dumps({"instances": instances, "threshold": 0, "max_boxes": 3}).encode()
     context = Context(request_content_type="application/json")
-    answers = inference.answer_request(body, context)["predictions"]
+    answers = answered(body, context)["predictions"]
     assert answers[0] == answers[3] and (answers[0]["width"], answers[0]["height"]) == SIZE
     assert 0 < len(answers[0]["objects"]) <= 3
     assert set(answers[0]["objects"][0]) == {"class", "score", "box", "box_normalized"}
     assert answers[1]["error"].startswith("image 1: ") and "damaged" in answers[1]["error"]
     assert "neither" in answers[2]["error"]
     one = Context(request_content_type="image/jpeg", custom_attributes="threshold=1,max_boxes=2")
-    (alone,) = inference.answer_request(good, one)["predictions"]
+    (alone,) = answered(good, one)["predictions"]
     assert alone["objects"] == []
 
 
@@ -252,7 +258,7 @@ JSON = "application/json"
 def test_bad_requests_are_refused(body, kind, attributes, status, match):
     context = Context(request_content_type=kind, custom_attributes=attributes)
     with pytest.raises(inference.requested.RefusedError, match=match) as caught:
-        inference.answer_request(body, context)
+        answered(body, context)
     assert caught.value.status == status
 
 
@@ -271,8 +277,9 @@ def test_commands(run, config, tmp_path, command):
     assert code == 2 and "'label_map'" in err
     code, _, err = command(train_main, "--config", tmp_path / "no.yaml", "--out", tmp_path / "x")
     assert code == 2 and "Check --config" in err
-    archive = serving.archive_export(run, tmp_path / "model")
-    with tarfile.open(archive) as file:
+    code, out, _ = command(export.main, "--run", run.folder, "--archive", tmp_path / "model")
+    assert code == 0
+    with tarfile.open(out.split("packed: ")[1].strip()) as file:
         names = set(file.getnames())
     scripts = {"code/inference.py", "code/image_requests.py"}
     assert {"1/saved_model.pb"} | scripts <= names

@@ -9,11 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from helpers.cloud import IMAGE_REQUESTS
-from helpers.cloud.rehearsal.container import Context, Response, find_model, load_script
+from helpers.cloud.rehearsal.container import Context, find_model, load_script
 from helpers.common import write_json
 from helpers.manifest import IMAGE_HEADER
 from tests.image_files import BROKEN, FILES
@@ -72,7 +73,7 @@ def script(tmp_path: Path, monkeypatch) -> Iterator:
 
 def ask(script, body: bytes, kind: str = "application/json", attributes: str | None = None):
     """Calls the handler as AWS's service does: status and answer."""
-    res = Response()
+    res = SimpleNamespace(status="200 OK", content_type="application/json")
     context = Context(
         None, None, "predict", "http://serving:predict", None, None, attributes, kind,
         "application/json", len(body),

@@ -10,8 +10,14 @@ import pytest
 
 from helpers.cloud import write_shards
 from helpers.cloud.script import __main__ as train
-from helpers.cloud.script.environment import JobEnvironment, read_channels
-from helpers.cloud.script.metrics import METRIC_LINE, epoch_figures, metric_definitions, metric_line
+from helpers.cloud.script.environment import (
+    METRIC_LINE,
+    JobEnvironment,
+    epoch_figures,
+    metric_definitions,
+    metric_line,
+    read_channels,
+)
 from helpers.common import WorkshopError, write_json
 from helpers.manifest import Labels, Manifest
 from helpers.train import Run, open_run

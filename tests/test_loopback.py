@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from helpers.cloud.rehearsal.alone import inherited
+from helpers.cloud.guard import inherited
 from helpers.cloud.rehearsal.jobs import Host
 
 

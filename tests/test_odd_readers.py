@@ -28,8 +28,7 @@ from data.sources.__main__ import main as sources
 from helpers.common import WorkshopError, read_json
 from helpers.detection import annotations
 from helpers.detection.annotations import BadFileError, read_annotations, read_groups
-from helpers.detection.config import Config
-from helpers.detection.label_map import LabelMap
+from helpers.detection.config import Config, LabelMap
 from helpers.manifest import (
     Labels,
     Manifest,

@@ -56,10 +56,10 @@ def test_a_person_is_matched_with_the_box_that_overlaps_most(scene):
     truth = pd.DataFrame(people, index=[7, 8])
     found = [person((100, 156, 300, 240), "red"), person((100, 100, 300, 176), "red")]
     found.append(person((400, 400, 600, 480), "red"))  # nobody is there
-    pairs = run("def judge")["judge"](Described("a", scene, found), truth)
+    pairs = run("def judge")["judge"](Described("a", scene, found, {}), truth)
     assert pairs["person"].tolist() == [8, 7]
     assert pairs["truth"].tolist() == ["blue", "red"] and (pairs["predicted"] == "red").all()
-    assert run("def judge")["judge"](Described("a", scene, []), truth).empty
+    assert run("def judge")["judge"](Described("a", scene, [], {}), truth).empty
 
 
 def test_boxes_and_predictions_are_drawn_onto_a_copy(scene):

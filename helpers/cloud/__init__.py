@@ -10,10 +10,9 @@ from helpers.common import front_door
 if TYPE_CHECKING:
     from helpers.cloud.cleanup import delete_all
     from helpers.cloud.client import EndpointClient
-    from helpers.cloud.data import upload_folder
     from helpers.cloud.script.shards import write_shards
     from helpers.cloud.session import CloudSession, open_session
     from helpers.cloud.smoke import serve
-    from helpers.cloud.source import IMAGE_REQUESTS, SCRIPTS
+    from helpers.cloud.source import IMAGE_REQUESTS, SCRIPTS, upload_folder
 
 __getattr__, __dir__, __all__ = front_door(__name__, __file__)

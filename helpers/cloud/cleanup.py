@@ -17,8 +17,7 @@ from typing import Any
 import pandas as pd
 from botocore.exceptions import ClientError, ParamValidationError, WaiterError
 
-from helpers.cloud.ledger import KINDS
-from helpers.cloud.session import PREFIX, CloudSession, open_session
+from helpers.cloud.session import KINDS, PREFIX, CloudSession, open_session
 from helpers.common import WorkshopError, expected, progress_bar, run_command
 
 GONE = ("ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket", "404")
@@ -121,10 +120,11 @@ def _delete(session: CloudSession, thing: Thing) -> bool:
     """Deletes something; returns whether it was there."""
     kind, name, region = thing
     found = list(_found(session, thing))
-    if kind == "training job":
-        return any([_delete_job(session, job, region) for job in found])
     with _gone_is_fine():
-        if kind == "log":
+        if kind == "training job":
+            for job in found:
+                _delete_job(session, job, region)
+        elif kind == "log":
             logs, group = session.client("logs", region), name.partition("|")[0]
             for stream in found:
                 logs.delete_log_stream(logGroupName=group, logStreamName=stream)
@@ -153,7 +153,7 @@ def _delete_endpoint(session: CloudSession, thing: Thing) -> None:
     get_waiter("endpoint_deleted").wait(**options)  # AWS takes minutes, and bills until then
 
 
-def _delete_job(session: CloudSession, name: str, region: str) -> bool:
+def _delete_job(session: CloudSession, name: str, region: str) -> None:
     client, job = session.client("sagemaker", region), {"TrainingJobName": name}
     with _gone_is_fine():
         if client.describe_training_job(**job)["TrainingJobStatus"] == "InProgress":
@@ -163,7 +163,6 @@ def _delete_job(session: CloudSession, name: str, region: str) -> bool:
         waiter.wait(**job, WaiterConfig=session.patience)
     with _gone_is_fine():
         client.delete_training_job(**job)
-    return True
 
 
 def _call(session: CloudSession, verb: str, thing: Thing) -> None:

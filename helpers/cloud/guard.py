@@ -21,6 +21,15 @@ from typing import Any
 
 GRACE_SECONDS = 3  # between the polite signal and the other one
 STOP_SECONDS = 15  # for a guard to end
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")  # no secrets, no switches
+
+
+def inherited() -> dict[str, str]:
+    """Returns what a process of the rehearsal gets of the learner's environment."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    names = given if given == "*" else ",".join(filter(None, [given, "127.0.0.1", "localhost"]))
+    found = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return found | {"no_proxy": names, "NO_PROXY": names}  # what stays here meets no proxy
 
 
 class Guarded(subprocess.Popen):
@@ -71,14 +80,6 @@ def _end_with_starter(program: subprocess.Popen) -> None:
     _end(program)
 
 
-def _remove(folder: Path) -> None:
-    for _ in range(50):  # what the program started may end after it, and still write
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            break
-        time.sleep(0.2)
-
-
 def main() -> None:
     """Runs the program and ends as it ends."""
     folder, *command = sys.argv[1:]
@@ -86,8 +87,11 @@ def main() -> None:
     threading.Thread(target=_end_with_starter, args=(program,), daemon=True).start()
     code = program.wait()
     _end(program)
-    if folder:
-        _remove(Path(folder))
+    for _ in range(50 if folder else 0):  # what the program started may still write
+        shutil.rmtree(folder, ignore_errors=True)
+        if not Path(folder).exists():
+            break
+        time.sleep(0.2)
     os._exit(code if code >= 0 else 128 - code)
 
 

@@ -36,10 +36,12 @@ class RefusedError(Exception):
         self.status = status
 
 
-def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tuple[str, str]:
-    """Returns body and type of what `answer` makes of a body and the context, or of a refusal."""
+def respond(
+    data: Any, context: Any, most: int, batch: int, prepare: Callable[[dict, Any], tuple]
+) -> tuple[str, str]:
+    """Returns body and type of what `answer_files` makes of a request, or of a refusal."""
     try:
-        content = answer(data.read(), context)
+        content = answer_files(data.read(), context, most, batch, prepare)
     except RefusedError as refused:
         _set_status(refused)
         content = {"error": str(refused)}
@@ -47,16 +49,16 @@ def respond(answer: Callable[[bytes, Any], dict], data: Any, context: Any) -> tu
 
 
 def answer_files(
-    body: bytes, context: Any, most: int, batch: int, prepare: Callable[[dict], tuple]
+    body: bytes, context: Any, most: int, batch: int, prepare: Callable[[dict, Any], tuple]
 ) -> dict[str, list]:
     """Answers each of at most `most` image files; `batch` of them go to TensorFlow Serving at once.
 
-    `prepare` takes what else the request's JSON says, and returns two functions. The first makes
-    the body for Serving from files as `{"b64": ...}`; the second takes Serving's answer and the
-    number of files, and returns an answer for each.
+    `prepare` takes what else the request's JSON says and the context, and returns two functions:
+    the first makes the body for Serving of files as `{"b64": ...}`, the second takes Serving's
+    answer and the number of files, and returns an answer for each.
     """
     files, said = _take_files(body, context.request_content_type, most)
-    request, rows = prepare(said)
+    request, rows = prepare(said, context)
     errors = _look_at(files)
     good = [number for number in range(len(files)) if number not in errors]
     asked = [files[number] for number in good]

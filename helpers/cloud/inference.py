@@ -27,20 +27,16 @@ BATCH = 64  # images that go to TensorFlow Serving at once
 
 def handler(data, context) -> tuple[str, str]:
     """Called by the container."""
-    return requested.respond(answer_request, data, context)
+    return requested.respond(data, context, MAX_IMAGES, BATCH, answer_request)
 
 
-def answer_request(body: bytes, context) -> dict:
-    """Answers the body of a request."""
-
-    def prepare(_: dict) -> tuple:
-        top = _wanted(context.custom_attributes)
-        return (
-            lambda instances: {"instances": instances},
-            lambda answer, _: [_named(row, top) for row in answer["predictions"]],
-        )
-
-    return requested.answer_files(body, context, MAX_IMAGES, BATCH, prepare)
+def answer_request(_: dict, context) -> tuple:
+    """Returns how to ask TensorFlow Serving, and how to read its answer."""
+    top = _wanted(context.custom_attributes)
+    return (
+        lambda instances: {"instances": instances},
+        lambda answer, _: [_named(row, top) for row in answer["predictions"]],
+    )
 
 
 def _wanted(attributes: str | None) -> int:

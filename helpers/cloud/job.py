@@ -10,23 +10,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from helpers import common
 from helpers.cloud.checks import EXPLAINED, check_quota
-from helpers.cloud.script.environment import CHECKPOINTS
-from helpers.cloud.script.metrics import METRIC_LINE, metric_definitions
+from helpers.cloud.script.environment import CHECKPOINTS, METRIC_LINE, metric_definitions
 from helpers.cloud.session import CloudSession, quiet_sdk
 from helpers.cloud.source import COMMAND, REQUIREMENTS, copy_source
-from helpers.common import (
-    EXPORT_FILES,
-    Draft,
-    WorkshopError,
-    expected,
-    extract,
-    more,
-    progress_bar,
-    read_json,
-    temporary_draft,
-    whole_folder,
-)
+from helpers.common import WorkshopError, expected
 
 INSTANCE = "ml.m5.xlarge"  # 4 cores, 16 GB; in AWS's free tier for new accounts
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -55,7 +44,7 @@ class JobPlan:
     """A training job before it is started."""
 
     trainer: Any  # the SDK's `ModelTrainer`, ready to start
-    source: Draft = field(repr=False)  # goes away with the plan
+    source: common.Draft = field(repr=False)  # goes away with the plan
 
 
 def plan_job(
@@ -77,7 +66,7 @@ def plan_job(
     name = session.name("signs")
     machine = {"region": session.region, "instance_type": instance_type, "image_scope": "training"}
     machines = {"instance_type": instance_type, "instance_count": instance_count}
-    draft, place = temporary_draft("source"), str(CHECKPOINTS)
+    draft, place = common.temporary_draft("source"), str(CHECKPOINTS)
     code = str(copy_source(draft.path / "code"))
     source = {"source_dir": code, "command": COMMAND, "requirements": REQUIREMENTS}
     kept = {"s3_uri": session.uri(name, "checkpoints"), "local_path": place}
@@ -102,7 +91,7 @@ def plan_job(
 
 def describe_price(session: CloudSession, instance_type: str, count: int, hours: float) -> str:
     """Says what a job costs before it starts, from a table in the repository with its date."""
-    table = read_json(PRICES)
+    table = common.read_json(PRICES)
     price, where = table["per_hour"].get(instance_type), table["region"]
     if price is None:
         cost = f"the price is not in prices.json; look at {table['check']}"
@@ -135,7 +124,7 @@ def start_job(session: CloudSession, plan: JobPlan, channels: Mapping[str, str])
         reason = "{Code}: {Message}".format_map(error.response["Error"])
         what = f"expected AWS to take the job {name}, found that it refused it"
         explained = EXPLAINED.get(error.response["Error"]["Code"])
-        pointer = more(explained) if explained else ""
+        pointer = common.more(explained) if explained else ""
         raise WorkshopError(f"{what}: {reason}{pointer}") from None
     name = trainer._latest_training_job.training_job_name
     print(f"started {name}")
@@ -188,11 +177,10 @@ class Job:
     def follow(self) -> "Job":
         """Shows its log until it ends; may be called again, and goes on where it was.
 
-        Raises:
-            WorkshopError: it was stopped, or failed (`JobError`).
+        Raises WorkshopError where it was stopped, JobError where it failed.
         """
         began, state = time.monotonic(), ""
-        with progress_bar(bar_format="{desc}", total=0) as bar:
+        with common.progress_bar(bar_format="{desc}", total=0) as bar:
             while state not in ENDED:
                 said = self.describe()  # before the log: its last lines are there when it ends
                 state = said["TrainingJobStatus"]
@@ -262,10 +250,10 @@ class Job:
         bucket, _, key = self.model_uri.removeprefix("s3://").partition("/")
         s3 = self.session.client("s3")
         size = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-        bar = progress_bar(total=size, unit="B", unit_scale=True, desc="fetching")
-        with whole_folder(folder, EXPORT_FILES) as draft, bar:
+        bar = common.progress_bar(total=size, unit="B", unit_scale=True, desc="fetching")
+        with common.whole_folder(folder, common.EXPORT_FILES) as draft, bar:
             packed = draft / "model.tar.gz"
             s3.download_file(bucket, key, str(packed), Callback=bar.update)
-            extract(packed, draft)
+            common.extract(packed, draft)
             packed.unlink()
         return Path(folder)

@@ -20,11 +20,10 @@ from PIL import Image
 
 from helpers.cloud.cleanup import delete_all, list_all
 from helpers.cloud.client import EndpointClient
-from helpers.cloud.data import upload_folder
 from helpers.cloud.job import PRICES, plan_job, start_job
 from helpers.cloud.script.shards import write_shards
 from helpers.cloud.session import CloudSession, open_session, quiet_sdk
-from helpers.cloud.source import SCRIPTS
+from helpers.cloud.source import SCRIPTS, upload_folder
 from helpers.common import artifacts_folder, expected, read_json, run_command, write_json
 from helpers.manifest import Labels, Manifest
 from helpers.predict import archive_folder

@@ -1,10 +1,15 @@
-"""The source code of a job, the helpers package as it stands, and that of an endpoint."""
+"""What goes to the cloud: folders of data, and the source code of jobs and endpoints."""
 
+import hashlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from helpers.common import ROOT, write_text
+from helpers.common import ROOT, digest, expected, progress_bar, write_text
 from helpers.workshop import read_requirements
+
+if TYPE_CHECKING:  # a detector's export, which needs no boto3, packs the scripts
+    from helpers.cloud.session import CloudSession
 
 REQUIREMENTS = "requirements.txt"
 IMAGE_REQUESTS = ROOT / "helpers" / "cloud" / "image_requests.py"  # what a request may be
@@ -30,3 +35,26 @@ def copy_source(folder: Path) -> Path:
     wanted = [r for r in read_requirements(ROOT / "requirements.txt") if r.name in NEEDED]
     write_text(folder / REQUIREMENTS, "".join(f"{requirement}\n" for requirement in wanted))
     return folder
+
+
+def upload_folder(session: "CloudSession", folder: Path, name: str) -> str:
+    """Sends a folder to S3; returns its address, which is the same for the same content."""
+    paths = [path for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
+    files = {place: path for place, path in files.items() if "/." not in f"/{place}"}
+    if not files:
+        raise expected(f"files to upload in {folder}", "none", "Make them first.")
+    sums = "".join(f"{digest(path)}  {place}\n" for place, path in files.items())
+    uri = session.uri("data", name, hashlib.sha256(sums.encode()).hexdigest()[:16])
+    session.note("s3 prefix", uri)
+    bucket = session.boto.resource("s3").Bucket(session.bucket)
+    prefix = uri.removeprefix(f"s3://{session.bucket}/")
+    # S3 shows an object when it is whole, so only what a cut-off upload left out is missing
+    there = {item.key for item in bucket.objects.filter(Prefix=f"{prefix}/")}
+    missing = {key: path for p, path in files.items() if (key := f"{prefix}/{p}") not in there}
+    size = sum(path.stat().st_size for path in missing.values())
+    with progress_bar(total=size, unit="B", unit_scale=True, desc=f"sending {folder}") as bar:
+        for key, path in missing.items():
+            bucket.upload_file(str(path), key, Callback=bar.update)
+    print(f"sent {len(missing)} of {len(files)} files, {size / 1e6:.1f} MB, to {uri}")
+    return uri

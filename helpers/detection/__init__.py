@@ -9,11 +9,10 @@ from helpers.common import front_door
 
 if TYPE_CHECKING:
     from helpers.detection.annotations import read_annotations
-    from helpers.detection.config import Config
+    from helpers.detection.config import LABEL_MAP_FILE, Config, LabelMap
     from helpers.detection.describe import Describer, describe_places
     from helpers.detection.drawing import sheet, with_boxes
     from helpers.detection.images import Example, batches_in_order, training_batches
-    from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
     from helpers.detection.network import FasterRCNN, roi_align
     from helpers.detection.records import read_records, require_whole, shard_files, write_records
     from helpers.detection.scores import average_precision, score_network

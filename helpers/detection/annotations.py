@@ -14,21 +14,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from PIL import Image
 
+from helpers import manifest
 from helpers.common import expected, open_input, read_input
-from helpers.manifest import (
-    GROUP,
-    IMAGE,
-    Problem,
-    check_image,
-    decode,
-    did_you_mean,
-    first_few,
-    images_in,
-    map_in_threads,
-    open_image,
-    printable,
-    read_table,
-)
+from helpers.manifest import GROUP, IMAGE, Problem, did_you_mean
 
 MOST_BYTES = 5_000_000  # of an annotation: ten thousand boxes take less
 MOST_SIDE = 100_000  # pixels; a larger number in an annotation is a mistake
@@ -93,20 +81,18 @@ def read_annotations(
     An image with one bad box is left out: an object without a box would be learned as background.
     `names` are the only classes allowed (None: any), `groups` maps image file stem to group. With
     `class_from` "file", the file name ("american_bulldog_12.jpg") is the class of all its boxes.
-
-    Raises:
-        WorkshopError: no such folder, or no annotation in it.
+    Raises WorkshopError where there is no such folder, or no annotation in it.
     """
     folder = Path(folder)
     files = _annotation_files(folder)
     images = defaultdict(list)  # by file name, and by stem
-    for path in images_in(folder, deep=True):
+    for path in manifest.images_in(folder, deep=True):
         if not MASKS & set(path.parts):  # these lie beside the images and have their names
             images[path.name].append(path)
             images[path.stem].append(path)
     names = None if names is None else dict.fromkeys(names)
     read = partial(_read_one, folder, images, names, class_from, groups or {})
-    results = map_in_threads(read, files, desc="reading annotations")
+    results = manifest.map_in_threads(read, files, desc="reading annotations")
     first: dict[Path, Annotated] = {}
     problems = [one for one in results if isinstance(one, Problem)]
     for one in (one for one in results if isinstance(one, Annotated)):
@@ -124,7 +110,7 @@ def read_annotations(
 
 def read_groups(path: Path) -> dict[str, str]:
     """Reads a CSV with the columns `image_path` and `group`: file stem to group, where given."""
-    frame, lines = read_table(path, fix="Correct the path, or leave --groups out.")
+    frame, lines = manifest.read_table(path, fix="Correct the path, or leave --groups out.")
     if not {IMAGE, GROUP} <= set(frame.columns):
         fix = "Correct the header, or leave --groups out."
         raise expected(f"the columns {IMAGE} and {GROUP}", ", ".join(frame.columns), fix, path)
@@ -139,13 +125,13 @@ def read_groups(path: Path) -> dict[str, str]:
 
 def rgb_file(path: Path) -> tuple[bytes, str]:
     """Returns the bytes of an upright RGB JPEG or PNG, converted if necessary, and its format."""
-    header, data = open_image(path)
+    header, data = manifest.open_image(path)
     kind = "jpeg" if header.kind == "JPEG" else "png"
     if header.kind != "BMP" and header.layers == 3 and header.orientation == 1:
         return data, kind
     file = io.BytesIO()
     options = {"quality": JPEG_QUALITY} if kind == "jpeg" else {}
-    Image.fromarray(decode(header, data)).save(file, kind, **options)
+    Image.fromarray(manifest.decode(header, data)).save(file, kind, **options)
     return file.getvalue(), kind
 
 
@@ -161,12 +147,12 @@ def _read_one(
         reader = _read_penn_fudan if path.suffix == ".txt" else _read_voc
         named, size, boxes = reader(read_input(path, MOST_BYTES))
         image = _find_image(folder, images, path, named)
-        if printable(image.name) != image.name:
-            texts = f"an image {printable(image.name)}", "a name in UTF-8", "Rename it."
+        if manifest.printable(image.name) != image.name:
+            texts = f"an image {manifest.printable(image.name)}", "a name in UTF-8", "Rename it."
             raise BadFileError("file name", *texts)
-        if finding := check_image(image):
+        if finding := manifest.check_image(image):
             raise BadFileError(finding.kind, finding.found, finding.expected, finding.fix)
-        real = open_image(image)[0][1:3]  # width, height
+        real = manifest.open_image(image)[0][1:3]  # width, height
         if any(size) and size != real:  # 0 x 0 is from a tool that does not know the size
             found = f"width x height {size[0]} x {size[1]} in the annotation"
             fix = "Annotate this version of the image, or restore the one that was annotated."
@@ -285,7 +271,7 @@ def _class_of_file(image: Path) -> str:
 def _clipped(box: Box, size: tuple[int, int], names: Collection[str] | None) -> Box:
     """Returns a box clipped to its image; raises where it cannot be used."""
     if not box.name or (names is not None and box.name not in names):
-        what = f"one of {first_few(names, 20)}" if names else "a name"
+        what = f"one of {manifest.first_few(names, 20)}" if names else "a name"
         fix = f"{did_you_mean(box.name, names or ())}Correct it, or add it to the label map."
         raise BadFileError("unknown class", f"the class {box.name[:60]!r}", what, fix)
     xmin, ymin, xmax, ymax = edges = box.xmin, box.ymin, box.xmax, box.ymax

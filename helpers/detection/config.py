@@ -1,4 +1,8 @@
-"""The YAML file that says what a detection run does; paths in it are relative to the file.
+"""The two files that say what a detection run does.
+
+`label_map.pbtxt` is that of TensorFlow's Object Detection API: class names and their numbers, from
+1 on, in items such as item { id: 1 name: "person" }; 0 is the background. Paths in the YAML file
+are relative to it:
 
 label_map: records/label_map.pbtxt
 train: records/*_train.record-*
@@ -6,22 +10,18 @@ num_steps: 20                  # a short test; everything else has a default
 """
 
 import reprlib
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
+from google.protobuf import descriptor_pb2, message_factory, text_format
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from helpers.common import (
-    Declared,
-    WorkshopError,
-    describe_bounds,
-    expected,
-    read_input,
-    write_text,
-)
-from helpers.detection.label_map import LabelMap
+from helpers import common
+from helpers.common import WorkshopError, expected
 from helpers.manifest import did_you_mean, printable
 
 CONFIG_FILE = "config.yaml"
@@ -38,6 +38,63 @@ Side = Annotated[int, Field(ge=64, le=2048, multiple_of=STRIDES[-1])]
 Size = Annotated[Number, Field(ge=4, le=2048)]
 Ratio = Annotated[Number, Field(ge=0.1, le=10)]
 Weight = Annotated[Number, Field(ge=0, le=1000)]
+LABEL_MAP_FILE = "label_map.pbtxt"
+MOST_LABEL_BYTES = 5_000_000  # a thousand classes take 50 KB
+# The API's message StringIntLabelMap, with the fields that matter here.
+FORM = """
+name: "workshop_label_map.proto" package: "workshop"
+message_type {
+  name: "Item"
+  field { name: "name" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "id" number: 2 type: TYPE_INT32 label: LABEL_OPTIONAL }
+}
+message_type {
+  name: "LabelMap"
+  field { name: "item" number: 1 type_name: ".workshop.Item" label: LABEL_REPEATED }
+}
+"""
+_FILE = text_format.Parse(FORM, descriptor_pb2.FileDescriptorProto())
+_Message = message_factory.GetMessages([_FILE])["workshop.LabelMap"]
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Class name to its number, 1 or more, in the order of the numbers."""
+
+    ids: dict[str, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names, by number."""
+        return tuple(self.ids)
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are, without the background."""
+        return len(self.ids)
+
+    @classmethod
+    def read(cls, path: Path | str) -> "LabelMap":
+        """Reads a label map; raises WorkshopError if it is malformed or has duplicates."""
+        fix = "Fix the file, or let helpers.detection.records write one."
+        with common.reading(Path(path), 'a label map, such as item { id: 1 name: "person" }', fix):
+            text, message = common.read_input(path, MOST_LABEL_BYTES).decode(), _Message()
+            text_format.Parse(text, message, allow_unknown_field=True)
+            if not (items := [(item.id, item.name) for item in message.item]):
+                raise ValueError("no item")
+            numbers, names = zip(*items)
+            if min(numbers) < 1:
+                raise ValueError(f"the id {min(numbers)}; 0 is the background")
+            for values, what in ((numbers, "id"), (names, "name")):
+                value, count = Counter(values).most_common(1)[0]
+                if count > 1 or "" in values:
+                    raise ValueError(f"the {what} {value!r} twice, or an empty {what}")
+            return cls({name: number for number, name in sorted(items)})
+
+    def write(self, path: Path | str) -> None:
+        """Writes the label map."""
+        message = _Message(item=[{"id": i, "name": name} for name, i in self.ids.items()])
+        common.write_text(Path(path), text_format.MessageToString(message, as_utf8=True))
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -58,7 +115,7 @@ class _PlainLoader(yaml.SafeLoader):
         return value
 
 
-class Config(Declared):
+class Config(common.Declared):
     """The settings of a run; paths become absolute, relative ones are those of this process."""
 
     label_map: Text = Field(description="the path of a label map")
@@ -107,7 +164,7 @@ class Config(Declared):
         try:
             return check(value)
         except ValidationError:
-            what = f"{field.description} ({describe_bounds(field)})".replace(" ()", "")
+            what = f"{field.description} ({common.describe_bounds(field)})".replace(" ()", "")
             found = reprlib.repr(value)
             raise WorkshopError(f"{info.field_name}: expected {what}, found {found}.") from None
 
@@ -123,7 +180,7 @@ class Config(Declared):
         """Reads a YAML file; relative paths in it become absolute."""
         path = Path(path)
         try:
-            value = yaml.load(read_input(path, MOST_BYTES).decode("utf-8-sig"), _PlainLoader)
+            value = yaml.load(common.read_input(path, MOST_BYTES).decode("utf-8-sig"), _PlainLoader)
         except Exception as error:  # PyYAML raises all kinds where a value is none of its tag
             raise expected(
                 "YAML", str(error) or "lists too deep", "Check --config.", path
@@ -150,7 +207,7 @@ class Config(Declared):
 
     def write(self, path: Path | str) -> None:
         """Writes the config as YAML with absolute paths."""
-        write_text(Path(path), yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        common.write_text(Path(path), yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
     def read_label_map(self) -> LabelMap:
         """Reads the label map, which must have `num_classes` where that is given."""

@@ -7,7 +7,7 @@ import argparse
 import io
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from helpers.common import (
-    Output,
-    WorkshopError,
-    check_out,
-    expected,
-    number_flag,
-    progress_bar,
-    run_command,
-    whole_file,
-    write_json,
-    write_text,
-)
+from helpers import common
+from helpers.common import WorkshopError, expected, number_flag, progress_bar, write_json
 from helpers.detection.drawing import Person, draw_people
 from helpers.detection.inference import EDGES, MOST_BOXES
 from helpers.detection.serving import MOST, THRESHOLD, Detector
@@ -43,7 +33,7 @@ ASPECT, BODY, FEET = 100 / 240, 0.9, 0.955
 BODY_CUT = 0.95  # the same fraction where the lower edge of the image cuts a person
 NEAR_EDGE = 0.01  # of the image's height: a box that ends there is cut
 BATCH = 8  # people described at once
-DESCRIBED = Output("described images", "people.json", r"\d{5,}_.*\.jpg|people\.(csv|json)")
+DESCRIBED = common.Output("described images", "people.json", r"\d{5,}_.*\.jpg|people\.(csv|json)")
 STEPS = ("decode", "detect", "describe", "draw")
 
 
@@ -54,7 +44,7 @@ class Described:
     name: str  # of the file; FILE#FRAME in a video
     image: Image.Image  # RGB, upright
     people: list[Person]  # best score first
-    seconds: dict[str, float] = field(default_factory=dict)  # for each of `STEPS`
+    seconds: dict[str, float]  # for each of `STEPS`
 
     def draw(self) -> Image.Image:
         """Returns the image with boxes, and a card for each person."""
@@ -206,9 +196,8 @@ def _describe_video(describer: Describer, path: Path, fps: float) -> Iterator[De
 
 
 def main() -> None:
-    """Runs the command."""
-    what = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser("helpers.detection.describe", description=what)
+    """Detects the people in images and videos, and predicts the attributes of each."""
+    parser = argparse.ArgumentParser("helpers.detection.describe", description=main.__doc__)
     add = parser.add_argument
     add("--detector", type=Path, required=True, help="the folder of a detection run")
     add("--attributes", type=Path, required=True, help="the folder of a run of helpers.train")
@@ -219,7 +208,7 @@ def main() -> None:
     add("places", nargs="+", metavar="PLACE", help="an image, a folder, or a video")
     arguments = parser.parse_args()
     inputs = [*arguments.places, arguments.detector, arguments.attributes]
-    check_out(arguments.out, DESCRIBED, inputs, inside=True)
+    common.check_out(arguments.out, DESCRIBED, inputs, inside=True)
     exports = arguments.detector / "export", arguments.attributes / "export"
     describer = Describer(*exports, arguments.threshold, arguments.most)
     write_json(arguments.out / "people.json", [])  # a folder of half the images is known by it
@@ -230,18 +219,18 @@ def main() -> None:
             continue
         place, _, frame = one.name.partition("#")
         name = f"{number:05d}_{Path(place).stem}{'_' if frame else ''}{frame}.jpg"
-        with whole_file(arguments.out / name) as draft:
+        with common.whole_file(arguments.out / name) as draft:
             one.draw().save(draft, "JPEG", quality=92)
         tables.append(one.table())
         values.append(one.to_json())
         seconds = ", ".join(f"{step} {1000 * s:.0f} ms" for step, s in one.seconds.items())
         print(f"{one.name}: {len(one.people)} people; {seconds}", flush=True)
     if values:
-        write_text(arguments.out / "people.csv", pd.concat(tables).to_csv(index=False))
+        common.write_text(arguments.out / "people.csv", pd.concat(tables).to_csv(index=False))
         write_json(arguments.out / "people.json", values)
     if failed:
         raise WorkshopError("\n".join([f"{len(failed)} images could not be read:", *failed]))
 
 
 if __name__ == "__main__":
-    run_command(main)
+    common.run_command(main)

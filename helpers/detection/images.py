@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from helpers.common import CORES, keras, tf
-from helpers.detection.config import Config
-from helpers.detection.label_map import LabelMap
+from helpers.detection.config import Config, LabelMap
 from helpers.detection.records import read_records
 from helpers.pipeline import decode_reduced
 

@@ -24,24 +24,20 @@ EDGES = ("ymin", "xmin", "ymax", "xmax")
 
 def handler(data, context) -> tuple[str, str]:
     """Responds to a request; called by the container."""
-    return requested.respond(answer_request, data, context)
+    return requested.respond(data, context, MAX_IMAGES, BATCH, answer_request)
 
 
-def answer_request(body: bytes, context) -> dict:
-    """Returns the response to the body of a request."""
-
-    def prepare(said: dict) -> tuple:
-        said = said | dict(re.findall(r"(\w+)=([^,;\s]*)", context.custom_attributes or ""))
-        limits = {
-            "threshold": _number(said, "threshold", THRESHOLD, 0.0, 1.0),
-            "most": int(_number(said, "max_boxes", MOST, 1, MOST_BOXES)),
-        }
-        return (
-            lambda files: {"signature_name": "detect", "inputs": {"image_bytes": files, **limits}},
-            lambda answer, count: [_named(answer["outputs"], row) for row in range(count)],
-        )
-
-    return requested.answer_files(body, context, MAX_IMAGES, BATCH, prepare)
+def answer_request(said: dict, context) -> tuple:
+    """Returns how to ask TensorFlow Serving, and how to read its answer."""
+    said = said | dict(re.findall(r"(\w+)=([^,;\s]*)", context.custom_attributes or ""))
+    limits = {
+        "threshold": _number(said, "threshold", THRESHOLD, 0.0, 1.0),
+        "most": int(_number(said, "max_boxes", MOST, 1, MOST_BOXES)),
+    }
+    return (
+        lambda files: {"signature_name": "detect", "inputs": {"image_bytes": files, **limits}},
+        lambda answer, count: [_named(answer["outputs"], row) for row in range(count)],
+    )
 
 
 def _number(said: dict, name: str, usual: float, least: float, most: float) -> float:

@@ -22,33 +22,16 @@ import numpy as np
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from helpers.common import (
-    CORES,
-    Output,
-    WorkshopError,
-    check_out,
-    expected,
-    number_flag,
-    plain_name,
-    progress_bar,
-    read_json,
-    reading,
-    run_command,
-    seed_flag,
-    steady,
-    tf,
-    whole_folder,
-    write_json,
-    write_text,
-)
+from helpers import common
+from helpers.common import WorkshopError, expected, number_flag, tf
 from helpers.detection.annotations import Annotated, read_annotations, read_groups, rgb_file
+from helpers.detection.config import LABEL_MAP_FILE, LabelMap
 from helpers.detection.inference import EDGES
-from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.manifest import THREADS, Problem, assign_groups, describe, problems_table
 
 REPORT_FILE, SHARDS_FILE = "report.csv", "shards.json"  # shards.json: the records in each shard
 SHARD = re.compile(r"(.+\.record)-\d{5}-of-(\d{5})")
-RECORDS = Output(
+RECORDS = common.Output(
     "records",
     LABEL_MAP_FILE,
     rf"{LABEL_MAP_FILE}|{REPORT_FILE}|{SHARDS_FILE}|[^/]+_(train|val)\.record-\d{{5}}-of-\d{{5}}",
@@ -89,25 +72,23 @@ def write_records(
 
     Records in `out` are replaced. Where `label_map` is None, the classes found are numbered. A
     fraction `val_share` of the images becomes the split val, and no group is split. For
-    `class_from` and `groups` see `read_annotations`.
-
-    Raises:
-        WorkshopError: a name with a folder, `out` holds other files, or nothing to write.
+    `class_from` and `groups` see `read_annotations`. Raises WorkshopError for a name with a folder,
+    for other files in `out`, and for nothing to write.
     """
     out, name = Path(out), name or Path(folder).absolute().name
     if not re.fullmatch(r"\w[^/\\\x00-\x1f]{0,199}", name):
         raise expected("a name without folders", repr(name), "Choose another one.", "--name")
-    check_out(out, RECORDS, [folder])
+    common.check_out(out, RECORDS, [folder])
     found, label_map, problems = _read(folder, label_map, class_from, groups)
     sides = _split(found, label_map, val_share, seed)
-    with whole_folder(out, RECORDS) as draft:
+    with common.whole_folder(out, RECORDS) as draft:
         counts: dict[str, int] = {}
         for split, side in sides.items():
             counts |= _write_shards(side, draft / f"{name}_{split}.record", shards, label_map)
-        write_json(draft / SHARDS_FILE, counts)
+        common.write_json(draft / SHARDS_FILE, counts)
         label_map.write(draft / LABEL_MAP_FILE)
         if problems:
-            write_text(draft / REPORT_FILE, problems_table(problems).to_csv(index=False))
+            common.write_text(draft / REPORT_FILE, problems_table(problems).to_csv(index=False))
     images = {split: len(side) for split, side in sides.items()}
     boxes = {split: Counter(_names(side)) for split, side in sides.items()}
     return Written(out, label_map, images, boxes, problems)
@@ -135,7 +116,7 @@ def _listed(folder: Path) -> list[str]:
     """Lists what one call of `write_records` wrote; older records have no table of it."""
     others = [LABEL_MAP_FILE, REPORT_FILE, SHARDS_FILE]
     if (folder / SHARDS_FILE).exists():
-        return [*read_json(folder / SHARDS_FILE), *others]
+        return [*common.read_json(folder / SHARDS_FILE), *others]
     shards = [path.name for path in folder.glob("*.record-*")]
     if len({name.rpartition(".record-")[0] for name in shards}) != len(SPLITS):
         raise ValueError("not the records of one dataset")
@@ -175,7 +156,7 @@ def _write_shards(side: list[Annotated], path: Path, shards: int, label_map: Lab
         return Path(shard).name, len(part)
 
     with (
-        progress_bar(total=len(side), desc=f"writing {path.stem}", unit="image") as bar,
+        common.progress_bar(total=len(side), desc=f"writing {path.stem}", unit="image") as bar,
         ThreadPoolExecutor(THREADS) as pool,
     ):
         return dict(pool.map(write, range(shards)))
@@ -274,7 +255,8 @@ def read_records(files: Sequence[str], label_map: LabelMap) -> tf.data.Dataset:
             "difficult": tf.ensure_shape(column("difficult") > 0, (None,)),
         }
 
-    return steady(tf.data.TFRecordDataset(list(files)).map(parse, num_parallel_calls=CORES))
+    records = tf.data.TFRecordDataset(list(files))
+    return common.steady(records.map(parse, num_parallel_calls=common.CORES))
 
 
 def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
@@ -286,11 +268,10 @@ def _places_of(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
 def require_whole(files: Sequence[str]) -> dict[str, int]:
     """Counts the records of every file; TensorFlow compares their checksums (CRC32C).
 
-    Raises:
-        WorkshopError: names every broken file and its first bad record.
+    Raises WorkshopError, which names every broken file and its first bad record.
     """
     counts, broken = dict.fromkeys(files, 0), []
-    for file in progress_bar(iterable=files, desc="checking records", unit="file"):
+    for file in common.progress_bar(iterable=files, desc="checking records", unit="file"):
         try:
             for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
                 if "image/encoded" not in tf.train.Example.FromString(record).features.feature:
@@ -314,8 +295,8 @@ def require_complete(counts: Mapping[str, int], pattern: str) -> None:
     wanted: dict[str, int | None] = {}
     for folder in {os.path.dirname(file) for file in counts}:  # noqa: PTH120 - as in `counts`
         if (table := Path(folder, SHARDS_FILE)).is_file():
-            with reading(table, "the records of each shard", AGAIN):
-                wanted |= {os.path.join(folder, n): c for n, c in read_json(table).items()}  # noqa: PTH118
+            with common.reading(table, "the records of each shard", AGAIN):
+                wanted |= {os.path.join(folder, n): c for n, c in common.read_json(table).items()}  # noqa: PTH118
     found = {file: match for file in counts if (match := SHARD.fullmatch(file))}
     for name, last in () if wanted else {match.groups() for match in found.values()}:
         names = (f"{name}-{number:05d}-of-{last}" for number in range(int(last)))
@@ -343,17 +324,16 @@ def describe_written(written: Written) -> str:
 
 
 def main() -> None:
-    """Runs the command."""
-    what = __doc__.split("\n")[0]
-    parser = argparse.ArgumentParser("helpers.detection.records", description=what)
+    """Writes images and their boxes as sharded TFRecords, or checks such records."""
+    parser = argparse.ArgumentParser("helpers.detection.records", description=main.__doc__)
     add = parser.add_argument
     add("--voc", type=Path, help="folder with VOC XML, the pets layout, or Penn-Fudan's")
     add("--out", type=Path, help="folder to write")
-    add("--name", type=plain_name, help="name of the records (default: the folder's)")
+    add("--name", type=common.plain_name, help="name of the records (default: the folder's)")
     add("--shards", **number_flag("files of each split", 1, 10_000, 10))
     val = number_flag("fraction of images for val", 0.0, 0.99, 0.2)
     add("--val", dest="val_share", metavar="VAL", **val)
-    add("--seed", **seed_flag("for order and split"))
+    add("--seed", **common.seed_flag("for order and split"))
     add("--label-map", type=LabelMap.read, metavar="FILE", help="allowed classes (default: all)")
     ways = ("annotation", "file")
     add("--class-from", choices=ways, default=ways[0], help="file: from names like beagle_12.jpg")
@@ -374,4 +354,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    common.run_command(main)

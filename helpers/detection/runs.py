@@ -7,29 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.common import (
-    EVENT_NAMES,
-    EXPORT_NAMES,
-    Output,
-    WorkshopError,
-    expected,
-    keras,
-    open_input,
-    reading,
-    whole_file,
-)
-from helpers.detection.config import CONFIG_FILE, Config
-from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
+from helpers import common
+from helpers.common import WorkshopError, expected, keras
+from helpers.detection.config import CONFIG_FILE, LABEL_MAP_FILE, Config, LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.manifest import read_numbers
 
 TRAIN = "python -m helpers.detection.train --config CONFIG --out RUN"
 LOG_FILE = "log.csv"
-RUN_FILES = Output(
+RUN_FILES = common.Output(
     "a detection run",
     CONFIG_FILE,
-    rf"{CONFIG_FILE}|{LABEL_MAP_FILE}|{LOG_FILE}|checkpoints/step-\d{{6,}}\.npz|{EVENT_NAMES}|"
-    rf"export/{EXPORT_NAMES}",
+    rf"{CONFIG_FILE}|{LABEL_MAP_FILE}|{LOG_FILE}|checkpoints/step-\d{{6,}}\.npz|{common.EVENT_NAMES}|"
+    rf"export/{common.EXPORT_NAMES}",
 )
 STEP = "step"  # beside the variables in a checkpoint
 
@@ -48,7 +38,7 @@ class DetectionRun:
         path = self.folder / LOG_FILE
         if not path.exists():
             return pd.DataFrame()
-        with reading(path, "a line for each checkpoint", "Restore it, or train again."):
+        with common.reading(path, "a line for each checkpoint", "Restore it, or train again."):
             log = read_numbers(path)
             log[["step", "seconds"]].astype(float)
         return log
@@ -104,7 +94,7 @@ def save_checkpoint(
 ) -> None:
     """Writes weights and optimizer, whole, and deletes all but the newest few checkpoints."""
     values = {name: v.numpy() for name, v in named_variables(network, optimizer).items()}
-    with whole_file(run.folder / "checkpoints" / f"step-{step:06d}.npz") as draft:
+    with common.whole_file(run.folder / "checkpoints" / f"step-{step:06d}.npz") as draft:
         np.savez(draft, **{STEP: np.array(step)}, **values)
     for old in run.checkpoints[: -run.config.keep]:
         old.unlink(missing_ok=True)
@@ -116,8 +106,8 @@ def _load(
     """Assigns all that fits; returns the step, and a line for each variable that does not."""
     fix = "Name another one, or delete it: --resume then takes the one before."
     with (
-        reading(path, "a checkpoint of helpers.detection.train", fix),
-        open_input(path) as opened,
+        common.reading(path, "a checkpoint of helpers.detection.train", fix),
+        common.open_input(path) as opened,
         np.load(opened, allow_pickle=False) as file,
     ):
         values = {name: file[name] for name in file.files}

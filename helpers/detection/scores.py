@@ -11,8 +11,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from helpers.common import progress_bar, tf
+from helpers.detection.config import LabelMap
 from helpers.detection.images import batches_in_order
-from helpers.detection.label_map import LabelMap
 from helpers.detection.network import FasterRCNN
 
 COLUMNS = ("AP", "AP50", "AP75")

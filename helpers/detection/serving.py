@@ -19,8 +19,8 @@ from helpers.common import (
     whole_folder,
     write_sums,
 )
+from helpers.detection.config import LABEL_MAP_FILE, LabelMap
 from helpers.detection.images import fit_image, scale_of
-from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.detection.runs import DetectionRun
 from helpers.manifest import open_image

@@ -1,21 +1,13 @@
 """python -m helpers.detection.train --config config.yaml --out RUN [--num-steps 20] [--resume]."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 from helpers.common import check_out, expected, run_command
 from helpers.detection.config import Config
-
-
-def config_from(arguments: argparse.Namespace) -> Config:
-    """Builds the config from the file and the flags, whose values are those of YAML."""
-    flags = {name: getattr(arguments, name) for name in Config.model_fields}
-    given = {name: _value(name, text) for name, text in flags.items() if text is not None}
-    if arguments.config:
-        return Config.read(arguments.config).replace(**given)
-    return Config.from_dict(given, Path.cwd())
 
 
 def _value(name: str, text: str) -> object:
@@ -26,9 +18,8 @@ def _value(name: str, text: str) -> object:
 
 
 def main() -> None:
-    """Runs the command."""
-    what = "Trains a detector from records. Flags come before what the config says."
-    parser = argparse.ArgumentParser("helpers.detection.train", description=what)
+    """Trains a detector from records. Flags come before what the config says."""
+    parser = argparse.ArgumentParser("helpers.detection.train", description=main.__doc__)
     add = parser.add_argument
     add("--config", type=Path, help="the YAML file")
     add("--out", type=Path, required=True, help="the folder of the run")
@@ -36,9 +27,14 @@ def main() -> None:
     add("--overwrite", action="store_true", help="replace a run that is in --out")
     add("--no-export", action="store_true", help="do not export the last checkpoint")
     for name, field in Config.model_fields.items():
-        add(f"--{name.replace('_', '-')}", metavar="YAML", help=field.description)
+        how = {"type": partial(_value, name), "default": argparse.SUPPRESS}
+        add(f"--{name.replace('_', '-')}", metavar="YAML", help=field.description, **how)
     arguments = parser.parse_args()
-    config = config_from(arguments)
+    given = {name: value for name, value in vars(arguments).items() if name in Config.model_fields}
+    if arguments.config:
+        config = Config.read(arguments.config).replace(**given)
+    else:
+        config = Config.from_dict(given, Path.cwd())
     from helpers.detection.runs import RUN_FILES
     from helpers.detection.training import train
 

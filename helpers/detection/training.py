@@ -8,9 +8,8 @@ import pandas as pd
 
 import helpers.detection.runs as runs
 from helpers.common import expected, keras, progress_bar, tf, whole_folder, write_text
-from helpers.detection.config import CONFIG_FILE, LOSSES, Config
+from helpers.detection.config import CONFIG_FILE, LABEL_MAP_FILE, LOSSES, Config, LabelMap
 from helpers.detection.images import Example, training_batches
-from helpers.detection.label_map import LABEL_MAP_FILE, LabelMap
 from helpers.detection.network import FasterRCNN
 from helpers.detection.records import read_records, require_whole, shard_files
 from helpers.detection.runs import DetectionRun

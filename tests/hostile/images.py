@@ -238,7 +238,7 @@ class Readers:
         context = SimpleNamespace(request_content_type="image/jpeg", rest_uri="")
         asked = (lambda files: {"instances": files}), (lambda answer, _: answer["predictions"])
         try:
-            answer = image_requests.answer_files(data, context, 1, 1, lambda _: asked)
+            answer = image_requests.answer_files(data, context, 1, 1, lambda *_: asked)
         except image_requests.RefusedError as refused:
             return f"refused: {refused.status} {refused}"
         return np.reshape(answer["predictions"][0]["pixels"], (*SIZE, 3))

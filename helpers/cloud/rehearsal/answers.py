@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+import boto3
+import botocore.session
 import urllib3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
@@ -31,8 +33,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-from helpers.cloud.guard import Guarded
-from helpers.cloud.rehearsal.alone import inherited, lonely_session
+from helpers.cloud.guard import Guarded, inherited
 from helpers.cloud.rehearsal.endpoints import Endpoint
 from helpers.cloud.rehearsal.jobs import RunningJob
 from helpers.common import ROOT, expected
@@ -161,15 +162,8 @@ class Quotas(ServiceQuotasResponse):
 
     def list_service_quotas(self) -> str:
         """Lists those of SageMaker."""
-        quotas = [
-            {
-                "QuotaName": f"{kind} for training job usage",
-                "ServiceCode": "sagemaker",
-                "Value": value,
-            }
-            for kind, value in QUOTAS.items()
-        ]
-        return json.dumps({"Quotas": quotas})
+        names = {f"{kind} for training job usage": value for kind, value in QUOTAS.items()}
+        return json.dumps({"Quotas": [{"QuotaName": n, "Value": v} for n, v in names.items()]})
 
 
 OURS = {  # the beginning of a service's host name
@@ -178,6 +172,18 @@ OURS = {  # the beginning of a service's host name
     "iam.": Permissions,
     "servicequotas.": Quotas,
 }
+
+
+def lonely_session(region: str) -> boto3.Session:
+    """Returns a boto3 session that no profile, file or variable of this machine changes."""
+    usual = botocore.session.Session.SESSION_VARIABLES.items()
+    settings: dict[str, Any] = {
+        name: (None, None, default, kind) for name, (_, _, default, kind) in usual
+    }
+    settings |= dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+    alone = botocore.session.Session(settings)
+    alone.set_config_variable("ignore_configured_endpoint_urls", True)
+    return boto3.Session("rehearsal", "-", region_name=region, botocore_session=alone)
 
 
 class Rehearsal:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from hmac import compare_digest
 from pathlib import Path
 from secrets import token_hex
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import requests
@@ -39,14 +39,6 @@ Context = namedtuple(
     "model_name, model_version, method, rest_uri, grpc_port, channel, custom_attributes, "
     "request_content_type, accept_header, content_length",
 )  # the names are AWS's
-
-
-class Response:
-    """What is used of falcon's response, in which AWS's service takes the answer."""
-
-    status = "200 OK"
-    body: bytes | str = b""
-    content_type = JSON
 
 
 def find_model(archive: Path) -> Path:
@@ -137,7 +129,9 @@ class Container:
         return werkzeug.Response(json.dumps(said), status, content_type=JSON)
 
     def _handle(self, request: werkzeug.Request) -> werkzeug.Response:
-        res = Response()  # its name is part of the interface: see helpers.cloud.inference
+        # falcon's response, as far as it is used; its name is part of the interface: see
+        # helpers.cloud.image_requests
+        res = SimpleNamespace(status="200 OK", body=b"", content_type=JSON)
         body, uri = request.get_data(), f"http://{request.host}/{self.token}{PREDICT}"
         kinds = (request.headers.get(name) or JSON for name in ("Content-Type", "Accept"))
         attributes = request.headers.get("X-Amzn-SageMaker-Custom-Attributes")

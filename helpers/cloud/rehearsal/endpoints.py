@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from helpers.cloud.guard import Guarded
-from helpers.cloud.rehearsal.alone import inherited
+from helpers.cloud.guard import Guarded, inherited
 from helpers.cloud.rehearsal.jobs import split_uri
 from helpers.common import ROOT, extract
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from moto.core.utils import utcnow
 
-from helpers.cloud.guard import Guarded
-from helpers.cloud.rehearsal.alone import inherited
+from helpers.cloud.guard import Guarded, inherited
 from helpers.common import write_json
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"

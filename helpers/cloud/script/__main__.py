@@ -9,8 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from helpers.cloud.script.environment import JobEnvironment, read_channels, write_model
-from helpers.cloud.script.metrics import epoch_figures, metric_line, score_figures
+from helpers.cloud.script import environment
 from helpers.common import run_command
 from helpers.manifest import SPLIT, Manifest
 from helpers.train import EXPORT_SECONDS, RUN, Run, build_parser, read_and_check, recipe_from, where
@@ -21,20 +20,20 @@ IMAGE_FORMATS = ("saved_model", "litert")  # a job's image lacks the packages th
 def main() -> None:
     """Runs the command."""
     began = time.monotonic()
-    job = JobEnvironment.from_variables()
+    job = environment.JobEnvironment.from_variables()
     how = {"in_job": job.training is not None, "checkpoints": job.checkpoints}
     arguments = build_parser("helpers.cloud.script", **how).parse_args([*job.flags, *sys.argv[1:]])
     recipe = recipe_from(arguments)  # bad input is found before TensorFlow is imported
     tasks = arguments.tasks.split(",") if arguments.tasks else None
     # One worker of several has a part of the images, in which a class may well be missing.
-    manifest = None if arguments.manifest is not None else read_channels(job, tasks)
+    manifest = None if arguments.manifest is not None else environment.read_channels(job, tasks)
     manifest = read_and_check(arguments, manifest, whole=len(job.hosts) == 1)
     if not (arguments.out or arguments.checkpoints):
         arguments.out = job.output / RUN
     folder, resume = where(arguments)
 
     def report(row: Mapping[str, float]) -> None:
-        print(metric_line(epoch_figures(row, manifest.tasks)), flush=True)
+        print(environment.metric_line(environment.epoch_figures(row, manifest.tasks)), flush=True)
 
     how = {"resume": resume, "overwrite": arguments.overwrite, "after_epoch": report}
     how |= {"began": began, "afterwards": 0 if arguments.no_export else EXPORT_SECONDS}
@@ -52,7 +51,7 @@ def main() -> None:
 
 
 def _finish(
-    run: Run, manifest: Manifest, arguments: argparse.Namespace, job: JobEnvironment
+    run: Run, manifest: Manifest, arguments: argparse.Namespace, job: environment.JobEnvironment
 ) -> None:
     """Exports and scores the best epoch."""
     print(f"the best epoch is {run.best_epoch}: {run.best_path}")
@@ -67,8 +66,8 @@ def _finish(
     scores = {}
     for split in sorted({"validation", "test"} & set(manifest.frame[SPLIT])):
         scores[split], _ = evaluate(run, manifest.subset(split))
-        print(metric_line(score_figures(split, scores[split])))
-    write_model(run, scores, job.model)
+        print(environment.metric_line(environment.score_figures(split, scores[split])))
+    environment.write_model(run, scores, job.model)
     print(f"what serving needs is in {job.model}", flush=True)
 
 

@@ -1,9 +1,14 @@
-"""What SageMaker passes to a job's script, in variables that are read here and nowhere else."""
+"""What SageMaker and a job's script tell each other.
+
+The script reads its variables here and nowhere else, and prints its figures as lines, out of which
+the job reads them with patterns.
+"""
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,7 @@ FOLDERS = {
     "output": "SM_OUTPUT_DATA_DIR",  # gets the run, where there are no checkpoints
     "checkpoints": "SM_CHECKPOINT_DIR",  # gets the run, and keeps it over an interruption
 }
+METRIC_LINE = re.compile(r"([^=;]+=(nan|[0-9.]+);)+")
 
 
 @dataclass(frozen=True)
@@ -84,3 +90,34 @@ def write_model(run: Run, scores: Mapping[str, pd.DataFrame], folder: Path) -> N
     shutil.copyfile(run.log_path, folder / run.log_path.name)
     values = {name: json.loads(table.to_json(orient="index")) for name, table in scores.items()}
     write_json(folder / "scores.json", {"epoch": run.best_epoch, "scores": values})
+
+
+def metric_line(figures: Mapping[str, float]) -> str:
+    """Writes figures as a job reads them: `validation loss=0.2345; test accuracy=0.9120;`."""
+    return " ".join(f"{name}={value:.4f};" for name, value in figures.items())
+
+
+def epoch_figures(row: Mapping[str, float], tasks: Iterable[str]) -> dict[str, float]:
+    """Returns the figures of an epoch, from its line in the log."""
+    return {
+        "training loss": row["loss"],
+        "validation loss": row["val_loss"],
+        "validation accuracy": row["val_accuracy"],
+        **{f"validation {task} accuracy": row[f"val_{task}_accuracy"] for task in tasks},
+    }
+
+
+def score_figures(split: str, scores: pd.DataFrame) -> dict[str, float]:
+    """Returns the figures of a table of `helpers.scores.score_manifest`."""
+    each = {f"{split} {task} accuracy": value for task, value in scores["accuracy"].items()}
+    return {f"{split} accuracy": scores["accuracy"].mean(), **each}
+
+
+def metric_definitions(tasks: Sequence[str]) -> dict[str, str]:
+    """Returns name and pattern of each figure of `metric_line`; SageMaker takes 40 at most."""
+    whole = ["training loss", "validation loss", "validation accuracy", "test accuracy"]
+    each = [f"{split} {task} accuracy" for task in tasks for split in ("validation", "test")]
+    return {
+        name.replace(" ", ":"): f"{name.replace('.', '[.]')}=([0-9.]+);"
+        for name in [*whole, *each][:40]
+    }

@@ -67,10 +67,6 @@ class Hosts:
         sums = self.strategy.run(on_replica, args=(tensors,))
         return [self.strategy.experimental_local_results(total)[0] for total in sums]
 
-    def mean(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Returns the mean of a tensor over all workers; for use within a `tf.function`."""
-        return self.sums([tensor])[0] / self.count
-
     def add(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns the sum of each array over all workers: float64, the same on each."""
         sums = self._sums([tf.constant(array, tf.float64) for array in arrays])

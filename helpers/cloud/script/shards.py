@@ -22,23 +22,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.common import (
-    Output,
-    WorkshopError,
-    check_out,
-    expected,
-    extract,
-    progress_bar,
-    reading,
-    whole_folder,
-)
+from helpers import common
+from helpers.common import WorkshopError, expected
 from helpers.manifest import IMAGE, LABELS_FILE, Labels, Manifest, read_manifest
 
 MANIFEST_FILE, IMAGES = "manifest.csv", "images"
 SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tar")
-SHARDS = Output("older shards", "*-00000-of-*.tar", rf"{SHARD_NAME.pattern}|labels\.json")
+SHARDS = common.Output("older shards", "*-00000-of-*.tar", rf"{SHARD_NAME.pattern}|labels\.json")
 MEMBERS = r"(labels|shard)\.json|manifest\.csv|images/\d{7,}(\.[a-z0-9]{1,5})?"
-UNPACKED = Output("an unpacked shard", LABELS_FILE, MEMBERS)
+UNPACKED = common.Output("an unpacked shard", LABELS_FILE, MEMBERS)
 IMAGE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
@@ -47,19 +39,17 @@ def write_shards(manifest: Manifest, folder: Path | str, count: int) -> list[Pat
 
     Rows are distributed in a fixed random order, because neighboring rows are often alike: a worker
     that gets half of the shards then sees every class. Older shards in `folder` are replaced.
-
-    Raises:
-        WorkshopError: fewer images than shards, an unreadable image, or other files in `folder`.
+    WorkshopError for fewer images than shards, an unreadable image, or other files in `folder`.
     """
     if not 1 <= count <= len(manifest):
         what = f"1 to {len(manifest):,} shards (one image each)"
         raise expected(what, count, "Ask for another number.", where=manifest.name)
     folder = Path(folder)
-    check_out(folder, SHARDS, [manifest.source] if manifest.source else ())
+    common.check_out(folder, SHARDS, [manifest.source] if manifest.source else ())
     names = [f"shard-{number:05d}-of-{count:05d}.tar" for number in range(count)]
     order = np.random.default_rng(0).permutation(len(manifest))
-    bar = progress_bar(total=len(manifest), desc="packing images", unit="image")
-    with whole_folder(folder, SHARDS) as draft, bar:
+    bar = common.progress_bar(total=len(manifest), desc="packing images", unit="image")
+    with common.whole_folder(folder, SHARDS) as draft, bar:
         for file, rows in zip(names, np.array_split(order, count)):
             _write_shard(manifest, np.sort(rows), draft / file, bar)
     return [folder / file for file in names]
@@ -77,7 +67,7 @@ def _write_shard(manifest: Manifest, rows: np.ndarray, path: Path, bar: tqdm) ->
         for index, (image, member) in enumerate(zip(images, members)):
             where = f"{part.name}, row {part.row_number(index)}"
             fix = "Run python -m helpers.manifest on your manifest: it names every such file."
-            with reading(where, f"an image at {image}", fix):
+            with common.reading(where, f"an image at {image}", fix):
                 _add(archive, member, image.read_bytes())
             bar.update()
 
@@ -102,7 +92,7 @@ def read_shards(folder: Path | str, into: Path | str) -> list[Manifest]:
         what = f"{MANIFEST_FILE} or shards such as shard-00000-of-00008.tar in {folder}"
         fix = "Upload what helpers.cloud.write_shards makes, at least one shard for each machine."
         raise expected(what, "neither", fix)
-    bar = progress_bar(iterable=shards, desc="unpacking shards", unit="shard")
+    bar = common.progress_bar(iterable=shards, desc="unpacking shards", unit="shard")
     return [_unpacked(shard, Path(into) / shard.stem) for shard in bar]
 
 
@@ -122,8 +112,8 @@ def write_joined(parts: Sequence[Manifest], folder: Path) -> Path:
 def _unpacked(shard: Path, folder: Path) -> Manifest:
     """Unpacks a shard, refuses what `write_shards` does not write; returns its manifest."""
     try:
-        with whole_folder(folder, UNPACKED) as draft:
-            names = set(extract(shard, draft))
+        with common.whole_folder(folder, UNPACKED) as draft:
+            names = set(common.extract(shard, draft))
             labels = Labels.read(draft / LABELS_FILE)
             manifest = read_manifest(draft / MANIFEST_FILE, labels=labels)
             wanted = {LABELS_FILE, MANIFEST_FILE, *manifest.frame[IMAGE]}
