@@ -107,7 +107,7 @@ def _read_frame(segment: bytes, is_first: bool) -> tuple[int, int, int]:
 
 
 def _orientation(data: bytes) -> int:
-    """Finds the orientation where `helpers.pipeline.exif_orientation` does: at the very start."""
+    """Finds the orientation at the very start, as `helpers.pipeline.decode.exif_orientation`."""
     start = next((at + 6 for at in (6, 24) if data.startswith(b"Exif", at)), len(data))
     tiff = data[start : start + TIFF_BYTES].ljust(TIFF_BYTES, b"\0")
     words = struct.Struct(">H" if tiff.startswith(b"M") else "<H")
