@@ -1,5 +1,6 @@
 """Tiny images, a tiny backbone and one trained run that several test files share."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,6 +54,16 @@ def make_people(folder: Path, count: int = 43, seed: int = 0) -> Path:
     pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
     LABELS.write(folder / "labels.json")
     return folder / "manifest.csv"
+
+
+@pytest.fixture(autouse=True)
+def no_handler_of_another_test() -> Iterator[None]:
+    """Some libraries add one to the root logger that writes to the stream of the test they met."""
+    before = set(logging.root.handlers)
+    yield
+    for handler in set(logging.root.handlers) - before:
+        if type(handler) is logging.StreamHandler:
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture
