@@ -165,6 +165,7 @@ def streams() -> Any:
 def late() -> Any:
     """Lines come a second late, and each second one before the first."""
     kept: dict[str, list] = defaultdict(list)
+    last: dict[str, int] = defaultdict(int)  # millisecond of each stream
     lock = threading.Lock()
 
     def put(original: Put, backend: LogsBackend, group: str, stream: str, events: list) -> None:
@@ -174,6 +175,8 @@ def late() -> Any:
                     original(backend, group, stream, [event])
 
         with lock:
+            for event in events:  # of one millisecond nothing would say which line came first
+                last[stream] = event["timestamp"] = max(event["timestamp"], last[stream] + 1)
             kept[stream] += events
             is_pair = len(kept[stream]) > 1
         write() if is_pair else _later(1.0, write)

@@ -16,6 +16,7 @@ from helpers.cloud.source import NEEDED, copy_source
 from helpers.common import ROOT
 from helpers.manifest import Manifest
 from helpers.workshop import read_requirements
+from tests.conftest import SMALLEST
 from tests.dry_run import read_list
 
 BLOCK = """
@@ -86,13 +87,14 @@ def run_blocked(folder: Path, allowed: set[str], *arguments: str, **variables: s
 def test_a_job_needs_nothing_that_it_does_not_have(people: Manifest, tmp_path):
     """The source of a job trains where all packages but the image's and its own are blocked."""
     code = copy_source(tmp_path / "code")
-    write_shards(people, tmp_path / "CHANNEL_TRAINING", count=1)
+    write_shards(people.select(["top_color", "gender"]), tmp_path / "CHANNEL_TRAINING", count=1)
     allowed = with_what_they_need({*read_list("training"), *NEEDED})
     # the image's builds of TensorFlow and cv2 have other names; the source is in the folder
     allowed |= with_what_they_need({"tensorflow", "opencv-python-headless"})
     allowed.add("multi-task-image-workshop")
     (tmp_path / "MODEL_DIR").mkdir()
-    flags = ["--epochs", "1", "--image-size", "32x16", "--batch-size", "16", "--no-check"]
+    flags = [str(word) for name, value in SMALLEST.items() for word in (f"--{name}", value)]
+    flags += ["--batch-size", "16", "--no-check"]
     places = ("CHANNEL_TRAINING", "MODEL_DIR", "OUTPUT_DATA_DIR")
     variables = {f"SM_{place}": str(tmp_path / place) for place in places}
 

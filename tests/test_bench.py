@@ -4,49 +4,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import helpers.model.network
 from benchmarks import measures, trainings
 from benchmarks import speed as bench
 from helpers.common import ROOT, WorkshopError, tf
 from helpers.manifest import Manifest
-from helpers.train import PUBLISHED, Recipe
+from helpers.model.backbones import street_features
+from helpers.train import PUBLISHED
 from tests.conftest import small_recipe
+from tests.measured import counting, ending, failing, holding
 
 
 def speeds(*values: float) -> Callable[[], float]:
     left = iter(values)
     return lambda: next(left)
-
-
-def counting(first: int) -> Callable[[], float]:
-    """A measure for a process of its own: counts up."""
-    numbers = iter(range(first, 100))
-    return lambda: float(next(numbers))
-
-
-def holding(megabytes: int) -> Callable[[], float]:
-    kept = np.ones(megabytes * 2**20, np.uint8)
-    return lambda: float(kept[0])
-
-
-def showing() -> Callable[[], float]:
-    """A measure with a progress bar, as a training has."""
-    from helpers.common import progress_bar
-
-    return lambda: float(len(list(progress_bar(iterable=range(3)))))
-
-
-def failing() -> Callable[[], float]:
-    raise ValueError("no such thing")
-
-
-def ending() -> Callable[[], float]:
-    raise SystemExit
 
 
 class InProcess:
@@ -106,7 +84,7 @@ def test_a_process_of_its_own_measures_and_tells_its_memory() -> None:
 
 SHOWING = """
 from benchmarks.measures import Measured
-from tests.test_bench import showing
+from tests.measured import showing
 
 if __name__ == "__main__":
     side = Measured(showing)
@@ -146,23 +124,29 @@ def test_every_part_is_measured(
 ) -> None:
     monkeypatch.setattr(measures, "SECONDS", 0.01)
     monkeypatch.setattr(measures, "cold", lambda *_: lambda: 1.0)
-    monkeypatch.setattr(bench, "PUBLISHED", Recipe(seed=1))  # that has 23 million weights
+    monkeypatch.setattr(bench, "Recipe", small_recipe)
+    monkeypatch.setattr(bench, "PUBLISHED", small_recipe(seed=1))  # that has 23 million weights
     table = bench.run_bench(people, rounds=1, start=InProcess)
     assert list(table.columns) == bench.COLUMNS
     assert len(table) == 16
     assert (table[["ours", "theirs", "ratio"]] > 0).all(axis=None)
 
 
-def test_some_parts_alone(people: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measures, "SECONDS", 0.01)
-    table = bench.run_bench(people, rounds=1, start=InProcess, only="decode_jpeg")
+def test_some_parts_alone(people: Manifest) -> None:
+    class Named(InProcess):
+        """What is measured is another test's affair."""
+
+        def __init__(self, *_):
+            self._measure = lambda: 1.0
+
+    table = bench.run_bench(people, rounds=1, start=Named, only="decode_jpeg")
     assert list(table["what"]) == ["read, decode, resize", "batches of an epoch, augmented"]
     with pytest.raises(WorkshopError, match=r"train, 1 image: SavedModel.*found 'nothing'"):
-        bench.run_bench(people, rounds=1, start=InProcess, only="nothing")
+        bench.run_bench(people, rounds=1, start=Named, only="nothing")
 
 
 def test_unfused_is_keras_own_normalization(
-    people: Manifest, monkeypatch: pytest.MonkeyPatch
+    people: Manifest, tiny_backbone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the kernel that ours calls no trace is left in the step."""
     traced = []
@@ -172,7 +156,9 @@ def test_unfused_is_keras_own_normalization(
         traced.append({node.op for node in step.graph.as_graph_def().node})
 
     monkeypatch.setattr(measures.train, "trace_once", noting)
-    recipe = small_recipe(backbone="residual").to_json()
+    one_layer = partial(street_features, widths=(4,))
+    monkeypatch.setattr(helpers.model.network, "street_features", one_layer)
+    recipe = small_recipe().to_json()
     for source in ("pipeline", "unfused"):
         measures.training(people.subset("train"), recipe, source)
     fused = [any(name.startswith("FusedBatchNorm") for name in names) for names in traced]
@@ -188,7 +174,7 @@ def test_trainings_are_scored(
     people: Manifest, tiny_backbone: None, monkeypatch: pytest.MonkeyPatch, how: dict
 ) -> None:
     monkeypatch.setattr(trainings, "Measured", InProcess)
-    row = trainings.scored_training(people, small_recipe(minutes=0.05), **how)
+    row = trainings.scored_training(people, small_recipe(minutes=0.01), **how)
     assert row["epochs"] > 0 and row["minutes"] > 0
     assert all(0 <= row[task] <= 1 for task in people.labels.tasks)
     names = [f"{task}{suffix}" for suffix in trainings.SCORES.values() for task in people.tasks]

@@ -17,6 +17,7 @@ from helpers.cloud.guard import Guarded
 from helpers.cloud.rehearsal.jobs import Host, free_port
 from helpers.cloud.session import Ledger
 from helpers.manifest import Manifest
+from tests.conftest import SMALLEST
 
 SECONDS = 300  # for both hosts together
 MOUNT = 'mount --bind "$0/opt" /opt && mount --bind "$0/hosts" /etc/hosts && exec "$@"'
@@ -61,7 +62,7 @@ def test_two_hosts_train_through_the_entrypoint_of_the_sdk(
             job._channel(name, upload_folder(session, tmp_path / name, name), 2)
             for name in ("training", "validation")
         ]
-        hyperparameters = {"epochs": 1, "image-size": "32x16", "batch-size": 16}
+        hyperparameters = {**SMALLEST, "batch-size": 16}
         plan = job.plan_job(session, hyperparameters, people.tasks, instance_count=2)
         request = plan.trainer._create_training_job_args(inputs, boto3=True)
         hosts = {name: tmp_path / name for name in ("algo-1", "algo-2")}

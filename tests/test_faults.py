@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from moto.logs.models import LogsBackend
 
 from helpers.cloud import CloudSession, delete_all, open_session, upload_folder, write_shards
 from helpers.cloud.checks import check_quota
@@ -130,6 +131,17 @@ def test_everything_passes_and_nothing_is_left(opened, shards, fault, capsys):
     if not {"late", "streams"} & set(fault.split(",")):
         assert told == LINES
     assert set(told) == set(LINES)
+
+
+def test_late_lines_of_one_millisecond_keep_their_order():
+    backend, now = LogsBackend("us-east-1", "123456789012"), int(1000 * time.time())
+    backend.create_log_group("group", {})
+    backend.create_log_stream("group", "stream")
+    with faults.played("late"):
+        for line in LINES[:4]:
+            backend.put_log_events("group", "stream", [{"timestamp": now, "message": line}])
+    events, *_ = backend.get_log_events("group", None, "stream", None, None, None, None, True)
+    assert [event["message"] for event in events] == LINES[:4]
 
 
 def test_an_endpoint_is_not_reported_as_gone_before_it_is(opened):
