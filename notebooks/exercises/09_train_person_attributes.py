@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from helpers.common import keras
 from helpers.workshop import Exercise, near
 
 LOSSES = (2.0, 1.5, 1.6, 1.4, 1.5, 1.7)  # of epochs: it rises three times
@@ -13,6 +12,8 @@ RATES = (0.8, 0.8, 0.4, 0.4, 0.2, 0.1)  # after each of them
 
 
 def _callback(answer: Any) -> bool:
+    from helpers.common import keras
+
     watcher, optimizer = answer(), SimpleNamespace(learning_rate=keras.Variable(0.8))
     watcher.set_model(SimpleNamespace(optimizer=optimizer))
     watcher.on_train_begin()
@@ -24,6 +25,8 @@ def _callback(answer: Any) -> bool:
 
 
 def _idea(answer: Any) -> bool:
+    from helpers.common import keras
+
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(4), 8).astype(np.float32)
     targets = np.array([0, 1, 2, 3, 0, 1, -1, -1], np.int32)
