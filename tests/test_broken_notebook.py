@@ -21,24 +21,23 @@ def write(path, *sources):
     return path
 
 
-def run_nbval(path):
+def run_nbval(*paths):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval-lax"]
-    command += ["--nbval-current-env", "--rootdir", str(path.parent), str(path)]
+    folder = paths[0].parent
+    command += ["--nbval-current-env", "--rootdir", str(folder), *map(str, paths)]
     environment = {**os.environ, "PYTEST_ADDOPTS": ""}
     return subprocess.run(
-        command, cwd=path.parent, env=environment, capture_output=True, text=True, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
 
 
-def test_nbval_fails_where_a_cell_raises(tmp_path):
-    result = run_nbval(write(tmp_path / "raises.ipynb", "x = 1", "x / 0"))
+def test_nbval_fails_where_a_cell_raises_and_passes_a_sound_notebook(tmp_path):
+    sound = write(tmp_path / "sound.ipynb", "x = 1", "x / 1")
+    result = run_nbval(sound, write(tmp_path / "raises.ipynb", "x = 1", "x / 0"))
     assert result.returncode == 1
     assert "ZeroDivisionError" in result.stdout
-    assert "1 failed, 1 passed" in result.stdout
-
-
-def test_nbval_passes_a_sound_notebook(tmp_path):
-    assert run_nbval(write(tmp_path / "sound.ipynb", "x = 1", "x / 1")).returncode == 0
+    assert "FAILED raises.ipynb::Cell 1" in result.stdout
+    assert "1 failed, 3 passed" in result.stdout
 
 
 @pytest.mark.parametrize("line", ["!false", "%nosuchmagic", "%%bash\nfalse", "input()"])

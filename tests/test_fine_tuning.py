@@ -220,7 +220,7 @@ def test_the_command_fine_tunes(command: Callable, tmp_path: Path) -> None:
     manifest = make_people(tmp_path / "people")
     code, printed, error = command(
         command_line.main, "--manifest", manifest, "--out", tmp_path / "run", "--recipe",
-        "fine-tune", "--epochs", 1, "--image-size", "32x16", "--no-export", "--tower", 8,
+        "fine-tune", "--epochs", 1, "--image-size", "32x16", "--no-export", "--tasks", "gender",
     )  # fmt: skip
     assert code == 0, error
     assert "32x16, layers after block_4_project" in printed and "batches of 16" in printed

@@ -1,7 +1,7 @@
 """The house: what may import what, so that the path of the data reads from left to right."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ ALLOWED = {"helpers": {"helpers"}, "data": {"data", "helpers"}, "benchmarks": se
 DATA_MAY_USE = {"common", "manifest"}
 
 
+@cache
 def sources() -> dict[str, ast.Module]:
     """Every module of the project, by its dotted name."""
     paths = [path for top in TOPS for path in (ROOT / top).rglob("*.py")]
@@ -35,13 +36,16 @@ def sources() -> dict[str, ast.Module]:
     }
 
 
-def imports(module: ast.Module) -> Iterator[str]:
+@cache  # by the tree itself, which nobody changes
+def imports(module: ast.Module) -> list[str]:
     """What a module imports, also inside functions: `a.b` for `from a import b`, too."""
+    found = []
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            found += [f"{node.module}.{name.name}" for name in node.names]
         elif isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            found += [name.name for name in node.names]
+    return found
 
 
 def room_of(name: str) -> str:

@@ -143,7 +143,7 @@ def test_hyperparameters_become_flags() -> None:
 def test_flags_of_the_command_line_come_last(
     command: Callable, environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, printed, error = command(train.main, "--epochs", "1", "--no-export")
+    code, printed, error = command(train.main, "--epochs", "1", "--tasks", "gender", "--no-export")
     assert code == 0, error
     assert "epoch 1: " in printed and "epoch 2: " not in printed
 
@@ -224,10 +224,11 @@ def test_an_interrupted_job_goes_on(
         save(self, model, row)
 
     monkeypatch.setattr(training.State, "save_epoch", interrupted)
-    code, printed, _ = command(train.main, "--no-export")
+    flags = ("--tasks", "gender", "--no-export")
+    code, printed, _ = command(train.main, *flags)
     assert code == 130 and "epoch 1:" in printed
     monkeypatch.setattr(training.State, "save_epoch", save)
-    code, printed, error = command(train.main, "--no-export")
+    code, printed, error = command(train.main, *flags)
     assert code == 0, error
     assert "epoch 2:" in printed and "epoch 1:" not in printed
     assert list(open_run(tmp_path / "checkpoints/run").log["epoch"]) == [1, 2]
@@ -260,7 +261,7 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
 def test_checkpoints_without_a_job(command: Callable, tmp_path: Path) -> None:
     manifest = make_people(tmp_path / "people")
     flags = ("--manifest", manifest, "--checkpoints", tmp_path / "kept", "--no-export")
-    quick = ("--epochs", 1, "--image-size", "32x16", "--batch-size", 8)
+    quick = ("--tasks", "gender", "--epochs", 1, "--image-size", "32x16", "--batch-size", 8)
     for expected in ("epoch 1:", "the best epoch is 1"):
         code, printed, error = command(train.main, *flags, *quick)
         assert code == 0 and expected in printed, error
