@@ -159,7 +159,7 @@ def compare(
             "train": (str(folder / "*_train.record-*"),),
             "val": (str(folder / "*_val.record-*"),),
             "minutes": minutes,
-            "checkpoint_every": 10**9,  # scored once, at the end: both sides train all the time
+            "checkpoint_every": 10**8,  # scored once, at the end: both sides train all the time
             "checkpoint": str(checkpoint) if side == "from ours" else None,
         }
         place = out / f"{folder.name}_{side.replace(' ', '_')}"
