@@ -22,9 +22,10 @@ from moto.sagemaker.models import SageMakerModelBackend
 from helpers.cloud import CloudSession, EndpointClient, cleanup, upload_folder
 from helpers.cloud.client import LIMIT, as_arrays, refusal
 from helpers.cloud.job import Job, JobError, script_lines
+from helpers.cloud.ledger import Ledger
 from helpers.cloud.script import __main__ as script
 from helpers.cloud.script.environment import metric_definitions, metric_line
-from helpers.cloud.session import Ledger, create_bucket, find_owner
+from helpers.cloud.session import create_bucket, find_owner
 from helpers.cloud.source import copy_source
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Labels
@@ -117,7 +118,7 @@ def test_the_ledger_outlives_the_session_and_is_sorted(tmp_path):
 
 WRITER = """
 import sys
-from helpers.cloud.session import Ledger
+from helpers.cloud.ledger import Ledger
 ledger = Ledger(sys.argv[1])
 for number in range(60):
     ledger.add("model", f"workshop-{sys.argv[2]}-{number}", "us-east-1")

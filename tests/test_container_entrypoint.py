@@ -14,8 +14,8 @@ import pytest
 
 from helpers.cloud import job, open_session, upload_folder, write_shards
 from helpers.cloud.guard import Guarded
+from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal.jobs import Host, free_port
-from helpers.cloud.session import Ledger
 from helpers.manifest import Manifest
 from tests.conftest import SMALLEST
 

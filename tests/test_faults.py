@@ -10,8 +10,8 @@ from moto.logs.models import LogsBackend
 from helpers.cloud import CloudSession, delete_all, open_session, upload_folder, write_shards
 from helpers.cloud.checks import check_quota
 from helpers.cloud.job import Job
+from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal import answers, endpoints
-from helpers.cloud.session import Ledger
 from helpers.common import WorkshopError
 from helpers.manifest import Manifest
 from tests import faults

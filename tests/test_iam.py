@@ -19,8 +19,9 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from helpers.cloud import delete_all, job, open_session, upload_folder
+from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal.answers import Quotas
-from helpers.cloud.session import TRUST, Ledger
+from helpers.cloud.session import TRUST
 from helpers.common import WorkshopError
 from tests.botocore_model import violations
 from tests.iam_replay import (

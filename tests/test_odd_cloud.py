@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from helpers.cloud.session import KINDS, Ledger
+from helpers.cloud.ledger import KINDS, Ledger
 from helpers.common import WorkshopError, extract
 
 few = settings(max_examples=50, derandomize=True, deadline=None)

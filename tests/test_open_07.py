@@ -12,8 +12,9 @@ from packaging.version import Version
 
 from helpers.cloud import CloudSession, cleanup
 from helpers.cloud.job import ENVIRONMENT, PRICES, plan_job, start_job
+from helpers.cloud.ledger import Ledger
 from helpers.cloud.rehearsal.answers import Permissions
-from helpers.cloud.session import ROLE, TRUST, Ledger, create_bucket
+from helpers.cloud.session import ROLE, TRUST, create_bucket
 from helpers.common import read_json
 from tests.notebook_form import NOTEBOOKS, code_cells, read
 from tests.open_cells import run_cells

@@ -7,7 +7,8 @@ import pytest
 from moto import mock_aws
 
 from helpers.cloud import CloudSession, cleanup
-from helpers.cloud.session import Ledger, create_bucket
+from helpers.cloud.ledger import Ledger
+from helpers.cloud.session import create_bucket
 from helpers.manifest import Labels, Manifest
 from helpers.scores import per_class, score_manifest
 from tests.open_cells import run_cells

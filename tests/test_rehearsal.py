@@ -27,7 +27,7 @@ from helpers.cloud import (
     write_shards,
 )
 from helpers.cloud.guard import Guarded
-from helpers.cloud.session import Ledger
+from helpers.cloud.ledger import Ledger
 from helpers.cloud.smoke import serve
 from helpers.common import ROOT, WorkshopError
 from helpers.manifest import Manifest

@@ -10,7 +10,8 @@ from moto import mock_aws
 from PIL import Image
 
 from helpers.cloud import CloudSession, smoke
-from helpers.cloud.session import Ledger, create_bucket
+from helpers.cloud.ledger import Ledger
+from helpers.cloud.session import create_bucket
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 

@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 from botocore.exceptions import ClientError, ParamValidationError, WaiterError
 
-from helpers.cloud.session import KINDS, PREFIX, CloudSession, open_session
+from helpers.cloud.ledger import KINDS
+from helpers.cloud.session import PREFIX, CloudSession, open_session
 from helpers.common import WorkshopError, expected, progress_bar, run_command
 
 GONE = ("ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket", "404")

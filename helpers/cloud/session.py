@@ -1,34 +1,28 @@
 """Opens the cloud: your AWS account, or the rehearsal of one on this machine.
 
-What is created there is written down before: on the disk, it outlives a killed kernel.
-
 You may set `WORKSHOP_ROLE`, the role of jobs and endpoints (in SageMaker Studio the space's own),
 `WORKSHOP_BUCKET`, and `WORKSHOP_OWNER`, where several share an account.
 """
 
-import contextlib
-import hashlib
 import importlib
 import importlib.util
 import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Literal, get_args
+from typing import Any
 from unittest.mock import patch
 
 import boto3
 from botocore.exceptions import ClientError
-from pydantic import Field
 
 import helpers.cloud.checks as checks
-from helpers import common
-from helpers.common import expected
+from helpers.cloud.ledger import Ledger
+from helpers.common import cloud_world, expected, read_json
 
 REGION = "us-east-1"  # of the rehearsal
 TAG = {"Key": "workshop", "Value": "traffic-signs"}  # on everything that is made
@@ -39,78 +33,11 @@ ACCOUNT = "123456789012"  # moto's
 ROLE = "WorkshopRole"
 TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal":
 {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"""
-# In the order of deletion: what uses something goes before what is used.
-Kind = Literal["training job", "endpoint", "endpoint config", "model", "s3 prefix", "log"]
-KINDS = get_args(Kind)
-
-
-class Entry(common.Declared):
-    """Something that was made."""
-
-    kind: Kind
-    name: str = Field(min_length=1)  # of an S3 prefix its address, of a log "group|stream"
-    region: str = Field(min_length=1)
-    made: str = Field(min_length=1)  # when it was written down, in UTC
-
-
-class Ledger:
-    """The list of what was made and is not deleted yet: a file for each, so that many may write.
-
-    What is damaged is left where it is, and does not hide the rest.
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = Path(folder)
-
-    @classmethod
-    def of(cls, account: str) -> "Ledger":
-        """Returns the ledger of an account, or of the "rehearsal"; `make clean` keeps it."""
-        return cls(common.ROOT / "ledger" / account)
-
-    @property
-    def entries(self) -> list[Entry]:
-        """What is in it, in the order of deletion."""
-        found = [entry for _, entry in self._read() if entry]
-        return sorted(found, key=lambda entry: KINDS.index(entry.kind))
-
-    @property
-    def damaged(self) -> list[Path]:
-        """The files that cannot be read."""
-        return [path for path, entry in self._read() if not entry]
-
-    def other_accounts(self) -> list[str]:
-        """Returns the other accounts in which something was made that is not deleted yet."""
-        folders = (path.parent for path in self.folder.parent.glob("*/*.json"))
-        return sorted({f.name for f in folders if f.name.isdecimal() and f != self.folder})
-
-    def add(self, kind: str, name: str, region: str) -> None:
-        """Writes something down; call it before the thing is made."""
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = Entry(kind=kind, name=name, region=region, made=made)
-        common.write_json(self._place(kind, name), entry.model_dump())
-
-    def remove(self, kind: str, name: str) -> None:
-        """Strikes something out, after it is deleted."""
-        self._place(kind, name).unlink(missing_ok=True)
-
-    def _place(self, kind: str, name: str) -> Path:
-        code = hashlib.sha256(f"{kind} {name}".encode()).hexdigest()
-        return self.folder / f"{code[:20]}.json"
-
-    def _read(self) -> Iterator[tuple[Path, Entry | None]]:
-        """Yields the files, each with its entry, or None where it is not what it was."""
-        for path in sorted(self.folder.glob("*.json")):
-            entry = None
-            with contextlib.suppress(OSError, ValueError, common.WorkshopError):
-                entry = Entry.model_validate_json(path.read_bytes())
-            whole = entry and path == self._place(entry.kind, entry.name)
-            if path.exists():  # not struck out meanwhile
-                yield path, entry if whole else None
 
 
 def find_owner() -> str:
     """Returns whose things a session makes: WORKSHOP_OWNER, the Studio space, or the user."""
-    space = common.read_json(STUDIO).get("SpaceName") if STUDIO.exists() else ""
+    space = read_json(STUDIO).get("SpaceName") if STUDIO.exists() else ""
     name = os.environ.get("WORKSHOP_OWNER") or space or Path.home().name
     owner = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
     if not 1 <= len(owner) <= MOST_OWNER:
@@ -120,7 +47,7 @@ def find_owner() -> str:
 
 
 @dataclass
-class CloudSession(contextlib.AbstractContextManager):
+class CloudSession(AbstractContextManager):
     """Where things are made: everything that differs between the worlds."""
 
     world: str  # "rehearsal" or "aws"
@@ -206,8 +133,8 @@ def open_session(world: str | None = None) -> CloudSession:
 
     The world is "rehearsal" or "aws"; where None, what `WORKSHOP_CLOUD` says.
     """
-    is_rehearsed = (world or common.cloud_world()) == "rehearsal"
-    with contextlib.nullcontext() if is_rehearsed else checks.told_what_is_wrong():
+    is_rehearsed = (world or cloud_world()) == "rehearsal"
+    with nullcontext() if is_rehearsed else checks.told_what_is_wrong():
         session = _rehearse() if is_rehearsed else _connect()
         session.role = checks.check_role(session.boto, session.role)
         if not checks.check_bucket(session.boto, session.bucket, session.account):
