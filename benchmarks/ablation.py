@@ -83,11 +83,11 @@ TUNED = {"recipe": "fine-tune"}
 STARTS = {name: {"baseline": name} for name in BASELINES}
 STARTS |= {"published": {"recipe": "published"}, "fine-tuned": TUNED}
 LEAKY = {
-    f"{name}, random split": {**changes, "split": "random"}
+    f"{name} (random split)": {**changes, "split": "random"}
     for name, changes in {DEFAULT: {}, **STARTS}.items()
 }
 CURVE = {  # how few images are enough
-    f"{name}, {images} images": {**changes, "images": images}
+    f"{name} ({images} images)": {**changes, "images": images}
     for images in (100, 300, 1000, 3000)
     for name, changes in {DEFAULT: {}, "fine-tuned": TUNED}.items()
 }

@@ -80,6 +80,14 @@ def _end_with_starter(program: subprocess.Popen) -> None:
     _end(program)
 
 
+def _remove(folder: Path) -> None:
+    for _ in range(50):  # what the program started may end after it, and still write
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
+        time.sleep(0.2)
+
+
 def main() -> None:
     """Runs the program and ends as it ends."""
     folder, *command = sys.argv[1:]
@@ -87,11 +95,8 @@ def main() -> None:
     threading.Thread(target=_end_with_starter, args=(program,), daemon=True).start()
     code = program.wait()
     _end(program)
-    for _ in range(50 if folder else 0):  # what the program started may still write
-        shutil.rmtree(folder, ignore_errors=True)
-        if not Path(folder).exists():
-            break
-        time.sleep(0.2)
+    if folder:
+        _remove(Path(folder))
     os._exit(code if code >= 0 else 128 - code)
 
 

@@ -18,7 +18,15 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbconvert import HTMLExporter
 from tqdm import tqdm
 
-from helpers.common import ROOT, WorkshopError, artifacts_folder, more, run_command, write_text
+from helpers.common import (
+    ROOT,
+    WorkshopError,
+    artifacts_folder,
+    more,
+    read_json,
+    run_command,
+    write_text,
+)
 
 NOTEBOOKS = ROOT / "notebooks"
 MAIN_LINE = ("01", "02", "03", "04")
@@ -96,7 +104,7 @@ def describe_results(scored: bool = True) -> str:
     lines = []
     scores = artifacts_folder(SCORES)
     if scored and scores.exists():
-        table = pd.read_json(scores, orient="index")
+        table = pd.DataFrame(read_json(scores)).T
         lines += [f"scores on unseen people ({scores.relative_to(ROOT)})", table.to_string(), ""]
     pages = sorted(artifacts_folder("notebooks").glob("*.html"))
     lines += ["look at", *(f"  {page.relative_to(ROOT)}" for page in pages)]
