@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -139,30 +138,13 @@ def tuned_recipe(**changes):
     return small_recipe(**{**own, **changes})
 
 
-@contextmanager
-def shortened_lite0() -> Iterator[None]:
-    """Ends lite0 after the first block that fine-tuning changes: half of its trace."""
-    import helpers.model.lite0
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(helpers.model.lite0, "JOINED", (2, 5))
-        yield
-
-
-@pytest.fixture(scope="module")
-def short_lite0() -> Iterator[None]:
-    with shortened_lite0():
-        yield
-
-
 @pytest.fixture(scope="session")
 def tuned(people: Manifest, tiny_backbone: None, tmp_path_factory: pytest.TempPathFactory):
-    """As `trained`, from ImageNet's weights, of a short lite0; nobody changes its files."""
+    """As `trained`, from ImageNet's weights; nobody changes its files."""
     from helpers.predict import export_run
     from helpers.train import train
 
-    with shortened_lite0():
-        run = train(people, tmp_path_factory.mktemp("runs") / "tuned", tuned_recipe())
+    run = train(people, tmp_path_factory.mktemp("runs") / "tuned", tuned_recipe())
     export_run(run)
     return run
 

@@ -22,11 +22,11 @@ from helpers.manifest import Manifest, read_manifest
 from helpers.pipeline import training_batches
 from helpers.train import open_run, train
 from tests.conftest import IMAGE_SIZE, make_people, small_recipe
-from tests.worker import CASES, NAMES, REPLICATED
+from tests.worker import CASES, NAMES
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 SECONDS = 900  # on a machine that does much else
-ALL_CASES = ("exact", "uncertainty", "whole", "tuned", "job")
+ALL_CASES = ("exact", "uncertainty", "whole", "tuned", "replicated", "job")
 
 
 def free_address() -> str:
@@ -92,10 +92,10 @@ def state_of(path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in values.items() if "seed" not in name}
 
 
-@pytest.mark.parametrize("case", ALL_CASES[:-1])
+@pytest.mark.parametrize("case", ["exact", "uncertainty", "whole", "tuned", "replicated"])
 def test_both_hosts_end_with_the_same_weights(folder: Path, case: str) -> None:
     (mine, *first), (theirs, *second) = (learned(folder, case, name) for name in NAMES)
-    assert (int(mine), int(theirs)) == ((14, 13) if case == REPLICATED else (11, 16))
+    assert (int(mine), int(theirs)) == ((14, 13) if case == "replicated" else (11, 16))
     for one, other in zip(first, second, strict=True):
         if np.issubdtype(one.dtype, np.floating):  # others: what each host drops
             assert np.array_equal(one, other)
@@ -136,9 +136,9 @@ def test_the_run_is_that_of_one_machine(folder: Path) -> None:
 
 
 def test_the_clock_ends_a_stage(folder: Path) -> None:
-    run = open_run(folder / "tuned")
+    run = open_run(folder / "replicated")
     assert run.recipe.stages[0].minutes and len(run.log) >= 1
-    assert run.log["learning_rate"].iloc[-1] < run.recipe.stages[0].learning_rate
+    assert run.log["learning_rate"].iloc[-1] < 0.01
 
 
 def test_a_killed_job_goes_on(folder: Path) -> None:

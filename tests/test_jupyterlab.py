@@ -1,22 +1,13 @@
-"""A notebook runs in JupyterLab in a browser, as a learner runs it; so does one with an error.
+"""The main line's notebooks run in JupyterLab in a browser, as a learner runs them.
 
-01 is the cheapest that shows progress, tables and figures, and needs no other notebook. The suite
-runs the rest without a browser; `python -m tests.jupyterlab` opens all of 01 to 04.
+`python -m tests.jupyterlab --screenshots` saves an image of each under images/screenshots/.
 """
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.jupyterlab import (
-    MAIN_LINE,
-    find_chromium,
-    open_browser,
-    open_lab,
-    run_all_cells,
-)
-
-OPENED = MAIN_LINE[0]
+from tests.jupyterlab import MAIN_LINE, find_chromium, open_browser, open_lab, run_all_cells
 
 pytestmark = [
     pytest.mark.browser,
@@ -39,7 +30,7 @@ def broken_notebook(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lab(broken_notebook):
-    with open_lab([OPENED, broken_notebook]) as address, open_browser() as browser:
+    with open_lab([*MAIN_LINE, broken_notebook]) as address, open_browser() as browser:
         yield browser, address
 
 
@@ -49,11 +40,12 @@ def test_an_error_is_seen(lab, broken_notebook):
     assert "ZeroDivisionError" in seen.errors[0]
 
 
-def test_notebook_runs_in_jupyterlab(lab):
-    seen = run_all_cells(*lab, OPENED)
+@pytest.mark.parametrize("path", MAIN_LINE, ids=lambda path: path.stem)
+def test_notebook_runs_in_jupyterlab(lab, path):
+    seen = run_all_cells(*lab, path)
     assert seen.errors == []
     assert seen.cells == sum(
-        cell.cell_type == "code" for cell in nbformat.read(OPENED, as_version=4).cells
+        cell.cell_type == "code" for cell in nbformat.read(path, as_version=4).cells
     )
     assert seen.images > 0
     assert seen.broken_images == 0

@@ -19,7 +19,7 @@ from helpers.cloud.script import workers as distributed
 from helpers.cloud.script.environment import JobEnvironment, read_channels
 from helpers.cloud.script.workers import train_stage
 from helpers.common import keras, run_command
-from tests.conftest import shortened_lite0, small_recipe, tiny_features, tuned_recipe
+from tests.conftest import small_recipe, tiny_features, tuned_recipe
 
 NAMES = ("algo-1", "algo-2")
 learned: list[Path] = []  # the folder of the run that is trained
@@ -42,9 +42,9 @@ CASES = {  # recipe, backbone
     "uncertainty": (exact_recipe(task_weights="uncertainty", epochs=2), plain_features),
     "whole": (small_recipe(), tiny_features),
     "job": (small_recipe(), tiny_features),
-    "tuned": (tuned_recipe(epochs=1, repeats=2, minutes=0.02), tiny_features),
+    "tuned": (tuned_recipe(epochs=1, repeats=2), tiny_features),
+    "replicated": (small_recipe(epochs=1, minutes=0.02), tiny_features),
 }
-REPLICATED = "uncertainty"  # here both hosts get all images
 
 
 def keep_what_is_learned(recipe, stage, training, hosts, *others):
@@ -73,10 +73,9 @@ def main() -> None:
             learned[:] = [data / "checkpoints/run"]
             train_as_job(data, name, recipe, hosts)
             return
-        rows = whole if case == REPLICATED else manifest
+        rows = whole if case == "replicated" else manifest
         learned[:] = [folder / case]
-        with shortened_lite0():
-            run = distributed.train_on_hosts(rows, folder / case, recipe, hosts)
+        run = distributed.train_on_hosts(rows, folder / case, recipe, hosts)
         print(f"{case}: {'the run' if run else 'no run'}", flush=True)
 
 
