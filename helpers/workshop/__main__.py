@@ -50,6 +50,8 @@ def run_notebook(path: Path, folder: Path) -> float:
     with tqdm(total=cells, desc=path.stem, unit="cell", dynamic_ncols=True) as bar:
         # coalesce_streams leaves out what a progress bar overwrote
         options = {"timeout": CELL_SECONDS, "kernel_name": "python3", "coalesce_streams": True}
+        # the kernel warns that the loopback, which its messages never leave, is not encrypted
+        options["extra_arguments"] = ["--IPKernelApp.log_level=ERROR"]
         place = {"metadata": {"path": str(path.parent)}}
         client = NotebookClient(notebook, resources=place, **options)
         client.on_cell_executed = lambda **_: bar.update()
